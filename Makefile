@@ -1,0 +1,89 @@
+# Ratchet: the verbs, in the order of the loop. `make` prints them.
+
+SHELL := /bin/sh
+PYTHON ?= python3
+PY := .venv/bin/python
+READY := .venv/.ready
+
+# What a person types goes to the program as it is: never expanded by make, never read by a shell.
+export RATCHET_TEXT := $(value TEXT)
+export RATCHET_LABEL := $(value LABEL)
+export RATCHET_GROUP := $(value GROUP)
+export RATCHET_NAME := $(value NAME)
+export RATCHET_SOURCE := $(value SOURCE)
+export RATCHET_EXAMPLE := $(value EXAMPLE)
+export RATCHET_FILE := $(value FILE)
+export RATCHET_OUT := $(value OUT)
+export RATCHET_MODEL := $(value MODEL)
+unexport TEXT LABEL GROUP NAME SOURCE EXAMPLE FILE OUT MODEL
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history \
+        test test-long check format clean bench bench-loop bench-validate bench-text bench-quality lock
+.DEFAULT_GOAL := help
+
+help:
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+
+$(READY): requirements.lock ratchet/environment.py
+	@$(PYTHON) -m ratchet.environment && touch $(READY)
+
+setup: $(READY)
+
+##@ Turn the loop
+run: $(READY) ## Everything below once: data, build, evaluate, deploy, optimise
+	@$(PY) -m ratchet run
+
+##@ One stage at a time
+data: $(READY) ## Fetch the pinned data; EXAMPLE=name or SOURCE=file TEXT=col LABEL=col brings another
+	@$(PY) -m ratchet data
+build: $(READY) ## Validate, prepare, train; the best becomes the challenger (MODEL=name: that one)
+	@$(PY) -m ratchet build
+evaluate: $(READY) ## Hold the challenger against the champion, on rows that neither has seen
+	@$(PY) -m ratchet evaluate
+deploy: $(READY) ## Put the winner live, after a smoke test
+	@$(PY) -m ratchet deploy
+optimise: $(READY) ## See whether what the champion meets has drifted from what it was judged on
+	@$(PY) -m ratchet optimise
+
+##@ Use it
+predict: $(READY) ## Ask the champion: TEXT="..." or FILE=in.csv OUT=out.csv [TEXT=column]
+	@$(PY) -m ratchet predict
+ui: $(READY) ## Open both UIs and serve the flows, so that a run started there runs (Ctrl-C ends it)
+	@$(PY) -m ratchet ui
+
+##@ Know and undo
+status: $(READY) ## What is live, since when, how good; what waits, what runs
+	@$(PY) -m ratchet status
+history: $(READY) ## Which version was champion when, and why
+	@$(PY) -m ratchet history
+rollback: $(READY) ## Make the previous champion live again
+	@$(PY) -m ratchet rollback
+
+##@ Work on Ratchet itself
+test: $(READY) ## The tests, in under 15 minutes on 2 cores
+	@$(PY) -m pytest
+test-long: $(READY) ## The long ones: every example data set, more of everything
+	@$(PY) -m pytest -m long
+check: $(READY) ## Format, lint, types
+	@$(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy
+format: $(READY) ## Put the code into its format
+	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
+bench: bench-text bench-validate bench-loop ## The quick benchmarks, one after the other
+bench-loop: $(READY) ## What the loop costs over a bare script with the same fits and scores
+	@$(PY) -m benchmarks.bench_loop
+bench-validate: $(READY) ## How many row-checks a second the validation does
+	@$(PY) -m benchmarks.bench_validate
+bench-text: $(READY) ## How many megabytes of text a second the linear model reads, on one core
+	@$(PY) -m benchmarks.bench_text
+bench-quality: $(READY) ## How good the models are on the example sets, against a plain baseline
+	@$(PY) -m benchmarks.quality film && $(PY) -m benchmarks.quality chinese
+lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
+	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --extra dev pyproject.toml -o requirements.lock
+clean: ## Remove what can be rebuilt: .venv, caches, scratch; never data, models or history
+	@rm -rf .venv state/cache state/work state/keras state/matplotlib state/pytest state/ruff state/mypy \
+	  state/hypothesis state/logs

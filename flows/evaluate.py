@@ -1,0 +1,240 @@
+"""Evaluate: challenger against champion on the holdout -> decision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import polars as pl
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+
+import models
+from flows import cards, charts, reports
+from flows.registry import CHALLENGER, PROMOTE, Registry, Version
+from flows.stage import at_hand, say, stage, step
+from models.contract import Rows
+from ratchet import rows
+from ratchet.problem import Problem
+from ratchet.settings import gate_rules
+from ratchet.steps import gate, score, slices
+from ratchet.steps.gate import Decision
+from ratchet.steps.score import Floats, Scores
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One model on the holdout: reloaded from the registry, or the baseline. version: None for the baseline."""
+
+    name: str
+    version: Version | None
+    probabilities: Floats
+    scores: Scores
+    slices: Mapping[str, Scores]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluate found: the decision on a version, and the scorecard that it stands on."""
+
+    version: int
+    model: str
+    decision: Decision
+    scorecard: list[dict[str, str]]
+
+
+@stage
+def evaluate(version: int | None = None, trigger: str = "manual") -> Evaluation | None:
+    """Is the challenger better than what is live?
+
+    Reloads the challenger and the champion from the registry, scores both on the holdout that neither has seen, and
+    decides. The decision is written on the version; nothing goes live here. Comes after *build*, before *deploy*.
+
+    Args:
+        version: The version to judge; empty takes the one with the alias `challenger`.
+        trigger: What set this run off.
+
+    Returns:
+        The decision with its scorecard; nothing where no challenger waits.
+    """
+    problem, registry = at_hand()
+    challenger = registry.version(version) if version else registry.holding(CHALLENGER)
+    if challenger is None:
+        say("No challenger waits for a decision. Build one: make build")
+        return None
+    prepared = rows.prepared(problem)
+    holdout = prepared.filter(pl.col("split") == "holdout")
+    labels = tuple(sorted(prepared["label"].unique()))
+    judged = judge(problem, registry, challenger, holdout, labels, "challenger")
+    champion = judge_champion(problem, registry, challenger, holdout, labels)
+    baseline = judge_baseline(problem, prepared, holdout, labels)
+    decision = decide(problem, holdout, labels, judged, champion, baseline)
+    return write_down(problem, registry, holdout, labels, judged, champion, baseline, decision)
+
+
+@step("Score on the holdout", "Score the {role} on the holdout")
+def judge(
+    problem: Problem, registry: Registry, version: Version, holdout: pl.DataFrame, labels: tuple[str, ...], role: str
+) -> Judged:
+    """What the stored model, read back, says of the holdout rows."""
+    probabilities = registry.load(version).probabilities(holdout["text"].to_list(), labels)
+    name = f"v{version.number}"
+    return judgement(problem, name, version, holdout, labels, probabilities)
+
+
+def judge_champion(
+    problem: Problem, registry: Registry, challenger: Version, holdout: pl.DataFrame, labels: tuple[str, ...]
+) -> Judged | None:
+    """The champion on the same rows; None where there is none, or where it may have been trained on these rows."""
+    champion = registry.champion()
+    if champion is None or champion.number == challenger.number:
+        return None
+    if champion.tags.get("lineage") != problem.lineage:
+        say(f"Version {champion.number} was split otherwise, and may have seen this holdout: it is not compared.")
+        return None
+    return judge(problem, registry, champion, holdout, labels, "champion")
+
+
+@step("Score the baseline on the holdout")
+def judge_baseline(problem: Problem, prepared: pl.DataFrame, holdout: pl.DataFrame, labels: tuple[str, ...]) -> Judged:
+    """What always answering the most frequent class of the training rows would score."""
+    train = prepared.filter(pl.col("split") == "train")
+    seen = Rows(train["text"].to_list(), train["label"].to_list())
+    majority = models.get("majority")
+    fitted = majority.fit(seen, Rows([], []), labels, majority.Params(), seed=0, progress=lambda *_: None)
+    return judgement(problem, "baseline", None, holdout, labels, fitted.predict_proba(holdout["text"].to_list()))
+
+
+def judgement(
+    problem: Problem,
+    name: str,
+    version: Version | None,
+    holdout: pl.DataFrame,
+    labels: tuple[str, ...],
+    probabilities: Floats,
+) -> Judged:
+    truth, positive = holdout["label"].to_list(), problem.settings.data.positive
+    scores = score.score(labels, truth, probabilities, positive)
+    masks = slices.slices(holdout, problem.settings.data.slices)
+    return Judged(
+        name, version, probabilities, scores, slices.score_by_slice(masks, labels, truth, probabilities, positive)
+    )
+
+
+@step("Decide")
+def decide(
+    problem: Problem,
+    holdout: pl.DataFrame,
+    labels: tuple[str, ...],
+    challenger: Judged,
+    champion: Judged | None,
+    baseline: Judged,
+) -> Decision:
+    """Promote, keep or refuse, with the reason in one sentence; the rule is in ratchet/steps/gate.py."""
+    rows_that_judge = gate.Holdout(
+        labels,
+        holdout["label"].to_list(),
+        holdout["group"].to_list() if "group" in holdout.columns else None,
+        problem.settings.data.positive,
+    )
+    return gate.decide(
+        as_candidate(challenger),
+        as_candidate(champion) if champion else None,
+        as_candidate(baseline),
+        rows_that_judge,
+        gate_rules(problem.settings),
+        problem.settings.build.seed,
+    )
+
+
+def as_candidate(judged: Judged) -> gate.Candidate:
+    return gate.Candidate(judged.name, judged.probabilities)
+
+
+@step("Write the decision down")
+def write_down(
+    problem: Problem,
+    registry: Registry,
+    holdout: pl.DataFrame,
+    labels: tuple[str, ...],
+    challenger: Judged,
+    champion: Judged | None,
+    baseline: Judged,
+    decision: Decision,
+) -> Evaluation:
+    """The same words and figures in the run's artifacts, on the MLflow run, and on the version."""
+    version = challenger.version
+    assert version is not None
+    scorecard = reports.scorecard(
+        problem, challenger.scores, champion.scores if champion else None, baseline.scores, decision
+    )
+    by_slice = reports.slices(problem, challenger.slices, champion.slices if champion else None)
+    publish(problem, version, decision, scorecard, by_slice)
+    registry.log(version.run_id, metrics=challenger.scores.as_metrics("holdout"))
+    draw(registry, version, holdout, labels, challenger, champion)
+    evidence = {"decision": asdict(decision), "scorecard": scorecard, "slices": by_slice}
+    registry.log_text(version.run_id, json.dumps(evidence, ensure_ascii=False, indent=2), "evaluation.json")
+    registry.log_text(version.run_id, json.dumps(reference(holdout, labels, challenger)), "reference.json")
+    tags = {"decision": PROMOTE if decision.promote else decision.verdict.lower(), "decision_reason": decision.reason}
+    card = cards.decided(problem, replace_tags(version, tags), decision, scorecard, by_slice)
+    registry.describe(version, tags, card)
+    registry.log_text(version.run_id, card, "model-card.md")
+    create_markdown_artifact(card, key="model-card", description=decision.reason)
+    say(f"{decision.verdict}: {decision.reason}")
+    return Evaluation(version.number, version.model, decision, scorecard)
+
+
+def publish(
+    problem: Problem,
+    version: Version,
+    decision: Decision,
+    scorecard: list[dict[str, str]],
+    by_slice: list[dict[str, str]],
+) -> None:
+    """The scorecard and the decision as artifacts of the run, each with its verdict first."""
+    headline = f"{decision.verdict}: {decision.reason}"
+    create_markdown_artifact(
+        reports.decision(problem, version, decision), key="promotion-decision", description=headline
+    )
+    create_markdown_artifact(
+        f"{headline}\n\n{reports.table(scorecard)}\n\n## By slice\n\n{reports.table(by_slice)}",
+        key="scorecard",
+        description=headline,
+    )
+    create_table_artifact(scorecard, key="scorecard-table", description=headline)
+
+
+def draw(
+    registry: Registry,
+    version: Version,
+    holdout: pl.DataFrame,
+    labels: tuple[str, ...],
+    challenger: Judged,
+    champion: Judged | None,
+) -> None:
+    """Confusion matrix and calibration curve, with the run in MLflow and in Prefect."""
+    true = score.indices(labels, holdout["label"].to_list())
+    counts = score.confusion(true, challenger.probabilities.argmax(axis=1), len(labels))
+    bins = score.calibration(true, challenger.probabilities)
+    champions = score.calibration(true, champion.probabilities) if champion else None
+    for key, figure in (
+        ("confusion-matrix", charts.confusion_matrix(counts, labels)),
+        ("calibration", charts.calibration(bins, champions)),
+    ):
+        registry.log_figure(version.run_id, figure, f"plots/{key}.png")
+        create_image_artifact(
+            charts.as_data_url(figure), key=key, description=f"Version {version.number} on the holdout"
+        )
+
+
+def reference(holdout: pl.DataFrame, labels: tuple[str, ...], judged: Judged) -> dict[str, list[object]]:
+    """What this model met and answered on the holdout, for optimise to hold live predictions against; 5,000 rows."""
+    characters = holdout["text"].str.len_chars().to_list()[:5000]
+    likely = judged.probabilities.argmax(axis=1)[:5000]
+    confidence = np.round(judged.probabilities.max(axis=1)[:5000], 4).tolist()
+    return {"characters": characters, "label": [labels[at] for at in likely], "score": confidence}
+
+
+def replace_tags(version: Version, tags: Mapping[str, str]) -> Version:
+    return replace(version, tags={**version.tags, **tags})

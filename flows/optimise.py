@@ -1,0 +1,63 @@
+"""Optimise: what the champion has met since -> what the next turn should learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prefect.artifacts import create_markdown_artifact
+
+from flows import reports
+from flows.registry import Registry, Version
+from flows.stage import at_hand, say, stage, step
+from ratchet import predictions
+from ratchet.problem import Problem
+from ratchet.refusal import Refusal
+from ratchet.steps import drift
+from ratchet.steps.drift import Drift
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the champion met, and what to do about it, in a sentence each."""
+
+    version: int
+    verdict: str
+    drifted: bool
+
+
+@stage
+def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
+    """Does the world still look like the data that the champion was judged on?
+
+    Holds the champion's logged predictions against its answers on the holdout, and says whether the next turn needs
+    new data. Comes after *deploy*, and before the next *build*.
+
+    Args:
+        version: The live version; empty takes the one with the alias `champion`.
+        trigger: What set this run off.
+
+    Returns:
+        The verdict.
+    """
+    problem, registry = at_hand()
+    live = registry.version(version) if version else registry.champion()
+    if live is None:
+        raise Refusal("Optimise looks at a champion.", "none is live", "Turn the loop once: make run")
+    found = compare_with_holdout(problem, registry, live)
+    return report(problem, live, found)
+
+
+@step("Compare live predictions with the holdout")
+def compare_with_holdout(problem: Problem, registry: Registry, live: Version) -> Drift:
+    """The last predictions of the live version against its answers on the holdout."""
+    window = problem.settings.optimise.window
+    recent = predictions.recent(problem.here.predictions, problem.name, live.number, window)
+    return drift.compare(registry.read_json(live.run_id, "reference.json"), recent)
+
+
+@step("Say what comes next")
+def report(problem: Problem, live: Version, found: Drift) -> Outlook:
+    """The drift report, its verdict first."""
+    create_markdown_artifact(reports.drift(problem, live, found), key="drift-report", description=found.verdict)
+    say(found.verdict)
+    return Outlook(live.number, found.verdict, found.drifted)

@@ -1,0 +1,305 @@
+"""The only code that knows MLflow: runs, model versions, aliases, and the proof that a stored model is the trained one.
+
+One experiment and one registered model per problem, both named as the problem. An alias moves in an order in which a
+kill at any moment leaves a registry that is right: first what is harmless, the champion last.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ratchet.places import Places
+from ratchet.refusal import Refusal
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+PROMOTE = "promote"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of the problem's registered model, as the registry shows it."""
+
+    problem: str
+    number: int
+    run_id: str
+    tags: Mapping[str, str]
+    description: str
+    created: float
+
+    @property
+    def model(self) -> str:
+        return self.tags.get("model", "unknown")
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.problem}/{self.number}"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model read back from the artifact store, ready to answer: MLflow's own pyfunc view of it."""
+
+    model: Any
+
+    def table(self, texts: Sequence[str]) -> Any:
+        """What any MLflow client gets: a pandas frame with label, score and p_<label> for every class."""
+        import pandas as pd
+
+        return self.model.predict(pd.DataFrame({"text": pd.Series(list(texts), dtype="str")}))
+
+    def probabilities(self, texts: Sequence[str], labels: Sequence[str]) -> np.ndarray:
+        """Shape (len(texts), len(labels)), in the order of `labels`; a class the model never saw gets 0."""
+        table = self.table(texts)
+        columns = [table[f"p_{label}"] if f"p_{label}" in table else np.zeros(len(table)) for label in labels]
+        return np.column_stack(columns).astype(np.float64)
+
+
+class Registry:
+    """What MLflow knows of one problem."""
+
+    def __init__(self, problem: str, here: Places) -> None:
+        self.problem = problem
+        self.here = here
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """Connected on first use; says nothing about its own database work."""
+        import mlflow
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        return mlflow.MlflowClient()
+
+    def experiment(self, description: str = "") -> str:
+        """The id of the problem's experiment, made on first use with what it is about."""
+        found = self.client.get_experiment_by_name(self.problem)
+        if found is None:
+            root = self.here.state / "artifacts" / self.problem
+            local = self.client.tracking_uri.startswith("sqlite")
+            identity = self.client.create_experiment(self.problem, root.as_uri() if local else None)
+        else:
+            identity = found.experiment_id
+        if description:
+            self.client.set_experiment_tag(identity, "mlflow.note.content", description)
+        return identity
+
+    # Runs
+
+    def begin(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
+        """Open a run, below a parent where one is given; its id."""
+        family = {"mlflow.parentRunId": parent} if parent else {}
+        run = self.client.create_run(self.experiment(), run_name=name, tags={**tags, **family})
+        return run.info.run_id
+
+    def end(self, run_id: str, status: str = "FINISHED") -> None:
+        self.client.set_terminated(run_id, status)
+
+    def log(
+        self,
+        run_id: str,
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        curve: Sequence[Mapping[str, float]] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Everything about a run in one write; `curve` gives a metric one value a step, counted from 1."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        now = int(time.time() * 1000)
+        steps = [Metric(name, value, now, step) for step, row in enumerate(curve, 1) for name, value in row.items()]
+        finals = [Metric(name, value, now, 0) for name, value in (metrics or {}).items()]
+        self.client.log_batch(
+            run_id,
+            metrics=(steps + finals)[:1000],
+            params=[Param(name, str(value)) for name, value in (params or {}).items()],
+            tags=[RunTag(name, str(value)) for name, value in (tags or {}).items()],
+        )
+
+    def log_data(self, run_id: str, version: str, source: str, columns: Mapping[str, str], rows: int) -> None:
+        """Name the data version as the run's dataset, its hash as the digest."""
+        import json
+
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=self.problem,
+            digest=version[:32],
+            source_type="code",
+            source=json.dumps({"tags": {"made_from": source, "pinned_by": "data.dvc"}}),
+            schema=json.dumps({"mlflow_colspec": [
+                {"name": name, "type": "string", "required": True, "role": role} for role, name in columns.items()
+            ]}),
+            profile=json.dumps({"num_rows": rows}),
+        )  # fmt: skip
+        self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+    def log_text(self, run_id: str, text: str, path: str) -> None:
+        self.client.log_text(run_id, text, path)
+
+    def read_json(self, run_id: str, path: str) -> Any:
+        """A JSON artifact of a run, read back."""
+        import json
+
+        import mlflow
+
+        return json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))
+
+    def log_figure(self, run_id: str, figure: Any, path: str) -> None:
+        self.client.log_figure(run_id, figure, path)
+
+    def log_model(self, run_id: str, saved: Path, labels: Sequence[str], example: str) -> str:
+        """Store a saved model with a run: data only, read back by `models.pyfunc`; the model's id."""
+        import mlflow
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, DataType, Schema
+
+        outputs: list[Any] = [ColSpec(DataType.string, "label"), ColSpec(DataType.double, "score")]
+        outputs += [ColSpec(DataType.double, f"p_{label}") for label in labels]
+        with mlflow.start_run(run_id=run_id):
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                loader_module="models.pyfunc",
+                data_path=str(saved),
+                # An unnamed column: MLflow then takes a frame and a list of strings alike.
+                signature=ModelSignature(Schema([ColSpec(DataType.string)]), Schema(outputs)),
+                input_example=[example],
+                pip_requirements=requirements(saved),
+            )
+        return str(info.model_id)
+
+    # Versions
+
+    def register(self, run_id: str, model_id: str, tags: Mapping[str, str], description: str) -> Version:
+        """Make a logged model the next version of the problem's registered model."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.get_registered_model(self.problem)
+        except MlflowException:
+            self.client.create_registered_model(self.problem)
+        made = self.client.create_model_version(
+            self.problem, f"models:/{model_id}", run_id, tags=dict(tags), description=description, model_id=model_id
+        )
+        return _version(made)
+
+    def version(self, number: int) -> Version:
+        """The version of that number.
+
+        Raises:
+            Refusal: there is no such version.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _version(self.client.get_model_version(self.problem, str(number)))
+        except MlflowException:
+            raise Refusal(
+                f"A version must be one of the registered model {self.problem}.", f"{number}", "See them: make history"
+            ) from None
+
+    def holding(self, alias: str) -> Version | None:
+        """The version that holds an alias; None where none does."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _version(self.client.get_model_version_by_alias(self.problem, alias))
+        except MlflowException:
+            return None
+
+    def champion(self) -> Version | None:
+        return self.holding(CHAMPION)
+
+    def metric(self, version: Version, name: str) -> float:
+        """A metric of the version's run; not a number where it was never logged."""
+        return float(self.client.get_run(version.run_id).data.metrics.get(name, float("nan")))
+
+    def describe(self, version: Version, tags: Mapping[str, str], description: str) -> None:
+        """Set tags on a version and its run alike, and replace the version's description."""
+        for name, value in tags.items():
+            self.client.set_model_version_tag(self.problem, str(version.number), name, value)
+        self.log(version.run_id, tags=tags)
+        self.client.update_model_version(self.problem, str(version.number), description)
+
+    def load(self, version: Version) -> Predictor:
+        """The stored model of a version, read back from the artifact store.
+
+        Raises:
+            Refusal: what is stored cannot be read.
+        """
+        import mlflow
+
+        try:
+            return Predictor(mlflow.pyfunc.load_model(version.uri))
+        except (mlflow.exceptions.MlflowException, OSError, ValueError, KeyError) as error:
+            raise Refusal(
+                f"Version {version.number} must load from the registry.",
+                " ".join(str(error).split())[:300],
+                "Bring back state/artifacts from a backup, or build anew: make build",
+            ) from error
+
+    def load_model(self, model_id: str) -> Predictor:
+        """The same for a model that is logged but not registered."""
+        import mlflow
+
+        return Predictor(mlflow.pyfunc.load_model(f"models:/{model_id}"))
+
+    # Aliases
+
+    def enter(self, version: Version) -> None:
+        """The version becomes the challenger."""
+        self.client.set_registered_model_alias(self.problem, CHALLENGER, str(version.number))
+
+    def promote(self, version: Version) -> None:
+        """The version becomes champion, and today's champion previous. Every prefix of the moves is safe."""
+        today = self.champion()
+        if today is not None and today.number != version.number:
+            self.client.set_registered_model_alias(self.problem, PREVIOUS, str(today.number))
+        self.client.set_registered_model_alias(self.problem, CHAMPION, str(version.number))
+        challenger = self.holding(CHALLENGER)
+        if challenger is not None and challenger.number == version.number:
+            self.client.delete_registered_model_alias(self.problem, CHALLENGER)
+
+    def summarise(self, description: str) -> None:
+        """What the registered model's own page says first."""
+        self.client.update_registered_model(self.problem, description)
+
+    def close_orphans(self) -> int:
+        """End the runs that a killed process left open, as killed; how many. Call it only while holding the lock."""
+        found = self.client.get_experiment_by_name(self.problem)
+        if found is None:
+            return 0
+        open_runs = self.client.search_runs([found.experiment_id], "attributes.status = 'RUNNING'")
+        for run in open_runs:
+            self.client.set_terminated(run.info.run_id, "KILLED")
+        return len(open_runs)
+
+
+def _version(entity: Any) -> Version:
+    return Version(
+        entity.name,
+        int(entity.version),
+        entity.run_id,
+        dict(entity.tags),
+        entity.description or "",
+        entity.creation_timestamp / 1000,
+    )
+
+
+def requirements(saved: Path) -> list[str]:
+    """What a saved model needs to answer, at the versions that run here; named, so that MLflow need not guess."""
+    from importlib.metadata import version
+
+    neural = any("keras" in path.read_text(encoding="utf-8") for path in saved.glob("model.json"))
+    names = ["numpy", "scipy", "polars", "pandas", *(["keras", "tensorflow"] if neural else [])]
+    return [f"{name}=={version(name)}" for name in names]

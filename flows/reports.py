@@ -1,0 +1,156 @@
+"""Results -> the words and tables of the UIs. Pure: every sentence here is made from the result that it speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from expectations import Verdict
+from flows.registry import Version
+from ratchet.problem import Problem
+from ratchet.steps.drift import Drift
+from ratchet.steps.gate import WORDS, Decision
+from ratchet.steps.score import Scores
+
+METRICS = {
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "log_loss": "log loss (lower is better)",
+    "ece": "calibration error (lower is better)",
+}
+
+Row = dict[str, str]
+
+
+def table(rows: Sequence[Mapping[str, str]]) -> str:
+    """A Markdown table with the first row's keys as its head; the empty string for no rows."""
+    if not rows:
+        return ""
+    head = list(rows[0])
+    lines = [head, ["---"] * len(head), *([escaped(row[name]) for name in head] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def escaped(cell: str) -> str:
+    return " ".join(cell.replace("|", "\\|").split())
+
+
+def validation(verdict: Verdict, quarantined: Path | None) -> str:
+    """The verdict, every check in words, failed ones first, and where the rows set aside are."""
+    mark = {True: "✓", False: "✗"}
+    ordered = sorted(verdict.checks, key=lambda c: (c.success, c.severity != "critical"))
+    rows = [
+        {
+            "": mark[c.success] if c.success or c.severity == "critical" else "!",
+            "rule": c.name,
+            "otherwise": {"refuse": "table refused", "set aside": "row set aside", "flag": "flagged"}[c.action],
+            "found": c.observed,
+            "first rows": ", ".join(map(str, c.rows[:5])),
+        }
+        for c in ordered
+    ]
+    aside = f"\n\nRows set aside, with their reasons: `{quarantined}`" if quarantined else ""
+    pages = "Great Expectations' own page is with the MLflow run, under `data-docs/`."
+    return f"{verdict.headline}{aside}\n\n{table(rows)}\n\n{pages}"
+
+
+def candidates(problem: Problem, found: Mapping[str, tuple[Scores, float]]) -> str:
+    """How the candidates did on the validation rows, best first by the declared metric."""
+    metric = problem.settings.evaluate.metric
+    ordered = sorted(found.items(), key=lambda item: getattr(item[1][0], metric), reverse=metric != "log_loss")
+    return table([
+        {
+            "candidate": name,
+            f"validation {WORDS[metric]}": f"{getattr(scores, metric):.4f}",
+            "macro F1": f"{scores.macro_f1:.4f}",
+            "log loss": f"{scores.log_loss:.4f}",
+            "seconds": f"{seconds:.1f}",
+        }
+        for name, (scores, seconds) in ordered
+    ])  # fmt: skip
+
+
+def scorecard(
+    problem: Problem, challenger: Scores, champion: Scores | None, baseline: Scores, decision: Decision
+) -> list[Row]:
+    """Metric by metric on the holdout; the one that decides has its interval."""
+    rows = []
+    for name, words in METRICS.items():
+        deciding = name == problem.settings.evaluate.metric
+        mine, its = getattr(challenger, name), getattr(champion, name) if champion else None
+        change = "" if its is None else f"{mine - its:+.4f}"
+        if deciding and decision.interval is not None:
+            change += f" [{decision.interval[0]:+.4f}, {decision.interval[1]:+.4f}]"
+        rows.append({
+            "metric": f"{words} *decides*" if deciding else words,
+            "challenger": f"{mine:.4f}",
+            "champion": "none" if its is None else f"{its:.4f}",
+            "difference": change,
+            "baseline": f"{getattr(baseline, name):.4f}",
+        })  # fmt: skip
+    return rows
+
+
+def slices(problem: Problem, challenger: Mapping[str, Scores], champion: Mapping[str, Scores] | None) -> list[Row]:
+    """The declared metric, slice by slice."""
+    metric = problem.settings.evaluate.metric
+    return [
+        {
+            "slice": name,
+            "rows": f"{scores.rows:,}",
+            f"challenger {WORDS[metric]}": f"{getattr(scores, metric):.4f}",
+            "champion": f"{getattr(champion[name], metric):.4f}" if champion and name in champion else "none",
+        }
+        for name, scores in challenger.items()
+    ]
+
+
+def decision(problem: Problem, version: Version, found: Decision) -> str:
+    """The decision, what it stands on, and what comes next."""
+    checks = [{"": "✓" if c.success else "✗", "condition": c.name, "found": c.detail} for c in found.checks]
+    after = (
+        "*deploy* makes it champion." if found.promote else "The champion stays; better data or candidates come first."
+    )
+    return (
+        f"{found.verdict}: {found.reason}\n\n{table(checks)}\n\n"
+        f"Next: {after}\n\n{links(problem, version.number, version.run_id)}"
+    )
+
+
+def drift(problem: Problem, live: Version, found: Drift) -> str:
+    """The drift verdict, what was compared, and what comes next."""
+    rows = [
+        {
+            "": "✗" if shift.drifted else "✓",
+            "what": shift.what,
+            "holdout": shift.reference,
+            "lately": shift.recent,
+            "p": f"{shift.p_value:.2g}",
+        }
+        for shift in found.shifts
+    ]
+    after = (
+        "Next: label some of these texts, add them to the table, and bring it as a new version with `make data`."
+        if found.drifted
+        else "Next: nothing needs doing; `make predict` logs what the champion answers, and the next turn looks again."
+    )
+    return f"{found.verdict}\n\nVersion {live.number} ({live.model}) of {problem.name}.\n\n{table(rows)}\n\n{after}"
+
+
+def links(problem: Problem, number: int, run_id: str) -> str:
+    """Where to read on in MLflow, once `make ui` has opened it."""
+    base = f"http://{problem.here.host}:{problem.here.mlflow_port}/#"
+    name = quote(problem.name)
+    return (
+        f"In MLflow: [version {number}]({base}/models/{name}/versions/{number}) · [its run]({base}/runs/{run_id}) · "
+        f"[all of {problem.name}]({base}/models/{name}). Data version `{problem.pin.version}`."
+    )
+
+
+def champion(problem: Problem, live: Version) -> str:
+    why = live.tags.get("decision_reason", "")
+    return f"Why: {why}\n\n{links(problem, live.number, live.run_id)}\n\nBack: `make rollback`"

@@ -1,0 +1,78 @@
+"""What the stages of the loop share: each is a Prefect flow that takes its turn alone, on swept ground."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, TypeVar, cast
+
+from prefect import flow, get_run_logger, runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.task_runners import ThreadPoolTaskRunner
+
+import models
+from flows.registry import Registry
+from ratchet import lock, problem
+from ratchet.places import places, settle
+from ratchet.problem import Problem
+
+Result = TypeVar("Result")
+
+Model = StrEnum("Model", {name: name for name in models.names()})  # type: ignore[misc]
+"""The models, as the run forms offer them."""
+
+
+def stage(function: Callable[..., Result]) -> Any:
+    """A flow named as the function: one at a time on this state, its docstring the description."""
+
+    @functools.wraps(function)
+    def alone(*args: Any, **kwargs: Any) -> Result:
+        here = places()
+        settle(here)
+        with lock.one_at_a_time(here.state, function.__name__):
+            return function(*args, **kwargs)
+
+    return flow(
+        name=function.__name__,
+        flow_run_name=run_name,
+        task_runner=cast("Any", ThreadPoolTaskRunner(max_workers=os.cpu_count() or 1)),
+        persist_result=False,
+    )(alone)
+
+
+def step(name: str, run_as: str | None = None) -> Callable[[Callable[..., Result]], Any]:
+    """A task in plain words; its inputs are never hashed, for a cache is keyed by the data version alone."""
+    return task(name=name, task_run_name=run_as or name, cache_policy=NO_CACHE, persist_result=False)
+
+
+def run_name() -> str:
+    """`build linear, manual`: the stage, the model where one was chosen, and what set it off."""
+    given = runtime.flow_run.parameters
+    chosen = f" {given['model']}" if given.get("model") else ""
+    return f"{runtime.flow_run.flow_name}{chosen}, {given.get('trigger', 'manual')}"
+
+
+def flow_run_id() -> str:
+    return str(runtime.flow_run.id or "")
+
+
+def at_hand() -> tuple[Problem, Registry]:
+    """The problem that params.yaml describes, and what MLflow knows of it."""
+    current = problem.load()
+    return current, Registry(current.name, current.here)
+
+
+def send_what_is_left() -> None:
+    """Hand Prefect the logs and events that wait; without it a server that stops now leaves this process hanging."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (EventsWorker, APILogWorker):
+        worker.drain_all(timeout=10)
+
+
+def say(sentence: str) -> None:
+    """One sentence for the run's log in Prefect, and for the terminal where one listens (ratchet/terminal.py)."""
+    get_run_logger().info(sentence)

@@ -1,0 +1,76 @@
+"""What a model file must offer, so that everything around it needs to know nothing else.
+
+A file `models/<name>.py` is a model when it has these five names:
+
+    SUMMARY          one sentence, shown in help and in the run forms
+    Params           a frozen dataclass of hyperparameters, each with a default
+    SPACE            what `make tune` may search: parameter name -> tuple of choices
+    fit(train, validation, labels, params, *, seed, progress) -> Classifier
+    load(folder) -> Classifier
+
+A model file knows neither Prefect nor MLflow, reads no configuration, and never changes its input.
+Adding a file is all that is needed: it is found, offered and tested by `tests/test_models.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+Progress = Callable[[int, int, Mapping[str, float]], None]
+"""Called as progress(done, total, metrics), e.g. (3, 12, {"loss": 0.41, "validation_accuracy": 0.77})."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Texts with their labels, in the same order.
+
+    texts: raw or prepared; a model applies its own preprocessing, in fit and in predict_proba alike.
+    labels: one class name a text.
+    """
+
+    texts: Sequence[str]
+    labels: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+class Classifier(Protocol):
+    """A fitted model: texts in, probabilities out, and a folder of data (never code) in between."""
+
+    labels: tuple[str, ...]
+    """The class names, in the order of the columns of predict_proba."""
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """Probabilities, shape (len(texts), len(labels)), float64; each row sums to 1."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything that load needs into an existing, empty folder: JSON and arrays, no pickle."""
+        ...
+
+
+class ModelFile(Protocol):
+    """The face of a module in models/, as `models.get(name)` returns it."""
+
+    SUMMARY: str
+    Params: ClassVar[type]
+    SPACE: Mapping[str, tuple[Any, ...]]
+
+    def fit(
+        self,
+        train: Rows,
+        validation: Rows,
+        labels: tuple[str, ...],
+        params: Any,
+        *,
+        seed: int,
+        progress: Progress,
+    ) -> Classifier: ...
+
+    def load(self, folder: Path) -> Classifier: ...

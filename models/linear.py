@@ -1,0 +1,235 @@
+"""The linear model: TF-IDF logistic regression and NB-SVM on hashed n-grams, averaged as logits.
+
+Texts and labels enter, probabilities leave, at some 15 MB of text a second and core. Both heads are linear in the same
+n-grams, so the sum of their scores is too: what a word adds to a score can be told exactly. Everything is chosen on the
+validation rows: how strongly each head is fitted, and the factors that join and calibrate them. Predicting needs numpy
+and scipy alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, csr_matrix, hstack
+
+from models.contract import Progress, Rows
+from ratchet.steps import heads
+from ratchet.steps.heads import Best, Floats, Numbers
+from ratchet.steps.ngrams import Block, blocks, read
+from ratchet.steps.tfidf import damped, lengths, presence, rarity, tfidf
+from ratchet.steps.vocabulary import Counts, Vocabulary, count, count_all, learn, lookup
+
+SUMMARY = "Words, word pairs and word pieces, weighed by logistic regression and NB-SVM: seconds to train, hard to beat."
+USUAL = (0.75, 1.0)  # factors of the two heads on film reviews, median of 5 splits: what a few validation rows start from
+SMALL = 1000  # training rows under which even an n-gram seen once is kept
+MOST_WEIGHTS = 10_000_000  # n-grams times classes; L-BFGS keeps 20 copies of 8 bytes each
+MOST_WORK = 300_000_000  # n-grams in the training texts times classes; above it one fit must do, and NB-SVM is left out
+
+
+@dataclass(frozen=True)
+class Params:
+    """What may be set; the rest is chosen on the validation rows.
+
+    min_df: training texts that must contain an n-gram for it to count (1 where there are fewer than 1,000 texts).
+    max_features: words and pairs kept, and as many word pieces; the commonest are.
+    strengths: tried in this order for the logistic regression, until the validation log loss rises.
+    bayes_strengths: tried likewise for the NB-SVM; without any it is left out.
+    """
+
+    min_df: int = 2
+    max_features: int = 1_000_000
+    strengths: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+    bayes_strengths: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1)
+
+
+SPACE = {"min_df": (1, 2, 3, 5), "bayes_strengths": ((0.003, 0.01, 0.03, 0.1), ())}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Words or word pieces: what is known, how rare each is, and what it adds to each score.
+
+    rarity: inverse document frequencies.
+    weights: for damped counts, divided by the length that rarity gives them; a row an n-gram, a column a score.
+    present: the same for the mere presence of an n-gram; None for pieces, which the NB-SVM does not see.
+    """
+
+    known: Vocabulary
+    rarity: Floats
+    weights: Floats
+    present: Floats | None
+
+    def scores(self, counts: Counts) -> Floats:
+        """What the n-grams of each text add to its scores."""
+        here = counts.columns
+        weighed = damped(counts.matrix)
+        scores = _times(weighed, self.weights[here]) / lengths(weighed, self.rarity[here])[:, None]
+        if self.present is not None:
+            weighed.data[:] = 1
+            scores += _times(weighed, self.present[here])
+        return scores
+
+
+def _times(matrix: csc_matrix, weights: Floats) -> Floats:
+    """The product, by the quicker way for a vector where there is one column."""
+    return np.asarray(matrix @ weights if weights.shape[1] > 1 else (matrix @ weights[:, 0])[:, None])
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The fitted model. seen: the numbers of those labels that training rows had; the others have probability 0."""
+
+    labels: tuple[str, ...]
+    params: Params
+    seen: tuple[int, ...]
+    words: Group
+    pieces: Group
+    bias: Floats
+
+    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        result, done = np.zeros((len(texts), len(self.labels))), 0
+        for some in blocks(texts):
+            result[done : done + len(some), self.seen] = heads.probabilities(self._scores(read(some)))
+            done += len(some)
+        return result
+
+    def _scores(self, block: Block) -> Floats:
+        words = self.words.scores(count(block, block.words, self.words.known))
+        return words + self.pieces.scores(count(block, block.pieces, self.pieces.known)) + self.bias
+
+    def save(self, folder: Path) -> None:
+        """model.json says what it is, arrays.npz holds the numbers."""
+        arrays: dict[str, NDArray[Any]] = {"bias": self.bias}
+        for name, group in (("words", self.words), ("pieces", self.pieces)):
+            arrays |= {f"{name}_hashes": group.known.hashes, f"{name}_bits": np.array(group.known.bits)}
+            arrays |= {f"{name}_rarity": group.rarity, f"{name}_weights": group.weights}
+            if group.present is not None:
+                arrays[f"{name}_present"] = group.present
+        np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
+        about = {"model": "linear", "labels": self.labels, "params": asdict(self.params), "seen": self.seen}
+        (folder / "model.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def load(folder: Path) -> Linear:
+    """The model that `save` wrote there."""
+    about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    with np.load(folder / "arrays.npz", allow_pickle=False) as file:
+        arrays: dict[str, NDArray[Any]] = dict(file)
+    settings: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in about["params"].items()
+    }
+    words, pieces = (_group(arrays, name) for name in ("words", "pieces"))
+    return Linear(tuple(about["labels"]), Params(**settings), tuple(about["seen"]), words, pieces, arrays["bias"])
+
+
+def _group(arrays: Mapping[str, NDArray[Any]], name: str) -> Group:
+    """The words or the pieces among the saved arrays."""
+    known = lookup(arrays[f"{name}_hashes"], int(arrays[f"{name}_bits"]))
+    return Group(known, arrays[f"{name}_rarity"], arrays[f"{name}_weights"], arrays.get(f"{name}_present"))
+
+
+def fit(
+    train: Rows, validation: Rows, labels: tuple[str, ...], params: Params, *, seed: int, progress: Progress
+) -> Linear:
+    """Learn the vocabulary and both heads from the training rows, and choose among them by the validation rows."""
+    present = set(train.labels)
+    seen = tuple(number for number, label in enumerate(labels) if label in present)
+    if len(seen) < 2:
+        raise ValueError(
+            f"A linear model needs training rows of two classes or more. Received: {len(train)} rows of "
+            f"{sorted(present)}. Check the column of labels, or how the rows were split."
+        )
+    steps = _Steps(progress, 2 + len(params.strengths) + len(params.bayes_strengths))
+    most = min(params.max_features, MOST_WEIGHTS // (2 * len(seen)))
+    known = learn(train.texts, params.min_df if len(train) >= SMALL else 1, most)
+    steps.taken({"features": float(sum(map(len, known)))})
+    named = {labels[number]: place for place, number in enumerate(seen)}
+    learnt, judged = _counted(train, known, named), _counted(validation, known, named)
+    steps.taken({})
+    rare = rarity(learnt.words), rarity(learnt.pieces)
+    chosen = _chosen(learnt, judged, rare, params, seed, steps)
+    factors = heads.join([best.scores for best in chosen], judged.numbers, USUAL[: len(chosen)])
+    steps.finished(chosen, factors, judged.numbers)
+    words, pieces, bias = _joined(known, rare, chosen, factors)
+    return Linear(labels, params, seen, words, pieces, bias)
+
+
+class _Steps:
+    """Tells a progress callback how far a fit has come; steps that were not needed are made up for at the end."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._taken = progress, total, 0
+
+    def taken(self, metrics: Mapping[str, float]) -> None:
+        """One step more."""
+        self._taken += 1
+        self._progress(self._taken, self._total, metrics)
+
+    def finished(self, chosen: Sequence[Best], factors: Sequence[float], truth: Numbers) -> None:
+        """The last step, with how the joined heads do on the validation rows."""
+        joined = np.sum([factor * best.scores for factor, best in zip(factors, chosen, strict=True)], axis=0)
+        self._progress(self._total, self._total, heads.judge(joined, truth) if len(truth) else {})
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Rows as counts of known n-grams, and the number of each row's class among the seen ones."""
+
+    words: csr_matrix
+    pieces: csr_matrix
+    numbers: Numbers
+
+    def features(self, rare: tuple[Floats, Floats]) -> csr_matrix:
+        """Words and pieces weighed, each group brought to length 1 by itself (0.8 points better than together)."""
+        return hstack([tfidf(self.words, rare[0]), tfidf(self.pieces, rare[1])], format="csr", dtype=np.float32)
+
+
+def _counted(rows: Rows, known: tuple[Vocabulary, Vocabulary], named: Mapping[str, int]) -> _Counted:
+    """The rows of seen classes."""
+    texts = [text for text, label in zip(rows.texts, rows.labels, strict=True) if label in named]
+    numbers = np.array([named[label] for label in rows.labels if label in named], np.intp)
+    return _Counted(*count_all(texts, known), numbers)
+
+
+def _chosen(
+    learnt: _Counted, judged: _Counted, rare: tuple[Floats, Floats], params: Params, seed: int, steps: _Steps
+) -> list[Best]:
+    """The best logistic regression on all weighed n-grams, and the best NB-SVM on the presence of words and pairs."""
+    work = (learnt.words.nnz + learnt.pieces.nnz) * (int(learnt.numbers.max()) + 1)
+    much, passes = work > MOST_WORK, int(np.clip(20 * MOST_WORK // max(work, 1), 20, 200))
+    alone = much or not len(judged.numbers)
+    weighed = learnt.features(rare)
+    fits = (
+        heads.logistic(weighed, learnt.numbers, strength, passes=passes)
+        for strength in (heads.middle(params.strengths) if alone else params.strengths)
+    )
+    chosen = [heads.best(fits, judged.features(rare), judged.numbers, steps.taken)]
+    if params.bayes_strengths and not much:
+        words = presence(learnt.words)
+        fits = (
+            heads.bayes_svm(words, learnt.numbers, strength, seed=seed)
+            for strength in (heads.middle(params.bayes_strengths) if alone else params.bayes_strengths)
+        )
+        chosen.append(heads.best(fits, presence(judged.words), judged.numbers, steps.taken))
+    return chosen
+
+
+def _joined(
+    known: tuple[Vocabulary, Vocabulary],
+    rare: tuple[Floats, Floats],
+    chosen: Sequence[Best],
+    factors: Sequence[float],
+) -> tuple[Group, Group, Floats]:
+    """Both heads as one: rarity and factors go into the weights."""
+    weights = np.float32(factors[0]) * chosen[0].head.weights * np.concatenate(rare)[:, None]
+    present = np.float32(factors[1]) * chosen[1].head.weights if len(chosen) > 1 else None
+    bias = np.sum([factor * best.head.bias for factor, best in zip(factors, chosen, strict=True)], axis=0)
+    words = Group(known[0], rare[0], weights[: len(known[0])], present)
+    pieces = Group(known[1], rare[1], weights[len(known[0]) :], None)
+    return words, pieces, bias.astype(np.float32)

@@ -1,0 +1,229 @@
+"""The neural model: a bidirectional LSTM that reads a text word by word, written against Keras 3 alone.
+
+Texts and labels enter, probabilities leave. Words are those of ratchet/steps/ngrams.py: runs of letters, and each Chinese
+or Japanese character, Hangul syllable or emoji by itself. Any backend of Keras will do (KERAS_BACKEND; TensorFlow unless it
+says otherwise). Weights are saved as plain arrays and the network is rebuilt by this code, so loading runs nothing that was saved.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.contract import Progress, Rows
+from ratchet.steps.ngrams import blocks, read
+from ratchet.steps.vocabulary import Census
+
+SUMMARY = "A bidirectional LSTM that reads word by word: a minute to train, and the better the more text there is."
+Side = tuple[NDArray[np.int32], NDArray[np.int32]]
+PADDING, UNKNOWN, FIRST = 0, 1, 2  # numbers of words: none, one not in the vocabulary, the commonest
+SMALL = 1000  # training texts under which even a word seen once is known
+SHORTEST = 8  # words: a table is at least this wide
+SHARE = 97  # percentile of training lengths that is read whole; what is longer loses its middle
+HEAD = 4  # 1 / HEAD of a shortened text is its beginning, the rest its end (Sun et al. 2019 found both to matter)
+AT_ONCE = 256  # texts in a batch of predictions
+
+
+@dataclass(frozen=True)
+class Params:
+    """What may be set.
+
+    vocabulary: words known, the commonest of those in at least min_df texts (in one, where there are under 1,000 texts).
+    max_length: words read of a text, at most.
+    embedding, units: numbers that stand for a word; numbers that the network remembers in each direction.
+    dropout: share of them dropped at random in training.
+    rate, batch: learning rate of Adam; texts in a step.
+    epochs, patience: passes over the data at most; passes without a lower validation loss before it stops.
+    minutes: no new pass is begun after so long.
+    """
+
+    vocabulary: int = 20_000
+    min_df: int = 2
+    max_length: int = 256
+    embedding: int = 64
+    units: int = 48
+    dropout: float = 0.5
+    rate: float = 1e-3
+    batch: int = 64
+    epochs: int = 12
+    patience: int = 2
+    minutes: float = 10.0
+
+
+SPACE = {"units": (32, 48, 96), "embedding": (32, 64, 128), "dropout": (0.3, 0.5, 0.7), "rate": (5e-4, 1e-3, 2e-3)}
+
+
+@dataclass(frozen=True)
+class Lstm:
+    """The fitted model. words: hashes of the known words, sorted; numbers: theirs; history: a learning curve, an entry a pass."""
+
+    labels: tuple[str, ...]
+    params: Params
+    length: int
+    words: NDArray[np.uint64]
+    numbers: NDArray[np.int32]
+    network: Any
+    history: list[dict[str, float]]
+
+    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        read_as = _numbered(texts, self.words, self.numbers, self.length)
+        parts = [self._predict(read_as[start : start + AT_ONCE]) for start in range(0, len(texts), AT_ONCE)]
+        raw = np.concatenate([np.zeros((0, len(self.labels))), *parts])
+        return raw / raw.sum(axis=1, keepdims=True)
+
+    def _predict(self, batch: NDArray[np.int32]) -> NDArray[np.float64]:
+        return np.asarray(self.network.predict_on_batch(batch), np.float64)
+
+    def save(self, folder: Path) -> None:
+        """model.json says what it is, arrays.npz holds the words and the weights."""
+        weights = {f"weight_{place:02d}": array for place, array in enumerate(self.network.get_weights())}
+        np.savez(folder / "arrays.npz", allow_pickle=False, words=self.words, numbers=self.numbers, **weights)
+        about = {"model": "lstm", "labels": self.labels, "params": asdict(self.params)}
+        about |= {"length": self.length, "history": self.history}
+        (folder / "model.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def load(folder: Path) -> Lstm:
+    """The model that `save` wrote there."""
+    about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
+        words, numbers = arrays["words"], arrays["numbers"]
+        weights = [arrays[name] for name in sorted(arrays.files) if name.startswith("weight_")]
+    labels, params = tuple(about["labels"]), Params(**about["params"])
+    network = _network(len(words), len(labels), about["length"], params)
+    network.set_weights(weights)
+    return Lstm(labels, params, about["length"], words, numbers, network, about["history"])
+
+
+def fit(
+    train: Rows, validation: Rows, labels: tuple[str, ...], params: Params, *, seed: int, progress: Progress
+) -> Lstm:
+    """Train until the validation loss has stopped falling (the training loss, where no rows validate); keep the best weights."""
+    keras = _keras()
+    keras.utils.set_random_seed(seed)
+    words, numbers = _vocabulary(train.texts, params)
+    length = _length(train.texts, params)
+    network = _network(len(words), len(labels), length, params)
+    network.compile(keras.optimizers.Adam(params.rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    of = {label: number for number, label in enumerate(labels)}
+    sides = [
+        (_numbered(rows.texts, words, numbers, length), np.array([of[label] for label in rows.labels], np.int32))
+        for rows in (train, validation)
+    ]
+    history = _trained(network, sides[0], sides[1] if len(validation) else None, params, progress)
+    return Lstm(labels, params, length, words, numbers, network, history)
+
+
+def _trained(
+    network: Any, train: Side, validation: Side | None, params: Params, progress: Progress
+) -> list[dict[str, float]]:
+    """Pass after pass until patience or time is spent; the network ends with the best weights, the curve comes back."""
+    history: list[dict[str, float]] = []
+    best, weights, began = np.inf, network.get_weights(), time.monotonic()
+    for done in range(params.epochs):
+        curve = network.fit(
+            *train,
+            validation_data=validation,
+            batch_size=params.batch,
+            initial_epoch=done,
+            epochs=done + 1,
+            class_weight=_class_weights(train[1]),
+            verbose=0,
+        ).history
+        history.append({name.replace("val_", "validation_"): float(value[0]) for name, value in curve.items()})
+        progress(done + 1, params.epochs, history[-1])
+        losses = [entry.get("validation_loss", entry["loss"]) for entry in history]
+        if losses[-1] < best:
+            best, weights = losses[-1], network.get_weights()
+        if done - int(np.argmin(losses)) >= params.patience or time.monotonic() - began > 60 * params.minutes:
+            break
+    network.set_weights(weights)
+    progress(params.epochs, params.epochs, history[int(np.argmin(losses))])
+    return history
+
+
+def _keras() -> Any:
+    """Keras, loaded now (some 6 s with TensorFlow) and without its greetings."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+
+    return keras
+
+
+def _network(words: int, classes: int, length: int, params: Params) -> Any:
+    """Word numbers in, probabilities out: the strongest response of each unit, wherever in the text it comes."""
+    keras = _keras()
+    numbers = keras.Input((length,), dtype="int32", name="numbers")
+    embedded = keras.layers.Embedding(FIRST + words, params.embedding, name="words")(numbers)
+    embedded = keras.layers.SpatialDropout1D(params.dropout, name="forget_words")(embedded)
+    mask = keras.ops.not_equal(numbers, PADDING)
+    lstm = keras.layers.LSTM(params.units, return_sequences=True)
+    responses = keras.layers.Bidirectional(lstm, name="reader")(embedded, mask=mask)
+    silent = keras.ops.expand_dims(keras.ops.cast(mask, responses.dtype) - 1, -1) * 1e9
+    strongest = keras.ops.max(responses + silent, axis=1)
+    strongest = keras.layers.Dropout(params.dropout, name="forget")(strongest)
+    return keras.Model(numbers, keras.layers.Dense(classes, activation="softmax", name="classes")(strongest))
+
+
+def _vocabulary(texts: Sequence[str], params: Params) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    """The hashes of the known words, sorted, and the number of each: the commonest has the lowest."""
+    census = Census()
+    for some in blocks(texts):
+        block = read(some)
+        census.add(block.owner, block.words[:1])
+    hashes = census.commonest(params.min_df if len(texts) >= SMALL else 1, params.vocabulary)
+    order = np.argsort(hashes)
+    return hashes[order], (FIRST + order).astype(np.int32)
+
+
+def _length(texts: Sequence[str], params: Params) -> int:
+    """Words that most training texts do not exceed, in bounds."""
+    counts = [np.zeros(1, np.intp)]
+    for some in blocks(texts):
+        block = read(some)
+        counts.append(np.bincount(block.owner[block.words[0].starts], minlength=block.size))
+    return int(np.clip(np.percentile(np.concatenate(counts), SHARE), SHORTEST, params.max_length))
+
+
+def _numbered(
+    texts: Sequence[str], words: NDArray[np.uint64], numbers: NDArray[np.int32], length: int
+) -> NDArray[np.int32]:
+    """A row of word numbers for each text, padded at its end; a text without words is one unknown word."""
+    rows = [np.zeros((0, length), np.int32)]
+    for some in blocks(texts):
+        block = read(some)
+        found = np.searchsorted(words, block.words[0].hashes)
+        known = words.take(found, mode="clip") == block.words[0].hashes
+        row = _laid_out(
+            np.where(known, numbers.take(found, mode="clip"), UNKNOWN), block.owner[block.words[0].starts], block.size, length
+        )
+        rows.append(row)
+    return np.concatenate(rows)
+
+
+def _laid_out(
+    numbers: NDArray[np.int32], owner: NDArray[np.int32], size: int, length: int
+) -> NDArray[np.int32]:
+    """Word numbers, in the order of the texts that own them, as a table with a row a text; long texts lose their middle."""
+    counts = np.bincount(owner, minlength=size)
+    place = np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner]
+    head, cut = length // HEAD, np.maximum(counts - length, 0)[owner]
+    kept = (place < head) | (place >= head + cut)
+    table = np.full((size, length), PADDING, np.int32)
+    table[owner[kept], (place - np.where(place >= head, cut, 0))[kept]] = numbers[kept]
+    table[counts == 0, 0] = UNKNOWN
+    return table
+
+
+def _class_weights(numbers: NDArray[np.int32]) -> dict[int, float]:
+    """Rows of a rare class count for more, so that all classes count alike."""
+    counts = np.bincount(numbers)
+    return {number: len(numbers) / (np.count_nonzero(counts) * count) if count else 1.0 for number, count in enumerate(counts)}

@@ -1,0 +1,77 @@
+"""What MLflow calls to load and ask a model: a saved folder enters, an object with `predict` leaves. MLflow is not imported.
+
+This is the `loader_module` of every registered version, so what MLflow loads is this project's code and the folder's data,
+never a pickle. Texts come as a frame with the column `text`, or as a list, a series or an array of strings; a frame leaves, with
+`label`, `score` (the probability of that label) and `p_<label>` for each class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import models
+from models.contract import Classifier
+
+COLUMN = "text"
+
+
+def _load_pyfunc(data_path: str) -> Predictor:
+    """The entry point whose name MLflow prescribes for a loader module."""
+    return Predictor(models.load(Path(data_path)))
+
+
+class Predictor:
+    """A fitted model behind MLflow's `predict`."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
+
+    def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Label, score and probabilities of each text; `params` is MLflow's and nothing uses it."""
+        texts = read(model_input)
+        index = model_input.index if isinstance(model_input, pd.DataFrame | pd.Series) else None
+        return table(self.classifier.predict_proba(texts), self.classifier.labels, index)
+
+
+def read(model_input: Any) -> list[str]:
+    """The texts in what MLflow hands over; a missing text is an empty one.
+
+    Raises:
+        ValueError: a frame without the column `text`.
+        TypeError: something that holds no texts, or a value that is none.
+    """
+    if isinstance(model_input, pd.DataFrame):
+        if list(model_input.columns) == [0]:  # what MLflow makes of a list
+            model_input = model_input.rename(columns={0: COLUMN})
+        if COLUMN not in model_input.columns:
+            received = ", ".join(map(repr, model_input.columns)) or "no columns"
+            raise ValueError(f"The input must have a column {COLUMN!r}. Received: {received}. Rename the column of texts.")
+        model_input = model_input[COLUMN]
+    if isinstance(model_input, str) or not isinstance(model_input, Sequence | np.ndarray | pd.Series):
+        raise TypeError(
+            f"The input must be a frame with a column {COLUMN!r} or a list of texts. "
+            f"Received: {type(model_input).__name__}. Put a single text into a list."
+        )
+    return [_text(value) for value in np.asarray(model_input, dtype=object).ravel()]
+
+
+def _text(value: object) -> str:
+    """The value itself, or an empty text where it is missing."""
+    if isinstance(value, str):
+        return str(value)
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    raise TypeError(f"Every text must be a string. Received: {value!r:.80}. Turn it into one first.")
+
+
+def table(probabilities: np.ndarray, labels: Sequence[str], index: pd.Index | None = None) -> pd.DataFrame:
+    """One row a text: the most probable label, its probability, and that of each class."""
+    best = probabilities.argmax(axis=1)
+    columns = {"label": np.array(labels, dtype=object)[best], "score": probabilities[np.arange(len(best)), best]}
+    columns |= {f"p_{label}": probabilities[:, number] for number, label in enumerate(labels)}
+    return pd.DataFrame(columns, index=index)

@@ -1,0 +1,85 @@
+"""Asking the champion, with no server: one text, or a table that comes back whole with the answers added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from rich.console import Console
+
+from ratchet import predictions, problem
+from ratchet.places import Places
+from ratchet.reading import read_any
+from ratchet.refusal import Refusal
+
+if TYPE_CHECKING:
+    from flows.registry import Version
+
+AT_ONCE = 20_000
+"""Rows answered at a time; bounds the memory that a large table takes."""
+
+
+def text(here: Places, given: str, out: Console) -> None:
+    """Print the champion's answer to one text, with the probability of every class (of the ten likeliest)."""
+    live, answers = answer(here, [given])
+    row = answers.row(0, named=True)
+    classes = sorted(((row[c], c.removeprefix("p_")) for c in answers.columns if c.startswith("p_")), reverse=True)
+    out.print(f"[bold]{row['predicted']}[/]  {row['score']:.1%} sure  [dim](version {live.number}, {live.model})[/]")
+    for probability, label in classes[:10]:
+        out.print(f"  {probability:6.1%}  {label}", markup=False)
+
+
+def table(here: Places, source: Path, target: Path | None, column: str | None, out: Console) -> None:
+    """Answer every row of a table and write it to `target` with the columns predicted, score and p_<label>.
+
+    Raises:
+        Refusal: no target, or the table has no such column.
+    """
+    if target is None:
+        raise Refusal("A table of answers needs a place.", "no OUT", f"make predict FILE={source} OUT=answers.csv")
+    rows = read_any(source)
+    name = column or problem.load().settings.data.text
+    if name not in rows.columns:
+        raise Refusal(
+            f"The table needs the column {name!r}.",
+            f"columns {', '.join(rows.columns)}",
+            "Name it: make predict ... TEXT=column",
+        )
+    live, answers = answer(here, rows[name].cast(pl.String).to_list())
+    taken = [column for column in answers.columns if column in rows.columns]
+    done = pl.concat([rows.drop(taken), answers], how="horizontal")
+    if target.suffix == ".parquet":
+        done.write_parquet(target)
+    else:
+        done.write_csv(target)
+    out.print(f"{done.height:,} rows answered by version {live.number} ({live.model}): {target}", markup=False)
+
+
+def answer(here: Places, texts: Sequence[str | None]) -> tuple[Version, pl.DataFrame]:
+    """The champion and its answers, in order, as columns predicted, score and p_<label>; logged for optimise.
+
+    Raises:
+        Refusal: no champion is live.
+    """
+    from flows.registry import Registry
+
+    current = problem.load()
+    registry = Registry(current.name, here)
+    live = registry.champion()
+    if live is None:
+        raise Refusal("Only a champion answers.", "none is live", "Turn the loop once: make run")
+    predictor = registry.load(live)
+    known = [given or "" for given in texts]
+    parts = [as_polars(predictor.table(known[at : at + AT_ONCE])) for at in range(0, len(known), AT_ONCE)]
+    answers = pl.concat(parts) if parts else as_polars(predictor.table([]))
+    logged = zip((len(given) for given in known), answers["predicted"], answers["score"], strict=True)
+    predictions.record(here.predictions, current.name, live.number, logged)
+    return live, answers
+
+
+def as_polars(table: Any) -> pl.DataFrame:
+    """MLflow's pandas frame under the names that answers have in a table."""
+    columns = {("predicted" if name == "label" else name): table[name].to_numpy() for name in table.columns}
+    return pl.DataFrame(columns)

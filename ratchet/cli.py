@@ -1,0 +1,227 @@
+"""What the make targets call: one function a verb, each giving the exit status.
+
+What a person typed after `make` comes through the environment (RATCHET_TEXT, ...), so that no text can hurt: neither
+make nor a shell reads it. Heavy parts are imported by the verb that needs them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+from ratchet import ledger, lock, terminal, turn
+from ratchet.places import Places, places, settle
+from ratchet.refusal import Refusal
+
+
+def main(words: list[str]) -> int:
+    """Do the verb; a refusal is one sentence on standard error and status 1, with no traceback."""
+    verbs: dict[str, Callable[[Places], int]] = {
+        "run": run, "data": data, "build": one_stage, "evaluate": one_stage, "deploy": one_stage,
+        "optimise": one_stage, "ui": ui, "predict": predict, "rollback": rollback, "status": status,
+        "history": history,
+    }  # fmt: skip
+    if len(words) != 1 or words[0] not in verbs:
+        print(f"A verb must be one of {', '.join(verbs)}. Received: {' '.join(words) or 'none'}.", file=sys.stderr)
+        return 2
+    here = places()
+    try:
+        settle(here)
+        return verbs[words[0]](here)
+    except Refusal as refusal:
+        print(f"\n{refusal}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. Nothing that was live has changed; the same command goes on.", file=sys.stderr)
+        return 130
+
+
+def typed(name: str) -> str:
+    """What was typed as NAME=... after make; empty where nothing was."""
+    return os.environ.get(f"RATCHET_{name}", "")
+
+
+@contextmanager
+def prefect_server(here: Places) -> Iterator[None]:
+    """A Prefect server for the flows of this process: the one PREFECT_API_URL names, ours that runs, or a new one."""
+    if os.environ.get("PREFECT_API_URL"):
+        yield
+        return
+    from ratchet import servers
+
+    running = servers.ours(here, "prefect")
+    port = running.port if running else servers.free_port(here.host, here.prefect_port)
+    server = servers.prefect(here, port)
+    with servers.started(here, server) as watcher:
+        os.environ["PREFECT_API_URL"] = server.env["PREFECT_API_URL"]
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+        warm_up(here)
+        servers.wait_until_ready(here, server, watcher)
+        try:
+            yield
+        finally:
+            import_module("flows.stage").send_what_is_left()
+
+
+def warm_up(here: Places) -> None:
+    """Load what the flows need while the server starts on the other core."""
+    import expectations
+    from flows.registry import Registry
+
+    expectations.load()
+    Registry(_problem_name(), here).experiment()
+
+
+def run(here: Places) -> int:
+    """One turn of the loop, unless nothing has changed since the last."""
+    out = terminal.console()
+    known = turn.recall(here)
+    if known is not None:
+        out.print(
+            "Nothing has changed since the last turn: same data, params, lock and code. (`make build` trains anyway.)"
+        )
+        terminal.turned(out, known)
+        return 0
+    with lock.one_at_a_time(here.state, "make run"), prefect_server(here):
+        from flows.lifecycle import lifecycle
+
+        terminal.listen(out)
+        done = lifecycle(trigger="make run")
+        evaluation = done.evaluation
+        summary = {
+            "problem": _problem_name(),
+            "champion": done.champion,
+            "scorecard": evaluation.scorecard,
+            "verdict": evaluation.decision.verdict,
+            "reason": evaluation.decision.reason,
+            "decision": "promote" if evaluation.decision.promote else "keep",
+            "outlook": done.outlook.verdict,
+        }
+        turn.remember(here, summary)
+    terminal.turned(out, summary)
+    return 0
+
+
+def one_stage(here: Places) -> int:
+    """One stage of the loop, by the name of its verb; 0 where a champion is live afterwards."""
+    name = sys.argv[1]
+    out = terminal.console()
+    with lock.one_at_a_time(here.state, f"make {name}"), prefect_server(here):
+        from flows.stage import at_hand
+
+        terminal.listen(out)
+        stage = getattr(import_module(f"flows.{name}"), name)
+        model = {"model": typed("MODEL")} if name == "build" and typed("MODEL") else {}
+        result = stage(trigger=f"make {name}", **model)
+        if getattr(result, "scorecard", None):
+            terminal.scorecard(out, result.scorecard)
+        problem, registry = at_hand()
+        live = registry.champion()
+    if live is None and name != "build":
+        raise Refusal(f"{problem.name} needs a champion.", "none is live", "Turn the whole loop: make run")
+    out.print(f"Live: version {live.number} of {problem.name}." if live else "Nothing is live yet. Next: make evaluate")
+    return 0
+
+
+def data(here: Places) -> int:
+    """Fetch what data.dvc pins, or bring another table as the new data version."""
+    from ratchet import bring
+
+    out = terminal.console()
+    with lock.one_at_a_time(here.state, "make data"):
+        if typed("EXAMPLE"):
+            bring.example(here, typed("EXAMPLE"), out.print)
+        elif typed("SOURCE"):
+            wished = bring.Wished(typed("TEXT"), typed("LABEL"), typed("GROUP") or None, typed("NAME") or None)
+            bring.own(here, typed("SOURCE"), wished, out.print)
+        else:
+            bring.pinned(here, out.print)
+    return 0
+
+
+def predict(here: Places) -> int:
+    """Ask the champion: one text, or a table."""
+    from ratchet import ask
+
+    out = terminal.console()
+    if typed("FILE"):
+        ask.table(here, Path(typed("FILE")), Path(typed("OUT")) if typed("OUT") else None, typed("TEXT") or None, out)
+    elif "RATCHET_TEXT" in os.environ and typed("TEXT"):
+        ask.text(here, typed("TEXT"), out)
+    else:
+        raise Refusal(
+            "Ask about a text or a table.", "neither", 'make predict TEXT="..." or make predict FILE=in.csv OUT=out.csv'
+        )
+    return 0
+
+
+def rollback(here: Places) -> int:
+    """The previous champion is live again."""
+    with lock.one_at_a_time(here.state, "make rollback"):
+        from flows import cards, champion
+        from flows.registry import Registry
+        from ratchet import problem
+
+        current = problem.load()
+        registry = Registry(current.name, here)
+        live, before = champion.roll_back(current, registry, ledger.person())
+        registry.summarise(cards.registered_model(current, live))
+    terminal.console().print(
+        f"Version {live.number} ({live.model}) of {current.name} is live again, instead of version {before.number}. "
+        "Once more brings that one back."
+    )
+    return 0
+
+
+def status(here: Places) -> int:
+    """What is live, since when, how good; what waits and what runs."""
+    from flows.registry import CHALLENGER, PREVIOUS, Registry
+    from ratchet import problem
+
+    current = problem.load()
+    registry = Registry(current.name, here)
+    out = terminal.console()
+    moves = ledger.read(here.ledger, current.name)
+    live, waiting, previous = registry.champion(), registry.holding(CHALLENGER), registry.holding(PREVIOUS)
+    out.print(f"problem    {current.name}, data {current.pin.short} ({current.pin.source})")
+    if live is None:
+        out.print("live       nothing yet. Next: make run")
+    else:
+        metric = current.settings.evaluate.metric
+        score = registry.metric(live, f"holdout_{metric}")
+        since = f" since {moves[-1].at[:16].replace('T', ' ')} UTC" if moves and moves[-1].after == live.number else ""
+        out.print(f"live       version {live.number} ({live.model}){since}, holdout {metric} {score:.4f}")
+        out.print(f"why        {live.tags.get('decision_reason', '')}", soft_wrap=True)
+    if waiting:
+        out.print(f"challenger version {waiting.number} ({waiting.model}): {waiting.tags.get('decision', '')}")
+    if previous:
+        out.print(f"previous   version {previous.number} ({previous.model}); back to it: make rollback")
+    out.print(f"running    {lock.holder(here.state) or 'nothing'}")
+    return 0
+
+
+def history(here: Places) -> int:
+    """Which version was champion when, and why."""
+    moves = ledger.read(here.ledger)
+    if not moves:
+        terminal.console().print("No champion yet, so no history. Next: make run")
+    terminal.history(terminal.console(), moves)
+    return 0
+
+
+def ui(here: Places) -> int:
+    """Both UIs and the flows, until Ctrl-C."""
+    from ratchet import showing
+
+    showing.until_interrupted(here, terminal.console())
+    return 0
+
+
+def _problem_name() -> str:
+    from ratchet import problem
+
+    return problem.load().name

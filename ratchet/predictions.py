@@ -1,0 +1,52 @@
+"""The log of what the champion answered: state/predictions.db, SQLite in WAL mode; lengths of texts, no texts."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TABLE = """create table if not exists predictions (
+    id integer primary key, at real not null, problem text not null, version integer not null,
+    characters integer not null, label text not null, score real not null)"""
+INDEX = "create index if not exists latest on predictions (problem, version, id)"
+
+
+@contextmanager
+def connected(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that waits for a writer, and commits where the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=30)
+    try:
+        connection.execute("pragma journal_mode = wal")
+        connection.execute(TABLE)
+        connection.execute(INDEX)
+        with connection:
+            yield connection
+    finally:
+        connection.close()
+
+
+def record(path: Path, problem: str, version: int, answers: Iterable[tuple[int, str, float]]) -> None:
+    """Add answers, each as (characters of the text, label, score of that label)."""
+    now = time.time()
+    with connected(path) as connection:
+        connection.executemany(
+            "insert into predictions (at, problem, version, characters, label, score) values (?, ?, ?, ?, ?, ?)",
+            ((now, problem, version, *answer) for answer in answers),
+        )
+
+
+def recent(path: Path, problem: str, version: int, window: int) -> dict[str, list[object]]:
+    """The last answers of one version, newest first, as columns characters, label and score."""
+    if not path.exists():
+        return {"characters": [], "label": [], "score": []}
+    with connected(path) as connection:
+        rows = connection.execute(
+            "select characters, label, score from predictions "
+            "where problem = ? and version = ? order by id desc limit ?",
+            (problem, version, window),
+        ).fetchall()
+    return {name: [row[at] for row in rows] for at, name in enumerate(("characters", "label", "score"))}

@@ -1,0 +1,232 @@
+"""Starts, watches and stops the servers of this project: Prefect and MLflow.
+
+Each runs under a small watcher process (`python -m ratchet.servers`), in a process group of its own: the group ends
+when the watcher is told to, and also when whoever started it dies, however it dies. A note in state/servers/ tells
+this project's own servers from a stranger's on the same port.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from ratchet.places import Places
+from ratchet.refusal import Refusal
+
+READY_SECONDS = 120  # a first start on a slow disk migrates a database; measured 4 to 16 s on 2 cores
+GRACE_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Server:
+    """What to start. command: program and words. port: None for one that does not listen.
+
+    health: path that answers 200 when ready. env: added variables.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    port: int | None
+    health: str
+    env: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A server of ours that runs. pid: its watcher. created: the watcher's start time, so that a reused pid is told.
+
+    port: 0 for one that does not listen. url: answers 200 while it runs.
+    """
+
+    name: str
+    pid: int
+    created: float
+    port: int
+    url: str
+
+
+def prefect(here: Places, port: int) -> Server:
+    """The Prefect server with its UI. Called without its command line tool, which starts slower and forks."""
+    url = f"http://{here.host}:{port}"
+    return Server(
+        "prefect",
+        (sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
+         "--host", here.host, "--port", str(port), "--log-level", "warning"),
+        port,
+        "/api/health",
+        {"PREFECT_UI_API_URL": f"{url}/api", "PREFECT_API_URL": f"{url}/api", "PREFECT_SERVER_LOGGING_LEVEL": "WARNING"},
+    )  # fmt: skip
+
+
+def mlflow(here: Places, port: int) -> Server:
+    """The MLflow server with its UI, on the store that the flows write to, in one worker (1.8 GB less)."""
+    return Server(
+        "mlflow",
+        (sys.executable, "-m", "mlflow", "server", "--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"],
+         "--default-artifact-root", str(here.state / "artifacts"),
+         "--host", here.host, "--port", str(port), "--workers", "1"),
+        port,
+        "/health",
+        {},
+    )  # fmt: skip
+
+
+@contextmanager
+def started(here: Places, server: Server) -> Iterator[subprocess.Popen[bytes] | None]:
+    """The server runs while the block does; one of ours that runs already is used and left, and gives None.
+
+    Raises:
+        Refusal: a stranger listens on the port.
+    """
+    if ours(here, server.name) is not None:
+        yield None
+        return
+    watcher = start(here, server)
+    try:
+        yield watcher
+    finally:
+        stop(here, server.name, watcher)
+
+
+def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
+    """Start a server under its watcher, without waiting until it is ready."""
+    if server.port is not None and not is_free(here.host, server.port):
+        raise Refusal(
+            f"Port {server.port} must be free for {server.name}.",
+            "another program listens there",
+            f"Stop it, or name another port: make {server.name.upper()}_PORT={server.port + 1} ...",
+        )
+    here.logs.mkdir(parents=True, exist_ok=True)
+    with open(here.logs / f"{server.name}.log", "ab") as log:
+        watcher = subprocess.Popen(
+            [sys.executable, "-m", "ratchet.servers", *server.command],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=os.environ | server.env,
+            cwd=here.root,
+            start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
+        )
+    url = f"http://{here.host}:{server.port}{server.health}" if server.port else ""
+    note = Note(server.name, watcher.pid, psutil.Process(watcher.pid).create_time(), server.port or 0, url)
+    path = note_path(here, server.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(note)), encoding="utf-8")
+    return watcher
+
+
+def wait_until_ready(here: Places, server: Server, watcher: subprocess.Popen[bytes] | None) -> None:
+    """Return when the server answers.
+
+    Raises:
+        Refusal: it ended, or took longer than READY_SECONDS.
+    """
+    url = f"http://{here.host}:{server.port}{server.health}"
+    deadline = time.monotonic() + READY_SECONDS
+    while not answers(url):
+        ended = watcher is not None and watcher.poll() is not None
+        if ended or time.monotonic() > deadline:
+            raise Refusal(
+                f"{server.name} must start within {READY_SECONDS} s.",
+                "it ended" if ended else "no answer",
+                f"Its log says why: {here.logs / (server.name + '.log')}",
+            )
+        time.sleep(0.05)
+
+
+def stop(here: Places, name: str, watcher: subprocess.Popen[bytes]) -> None:
+    assert watcher.stdin is not None
+    watcher.stdin.close()
+    watcher.wait()
+    note_path(here, name).unlink(missing_ok=True)
+
+
+def ours(here: Places, name: str) -> Note | None:
+    """The note of that server if one of this project's runs and answers."""
+    try:
+        note = Note(**json.loads(note_path(here, name).read_text(encoding="utf-8")))
+        if psutil.Process(note.pid).create_time() == note.created and (not note.url or answers(note.url)):
+            return note
+    except (FileNotFoundError, json.JSONDecodeError, TypeError, psutil.Error):
+        pass
+    return None
+
+
+def note_path(here: Places, name: str) -> Path:
+    return here.state / "servers" / f"{name}.json"
+
+
+def is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(host: str, wished: int) -> int:
+    """The wished port, or any other where a stranger has it."""
+    if is_free(host, wished):
+        return wished
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def watch(command: list[str]) -> int:
+    """What the watcher does: run the command in a group of its own until told to stop or left alone."""
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    told = False
+
+    def tell(*_: object) -> None:
+        nonlocal told
+        told = True
+
+    signal.signal(signal.SIGTERM, tell)
+    while child.poll() is None and not told:
+        if select.select([sys.stdin], [], [], 0.5)[0]:
+            break  # end of file: whoever started this closed it or died
+    end_group(child)
+    return child.returncode
+
+
+def end_group(leader: subprocess.Popen[bytes]) -> None:
+    """Ask every process of a group to end, then insist."""
+    for sign, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
+        try:
+            os.killpg(leader.pid, sign)
+        except ProcessLookupError:
+            break
+        try:
+            leader.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
+    leader.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(watch(sys.argv[1:]))

@@ -1,0 +1,157 @@
+"""params.yaml -> frozen settings: what the problem is, with every unknown key or wrong value refused by its name."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+import models
+from ratchet.refusal import Refusal
+from ratchet.steps.gate import Rules
+
+
+class Section(BaseModel):
+    """A block of params.yaml: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(Section):
+    """Which columns hold what."""
+
+    text: str
+    label: str
+    group: str | None = None
+    slices: tuple[str, ...] = ()
+    positive: str | None = None
+
+
+class Build(Section):
+    """Which models compete, from which seed, and for how long; a key named after a model overrides its Params."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    candidates: tuple[str, ...] = Field(min_length=1)
+    seed: int = Field(default=0, ge=0)
+    minutes: float = Field(default=5, gt=0)
+
+    @model_validator(mode="after")
+    def known_models(self) -> Build:
+        known = models.names()
+        for name in self.candidates:
+            if name not in known:
+                raise ValueError(
+                    f"`build.candidates` must name models of models/: {', '.join(known)}. Received: {name}"
+                )
+        for name, overrides in self.overrides.items():
+            if name not in known:
+                raise ValueError(f"`build.{name}` is neither a setting (candidates, seed, minutes) nor a model")
+            if not isinstance(overrides, dict):
+                raise ValueError(
+                    f"`build.{name}` must hold hyperparameters, each with a value. Received: {overrides!r}"
+                )
+        return self
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        return self.__pydantic_extra__ or {}
+
+
+class Evaluate(Section):
+    """The metric that decides, the floor below which nothing goes live, and the margin a challenger must win by."""
+
+    metric: Literal["accuracy", "f1", "macro_f1", "log_loss"] = "accuracy"
+    floor: float | None = None
+    margin: float = Field(default=0.0, ge=0)
+
+
+class Deploy(Section):
+    """Nothing to set yet."""
+
+
+class Optimise(Section):
+    """How far live predictions may move before a drift is called."""
+
+    window: int = Field(default=1000, ge=50)
+
+
+class Settings(Section):
+    """One problem, as params.yaml states it."""
+
+    problem: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    task: Literal["classify"] = "classify"
+    data: Data
+    build: Build
+    evaluate: Evaluate = Evaluate()
+    deploy: Deploy = Deploy()
+    optimise: Optimise = Optimise()
+
+
+def gate_rules(settings: Settings) -> Rules:
+    """What the gate goes by; without a floor in params.yaml any value may go live that beats the baseline."""
+    chosen = settings.evaluate
+    anything = float("inf") if chosen.metric == "log_loss" else 0.0
+    return Rules(chosen.metric, anything if chosen.floor is None else chosen.floor, chosen.margin)
+
+
+def load(path: Path) -> Settings:
+    """The settings in a params.yaml.
+
+    Raises:
+        Refusal: there is no such file, it is not YAML, or a key or a value is not one that is known.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refusal(
+            "A problem is described in params.yaml.", "no such file", "Choose one: make data EXAMPLE=film_reviews"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Refusal("params.yaml must be YAML in UTF-8.", " ".join(str(error).split()), "Mend that line.") from None
+    if not isinstance(raw, dict):
+        raise Refusal(
+            "params.yaml must hold keys and values.", type(raw).__name__, "Start from: git checkout params.yaml"
+        )
+    try:
+        return Settings.model_validate({key: {} if value is None else value for key, value in raw.items()})
+    except ValidationError as error:
+        raise Refusal(
+            "params.yaml must hold known keys with fitting values.", explain(error), "Mend params.yaml."
+        ) from None
+
+
+def explain(error: ValidationError) -> str:
+    """What pydantic found, in one line of plain words with the keys as they stand in the file."""
+    found = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            found.append(f"unknown key `{where}`")
+        elif problem["type"] == "missing":
+            found.append(f"no key `{where}`")
+        elif problem["type"] == "value_error":
+            found.append(str(problem["ctx"]["error"]))
+        else:
+            found.append(f"`{where}`: {problem['msg'].lower()}, not {problem['input']!r}")
+    return "; ".join(found)
+
+
+def model_params(settings: Settings, name: str) -> Any:
+    """The hyperparameters of one candidate: its defaults, changed by what params.yaml says under its name.
+
+    Raises:
+        Refusal: params.yaml names a hyperparameter that the model does not have.
+    """
+    params = models.get(name).Params()
+    overrides = settings.build.overrides.get(name, {})
+    known = [field.name for field in fields(params)]
+    for key in overrides:
+        if key not in known:
+            raise Refusal(f"`build.{name}` takes {', '.join(known) or 'nothing'}.", f"`{key}`", "Mend params.yaml.")
+    if "minutes" in known and "minutes" not in overrides:
+        overrides = overrides | {"minutes": settings.build.minutes}
+    return replace(params, **overrides)

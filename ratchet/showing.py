@@ -1,0 +1,54 @@
+"""Both UIs with the runs in them, and the flows served so that a run started there runs; until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+
+from rich.console import Console
+
+from ratchet import servers
+from ratchet.places import Places
+from ratchet.refusal import Refusal
+from ratchet.servers import Server
+
+
+def until_interrupted(here: Places, out: Console) -> None:
+    """Start Prefect, MLflow and the flows' runner, say where they are, and end them all on Ctrl-C or SIGTERM.
+
+    Raises:
+        Refusal: a port is taken by a stranger, or a server ended by itself.
+    """
+    told = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    prefect, mlflow = servers.prefect(here, here.prefect_port), servers.mlflow(here, here.mlflow_port)
+    with ExitStack() as stack:
+        out.print("Starting the UIs ...", style="dim")
+        watchers = [(server, stack.enter_context(servers.started(here, server))) for server in (prefect, mlflow)]
+        for server, watcher in watchers:
+            servers.wait_until_ready(here, server, watcher)
+        runner = flows(here)
+        watchers.append((runner, stack.enter_context(servers.started(here, runner))))
+        out.print(
+            f"Prefect  http://{here.host}:{here.prefect_port}   every run of the loop; start one from Deployments"
+        )
+        out.print(f"MLflow   http://{here.host}:{here.mlflow_port}   every model; what is live under Models")
+        out.print("Ctrl-C ends both.", style="dim")
+        while not told.wait(0.5):
+            for server, watcher in watchers:
+                if watcher is not None and watcher.poll() is not None:
+                    log = here.logs / f"{server.name}.log"
+                    raise Refusal(f"{server.name} must run while the UIs are open.", "it ended", f"Its log: {log}")
+
+
+def flows(here: Places) -> Server:
+    """The runner of the deployments; looks for new runs every two seconds (the default is ten)."""
+    env = {
+        "PREFECT_API_URL": f"http://{here.host}:{here.prefect_port}/api",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+    }
+    os.environ.pop("PREFECT_API_URL", None)
+    return Server("flows", (sys.executable, "-m", "flows.deployments"), None, "", env)

@@ -1,0 +1,241 @@
+"""Does the challenger go live? Probabilities on the holdout enter, a Decision with its reason leaves.
+
+The rule: the challenger must reach the floor and beat always answering the most frequent class. Against a
+champion it must be better by more than the margin at 90% confidence: the 10th percentile of the difference,
+over 2,000 resamples of the holdout's groups, lies above the margin. Groups are resampled and not rows
+because the rows of one group are alike: on film reviews the standard error by film was up to 1.6 times the
+one by row.
+
+Everything else asks `decide` and nothing else, so another rule is another version of this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ratchet.steps.bootstrap import Metric, differences, group_indices
+from ratchet.steps.score import Floats, indices, score
+
+RESAMPLES = 2_000
+CONFIDENCE = 0.90
+"""One-sided. The interval shown runs from the 10th to the 90th percentile, so it covers 80%."""
+
+WORDS: dict[Metric, str] = {
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "log_loss": "log loss",
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What params.yaml says under `evaluate`.
+
+    floor: the worst value that may go live; for log_loss, where lower is better, the highest.
+    margin: by how much the challenger must be better than the champion, in the metric's unit (0.01 is a
+    point).
+    """
+
+    metric: Metric = "accuracy"
+    floor: float = 0.0
+    margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.metric not in WORDS:
+            raise ValueError(
+                f"The gate's metric must be one of {', '.join(WORDS)}. Received: {self.metric!r}. "
+                "Change evaluate.metric in params.yaml."
+            )
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The rows that judge: the classes in the order of the probabilities' columns, each row's truth and
+    group."""
+
+    labels: tuple[str, ...]
+    truth: Sequence[str]
+    groups: Sequence[str | None] | None = None
+    positive: str | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model by its name (`v3`, `linear`) and its probabilities on the holdout, shape (rows, classes)."""
+
+    name: str
+    probabilities: Floats
+
+
+@dataclass(frozen=True)
+class GateCheck:
+    """One condition of the gate, with its figures in words."""
+
+    name: str
+    success: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What happens to the challenger.
+
+    reason: one sentence for a person, shown the same everywhere.
+    difference, interval: challenger minus champion in the metric, turned so that above 0 is better.
+    """
+
+    promote: bool
+    verdict: Literal["Promoted", "Kept champion", "Refused"]
+    reason: str
+    difference: float | None
+    interval: tuple[float, float] | None
+    checks: tuple[GateCheck, ...]
+
+
+def decide(
+    challenger: Candidate,
+    champion: Candidate | None,
+    baseline: Candidate,
+    holdout: Holdout,
+    rules: Rules,
+    seed: int = 0,
+) -> Decision:
+    """Promote the challenger, keep the champion, or refuse; the same arguments give the same decision.
+
+    baseline: always the most frequent class of the training rows.
+    """
+    value, least = (_value(model, holdout, rules.metric) for model in (challenger, baseline))
+    checks = (_floor(value, rules), _baseline(value, least, rules))
+    failed = [check for check in checks if not check.success]
+    if failed:
+        return Decision(False, "Refused", failed[0].detail + _stays(champion), None, None, checks)
+    if champion is None:
+        first = f"The first model to pass: {checks[0].detail[0].lower()}{checks[0].detail[1:]}."
+        return Decision(True, "Promoted", first, None, None, checks)
+    return _against(challenger, champion, holdout, rules, checks, seed)
+
+
+def _against(
+    challenger: Candidate,
+    champion: Candidate,
+    holdout: Holdout,
+    rules: Rules,
+    checks: tuple[GateCheck, ...],
+    seed: int,
+) -> Decision:
+    """The paired comparison of two models that may both go live."""
+    rows = f"{len(holdout.truth):,} holdout rows"
+    if _same(challenger, champion, rules.metric):
+        reason = f"The challenger answers all {rows} as {champion.name} does{_stays(champion)}"
+        return Decision(False, "Kept champion", reason, 0.0, (0.0, 0.0), checks)
+    groups = group_indices(holdout.groups, len(holdout.truth))
+    if groups.max() == 0:
+        lucky = "so a better model cannot be told from a lucky one"
+        reason = f"All {rows} are of one group, {lucky}{_stays(champion)}"
+        return Decision(False, "Kept champion", reason, None, None, checks)
+    ahead, interval = _difference(challenger, champion, holdout, rules.metric, groups, seed)
+    found = f"{_ahead(ahead, rules.metric, rows)} ({_interval(interval, rules.metric)})"
+    better = interval[0] > rules.margin
+    checks = (*checks, GateCheck(f"Better than {champion.name}", better, found))
+    if better:
+        return Decision(True, "Promoted", f"{found}, so it replaces {champion.name}.", ahead, interval, checks)
+    return Decision(
+        False,
+        "Kept champion",
+        found + _doubt(ahead, interval, rules) + _stays(champion),
+        ahead,
+        interval,
+        checks,
+    )
+
+
+def _difference(
+    challenger: Candidate,
+    champion: Candidate,
+    holdout: Holdout,
+    metric: Metric,
+    groups: np.ndarray,
+    seed: int,
+) -> tuple[float, tuple[float, float]]:
+    """How far the challenger is ahead, and the 10th and 90th percentile of that over the resamples."""
+    named = holdout.positive in holdout.labels and len(holdout.labels) == 2 and metric == "f1"
+    gained = differences(
+        metric,
+        indices(holdout.labels, holdout.truth),
+        challenger.probabilities,
+        champion.probabilities,
+        groups,
+        positive=holdout.labels.index(holdout.positive or "") if named else None,
+        resamples=RESAMPLES,
+        seed=seed,
+    )
+    low, high = np.quantile(gained, (1 - CONFIDENCE, CONFIDENCE))
+    values = [_value(model, holdout, metric) for model in (challenger, champion)]
+    return _sign(metric) * (values[0] - values[1]), (float(low), float(high))
+
+
+def _value(model: Candidate, holdout: Holdout, metric: Metric) -> float:
+    scores = score(holdout.labels, holdout.truth, model.probabilities, holdout.positive)
+    return float(getattr(scores, metric))
+
+
+def _same(challenger: Candidate, champion: Candidate, metric: Metric) -> bool:
+    """Whether the metric could see any difference."""
+    if metric == "log_loss":
+        return np.array_equal(challenger.probabilities, champion.probabilities)
+    return np.array_equal(challenger.probabilities.argmax(axis=1), champion.probabilities.argmax(axis=1))
+
+
+def _floor(value: float, rules: Rules) -> GateCheck:
+    reached = _sign(rules.metric) * (value - rules.floor) >= 0
+    words = "reaches" if reached else "does not reach"
+    found, asked = (_shown(figure, rules.metric) for figure in (value, rules.floor))
+    return GateCheck("Floor", reached, f"The challenger's {WORDS[rules.metric]} {found} {words} the floor {asked}")
+
+
+def _baseline(value: float, least: float, rules: Rules) -> GateCheck:
+    beaten = _sign(rules.metric) * (value - least) > 0
+    words = "beats" if beaten else "does not beat"
+    shown = f"{WORDS[rules.metric]} {_shown(value, rules.metric)} {words} {_shown(least, rules.metric)}"
+    return GateCheck("Baseline", beaten, f"The challenger's {shown}, that of always giving the most frequent class")
+
+
+def _ahead(ahead: float, metric: Metric, rows: str) -> str:
+    """The difference as a person would say it."""
+    amount = _amount(abs(ahead), metric)
+    if metric == "accuracy":
+        return f"The challenger is right on {amount} {'more' if ahead >= 0 else 'less'} of {rows}"
+    better = "better" if ahead >= 0 else "worse"
+    return f"The challenger's {WORDS[metric]} is {amount} {better} on {rows}"
+
+
+def _doubt(ahead: float, interval: tuple[float, float], rules: Rules) -> str:
+    if ahead > 0 >= interval[0]:
+        return ", which may be luck"
+    return f", and more than {_amount(rules.margin, rules.metric)} is asked" if ahead > 0 else ""
+
+
+def _interval(interval: tuple[float, float], metric: Metric) -> str:
+    low, high = (f"{end:+.4f}" if metric == "log_loss" else f"{100 * end:+.1f}" for end in interval)
+    return f"{2 * CONFIDENCE - 1:.0%} interval {low} to {high}"
+
+
+def _amount(value: float, metric: Metric) -> str:
+    return f"{value:.4f}" if metric == "log_loss" else f"{100 * value:.1f} points"
+
+
+def _shown(value: float, metric: Metric) -> str:
+    return f"{value:.4f}" if metric == "log_loss" else f"{value:.1%}"
+
+
+def _sign(metric: Metric) -> int:
+    return -1 if metric == "log_loss" else 1
+
+
+def _stays(champion: Candidate | None) -> str:
+    return f", so {champion.name} stays." if champion else "."

@@ -1,0 +1,49 @@
+"""What looks private in a text: mail addresses, phone numbers, payment cards. A text enters, yes or no
+leaves.
+
+Each pattern is a heuristic for a warning to a person, not a filter to rely on: it knows written forms, not
+meaning.
+"""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+
+MAIL = r"[A-Za-z0-9._%+-]@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
+
+PHONE = (
+    r"\+[0-9]{1,3}(?:[ .-]?\(?[0-9]{2,4}\)?){3,5}"  # international, with its plus: +44 20 7946 0958
+    r"|(?:^|[^0-9])\(?[2-9][0-9]{2}\)?[ .-]{1,2}[2-9][0-9]{2}[ .-][0-9]{4}(?:[^0-9]|$)"  # North American plan
+    r"|(?:^|[^0-9])1[3-9][0-9]{9}(?:[^0-9]|$)"  # Chinese mobile
+)
+
+CARD = r"[2-6](?:[ -]?[0-9]){12,18}"
+"""13 to 19 digits from an issuer of payment cards, grouped or not (ISO/IEC 7812-1)."""
+
+
+def looks_private(text: pl.Series) -> list[pl.Series]:
+    """Three yes-or-no columns for a column of texts: mail, phone, card."""
+    mail = text.str.contains(MAIL).fill_null(False).alias("mail")
+    phone = text.str.contains(PHONE).fill_null(False).alias("phone")
+    return [mail, phone, _cards(text)]
+
+
+def is_card_number(digits: str) -> bool:
+    """The Luhn check, which nine of ten random numbers fail (ISO/IEC 7812-1, annex B)."""
+    values = [int(digit) for digit in reversed(digits)]
+    doubled = [sum(divmod(2 * value, 10)) for value in values[1::2]]
+    return 13 <= len(values) <= 19 and (sum(values[::2]) + sum(doubled)) % 10 == 0
+
+
+def _cards(text: pl.Series) -> pl.Series:
+    """True where a run of digits passes the Luhn check, which only the few candidates are put to."""
+    likely = text.str.contains(CARD).fill_null(False).arg_true()
+    candidates = text.gather(likely).str.extract_all(rf"(?:^|[^0-9]){CARD}(?:[^0-9]|$)")
+    hits = [
+        int(place)
+        for place, found in zip(likely, candidates, strict=True)
+        if any(is_card_number(re.sub("[^0-9]", "", number)) for number in found)
+    ]
+    return pl.Series("card", [False], dtype=pl.Boolean).new_from_index(0, len(text)).scatter(hits, True)

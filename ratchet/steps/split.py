@@ -1,0 +1,91 @@
+"""Which rows train, which validate, which judge: a frame enters, the same frame with a column `split` leaves.
+
+A row's split is a hash of its group (of its text where there is none) and of the salt, so it depends on no
+other row: as data grows no row moves, and neither near-copies nor one group can be on two sides. The hash
+is BLAKE2b (RFC 7693), which every version of Python computes alike; hashes of a data-frame library may
+change with it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from ratchet.steps.facts import compared
+
+SPLITS = ("train", "validation", "holdout")
+
+
+@dataclass(frozen=True)
+class SplitSpec:
+    """How rows are split; part of the data version, because a change of it starts a new lineage.
+
+    by: what stays together.
+    salt: a word that makes this problem's split independent of another's.
+    validation, holdout: shares of the groups (or texts); the rest trains.
+    """
+
+    by: Literal["group", "text"]
+    salt: str
+    validation: float = 0.1
+    holdout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.by not in ("group", "text"):
+            raise ValueError(f"A split is by 'group' or by 'text'. Received: {self.by!r}. Choose one of the two.")
+        shares = (self.validation, self.holdout)
+        if not (min(shares) > 0 and sum(shares) < 1):
+            raise ValueError(
+                "The shares of validation and holdout must be above 0 and leave something to train on. "
+                f"Received: {self.validation} and {self.holdout}. The usual shares are 0.1 and 0.1."
+            )
+
+    def to_json(self) -> str:
+        """The specification as one line of JSON with sorted keys: the same for the same specification."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> SplitSpec:
+        """The specification that `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+def assign(frame: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:
+    """The frame with a column `split`; a row without a group goes by its text.
+
+    Raises:
+        ValueError: the rows are to be split by group, and there is no such column.
+    """
+    keys = _keys(frame, spec)
+    names = keys.unique()
+    places = np.array([_place(name, spec.salt) for name in names], dtype=np.float64)
+    ends = (spec.holdout, spec.holdout + spec.validation)
+    sides = np.array(["holdout", "validation", "train"])[np.searchsorted(ends, places, side="right")]
+    side_of = pl.DataFrame({"_key": names, "split": sides.tolist()}, schema={"_key": pl.String, "split": pl.String})
+    found = keys.alias("_key").to_frame().join(side_of, on="_key", how="left", maintain_order="left")
+    return frame.with_columns(found["split"])
+
+
+def _keys(frame: pl.DataFrame, spec: SplitSpec) -> pl.Series:
+    """What each row's split hangs on, marked by its kind so that a group named like a text is not that
+    text."""
+    texts = "text:" + compared(frame["text"])
+    if spec.by == "text":
+        return texts
+    if "group" not in frame.columns:
+        raise ValueError(
+            f"A split by group needs a column `group`. Received: {frame.columns}. "
+            "Name the group column, or split by text."
+        )
+    return frame.select(pl.coalesce("group:" + pl.col("group"), texts)).to_series()
+
+
+def _place(key: str, salt: str) -> float:
+    """A number in [0, 1) that only the key and the salt decide."""
+    digest = blake2b(key.encode(), digest_size=8, key=blake2b(salt.encode(), digest_size=32).digest())
+    return int.from_bytes(digest.digest(), "big") / 2**64

@@ -1,0 +1,167 @@
+"""One candidate in a process of its own: rows and hyperparameters in, a saved model out, progress on the way.
+
+The process ends when the training does, so its memory is given back; it ends when its parent dies, too. It is given
+the training and the validation rows alone: the holdout never reaches a process that trains.
+
+    folder/rows/train.parquet, validation.parquet    columns text, label
+    folder/<model>/job.json                          what to train
+    folder/<model>/saved/                            the model, as models/<model>.py saves it
+    folder/<model>/validation.npy                    its probabilities for the validation rows
+    folder/<model>/result.json                       seconds and learning curve
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+import models
+from models.contract import Rows
+from ratchet.refusal import Refusal
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train. params: hyperparameters by name. minutes: wall-clock limit, after which the process is ended."""
+
+    model: str
+    params: Mapping[str, Any]
+    labels: tuple[str, ...]
+    seed: int
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A sign of life: `done` of `total` steps, what was measured at this one, and seconds since the start."""
+
+    model: str
+    done: int
+    total: int
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training. seconds: of fit alone. curve: one dict of metrics a step. probabilities: validation rows."""
+
+    model: str
+    params: Mapping[str, Any]
+    saved: Path
+    seconds: float
+    curve: tuple[Mapping[str, float], ...]
+    probabilities: np.ndarray
+
+
+def train(job: Job, folder: Path, on_tick: Callable[[Tick], None]) -> Trained:
+    """Train one candidate in a process of its own.
+
+    Args:
+        folder: holds rows/; the candidate's own folder is made below it.
+        on_tick: called in this thread, for each sign of life.
+
+    Raises:
+        TimeoutError: it took longer than the job allows.
+        Refusal: the process failed; the message ends in its last words, its log has the rest.
+    """
+    place = folder / job.model
+    (place / "saved").mkdir(parents=True)
+    (place / "job.json").write_text(json.dumps(asdict(job)), encoding="utf-8")
+    with open(place / "log.txt", "w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ratchet.training", str(place)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            cwd=Path(__file__).resolve().parent.parent,
+        )
+    limit = threading.Timer(job.minutes * 60, process.kill)
+    limit.start()
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith('{"model"'):
+                on_tick(Tick(**json.loads(line)))
+        status = process.wait()
+    finally:
+        overran = not limit.is_alive()
+        limit.cancel()
+        process.kill()
+        process.wait()
+    if status != 0 and overran:
+        raise TimeoutError(f"{job.model} did not finish within build.minutes = {job.minutes:g}")
+    if status != 0:
+        raise Refusal(
+            f"{job.model} must train to its end.", last_words(place / "log.txt"), f"Its log: {place / 'log.txt'}"
+        )
+    result = json.loads((place / "result.json").read_text(encoding="utf-8"))
+    return Trained(
+        job.model,
+        job.params,
+        place / "saved",
+        result["seconds"],
+        tuple(result["curve"]),
+        np.load(place / "validation.npy", allow_pickle=False),
+    )
+
+
+def last_words(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no output: the process was killed, by the system for its memory perhaps"
+
+
+def write_rows(frame: pl.DataFrame, folder: Path) -> None:
+    """Lay out the training and the validation rows of a prepared frame for the processes that train."""
+    (folder / "rows").mkdir(parents=True)
+    for part in ("train", "validation"):
+        frame.filter(pl.col("split") == part).select("text", "label").write_parquet(folder / "rows" / f"{part}.parquet")
+
+
+def main(place: Path) -> None:
+    """What the process does: fit, save, predict the validation rows."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    raw = json.loads((place / "job.json").read_text(encoding="utf-8"))
+    job = Job(**raw | {"labels": tuple(raw["labels"])})
+    parts = {}
+    for part in ("train", "validation"):
+        frame = pl.read_parquet(place.parent / "rows" / f"{part}.parquet")
+        parts[part] = Rows(frame["text"].to_list(), frame["label"].to_list())
+    file = models.get(job.model)
+    curve: list[dict[str, float]] = []
+    started = time.monotonic()
+
+    def progress(done: int, total: int, metrics: Mapping[str, float]) -> None:
+        curve.append({name: float(value) for name, value in metrics.items()})
+        tick = Tick(job.model, done, total, curve[-1], round(time.monotonic() - started, 2))
+        print(json.dumps(asdict(tick)), flush=True)
+
+    classifier = file.fit(
+        parts["train"], parts["validation"], job.labels, file.Params(**job.params), seed=job.seed, progress=progress
+    )
+    seconds = time.monotonic() - started
+    classifier.save(place / "saved")
+    np.save(place / "validation.npy", classifier.predict_proba(parts["validation"].texts), allow_pickle=False)
+    (place / "result.json").write_text(json.dumps({"seconds": round(seconds, 3), "curve": curve}), encoding="utf-8")
+
+
+def end_with_parent() -> None:
+    """Standard input closes when the parent dies, however it dies."""
+    os.read(0, 1)  # not sys.stdin: a thread that holds its lock makes the interpreter's own end fatal
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

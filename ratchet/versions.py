@@ -1,0 +1,196 @@
+"""The only code that knows DVC: which data is pinned, how it gets to data/, and how a new version is pinned.
+
+data/ holds two files: table.csv (canonical bytes, the owner's column names) and split.json (how rows are split).
+data.dvc pins both by one hash, the data version; its `meta` says what can rebuild the bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from ratchet.places import Places
+from ratchet.refusal import Refusal
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+TABLE = "table.csv"
+SPLIT = "split.json"
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What data.dvc says.
+
+    version: DVC's hash of the folder, without its `.dir` ending; the key of every cache, tag and ledger line.
+    bytes: size of the folder.
+    source: what the bytes were made from, e.g. `example film_reviews`.
+    """
+
+    version: str
+    bytes: int
+    source: str
+
+    @property
+    def short(self) -> str:
+        return self.version[:8]
+
+
+def pinned(here: Places) -> Pin:
+    """The version that data.dvc pins, read without DVC.
+
+    Raises:
+        Refusal: there is no data.dvc, or it is not one of ours.
+    """
+    path = here.root / "data.dvc"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        out = content["outs"][0]
+        return Pin(out["md5"].removesuffix(".dir"), int(out["size"]), str(content.get("meta", {}).get("source", "")))
+    except FileNotFoundError:
+        raise Refusal(
+            "data.dvc pins the data.", "no such file", "Choose data: make data EXAMPLE=film_reviews"
+        ) from None
+    except (yaml.YAMLError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        raise Refusal(
+            "data.dvc must pin data/ by its hash.", f"a damaged file ({error})", "Restore it: git checkout data.dvc"
+        ) from None
+
+
+@contextmanager
+def repository(here: Places) -> Iterator[Repo]:
+    """The project's DVC repository, with its cache and its scratch files below state/, saying nothing."""
+    from dvc.repo import Repo
+
+    logging.getLogger("dvc").setLevel(logging.CRITICAL)
+    (here.root / ".dvc" / "tmp").resolve().mkdir(parents=True, exist_ok=True)
+    repo = Repo(str(here.root), config={"cache": {"dir": str(here.state / "dvc" / "cache")}}, _wait_for_lock=True)
+    try:
+        yield repo
+    finally:
+        repo.close()
+
+
+def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None) -> str:
+    """Put exactly the pinned bytes into data/: from the cache, a DVC remote, or what `rebuild` makes.
+
+    Args:
+        rebuild: called with an empty folder to fill with table.csv and split.json; None where nothing can.
+
+    Returns:
+        Where they came from, in plain words.
+
+    Raises:
+        Refusal: data/ was changed by hand, or nothing gives the pinned bytes.
+    """
+    from dvc.exceptions import DvcException
+
+    with repository(here) as repo:
+        if here.data.exists():
+            if digest(repo, here.data) == pin.version:
+                return "already there"
+            raise Refusal(
+                "data/ must hold what data.dvc pins.",
+                "other bytes",
+                "Delete data/ to fetch the pinned ones, or bring them as a new version: make data SOURCE=...",
+            )
+        for attempt, words in ((repo.checkout, "from the cache"), (repo.pull, "pulled from the remote")):
+            if attempt == repo.pull and not repo.config["core"].get("remote"):
+                continue
+            try:
+                attempt(targets=["data.dvc"])
+            except DvcException:
+                shutil.rmtree(here.data, ignore_errors=True)
+            if here.data.exists() and digest(repo, here.data) == pin.version:
+                return words
+            shutil.rmtree(here.data, ignore_errors=True)
+        return _rebuilt(here, repo, pin, rebuild)
+
+
+def _rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] | None) -> str:
+    if rebuild is None:
+        raise Refusal(
+            f"data.dvc pins {pin.short}, made from {pin.source or 'an unknown source'}.",
+            "neither DVC's cache nor a remote has it, and nothing here can rebuild it",
+            "Name the remote that has it (dvc remote add -d NAME URL), or bring the table again: make data SOURCE=...",
+        )
+    made = _fresh(here.work / "pinned-data")
+    made.mkdir()
+    rebuild(made)
+    found = digest(repo, made)
+    if found != pin.version:
+        raise Refusal(
+            f"data.dvc pins {pin.short}, and {pin.source} must give these bytes.",
+            f"bytes with hash {found[:8]}, kept in {made}",
+            "Take this version of the project's code as it was committed, or pin anew: make data EXAMPLE=...",
+        )
+    os.replace(made, here.data)
+    _keep(here, repo)
+    return f"rebuilt from {pin.source}"
+
+
+def pin(here: Places, folder: Path, source: str) -> Pin:
+    """Make a folder with table.csv and split.json the new data/, and pin it in data.dvc.
+
+    Everything that can fail happens before data/ and data.dvc are touched, but for the disk itself.
+    """
+    with repository(here) as repo:
+        old = _fresh(here.work / "replaced-data")
+        if here.data.exists():
+            os.replace(here.data, old)
+        os.replace(folder, here.data)
+        repo.add([str(here.data)])
+        shutil.rmtree(old, ignore_errors=True)
+    path = here.root / "data.dvc"
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) | {"meta": {"source": source}}
+    fresh = path.with_name("data.dvc.new")
+    fresh.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    os.replace(fresh, path)
+    return pinned(here)
+
+
+def digest(repo: Repo, folder: Path) -> str:
+    """DVC's own hash of a folder, as data.dvc would state it; cheap where the files have not changed since."""
+    from dvc_data.hashfile.build import build
+
+    _, _, tree = build(repo.cache.local, str(folder), repo.fs, "md5", dry_run=True)
+    return str(tree.hash_info.value).removesuffix(".dir")
+
+
+def _keep(here: Places, repo: Repo) -> None:
+    """Put data/ into DVC's cache, leaving data.dvc byte for byte as it is."""
+    path = here.root / "data.dvc"
+    before = path.read_bytes()
+    repo.commit("data.dvc", force=True)
+    if path.read_bytes() != before:
+        path.write_bytes(before)
+
+
+def _fresh(folder: Path) -> Path:
+    """The same path, with nothing at it and its parent there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def code_version(here: Places) -> str:
+    """The commit of the project's code, with `-dirty` behind it where files differ from that commit."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(here.root), *words], capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    commit = git("rev-parse", "HEAD")
+    if not commit:
+        return "unknown"
+    return commit + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")

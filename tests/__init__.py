@@ -1,0 +1,1 @@
+"""Behaviour through public faces first; nothing is mocked."""

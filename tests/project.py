@@ -1,0 +1,138 @@
+"""A project of one's own for a test: the tracked files in a folder that nobody else uses, with its own state and ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = """\
+problem: reviews
+data: {text: text, label: label}
+build: {candidates: [majority, linear], minutes: 2}
+evaluate: {metric: accuracy}
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended: its status, and what it printed on either stream."""
+
+    status: int
+    text: str
+
+
+class Project:
+    """A copy of the tracked files and of those that git would track, with the environment shared."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder
+        self.home = folder.parent / "home"
+        self.home.mkdir()
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in listed.stdout.splitlines():
+            if (ROOT / name).exists() or (ROOT / name).is_symlink():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+        (folder / ".venv").symlink_to(ROOT / ".venv")
+        ports = free_ports(3)
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("RATCHET_", "PREFECT_", "MLFLOW_", "DVC_", "GX_", "KERAS_", "MAKE"))
+        } | {
+            "HOME": str(self.home),
+            "PREFECT_PORT": str(ports[0]),
+            "MLFLOW_PORT": str(ports[1]),
+            "SERVE_PORT": str(ports[2]),
+            "NO_COLOR": "1",
+            "COLUMNS": "80",
+        }
+
+    def make(self, *words: str, **environment: str) -> Done:
+        """Run `make words` here, in the given environment."""
+        done = subprocess.run(
+            ["make", *words],
+            cwd=self.root,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+        )
+        return Done(done.returncode, done.stdout)
+
+    def python(self, code: str, folder: Path | None = None, **environment: str) -> Done:
+        """Run a program with the project's interpreter, from any folder."""
+        done = subprocess.run(
+            [str(self.root / ".venv" / "bin" / "python"), "-c", code],
+            cwd=folder or self.root,
+            env=self.environment | {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"} | environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        return Done(done.returncode, done.stdout + done.stderr)
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.root / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def bytes_of(self, *names: str) -> dict[str, bytes]:
+        """What is at these names now, folders with all that is in them; for `as it was, byte for byte`."""
+        found = {}
+        for name in names:
+            path = self.root / name
+            files = sorted(path.rglob("*")) if path.is_dir() else [path]
+            found |= {str(file.relative_to(self.root)): file.read_bytes() for file in files if file.is_file()}
+        return found
+
+    @property
+    def ledger(self) -> list[dict[str, object]]:
+        path = self.root / "state" / "ledger.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    @property
+    def tracking_uri(self) -> str:
+        return f"sqlite:///{self.root / 'state' / 'mlflow.db'}"
+
+
+def small_table(rows: int = 600, seed: int = 1) -> str:
+    """A CSV of made-up reviews that a model can learn, with one word in ten against its label."""
+    chance = random.Random(seed)
+    words = {
+        "good": ["splendid", "warm", "witty", "moving", "bright"],
+        "bad": ["dull", "grim", "clumsy", "tedious", "flat"],
+    }
+    lines = ["text,label"]
+    for number in range(rows):
+        label = chance.choice(["good", "bad"])
+        side = [label if chance.random() > 0.1 else chance.choice(["good", "bad"]) for _ in range(3)]
+        said = " ".join(chance.choice(words[word]) for word in side)
+        lines.append(f"Film {number} of {chance.randint(1, 10**6)} is {said},{label}")
+    return "\n".join(lines) + "\n"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listened on a moment ago."""
+    held = [socket.socket() for _ in range(count)]
+    for each in held:
+        each.bind(("127.0.0.1", 0))
+    ports = [int(each.getsockname()[1]) for each in held]
+    for each in held:
+        each.close()
+    return ports

@@ -1,0 +1,283 @@
+"""Every suite accepts a good table, and rejects each named bad one for the rule that it breaks."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import expectations
+from expectations import Rules, Verdict
+from expectations.docs import render
+from ratchet.steps.facts import measure
+from ratchet.steps.prepare import prepare
+from ratchet.steps.quarantine import set_aside
+
+ROWS = 200
+RULES = Rules(labels=("good", "bad"), grouped=True)
+
+Row = dict[str, str | None]
+
+
+def raw_rows() -> list[Row]:
+    """A good table: 200 different texts, two even classes, 20 groups."""
+    return [
+        {"text": f"text number {at}", "label": RULES.labels[at % 2], "group": f"group {at % 20}"} for at in range(ROWS)
+    ]
+
+
+def prepared_rows() -> list[Row]:
+    """The same, with groups 0 to 15 for training and two each to validate and to judge."""
+    sides = ["train"] * 16 + ["validation"] * 2 + ["holdout"] * 2
+    return [dict(row, split=sides[at % 20]) for at, row in enumerate(raw_rows())]
+
+
+def checked(suite: str, rows: list[Row], rules: Rules = RULES) -> Verdict:
+    columns = list(rows[0]) if rows else ["text", "label", "group", "split"]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
+    return expectations.check(measure(frame), suite, rules)
+
+
+def changed(rows: list[Row], count: int, **values: str | None) -> list[Row]:
+    """The rows with those values in the first `count`; `{at}` in a value is the row's number."""
+    return [
+        row | {name: value and value.replace("{at}", str(at)) for name, value in values.items()} if at < count else row
+        for at, row in enumerate(rows)
+    ]
+
+
+def failed(verdict: Verdict) -> dict[str, str]:
+    return {check.name: check.severity for check in verdict.checks if not check.success}
+
+
+@pytest.mark.parametrize("suite", expectations.names())
+def test_every_suite_speaks_in_sentences_and_says_what_follows(suite: str) -> None:
+    checks = checked(suite, prepared_rows()).checks
+    assert len({check.name for check in checks}) == len(checks) > 5
+    for check in checks:
+        assert check.name[0].isupper(), check.name
+        assert check.name.endswith("."), check.name
+        assert check.severity == ("warning" if check.action == "flag" else "critical")
+
+
+@pytest.mark.parametrize(("suite", "rows"), [("raw", raw_rows()), ("prepared", prepared_rows())])
+def test_a_good_table_passes_every_check(suite: str, rows: list[Row]) -> None:
+    verdict = checked(suite, rows)
+    assert failed(verdict) == {}
+    assert verdict.passed
+    assert verdict.rows == ROWS
+    assert verdict.headline.startswith(f"Accepted: all 200 rows of the {suite} table stay")
+
+
+BAD_TABLES = {
+    "no rows": ([], "The table has rows."),
+    "too many bad rows": (changed(raw_rows(), 30, text=""), "At most 10% of the rows have to be set aside."),
+    "read as Latin-1": (
+        changed(raw_rows(), 30, text="cafÃ© {at}"),
+        "At most 10% of the texts show encoding damage",
+    ),
+    "one class": (changed(raw_rows(), ROWS, label="good"), "There are 2 to 1,000 classes."),
+    "a class that is all blank": (
+        [row | {"text": ""} if row["label"] == "bad" else row for row in raw_rows()],
+        "There are 2 to 1,000 classes.",
+    ),
+    "an unknown label": (changed(raw_rows(), 3, label="odd"), "Every label is a declared one."),
+    "no group column": (
+        [{"text": r["text"], "label": r["label"]} for r in raw_rows()],
+        "The declared group column",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TABLES)
+def test_a_bad_table_is_refused(name: str) -> None:
+    rows, rule = BAD_TABLES[name]
+    verdict = checked("raw", rows)
+    assert not verdict.passed
+    assert any(broken.startswith(rule) and severity == "critical" for broken, severity in failed(verdict).items())
+    assert verdict.headline.startswith("Refused: the raw table breaks ")
+
+
+def test_a_class_of_one_row_is_refused_and_too_many_classes_are() -> None:
+    one = checked("raw", changed(raw_rows(), 1, label="odd"), Rules())
+    many = checked("raw", changed(raw_rows(), ROWS, label="class {at}"), Rules(max_classes=100))
+    assert failed(one)["Every class has 2 rows or more."] == "critical"
+    assert failed(many)["There are 2 to 100 classes."] == "critical"
+
+
+BAD_ROWS: dict[str, tuple[Row, str]] = {
+    "missing text": ({"text": None}, "Every row has a text."),
+    "missing label": ({"label": None}, "Every row has a label."),
+    "blank text": ({"text": " \t\u00a0"}, "No text is blank."),
+    "overlong text": ({"text": "word " * 20_001}, "No text is too long to be one text."),
+    "control characters": ({"text": "a\x00b"}, "No text holds control characters such as NUL."),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ROWS)
+def test_a_bad_row_is_set_aside_and_the_table_stays(name: str) -> None:
+    values, rule = BAD_ROWS[name]
+    rows = changed(raw_rows(), 1, **values)
+    verdict = checked("raw", rows)
+    check = next(check for check in verdict.checks if check.name == rule)
+    assert (verdict.passed, verdict.set_aside) == (True, 1)
+    assert (check.action, check.unexpected, check.rows) == ("set aside", 1, (1,))
+    assert "199 of 200 rows of the raw table stay (1 set aside)" in verdict.headline
+    frame = pl.DataFrame(rows)
+    assert set_aside(frame, measure(frame))[1]["reason"].to_list() == [name]
+
+
+@pytest.mark.parametrize(
+    ("values", "count", "rule"),
+    [
+        (
+            {"text": "one text", "label": "good"},
+            15,
+            "Few texts are copies of an earlier one; copies are dropped.",
+        ),
+        ({"text": "one text"}, 5, "Few texts have copies with another label; all are dropped."),
+        ({"text": "cafÃ©"}, 1, "No text shows UTF-8 that was read as Latin-1 (Ã© for é)."),
+        ({"text": "caf\ufffd"}, 1, "No text holds U+FFFD, which stands for a lost character."),
+        ({"text": "ask jo@example.org"}, 1, "No text holds a mail address."),
+        ({"text": "call +44 20 7946 0958"}, 1, "No text holds a phone number."),
+        ({"text": "4111 1111 1111 1111"}, 1, "No text holds a payment card number."),
+        ({"group": None}, 1, "Every row has its group."),
+    ],
+)
+def test_what_is_only_odd_is_flagged_and_stops_nothing(values: Row, count: int, rule: str) -> None:
+    verdict = checked("raw", changed(raw_rows(), count, **values))
+    assert verdict.passed
+    assert failed(verdict) == {rule: "warning"}
+    assert "with 1 warning" in verdict.headline
+
+
+def test_small_and_padded_classes_are_flagged() -> None:
+    few = checked("raw", changed(raw_rows(), 10, label="odd"), Rules())
+    rare = checked("raw", changed(raw_rows(), 2, label="odd"), Rules(min_rows=2, min_share=0.05))
+    padded = checked("raw", changed(raw_rows(), 40, label=" good"), Rules())
+    assert failed(few) == {"Every class has 20 rows or more.": "warning"}
+    assert failed(rare) == {"Every class has 5% of the rows or more.": "warning"}
+    assert failed(padded) == {"No label has white space around it.": "warning"}
+
+
+BAD_PREPARED = {
+    "a blank text": (changed(prepared_rows(), 1, text=""), "Every row has a sound text and a label."),
+    "a copy": ([*prepared_rows(), prepared_rows()[0]], "No text is there twice."),
+    "two labels": (changed(prepared_rows(), 2, text="same"), "No text has two labels."),
+    "no holdout": (
+        [row for row in prepared_rows() if row["split"] != "holdout"],
+        "Each of train, validation and holdout has rows, and there is no other split.",
+    ),
+    "a strange split": (
+        changed(prepared_rows(), 1, split="test"),
+        "Each of train, validation and holdout has rows, and there is no other split.",
+    ),
+    "a text on two sides": (
+        [*prepared_rows(), prepared_rows()[0] | {"split": "holdout", "group": "new"}],
+        "No text is in two splits.",
+    ),
+    "a group on two sides": (changed(prepared_rows(), 1, split="holdout"), "No group is in two splits."),
+    "a class that training lacks": (
+        [row for row in prepared_rows() if (row["split"], row["label"]) != ("train", "bad")],
+        "The train rows have every class.",
+    ),
+    "an undeclared class": (changed(prepared_rows(), 2, label="odd"), "The classes are the declared ones."),
+    "no rows": ([], "Each of train, validation and holdout has rows, and there is no other split."),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PREPARED)
+def test_nothing_unsound_reaches_training(name: str) -> None:
+    rows, rule = BAD_PREPARED[name]
+    verdict = checked("prepared", rows)
+    assert failed(verdict).get(rule) == "critical"
+    assert not verdict.passed
+
+
+def test_a_holdout_without_a_class_is_flagged() -> None:
+    rows = [row for row in prepared_rows() if (row["split"], row["label"]) != ("holdout", "bad")]
+    assert failed(checked("prepared", rows)) == {"The holdout rows have every class.": "warning"}
+
+
+def test_what_preparing_leaves_passes_the_prepared_border() -> None:
+    rows = changed(prepared_rows(), 6, text="One  Text")
+    ready = prepare(pl.DataFrame(rows)).frame
+    assert expectations.check(measure(ready), "prepared", RULES).passed
+
+
+def test_an_unknown_suite_is_refused_by_name() -> None:
+    with pytest.raises(LookupError, match=r"prepared, raw\. Received: 'row'"):
+        expectations.check(pl.DataFrame(), "row")
+
+
+# --- the page
+
+
+ALL_TABLES = {f"raw, {name}": ("raw", rows) for name, (rows, _) in BAD_TABLES.items()}
+ALL_TABLES |= {f"prepared, {name}": ("prepared", rows) for name, (rows, _) in BAD_PREPARED.items()}
+ALL_TABLES["raw, good"] = ("raw", raw_rows())
+
+
+@pytest.mark.parametrize("name", ALL_TABLES)
+def test_the_page_reads_the_same_offline(
+    name: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        verdict = checked(*ALL_TABLES[name])
+        page = render(verdict)
+    assert not re.findall(r"<(?:script|link|img|iframe|a)\b", page)
+    assert not re.findall(r"(?:https?:)?//\w|url\(|@import", page)
+    assert all(check.name.replace("'", "&#x27;") in page for check in verdict.checks)
+    assert "The record of Great Expectations" in page
+    assert not caplog.records
+    assert "".join(capfd.readouterr()) == "", "nothing is said on the terminal"
+
+
+def test_a_label_cannot_put_a_script_into_the_page() -> None:
+    """Great Expectations 1.24 prints what it found without escaping it."""
+    page = render(checked("raw", changed(raw_rows(), 2, label="<script>alert(1)</script>")))
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_the_page_and_the_verdict_hold_no_text_of_the_table() -> None:
+    verdict = checked("raw", changed(raw_rows(), 3, text="my secret is jo@example.org"))
+    assert "secret" not in render(verdict) + repr(verdict) + str(verdict.evidence)
+
+
+QUIET = """
+import os, socket, sys
+def refuse(*args, **kwargs):
+    os._exit(97)  # from whichever thread
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+import expectations, polars as pl
+assert "great_expectations" not in sys.modules and "pandas" not in sys.modules
+from expectations.docs import render
+from ratchet.steps.facts import measure
+assert "great_expectations" not in sys.modules
+frame = pl.DataFrame({"text": [f"text {at}" for at in range(60)], "label": ["a", "b"] * 30})
+print(len(render(expectations.check(measure(frame), "raw"))))
+"""
+
+
+def test_checking_writes_no_file_and_calls_no_network(tmp_path: Path) -> None:
+    """In a process of its own, whose home and working folder are empty and must stay so."""
+    project = Path(expectations.__file__).parent.parent
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    environment = {"HOME": str(home), "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", "-c", QUIET],
+        cwd=here, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.strip().isdigit()
+    assert not list(here.rglob("*")), "the working folder is left as it was"
+    assert not [path for path in home.rglob("*") if path.is_file()], "so is the home"

@@ -1,12 +1,12 @@
-"""How good are the models where published or plain results can be met? Each subcommand prints its figures, then `name=value`.
+"""How good are the models, where others' results can be met? Each subcommand prints its figures, then `name=value`.
 
-    python -m benchmarks.quality film           linear against plain scikit-learn on the same rows, over 5 splits by film
+    python -m benchmarks.quality film           linear less plain scikit-learn on the same rows, over 5 splits by film
     python -m benchmarks.quality chinese        linear on Chinese reviews, duplicates removed
     python -m benchmarks.quality imdb-linear    linear on the official split of IMDb (Maas et al. 2011)
     python -m benchmarks.quality imdb-lstm      the LSTM on the same
 
-Every choice is made on validation rows; holdout rows are scored once, by the finished model. For IMDb the environment variable
-IMDB names a Parquet file with the columns split (train or test), label and text; a tenth of train validates.
+Every choice is made on validation rows; holdout rows are scored once, by the finished model. For IMDb the environment
+variable IMDB names a Parquet file with the columns split (train or test), label and text; a tenth of train validates.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from tempfile import TemporaryDirectory
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -47,7 +47,10 @@ def film() -> None:
         sides = _sides(assign(frame, SplitSpec(by="group", salt=salt)))
         ours, theirs = _score("linear", sides), _plain(sides)
         gains.append(ours - theirs)
-        print(f"split {salt}: {len(sides['holdout'])} holdout rows, linear {ours:.4f}, scikit-learn {theirs:.4f}", flush=True)
+        print(
+            f"split {salt}: {len(sides['holdout'])} holdout rows, linear {ours:.4f}, scikit-learn {theirs:.4f}",
+            flush=True,
+        )
     error = np.std(gains, ddof=1) / np.sqrt(len(gains))
     print(f"linear is better by {np.mean(gains):.4f}, standard error {error:.4f}")
     print(f"film_gain={np.mean(gains):.4f}")
@@ -93,9 +96,11 @@ def _sides(frame: pl.DataFrame) -> dict[str, Rows]:
 
 
 def _imdb() -> dict[str, Rows]:
-    """The official test rows as holdout; the official train rows, a tenth of them by a hash of the text for validation."""
+    """The official test rows as holdout, the official train rows as train, but for a tenth that validates."""
     if "IMDB" not in os.environ:
-        raise SystemExit("The environment variable IMDB must name a Parquet file with columns split, label, text. It is not set.")
+        raise SystemExit(
+            "The environment variable IMDB must name a Parquet file with columns split, label, text. It is not set."
+        )
     frame = pl.read_parquet(os.environ["IMDB"]).with_columns(pl.col("label").cast(pl.String))
     official = frame["split"] == "train"
     ours = assign(frame.filter(official), SplitSpec(by="text", salt="imdb", validation=0.1, holdout=1e-9))
@@ -130,7 +135,9 @@ def _plain(sides: Mapping[str, Rows]) -> float:
     features = vectorizer.fit_transform(sides["train"].texts)
     judged = vectorizer.transform(sides["validation"].texts)
     fits = [LogisticRegression(C=c, max_iter=1000).fit(features, sides["train"].labels) for c in (1, 2, 4, 8, 16, 32)]
-    chosen = min(fits, key=lambda fit: log_loss(sides["validation"].labels, fit.predict_proba(judged), labels=fit.classes_))
+    chosen = min(
+        fits, key=lambda fit: log_loss(sides["validation"].labels, fit.predict_proba(judged), labels=fit.classes_)
+    )
     return float(chosen.score(vectorizer.transform(sides["holdout"].texts), sides["holdout"].labels))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import time
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -10,10 +12,9 @@ from uuid import UUID
 
 import polars as pl
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
-from prefect.futures import PrefectFuture
 
 import expectations
-from expectations import Verdict
+from expectations import Verdict, docs
 from flows import cards, charts, reports
 from flows.registry import Registry, Version
 from flows.stage import Model, at_hand, flow_run_id, say, stage, step
@@ -35,6 +36,23 @@ class Candidate:
     model_id: str
 
 
+class Teller:
+    """Says how far a training is: into its progress artifact, and into the log at most every three seconds."""
+
+    def __init__(self, progress: UUID) -> None:
+        self.progress = progress
+        self.last = time.monotonic()
+
+    def __call__(self, tick: Tick) -> None:
+        if time.monotonic() - self.last < 3 or tick.done == tick.total:
+            return
+        self.last = time.monotonic()
+        update_progress_artifact(self.progress, 100 * tick.done / tick.total)
+        left = tick.seconds / tick.done * (tick.total - tick.done)
+        measured = "".join(f", {name.replace('_', ' ')} {value:.4g}" for name, value in tick.metrics.items())
+        say(f"{tick.model} {tick.done}/{tick.total}{measured}; {tick.seconds:.0f} s, at most {left:.0f} s left")
+
+
 @stage
 def build(model: Model | None = None, trigger: str = "manual") -> int:
     """Which model is the best that today's data gives?
@@ -52,17 +70,12 @@ def build(model: Model | None = None, trigger: str = "manual") -> int:
     problem, registry = at_hand()
     registry.close_orphans()
     raw = fetch_pinned_data(problem)
-    valid = validate_raw_data(problem, raw)
-    ready = prepare_data(problem, valid)
-    accepted = validate_prepared_data(ready)
-    parent = open_run(problem, registry, accepted, trigger)
-    names = [model.value] if model else list(problem.settings.build.candidates)
-    folder = lay_out_rows(problem, ready)
-    training_now = [train_candidate.submit(problem, registry, name, ready, folder, parent, trigger) for name in names]
-    candidates = finished(training_now)
-    challenger = register_challenger(problem, registry, best(problem, candidates), candidates, parent)
-    registry.end(parent)
-    shutil.rmtree(folder)
+    with open_run(problem, registry, trigger) as parent:
+        valid = validate_raw_data(problem, registry, raw, parent)
+        ready = prepare_data(problem, valid)
+        validate_prepared_data(registry, ready, parent)
+        candidates = train_candidates(problem, registry, model, ready, parent, trigger)
+        challenger = register_challenger(problem, registry, best(problem, candidates), candidates, parent)
     return challenger.number
 
 
@@ -76,13 +89,12 @@ def fetch_pinned_data(problem: Problem) -> pl.DataFrame:
 
 
 @step("Validate raw data")
-def validate_raw_data(problem: Problem, raw: pl.DataFrame) -> pl.DataFrame:
+def validate_raw_data(problem: Problem, registry: Registry, raw: pl.DataFrame, run_id: str) -> pl.DataFrame:
     """May these rows enter? Great Expectations judges; bad rows are set aside, a bad table is refused."""
     measured = facts.measure(raw)
     verdict = expectations.check(measured, "raw", expectations.Rules(grouped="group" in raw.columns))
     valid, aside = quarantine.set_aside(raw, measured)
-    quarantined = keep_quarantined(problem, aside)
-    report_verdict(verdict, quarantined)
+    report_verdict(registry, run_id, verdict, keep_quarantined(problem, aside))
     return valid
 
 
@@ -99,23 +111,36 @@ def prepare_data(problem: Problem, valid: pl.DataFrame) -> pl.DataFrame:
 
 
 @step("Validate prepared data")
-def validate_prepared_data(ready: pl.DataFrame) -> Verdict:
+def validate_prepared_data(registry: Registry, ready: pl.DataFrame, run_id: str) -> None:
     """May a model learn from these rows, and may the holdout judge one?"""
     rules = expectations.Rules(labels=labels_of(ready), grouped="group" in ready.columns)
-    verdict = expectations.check(facts.measure(ready), "prepared", rules)
-    report_verdict(verdict, None)
-    return verdict
+    report_verdict(registry, run_id, expectations.check(facts.measure(ready), "prepared", rules), None)
 
 
-@step("Open the MLflow run")
-def open_run(problem: Problem, registry: Registry, verdict: Verdict, trigger: str) -> str:
-    """One run for this build; its candidates are its children."""
-    from expectations import docs
-
+def open_run(problem: Problem, registry: Registry, trigger: str) -> AbstractContextManager[str]:
+    """One MLflow run for this build, whose candidates are its children; it fails where the build fails."""
     registry.experiment(cards.experiment(problem))
-    run_id = registry.begin(f"build {problem.pin.short}", common_tags(problem, trigger) | {"model": "all candidates"})
-    registry.log_text(run_id, docs.render(verdict), "data-docs/prepared.html")
-    return run_id
+    return registry.run(f"build {problem.pin.short}", common_tags(problem, trigger) | {"model": "all candidates"})
+
+
+def train_candidates(
+    problem: Problem, registry: Registry, model: Model | None, ready: pl.DataFrame, parent: str, trigger: str
+) -> list[Candidate]:
+    """All candidates at once, each in a process of its own; those that finished in time.
+
+    Raises:
+        Refusal: none did.
+    """
+    names = [model.value] if model else list(problem.settings.build.candidates)
+    folder = lay_out_rows(problem, ready)
+    futures = [train_candidate.submit(problem, registry, name, ready, folder, parent, trigger) for name in names]
+    candidates = [candidate for future in futures if (candidate := future.result()) is not None]
+    shutil.rmtree(folder)
+    if not candidates:
+        raise Refusal(
+            "At least one candidate must train within build.minutes.", "none did", "Raise build.minutes in params.yaml."
+        )
+    return candidates
 
 
 @step("Lay out rows for training")
@@ -137,7 +162,7 @@ def train_candidate(
     job = Job(name, params, labels_of(ready), seed, minutes * 2)
     progress = cast(UUID, create_progress_artifact(0.0, key=f"training-{name}", description=f"Training {name}"))
     try:
-        trained = training.train(job, folder, lambda tick: tell(tick, progress))
+        trained = training.train(job, folder, Teller(progress))
     except TimeoutError as error:
         say(f"{name} is out of this round: {error}.")
         return None
@@ -174,20 +199,6 @@ def register_challenger(
     return version
 
 
-def finished(futures: list[PrefectFuture[Candidate | None]]) -> list[Candidate]:
-    """The candidates that finished in time; one that failed fails the build.
-
-    Raises:
-        Refusal: none did.
-    """
-    candidates = [candidate for future in futures if (candidate := future.result()) is not None]
-    if not candidates:
-        raise Refusal(
-            "At least one candidate must train within build.minutes.", "none did", "Raise build.minutes in params.yaml."
-        )
-    return candidates
-
-
 def best(problem: Problem, candidates: list[Candidate]) -> Candidate:
     """The candidate with the best declared metric on the validation rows; on a tie the one that trains faster."""
     metric = problem.settings.evaluate.metric
@@ -203,16 +214,17 @@ def log_candidate(
     labels = labels_of(ready)
     scores = score.score(labels, validation["label"].to_list(), trained.probabilities, problem.settings.data.positive)
     tags = common_tags(problem, trigger) | {"model": trained.model}
-    run_id = registry.begin(f"{trained.model} {problem.pin.short}", tags, parent)
-    train_rows = ready.filter(pl.col("split") == "train").height
-    counts = {"train_seconds": trained.seconds, "rows_train": train_rows}
-    registry.log(run_id, trained.params, scores.as_metrics("validation") | counts, trained.curve)
+    counts = {
+        "train_seconds": trained.seconds,
+        "rows_train": ready.filter(pl.col("split") == "train").height,
+    }
     columns = {"text": problem.settings.data.text, "label": problem.settings.data.label}
-    registry.log_data(run_id, problem.pin.version, problem.pin.source, columns, ready.height)
-    if len(trained.curve) > 1:
-        registry.log_figure(run_id, charts.learning_curve(trained.model, trained.curve), "plots/learning-curve.png")
-    model_id = registry.log_model(run_id, trained.saved, labels, validation["text"][0])
-    registry.end(run_id)
+    with registry.run(f"{trained.model} {problem.pin.short}", tags, parent) as run_id:
+        registry.log(run_id, trained.params, scores.as_metrics("validation") | counts, trained.curve)
+        registry.log_data(run_id, problem.pin.version, problem.pin.source, columns, ready.height)
+        if len(trained.curve) > 1:
+            registry.log_figure(run_id, charts.learning_curve(trained.model, trained.curve), "plots/learning-curve.png")
+        model_id = registry.log_model(run_id, trained.saved, labels, validation["text"][0])
     prove(registry, trained, model_id, validation, labels)
     return Candidate(trained, scores, run_id, model_id)
 
@@ -235,14 +247,6 @@ def prove(
         )
 
 
-def tell(tick: Tick, progress: UUID) -> None:
-    """Say how far a training is: into its progress artifact, and into the log."""
-    update_progress_artifact(progress, min(99.0, 100 * tick.done / max(1, tick.total)))
-    left = tick.seconds / max(1, tick.done) * (tick.total - tick.done)
-    measured = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in tick.metrics.items())
-    say(f"{tick.model} {tick.done}/{tick.total}: {measured} ({tick.seconds:.0f} s, at most {left:.0f} s left)")
-
-
 def keep_quarantined(problem: Problem, aside: pl.DataFrame) -> Path | None:
     """Rows set aside, with reason and row number, as a table that a person can open, mend and bring back."""
     if aside.is_empty():
@@ -253,12 +257,13 @@ def keep_quarantined(problem: Problem, aside: pl.DataFrame) -> Path | None:
     return path
 
 
-def report_verdict(verdict: Verdict, quarantined: Path | None) -> None:
-    """Show a verdict in Prefect and in the log.
+def report_verdict(registry: Registry, run_id: str, verdict: Verdict, quarantined: Path | None) -> None:
+    """Show a verdict in Prefect, in the log, and as Great Expectations' own page with the run.
 
     Raises:
         Refusal: the verdict is that the table is refused.
     """
+    registry.log_text(run_id, docs.render(verdict), f"data-docs/{verdict.suite}.html")
     create_markdown_artifact(
         reports.validation(verdict, quarantined), key="data-validation", description=verdict.headline
     )

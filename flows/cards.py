@@ -40,19 +40,22 @@ def decided(
     """The model card of a judged version; its sections follow Mitchell et al. 2019, Model Cards for Model Reporting."""
     data = problem.settings.data
     tags = version.tags
-    return "\n\n".join([
-        f"**{decision.verdict}**: {decision.reason}",
-        f"**What it is.** {version.model}, which gives each `{data.text}` a `{data.label}`, trained on data version "
-        f"`{problem.pin.version}` ({problem.pin.source or 'own table'}) by commit `{tags.get('git_commit', 'unknown')[:12]}`; "
+    made_from = problem.pin.source or "own table"
+    split = f"rows split by {data.group}" if data.group else "rows split by text"
+    parts = [
+        f"{decision.verdict}: {decision.reason}",
+        f"**What it is.** {version.model}, which gives each `{data.text}` a `{data.label}`. Trained on data version "
+        f"`{problem.pin.version}` ({made_from}) by commit `{tags.get('git_commit', 'unknown')[:12]}`; "
         f"set off by: {tags.get('trigger', 'unknown')}.",
         "**Meant for** texts like those it was trained on. Its answers on texts of another kind are not measured here.",
-        f"**On the holdout** ({'rows split by ' + data.group if data.group else 'rows split by text'}, never trained on):",
+        f"**On the holdout** ({split}, never trained on):",
         table(scorecard),
         "**By slice:**",
         table(by_slice),
-        f"**Before and after.** `make history` says what was live when; `make rollback` brings the previous champion back. "
-        f"Use it: `mlflow.pyfunc.load_model(\"models:/{problem.name}/{version.number}\")`.",
-    ])  # fmt: skip
+        "**Before and after.** `make history` says what was live when; `make rollback` brings the previous champion "
+        f'back. Use it: `mlflow.pyfunc.load_model("models:/{problem.name}/{version.number}")`.',
+    ]
+    return "\n\n".join(parts)
 
 
 def registered_model(problem: Problem, live: Version) -> str:

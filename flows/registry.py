@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -95,6 +96,17 @@ class Registry:
         return identity
 
     # Runs
+
+    @contextmanager
+    def run(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> Iterator[str]:
+        """A run that is open while the block runs, and ends as failed where the block does; gives its id."""
+        run_id = self.begin(name, tags, parent)
+        try:
+            yield run_id
+        except BaseException:
+            self.end(run_id, "FAILED")
+            raise
+        self.end(run_id)
 
     def begin(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
         """Open a run, below a parent where one is given; its id."""

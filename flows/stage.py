@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ThreadPoolTaskRunner
 
 import models
+from flows import sweep
 from flows.registry import Registry
 from ratchet import lock, problem
 from ratchet.places import places, settle
@@ -32,6 +33,8 @@ def stage(function: Callable[..., Result]) -> Any:
         here = places()
         settle(here)
         with lock.one_at_a_time(here.state, function.__name__):
+            if runtime.flow_run.parent_flow_run_id is None:
+                sweep.close_orphans(here)
             return function(*args, **kwargs)
 
     return flow(

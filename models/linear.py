@@ -16,17 +16,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_matrix, csr_matrix, hstack
+from scipy.sparse import csr_matrix, hstack
 
 from models.contract import Progress, Rows
 from ratchet.steps import heads
 from ratchet.steps.heads import Best, Floats, Numbers
 from ratchet.steps.ngrams import Block, blocks, read
-from ratchet.steps.tfidf import damped, lengths, presence, rarity, tfidf
-from ratchet.steps.vocabulary import Counts, Vocabulary, count, count_all, learn, lookup
+from ratchet.steps.tfidf import Group, presence, rarity, tfidf
+from ratchet.steps.vocabulary import Vocabulary, count, count_all, learn
 
-SUMMARY = "Words, word pairs and word pieces, weighed by logistic regression and NB-SVM: seconds to train, hard to beat."
-USUAL = (0.75, 1.0)  # factors of the two heads on film reviews, median of 5 splits: what a few validation rows start from
+SUMMARY = (
+    "Words, word pairs and word pieces, weighed by logistic regression and NB-SVM: seconds to train, hard to beat."
+)
+USUAL = (
+    0.75,
+    1.0,
+)  # factors of the two heads on film reviews, median of 5 splits: what a few validation rows start from
 SMALL = 1000  # training rows under which even an n-gram seen once is kept
 MOST_WEIGHTS = 10_000_000  # n-grams times classes; L-BFGS keeps 20 copies of 8 bytes each
 MOST_WORK = 300_000_000  # n-grams in the training texts times classes; above it one fit must do, and NB-SVM is left out
@@ -49,36 +54,6 @@ class Params:
 
 
 SPACE = {"min_df": (1, 2, 3, 5), "bayes_strengths": ((0.003, 0.01, 0.03, 0.1), ())}
-
-
-@dataclass(frozen=True)
-class Group:
-    """Words or word pieces: what is known, how rare each is, and what it adds to each score.
-
-    rarity: inverse document frequencies.
-    weights: for damped counts, divided by the length that rarity gives them; a row an n-gram, a column a score.
-    present: the same for the mere presence of an n-gram; None for pieces, which the NB-SVM does not see.
-    """
-
-    known: Vocabulary
-    rarity: Floats
-    weights: Floats
-    present: Floats | None
-
-    def scores(self, counts: Counts) -> Floats:
-        """What the n-grams of each text add to its scores."""
-        here = counts.columns
-        weighed = damped(counts.matrix)
-        scores = _times(weighed, self.weights[here]) / lengths(weighed, self.rarity[here])[:, None]
-        if self.present is not None:
-            weighed.data[:] = 1
-            scores += _times(weighed, self.present[here])
-        return scores
-
-
-def _times(matrix: csc_matrix, weights: Floats) -> Floats:
-    """The product, by the quicker way for a vector where there is one column."""
-    return np.asarray(matrix @ weights if weights.shape[1] > 1 else (matrix @ weights[:, 0])[:, None])
 
 
 @dataclass(frozen=True)
@@ -107,10 +82,7 @@ class Linear:
         """model.json says what it is, arrays.npz holds the numbers."""
         arrays: dict[str, NDArray[Any]] = {"bias": self.bias}
         for name, group in (("words", self.words), ("pieces", self.pieces)):
-            arrays |= {f"{name}_hashes": group.known.hashes, f"{name}_bits": np.array(group.known.bits)}
-            arrays |= {f"{name}_rarity": group.rarity, f"{name}_weights": group.weights}
-            if group.present is not None:
-                arrays[f"{name}_present"] = group.present
+            arrays |= {f"{name}_{part}": array for part, array in group.arrays().items()}
         np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
         about = {"model": "linear", "labels": self.labels, "params": asdict(self.params), "seen": self.seen}
         (folder / "model.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -124,14 +96,13 @@ def load(folder: Path) -> Linear:
     settings: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in about["params"].items()
     }
-    words, pieces = (_group(arrays, name) for name in ("words", "pieces"))
+    words, pieces = (_group(arrays, f"{name}_") for name in ("words", "pieces"))
     return Linear(tuple(about["labels"]), Params(**settings), tuple(about["seen"]), words, pieces, arrays["bias"])
 
 
-def _group(arrays: Mapping[str, NDArray[Any]], name: str) -> Group:
+def _group(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Group:
     """The words or the pieces among the saved arrays."""
-    known = lookup(arrays[f"{name}_hashes"], int(arrays[f"{name}_bits"]))
-    return Group(known, arrays[f"{name}_rarity"], arrays[f"{name}_weights"], arrays.get(f"{name}_present"))
+    return Group.of({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
 
 
 def fit(

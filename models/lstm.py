@@ -1,8 +1,9 @@
 """The neural model: a bidirectional LSTM that reads a text word by word, written against Keras 3 alone.
 
-Texts and labels enter, probabilities leave. Words are those of ratchet/steps/ngrams.py: runs of letters, and each Chinese
-or Japanese character, Hangul syllable or emoji by itself. Any backend of Keras will do (KERAS_BACKEND; TensorFlow unless it
-says otherwise). Weights are saved as plain arrays and the network is rebuilt by this code, so loading runs nothing that was saved.
+Texts and labels enter, probabilities leave. Words are those of ratchet/steps/ngrams.py: runs of letters, and each
+Chinese or Japanese character, Hangul syllable or emoji by itself. Any backend of Keras will do (KERAS_BACKEND says
+which; TensorFlow otherwise). Weights are saved as plain arrays and the network is rebuilt by this code, so loading runs
+nothing that was saved.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.contract import Progress, Rows
-from ratchet.steps.ngrams import blocks, read
-from ratchet.steps.vocabulary import Census
+from ratchet.steps.tokens import FIRST, PADDING, Words, learn_words, length, table
 
 SUMMARY = "A bidirectional LSTM that reads word by word: a minute to train, and the better the more text there is."
 Side = tuple[NDArray[np.int32], NDArray[np.int32]]
-PADDING, UNKNOWN, FIRST = 0, 1, 2  # numbers of words: none, one not in the vocabulary, the commonest
 SMALL = 1000  # training texts under which even a word seen once is known
-SHORTEST = 8  # words: a table is at least this wide
 SHARE = 97  # percentile of training lengths that is read whole; what is longer loses its middle
-HEAD = 4  # 1 / HEAD of a shortened text is its beginning, the rest its end (Sun et al. 2019 found both to matter)
 AT_ONCE = 256  # texts in a batch of predictions
 
 
@@ -36,7 +33,7 @@ AT_ONCE = 256  # texts in a batch of predictions
 class Params:
     """What may be set.
 
-    vocabulary: words known, the commonest of those in at least min_df texts (in one, where there are under 1,000 texts).
+    vocabulary: words known: the commonest of those in at least min_df texts (in one, where there are under 1,000).
     max_length: words read of a text, at most.
     embedding, units: numbers that stand for a word; numbers that the network remembers in each direction.
     dropout: share of them dropped at random in training.
@@ -51,31 +48,34 @@ class Params:
     embedding: int = 64
     units: int = 48
     dropout: float = 0.5
-    rate: float = 1e-3
-    batch: int = 64
+    rate: float = 1.5e-3
+    batch: int = 128
     epochs: int = 12
     patience: int = 2
     minutes: float = 10.0
 
 
-SPACE = {"units": (32, 48, 96), "embedding": (32, 64, 128), "dropout": (0.3, 0.5, 0.7), "rate": (5e-4, 1e-3, 2e-3)}
+SPACE = {"units": (32, 48, 96), "embedding": (32, 64, 128), "dropout": (0.3, 0.5, 0.7), "rate": (7e-4, 1.5e-3, 3e-3)}
 
 
 @dataclass(frozen=True)
 class Lstm:
-    """The fitted model. words: hashes of the known words, sorted; numbers: theirs; history: a learning curve, an entry a pass."""
+    """The fitted model.
+
+    length: words read of a text. words: those known. network: Keras's.
+    history: the learning curve, an entry a pass over the data.
+    """
 
     labels: tuple[str, ...]
     params: Params
     length: int
-    words: NDArray[np.uint64]
-    numbers: NDArray[np.int32]
+    words: Words
     network: Any
     history: list[dict[str, float]]
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        read_as = _numbered(texts, self.words, self.numbers, self.length)
-        parts = [self._predict(read_as[start : start + AT_ONCE]) for start in range(0, len(texts), AT_ONCE)]
+        numbers = table(texts, self.words, self.length)
+        parts = [self._predict(numbers[start : start + AT_ONCE]) for start in range(0, len(texts), AT_ONCE)]
         raw = np.concatenate([np.zeros((0, len(self.labels))), *parts])
         return raw / raw.sum(axis=1, keepdims=True)
 
@@ -84,9 +84,10 @@ class Lstm:
 
     def save(self, folder: Path) -> None:
         """model.json says what it is, arrays.npz holds the words and the weights."""
-        weights = {f"weight_{place:02d}": array for place, array in enumerate(self.network.get_weights())}
-        np.savez(folder / "arrays.npz", allow_pickle=False, words=self.words, numbers=self.numbers, **weights)
-        about = {"model": "lstm", "labels": self.labels, "params": asdict(self.params)}
+        arrays: dict[str, NDArray[Any]] = {"hashes": self.words.hashes, "numbers": self.words.numbers}
+        arrays |= {f"weight_{place:02d}": array for place, array in enumerate(self.network.get_weights())}
+        np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
+        about: dict[str, Any] = {"model": "lstm", "labels": self.labels, "params": asdict(self.params)}
         about |= {"length": self.length, "history": self.history}
         (folder / "model.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -95,31 +96,31 @@ def load(folder: Path) -> Lstm:
     """The model that `save` wrote there."""
     about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
-        words, numbers = arrays["words"], arrays["numbers"]
+        words = Words(arrays["hashes"], arrays["numbers"])
         weights = [arrays[name] for name in sorted(arrays.files) if name.startswith("weight_")]
     labels, params = tuple(about["labels"]), Params(**about["params"])
     network = _network(len(words), len(labels), about["length"], params)
     network.set_weights(weights)
-    return Lstm(labels, params, about["length"], words, numbers, network, about["history"])
+    return Lstm(labels, params, about["length"], words, network, about["history"])
 
 
 def fit(
     train: Rows, validation: Rows, labels: tuple[str, ...], params: Params, *, seed: int, progress: Progress
 ) -> Lstm:
-    """Train until the validation loss has stopped falling (the training loss, where no rows validate); keep the best weights."""
+    """Train until the validation loss stops falling (the training loss where no rows validate); keep the best."""
     keras = _keras()
     keras.utils.set_random_seed(seed)
-    words, numbers = _vocabulary(train.texts, params)
-    length = _length(train.texts, params)
-    network = _network(len(words), len(labels), length, params)
+    words = learn_words(train.texts, params.min_df if len(train) >= SMALL else 1, params.vocabulary)
+    width = length(train.texts, SHARE, params.max_length)
+    network = _network(len(words), len(labels), width, params)
     network.compile(keras.optimizers.Adam(params.rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     of = {label: number for number, label in enumerate(labels)}
     sides = [
-        (_numbered(rows.texts, words, numbers, length), np.array([of[label] for label in rows.labels], np.int32))
+        (table(rows.texts, words, width), np.array([of[label] for label in rows.labels], np.int32))
         for rows in (train, validation)
     ]
     history = _trained(network, sides[0], sides[1] if len(validation) else None, params, progress)
-    return Lstm(labels, params, length, words, numbers, network, history)
+    return Lstm(labels, params, width, words, network, history)
 
 
 def _trained(
@@ -158,10 +159,10 @@ def _keras() -> Any:
     return keras
 
 
-def _network(words: int, classes: int, length: int, params: Params) -> Any:
+def _network(words: int, classes: int, width: int, params: Params) -> Any:
     """Word numbers in, probabilities out: the strongest response of each unit, wherever in the text it comes."""
     keras = _keras()
-    numbers = keras.Input((length,), dtype="int32", name="numbers")
+    numbers = keras.Input((width,), dtype="int32", name="numbers")
     embedded = keras.layers.Embedding(FIRST + words, params.embedding, name="words")(numbers)
     embedded = keras.layers.SpatialDropout1D(params.dropout, name="forget_words")(embedded)
     mask = keras.ops.not_equal(numbers, PADDING)
@@ -173,57 +174,8 @@ def _network(words: int, classes: int, length: int, params: Params) -> Any:
     return keras.Model(numbers, keras.layers.Dense(classes, activation="softmax", name="classes")(strongest))
 
 
-def _vocabulary(texts: Sequence[str], params: Params) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
-    """The hashes of the known words, sorted, and the number of each: the commonest has the lowest."""
-    census = Census()
-    for some in blocks(texts):
-        block = read(some)
-        census.add(block.owner, block.words[:1])
-    hashes = census.commonest(params.min_df if len(texts) >= SMALL else 1, params.vocabulary)
-    order = np.argsort(hashes)
-    return hashes[order], (FIRST + order).astype(np.int32)
-
-
-def _length(texts: Sequence[str], params: Params) -> int:
-    """Words that most training texts do not exceed, in bounds."""
-    counts = [np.zeros(1, np.intp)]
-    for some in blocks(texts):
-        block = read(some)
-        counts.append(np.bincount(block.owner[block.words[0].starts], minlength=block.size))
-    return int(np.clip(np.percentile(np.concatenate(counts), SHARE), SHORTEST, params.max_length))
-
-
-def _numbered(
-    texts: Sequence[str], words: NDArray[np.uint64], numbers: NDArray[np.int32], length: int
-) -> NDArray[np.int32]:
-    """A row of word numbers for each text, padded at its end; a text without words is one unknown word."""
-    rows = [np.zeros((0, length), np.int32)]
-    for some in blocks(texts):
-        block = read(some)
-        found = np.searchsorted(words, block.words[0].hashes)
-        known = words.take(found, mode="clip") == block.words[0].hashes
-        row = _laid_out(
-            np.where(known, numbers.take(found, mode="clip"), UNKNOWN), block.owner[block.words[0].starts], block.size, length
-        )
-        rows.append(row)
-    return np.concatenate(rows)
-
-
-def _laid_out(
-    numbers: NDArray[np.int32], owner: NDArray[np.int32], size: int, length: int
-) -> NDArray[np.int32]:
-    """Word numbers, in the order of the texts that own them, as a table with a row a text; long texts lose their middle."""
-    counts = np.bincount(owner, minlength=size)
-    place = np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner]
-    head, cut = length // HEAD, np.maximum(counts - length, 0)[owner]
-    kept = (place < head) | (place >= head + cut)
-    table = np.full((size, length), PADDING, np.int32)
-    table[owner[kept], (place - np.where(place >= head, cut, 0))[kept]] = numbers[kept]
-    table[counts == 0, 0] = UNKNOWN
-    return table
-
-
 def _class_weights(numbers: NDArray[np.int32]) -> dict[int, float]:
     """Rows of a rare class count for more, so that all classes count alike."""
     counts = np.bincount(numbers)
-    return {number: len(numbers) / (np.count_nonzero(counts) * count) if count else 1.0 for number, count in enumerate(counts)}
+    even = len(numbers) / np.count_nonzero(counts)
+    return {number: float(even / max(count, 1)) for number, count in enumerate(counts)}

@@ -1,8 +1,9 @@
-"""What MLflow calls to load and ask a model: a saved folder enters, an object with `predict` leaves. MLflow is not imported.
+"""What MLflow calls to load and ask a model: a saved folder enters, an object with `predict` leaves.
 
-This is the `loader_module` of every registered version, so what MLflow loads is this project's code and the folder's data,
-never a pickle. Texts come as a frame with the column `text`, or as a list, a series or an array of strings; a frame leaves, with
-`label`, `score` (the probability of that label) and `p_<label>` for each class.
+This is the `loader_module` of every registered version, so what MLflow loads is this project's code and the folder's
+data, never a pickle; MLflow itself is not imported. Texts come as a frame with the column `text`, or as a list, a
+series or an array of strings. A frame leaves: `label`, `score` (the probability of that label), and `p_<label>` for
+each class.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def read(model_input: Any) -> list[str]:
             model_input = model_input.rename(columns={0: COLUMN})
         if COLUMN not in model_input.columns:
             received = ", ".join(map(repr, model_input.columns)) or "no columns"
-            raise ValueError(f"The input must have a column {COLUMN!r}. Received: {received}. Rename the column of texts.")
+            raise ValueError(
+                f"The input must have a column {COLUMN!r}. Received: {received}. Rename the column of texts."
+            )
         model_input = model_input[COLUMN]
     if isinstance(model_input, str) or not isinstance(model_input, Sequence | np.ndarray | pd.Series):
         raise TypeError(

@@ -1,4 +1,4 @@
-"""Bringing data: the pinned version, an example, or one's own table; validated first, and only then anything changes."""
+"""Bringing data: the pinned version, an example, or one's own table; validated before anything changes."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ def main(words: list[str]) -> int:
     here = places()
     try:
         settle(here)
+        terminal.quieten(here.logs / "libraries.log")
         return verbs[words[0]](here)
     except Refusal as refusal:
         print(f"\n{refusal}", file=sys.stderr)
@@ -195,7 +196,7 @@ def status(here: Places) -> int:
         score = registry.metric(live, f"holdout_{metric}")
         since = f" since {moves[-1].at[:16].replace('T', ' ')} UTC" if moves and moves[-1].after == live.number else ""
         out.print(f"live       version {live.number} ({live.model}){since}, holdout {metric} {score:.4f}")
-        out.print(f"why        {live.tags.get('decision_reason', '')}", soft_wrap=True)
+        out.print(f"why        {live.tags.get('decision_reason', '')}")
     if waiting:
         out.print(f"challenger version {waiting.number} ({waiting.model}): {waiting.tags.get('decision', '')}")
     if previous:

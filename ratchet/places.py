@@ -89,7 +89,7 @@ def tool_defaults(here: Places) -> dict[str, str]:
         "KERAS_HOME": str(state / "keras"),
         "MPLCONFIGDIR": str(state / "matplotlib"),
         "MPLBACKEND": "Agg",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_ENABLE_ONEDNN_OPTS": "0",
     }
 

@@ -16,7 +16,7 @@ import polars as pl
 from ratchet import versions
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
-from ratchet.steps import facts, load, prepare, quarantine, split, table
+from ratchet.steps import facts, load, normalise, prepare, private, quarantine, split, table
 
 
 def raw(problem: Problem) -> pl.DataFrame:
@@ -57,6 +57,6 @@ def cache_path(problem: Problem) -> Path:
     key = hashlib.sha256()
     for word in (problem.pin.version, problem.settings.data.model_dump_json(), pl.__version__):
         key.update(word.encode() + b"\0")
-    for module in (facts, load, prepare, quarantine, split, table):
+    for module in (facts, load, normalise, prepare, private, quarantine, split, table):
         key.update(inspect.getsource(module).encode())
     return problem.here.state / "cache" / f"prepared-{problem.pin.short}-{key.hexdigest()[:12]}.parquet"

@@ -27,7 +27,7 @@ import psutil
 from ratchet.places import Places
 from ratchet.refusal import Refusal
 
-READY_SECONDS = 120  # a first start on a slow disk migrates a database; measured 4 to 16 s on 2 cores
+READY_SECONDS = 120  # a first start migrates a database: 4 to 16 s were measured on 2 cores
 GRACE_SECONDS = 5
 
 
@@ -130,20 +130,21 @@ def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
 
 
 def wait_until_ready(here: Places, server: Server, watcher: subprocess.Popen[bytes] | None) -> None:
-    """Return when the server answers.
+    """Return when the server answers; without a watcher it ran already, and is given only as long as it may take to end.
 
     Raises:
-        Refusal: it ended, or took longer than READY_SECONDS.
+        Refusal: it ended, or does not answer in time.
     """
     url = f"http://{here.host}:{server.port}{server.health}"
-    deadline = time.monotonic() + READY_SECONDS
+    patience = GRACE_SECONDS if watcher is None else READY_SECONDS
+    deadline = time.monotonic() + patience
     while not answers(url):
         ended = watcher is not None and watcher.poll() is not None
         if ended or time.monotonic() > deadline:
             raise Refusal(
-                f"{server.name} must start within {READY_SECONDS} s.",
+                f"{server.name} must answer within {patience} s.",
                 "it ended" if ended else "no answer",
-                f"Its log says why: {here.logs / (server.name + '.log')}",
+                f"Call again; its log says more: {here.logs / (server.name + '.log')}",
             )
         time.sleep(0.05)
 

@@ -6,6 +6,8 @@ Plain text where it is not a terminal or NO_COLOR is set; never wider than 80 co
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -33,12 +35,22 @@ class Listener(logging.Handler):
         if not record.pathname.startswith(FLOWS):
             return
         line = Text(f"{time.monotonic() - STARTED:6.1f} s  ", style="dim")
-        line.append(record.getMessage(), style="dim" if "/" in record.getMessage().partition(":")[0] else "")
-        self.console.print(line, soft_wrap=True)
+        line.append(record.getMessage())
+        self.console.print(line)
 
 
 def console() -> Console:
-    return Console(highlight=False)
+    return Console(highlight=False, soft_wrap=True)
+
+
+def quieten(log: Path) -> None:
+    """Send what C libraries write to standard error into a log; Python's own errors still reach the terminal.
+
+    TensorFlow says through file descriptor 2 which graphics card it did not find, and no setting of it prevents that.
+    """
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with open(log, "ab") as file:
+        os.dup2(file.fileno(), 2)
 
 
 def listen(to: Console) -> None:
@@ -85,7 +97,7 @@ def history(to: Console, moves: Sequence[Move]) -> None:
         to.print(
             Text.assemble((when, "dim"), "  ", (after, "bold"), f"{model} {move.action} after {before}, by {move.by}")
         )
-        to.print(Text(f"                  {move.why}"), soft_wrap=True)
+        to.print(Text(f"                  {move.why}"))
         if move.evidence.get("data_version"):
             data, commit = move.evidence["data_version"][:8], move.evidence.get("git_commit", "unknown")[:8]
             to.print(Text(f"                  data {data}, code {commit}", style="dim"))

@@ -1,7 +1,7 @@
 """Two linear ways to tell classes apart, and how they are joined into one.
 
-A matrix of features and the class numbers of its rows enter; weights and a bias for each score leave. With two classes there
-is one score, for the second against the first, otherwise one a class. scikit-learn is needed here, to fit, and nowhere to score.
+A matrix of features and the class numbers of its rows enter; weights and a bias for each score leave. With two classes
+there is one score, for the second against the first; otherwise one a class. Only fitting needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -126,8 +126,9 @@ def _one_bayes_svm(
 
 
 def join(scores: Sequence[Floats], numbers: Numbers, usual: Sequence[float]) -> tuple[float, ...]:
-    """The factor for each head's scores with which their sum has the least log loss on these rows: calibration and mixture in one.
+    """A factor for each head's scores, so that their sum has the least log loss on these rows.
 
+    One step both calibrates the heads and weighs them against each other, and what comes of it stays linear.
     usual: factors that suit many data sets; one row's worth of evidence pulls towards them, so a few rows do no harm.
     """
     from scipy.optimize import minimize

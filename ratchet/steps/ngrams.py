@@ -88,7 +88,12 @@ def _random(codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
+def _usual_powers(size: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The powers for blocks of a usual size, kept."""
+    return _powers(size)
+
+
 def _powers(size: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """BASE**i and BASE**-i modulo 2**64 for i < size."""
     inverse = np.uint64(pow(int(BASE), -1, 1 << 64))
@@ -125,14 +130,17 @@ def read(texts: Sequence[str]) -> Block:
     return Block(len(composed), owner, _words(kinds, values, owner), (_pieces(kinds == LETTER, values),))
 
 
-def _words(kinds: NDArray[np.uint8], values: NDArray[np.uint64], owner: NDArray[np.int32]) -> tuple[Grams, Grams, Grams]:
+def _words(
+    kinds: NDArray[np.uint8], values: NDArray[np.uint64], owner: NDArray[np.int32]
+) -> tuple[Grams, Grams, Grams]:
     """Words, pairs of words, and triples of signs."""
     letter, sign = kinds == LETTER, kinds == SIGN
     first, last = letter.copy(), letter.copy()
     first[1:] &= ~letter[:-1]
     last[:-1] &= ~letter[1:]
     starts, ends = np.flatnonzero(first | sign), np.flatnonzero(last | sign) + 1
-    up, down = _powers(1 << max(16, len(values).bit_length()))
+    size = 1 << max(17, len(values).bit_length())
+    up, down = _usual_powers(size) if size <= 16 * BLOCK else _powers(size)  # no long text leaves its powers behind
     sums = np.zeros(len(values) + 1, np.uint64)
     np.cumsum(values * up[: len(values)], out=sums[1:])
     one = (sums[ends] - sums[starts]) * down[starts]

@@ -6,9 +6,15 @@ TfidfTransformer (sublinear_tf, smooth_idf, norm='l2'), which the numbers equal.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
+
+from ratchet.steps.vocabulary import Counts, Vocabulary, lookup
 
 Floats = NDArray[np.float32]
 
@@ -46,3 +52,45 @@ def tfidf(counts: csr_matrix, rare: Floats) -> csr_matrix:
 def presence(counts: csr_matrix) -> csr_matrix:
     """1 wherever there is a count."""
     return csr_matrix((np.ones_like(counts.data), counts.indices, counts.indptr), shape=counts.shape)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Words or word pieces in a fitted model: what is known, how rare each is, and what it adds to each score.
+
+    rarity: inverse document frequencies.
+    weights: for damped counts, divided by the length that rarity gives them; a row an n-gram, a column a score.
+    present: the same for the mere presence of an n-gram; None where no head looks at it.
+    """
+
+    known: Vocabulary
+    rarity: Floats
+    weights: Floats
+    present: Floats | None
+
+    def scores(self, counts: Counts) -> Floats:
+        """What the n-grams of each text add to its scores."""
+        here = counts.columns
+        weighed = damped(counts.matrix)
+        scores = _times(weighed, self.weights[here]) / lengths(weighed, self.rarity[here])[:, None]
+        if self.present is not None:
+            weighed.data[:] = 1
+            scores += _times(weighed, self.present[here])
+        return scores
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it as arrays, to be saved."""
+        arrays = {"hashes": self.known.hashes, "bits": np.array(self.known.bits)}
+        arrays |= {"rarity": self.rarity, "weights": self.weights}
+        return arrays if self.present is None else arrays | {"present": self.present}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Group:
+        """The group whose `arrays` these are."""
+        known = lookup(arrays["hashes"], int(arrays["bits"]))
+        return cls(known, arrays["rarity"], arrays["weights"], arrays.get("present"))
+
+
+def _times(matrix: csc_matrix, weights: Floats) -> Floats:
+    """The product, by the quicker way for a vector where there is one column."""
+    return np.asarray(matrix @ weights if weights.shape[1] > 1 else (matrix @ weights[:, 0])[:, None])

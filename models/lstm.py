@@ -48,14 +48,14 @@ class Params:
     embedding: int = 64
     units: int = 48
     dropout: float = 0.5
-    rate: float = 1.5e-3
-    batch: int = 128
+    rate: float = 1e-3
+    batch: int = 64
     epochs: int = 12
     patience: int = 2
     minutes: float = 10.0
 
 
-SPACE = {"units": (32, 48, 96), "embedding": (32, 64, 128), "dropout": (0.3, 0.5, 0.7), "rate": (7e-4, 1.5e-3, 3e-3)}
+SPACE = {"units": (32, 48, 96), "embedding": (32, 64, 128), "dropout": (0.3, 0.5, 0.7), "rate": (5e-4, 1e-3, 2e-3)}
 
 
 @dataclass(frozen=True)

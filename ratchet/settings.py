@@ -92,10 +92,8 @@ class Settings(Section):
 
 
 def gate_rules(settings: Settings) -> Rules:
-    """What the gate goes by; without a floor in params.yaml any value may go live that beats the baseline."""
-    chosen = settings.evaluate
-    anything = float("inf") if chosen.metric == "log_loss" else 0.0
-    return Rules(chosen.metric, anything if chosen.floor is None else chosen.floor, chosen.margin)
+    """What the gate goes by."""
+    return Rules(settings.evaluate.metric, settings.evaluate.floor, settings.evaluate.margin)
 
 
 def load(path: Path) -> Settings:

@@ -74,7 +74,9 @@ def repository(here: Places) -> Iterator[Repo]:
 
     logging.getLogger("dvc").setLevel(logging.CRITICAL)
     (here.root / ".dvc" / "tmp").resolve().mkdir(parents=True, exist_ok=True)
-    repo = Repo(str(here.root), config={"cache": {"dir": str(here.state / "dvc" / "cache")}}, _wait_for_lock=True)
+    cache = {"dir": str(here.state / "dvc" / "cache")}
+    alone = {"no_scm": True}  # a project unpacked from an archive has no git, and .gitignore is ours to write
+    repo = Repo(str(here.root), config={"cache": cache, "core": alone}, _wait_for_lock=True)
     try:
         yield repo
     finally:

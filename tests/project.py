@@ -112,7 +112,7 @@ class Project:
 
 
 def small_table(rows: int = 600, seed: int = 1) -> str:
-    """A CSV of made-up reviews that a model can learn, with one word in ten against its label."""
+    """A CSV of made-up reviews that a model can learn, with one word in eight against its label."""
     chance = random.Random(seed)
     words = {
         "good": ["splendid", "warm", "witty", "moving", "bright"],
@@ -121,7 +121,7 @@ def small_table(rows: int = 600, seed: int = 1) -> str:
     lines = ["text,label"]
     for number in range(rows):
         label = chance.choice(["good", "bad"])
-        side = [label if chance.random() > 0.1 else chance.choice(["good", "bad"]) for _ in range(3)]
+        side = [label if chance.random() > 0.25 else chance.choice(["good", "bad"]) for _ in range(3)]
         said = " ".join(chance.choice(words[word]) for word in side)
         lines.append(f"Film {number} of {chance.randint(1, 10**6)} is {said},{label}")
     return "\n".join(lines) + "\n"

@@ -36,13 +36,13 @@ WORDS: dict[Metric, str] = {
 class Rules:
     """What params.yaml says under `evaluate`.
 
-    floor: the worst value that may go live; for log_loss, where lower is better, the highest.
+    floor: the worst value that may go live; for log_loss, where lower is better, the highest; None for no floor.
     margin: by how much the challenger must be better than the champion, in the metric's unit (0.01 is a
     point).
     """
 
     metric: Metric = "accuracy"
-    floor: float = 0.0
+    floor: float | None = None
     margin: float = 0.0
 
     def __post_init__(self) -> None:
@@ -110,12 +110,12 @@ def decide(
     baseline: always the most frequent class of the training rows.
     """
     value, least = (_value(model, holdout, rules.metric) for model in (challenger, baseline))
-    checks = (_floor(value, rules), _baseline(value, least, rules))
+    checks = (*_floor(value, rules), _baseline(value, least, rules))
     failed = [check for check in checks if not check.success]
     if failed:
         return Decision(False, "Refused", failed[0].detail + _stays(champion), None, None, checks)
     if champion is None:
-        first = f"The first model to pass: {checks[0].detail[0].lower()}{checks[0].detail[1:]}."
+        first = f"The first model to pass: {checks[-1].detail[0].lower()}{checks[-1].detail[1:]}."
         return Decision(True, "Promoted", first, None, None, checks)
     return _against(challenger, champion, holdout, rules, checks, seed)
 
@@ -191,11 +191,14 @@ def _same(challenger: Candidate, champion: Candidate, metric: Metric) -> bool:
     return np.array_equal(challenger.probabilities.argmax(axis=1), champion.probabilities.argmax(axis=1))
 
 
-def _floor(value: float, rules: Rules) -> GateCheck:
+def _floor(value: float, rules: Rules) -> tuple[GateCheck, ...]:
+    if rules.floor is None:
+        return ()
     reached = _sign(rules.metric) * (value - rules.floor) >= 0
     words = "reaches" if reached else "does not reach"
     found, asked = (_shown(figure, rules.metric) for figure in (value, rules.floor))
-    return GateCheck("Floor", reached, f"The challenger's {WORDS[rules.metric]} {found} {words} the floor {asked}")
+    detail = f"The challenger's {WORDS[rules.metric]} {found} {words} the floor {asked}"
+    return (GateCheck("Floor", reached, detail),)
 
 
 def _baseline(value: float, least: float, rules: Rules) -> GateCheck:

@@ -15,7 +15,7 @@ from scipy.sparse import coo_matrix, csc_matrix, csr_matrix, vstack
 
 from ratchet.steps.ngrams import BLOCK, Block, Grams, blocks, read
 
-ROOM = 32  # places in the lookup table for each known n-gram: 3% of them lose theirs to a commoner one
+ROOM = 32  # places in the lookup table for each known n-gram: 1 to 2% of them lose theirs to a commoner one
 MOST_BITS = 24  # a larger table would take more than 64 MB
 SPARSE = 16  # a block with fewer n-grams than width / SPARSE is cheaper to sort than to spread over the whole width
 

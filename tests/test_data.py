@@ -1,0 +1,162 @@
+"""Bringing data through make: what is accepted, what is refused, and that a refusal changes nothing."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.project import Project, small_table
+
+KEPT = ("data", "data.dvc", "params.yaml")
+
+REFUSED = {
+    "no such file": (None, ("SOURCE=absent.csv", "TEXT=text", "LABEL=label"), "no such file"),
+    "no such column": ("text,label\na,b\nc,d\n", ("SOURCE=bad.csv", "TEXT=quote", "LABEL=label"), "quote"),
+    "header only": ("text,label\n", ("SOURCE=bad.csv", "TEXT=text", "LABEL=label"), "rows"),
+    "empty file": ("", ("SOURCE=bad.csv", "TEXT=text", "LABEL=label"), "bad.csv"),
+    "one class": (
+        "text,label\n" + "".join(f"text number {n},same\n" for n in range(50)),
+        ("SOURCE=bad.csv", "TEXT=text", "LABEL=label"),
+        "class",
+    ),
+    "all blank": (
+        "text,label\n" + "".join(f"  ,{'ab'[n % 2]}\n" for n in range(50)),
+        ("SOURCE=bad.csv", "TEXT=text", "LABEL=label"),
+        "text",
+    ),
+    "unknown kind": ("text,label\n", ("SOURCE=bad.docx", "TEXT=text", "LABEL=label"), ".csv"),
+    "unnamed columns": ("text,label\na,b\n", ("SOURCE=bad.csv",), "TEXT and LABEL"),
+    "unknown example": (None, ("EXAMPLE=moon_rocks",), "film_reviews"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refused_table_changes_nothing(turned: Project, name: str) -> None:
+    content, words, said = REFUSED[name]
+    if content is not None:
+        turned.write("bad.docx" if "docx" in words[0] else "bad.csv", content)
+    before = turned.bytes_of(*KEPT)
+    done = turned.make("data", *words)
+    assert done.status != 0, done.text
+    assert said in done.text
+    assert "Traceback" not in done.text
+    assert turned.bytes_of(*KEPT) == before
+
+
+def test_the_same_table_gives_the_same_version_twice(small: Project) -> None:
+    before = small.bytes_of("data.dvc")
+    assert small.make("data", "SOURCE=reviews.csv", "TEXT=text", "LABEL=label").status == 0
+    assert small.bytes_of("data.dvc") == before
+    assert not (small.root / "params.yaml.new").exists()
+
+
+def test_lost_data_comes_back_from_the_cache(small: Project) -> None:
+    before = small.bytes_of("data")
+    subprocess.run(["rm", "-rf", str(small.root / "data")], check=True)
+    done = small.make("data")
+    assert done.status == 0, done.text
+    assert "from the cache" in done.text
+    assert small.bytes_of("data") == before
+
+
+def test_a_remote_is_asked_before_anything_is_rebuilt(small: Project) -> None:
+    """`dvc pull` from a configured remote: push, lose data and cache, fetch."""
+    remote = small.root.parent / "remote"
+    code = """
+from ratchet.places import places, settle
+from ratchet import versions
+here = places(); settle(here)
+with versions.repository(here) as repo:
+    repo.push()
+"""
+    config = small.root / ".dvc" / "config"
+    config.write_text(
+        config.read_text().replace("[core]\n", "[core]\n    remote = kept\n")
+        + f"['remote \"kept\"']\n    url = {remote}\n"
+    )
+    pushed = small.python(code)
+    assert pushed.status == 0, pushed.text
+    before = small.bytes_of("data")
+    subprocess.run(["rm", "-rf", str(small.root / "data"), str(small.root / "state" / "dvc" / "cache")], check=True)
+    done = small.make("data")
+    assert done.status == 0, done.text
+    assert "pulled from the remote" in done.text
+    assert small.bytes_of("data") == before
+
+
+def test_data_that_nothing_can_give_is_named(small: Project) -> None:
+    subprocess.run(["rm", "-rf", str(small.root / "data"), str(small.root / "state" / "dvc")], check=True)
+    done = small.make("data")
+    assert done.status != 0
+    assert "nothing here can rebuild it" in done.text
+    assert "make data SOURCE=" in done.text
+    assert not (small.root / "data").exists()
+
+
+def test_data_changed_by_hand_is_neither_used_nor_overwritten(small: Project) -> None:
+    path = small.root / "data" / "table.csv"
+    path.chmod(0o644)
+    path.write_text(path.read_text() + '"a new row","good"\n')
+    changed = path.read_bytes()
+    done = small.make("run")
+    assert done.status != 0
+    assert "data/ must hold what data.dvc pins" in done.text
+    assert path.read_bytes() == changed
+
+
+def test_an_example_that_no_longer_gives_the_pinned_bytes_is_refused(project: Project) -> None:
+    pin = project.root / "data.dvc"
+    pin.write_text(pin.read_text().replace("md5: ", "md5: 0000", 1).replace("0000", "", 0))
+    done = project.make("data")
+    assert done.status != 0
+    assert "must give these bytes" in done.text
+    assert not (project.root / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("evaluate:", "evaluat:", "unknown key `evaluat`"),
+        ("metric: accuracy", "metric: acuracy", "`evaluate.metric`"),
+        ("minutes: 2", "minutes: soon", "`build.minutes`"),
+        ("[majority, linear]", "[majority, oracle]", "oracle"),
+        ("minutes: 2", "minutes: 2, linear: {depth: 3}", "depth"),
+        ("problem: reviews", "problem: My Reviews!", "`problem`"),
+        ("text: text", "text: quote", "quote"),
+    ],
+)
+def test_a_wrong_params_yaml_is_refused_by_the_name_of_the_key(
+    small_unbuilt: Project, old: str, new: str, said: str
+) -> None:
+    good = (small_unbuilt.root / "params.yaml").read_text()
+    assert old in good
+    small_unbuilt.write("params.yaml", good.replace(old, new))
+    try:
+        done = small_unbuilt.make("build")
+    finally:
+        small_unbuilt.write("params.yaml", good)
+    assert done.status != 0
+    assert said in done.text
+    assert "Traceback" not in done.text
+
+
+@pytest.fixture(scope="module")
+def small_unbuilt(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    from tests.conftest import bring_small
+
+    return bring_small(Project(tmp_path_factory.mktemp("unbuilt") / "project"))
+
+
+def test_rows_set_aside_are_kept_with_their_reason(small: Project) -> None:
+    lines = small_table(300).splitlines()
+    lines[5] = "   ,good"
+    lines[9] = "no label here,"
+    small.write("reviews.csv", "\n".join(lines) + "\n")
+    assert small.make("data", "SOURCE=reviews.csv", "TEXT=text", "LABEL=label").status == 0
+    done = small.make("build", "MODEL=majority")
+    assert done.status == 0, done.text
+    assert "298 of 300 rows" in done.text
+    kept = next((small.root / "state" / "quarantine").glob("*.csv")).read_text()
+    assert "blank text" in kept
+    assert "missing label" in kept

@@ -1,0 +1,267 @@
+"""The loop end to end, through make, as a user meets it: real servers, a real registry, real data versions."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.project import Project, small_table
+
+REGISTRY = """
+import json, mlflow
+client = mlflow.MlflowClient()
+version = client.get_model_version_by_alias("reviews", "champion")
+run = client.get_run(version.run_id)
+model = client.get_registered_model("reviews")
+print(json.dumps({
+    "version": int(version.version), "tags": dict(version.tags), "run_tags": dict(run.data.tags),
+    "metrics": dict(run.data.metrics), "aliases": {k: int(v) for k, v in model.aliases.items()},
+    "description": version.description, "page": model.description,
+    "status": run.info.status, "digest": [i.dataset.digest for i in run.inputs.dataset_inputs],
+    "open": len(client.search_runs([run.info.experiment_id], "attributes.status = 'RUNNING'")),
+    "parent_files": sorted(f.path for f in client.list_artifacts(run.data.tags["mlflow.parentRunId"], "data-docs")),
+    "files": sorted(f.path for f in client.list_artifacts(run.info.run_id)),
+}))
+"""
+USE = """
+import json, mlflow, pandas
+model = mlflow.pyfunc.load_model("models:/reviews@champion")
+frame = model.predict(pandas.DataFrame({"text": ["a splendid warm film", "dull and grim", ""]}))
+listed = model.predict(["a splendid warm film", "dull and grim", ""])
+print(json.dumps([list(frame.columns), frame["label"].tolist(), listed["label"].tolist(),
+                  frame[["p_bad", "p_good"]].sum(axis=1).round(9).tolist()]))
+"""
+
+
+def registry(project: Project) -> dict:
+    done = project.python(REGISTRY, MLFLOW_TRACKING_URI=project.tracking_uri)
+    assert done.status == 0, done.text
+    return json.loads(done.text.strip().splitlines()[-1])
+
+
+def test_a_turn_ends_with_a_champion_that_tells_where_it_came_from(turned: Project) -> None:
+    found = registry(turned)
+    pin = re.search(r"md5: (\w+)\.dir", (turned.root / "data.dvc").read_text())
+    assert pin
+    assert found["aliases"]["champion"] == found["version"]
+    for tags in (found["tags"], found["run_tags"]):
+        assert tags["data_version"] == pin[1]
+        assert tags["model"] == "linear"
+        assert tags["trigger"] == "make run"
+        assert tags["decision"] == "promote"
+        assert tags["decision_reason"]
+        assert tags["prefect_flow_run_id"]
+        assert tags["git_commit"]
+    assert found["digest"] == [pin[1]]
+    assert found["status"] == "FINISHED"
+    assert found["open"] == 0
+    assert found["tags"]["decision_reason"] in found["description"]
+    assert f"version {found['version']}" in found["page"]
+
+
+def test_the_run_has_every_metric_of_the_contract(turned: Project) -> None:
+    metrics = registry(turned)["metrics"]
+    names = ("accuracy", "precision", "recall", "f1", "macro_f1", "log_loss", "ece")
+    wanted = {f"{part}_{name}" for part in ("holdout", "validation") for name in names}
+    assert wanted | {"train_seconds", "rows_train", "rows_holdout", "rows_validation"} <= set(metrics)
+    assert metrics["holdout_accuracy"] > 0.75
+
+
+def test_pages_of_great_expectations_are_with_the_run(turned: Project) -> None:
+    found = registry(turned)
+    assert found["parent_files"] == ["data-docs/prepared.html", "data-docs/raw.html"]
+    assert {"evaluation.json", "model-card.md", "plots"} <= set(found["files"])
+
+
+def test_the_champion_loads_from_any_folder_and_takes_a_frame_or_a_list(turned: Project, tmp_path: Path) -> None:
+    done = turned.python(USE, folder=tmp_path, MLFLOW_TRACKING_URI=turned.tracking_uri)
+    assert done.status == 0, done.text
+    columns, framed, listed, sums = json.loads(done.text.strip().splitlines()[-1])
+    assert columns == ["label", "score", "p_bad", "p_good"]
+    assert framed == listed
+    assert framed[:2] == ["good", "bad"]
+    assert sums == [1.0, 1.0, 1.0]
+
+
+def test_a_second_run_with_nothing_changed_says_so_before_any_heavy_import(turned: Project) -> None:
+    code = """
+import sys
+from ratchet.cli import main
+status = main(["run"])
+heavy = {"mlflow", "prefect", "tensorflow", "keras", "sklearn", "great_expectations", "dvc", "pandas"} & set(sys.modules)
+print("heavy", sorted(heavy), "status", status)
+"""
+    before = registry(turned)["version"]
+    done = turned.python(code)
+    assert "Nothing has changed since the last turn" in done.text
+    assert "heavy [] status 0" in done.text
+    assert "Live: version" in done.text
+    assert registry(turned)["version"] == before
+
+
+def test_status_and_history_tell_what_is_live_and_why(turned: Project) -> None:
+    status, history = turned.make("status"), turned.make("history")
+    assert (status.status, history.status) == (0, 0)
+    reason = turned.ledger[0]["why"]
+    assert re.search(r"live +version \d+ \(linear\) since .* UTC, holdout accuracy 0\.\d{4}", status.text)
+    assert "running    nothing" in status.text
+    assert str(reason) in history.text
+    assert "promoted after nothing, by make run" in history.text
+
+
+@pytest.mark.parametrize("text", ["$5 and $(HOME)", "`id` 'quoted' \"twice\"", "$(shell touch hurt)", "-x --y", "天气 😀 %s"])
+def test_any_text_is_safe_to_ask_about(turned: Project, text: str) -> None:
+    done = turned.make("predict", f"TEXT={text}")
+    assert done.status == 0, done.text
+    assert re.match(r"(good|bad)  \d", done.text)
+    assert not (turned.root / "hurt").exists()
+
+
+def test_a_table_comes_back_whole_with_the_answers_added(turned: Project) -> None:
+    rows = [["id", "text", "predicted"], ["7", "a splendid film", "old"], ["x", "dull,\n\"grim\"", ""], ["", "", ""]]
+    with open(turned.root / "in.csv", "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    done = turned.make("predict", "FILE=in.csv", "OUT=out.csv")
+    assert done.status == 0, done.text
+    with open(turned.root / "out.csv", newline="") as file:
+        answers = list(csv.DictReader(file))
+    assert [(row["id"], row["text"]) for row in answers] == [(row[0], row[1]) for row in rows[1:]]
+    assert list(answers[0]) == ["id", "text", "predicted", "score", "p_bad", "p_good"]
+    assert [row["predicted"] for row in answers[:2]] == ["good", "bad"]
+    assert all(abs(float(row["p_bad"]) + float(row["p_good"]) - 1) < 1e-9 for row in answers)
+
+
+def test_a_table_without_the_column_is_told_which_it_has(turned: Project) -> None:
+    turned.write("other.csv", "review,stars\nfine,3\n")
+    done = turned.make("predict", "FILE=other.csv", "OUT=out2.csv")
+    assert done.status != 0
+    assert "'text'" in done.text
+    assert "review, stars" in done.text
+    assert "Traceback" not in done.text
+
+
+def test_stages_one_by_one_reach_what_run_reaches_and_can_be_repeated(small: Project) -> None:
+    build = small.make("build", "MODEL=linear")
+    assert build.status == 0, build.text
+    assert "linear is the challenger: version 1" in build.text
+    for _ in range(2):  # a decision is no deployment: nothing is live yet, and that is said
+        judged = small.make("evaluate")
+        assert judged.status != 0
+        assert "Promoted: The first model to pass" in judged.text
+        assert "reviews needs a champion" in judged.text
+    assert small.make("deploy").status == 0
+    assert small.make("deploy").status == 0
+    assert small.make("optimise").status == 0
+    found = registry(small)
+    assert found["aliases"] == {"champion": 1}
+    assert [line["action"] for line in small.ledger] == ["promoted"]
+
+
+def test_better_data_promotes_and_a_rollback_goes_back(
+    small: Project, build_again: Callable[[Project, int], None]
+) -> None:
+    weak = (small.root / "params.yaml").read_text().replace("minutes: 2", "minutes: 2, linear: {max_features: 2}")
+    small.write("params.yaml", weak)
+    assert small.make("run").status == 0
+    build_again(small, 1200)
+    assert registry(small)["aliases"] == {"champion": 2, "previous": 1}
+    back = small.make("rollback")
+    assert back.status == 0
+    assert "Version 1 (linear) of reviews is live again" in back.text
+    assert registry(small)["aliases"] == {"champion": 1, "previous": 2}
+    assert [line["action"] for line in small.ledger] == ["promoted", "promoted", "rolled back"]
+    again = small.make("rollback")
+    assert again.status == 0
+    assert registry(small)["aliases"] == {"champion": 2, "previous": 1}
+
+
+def test_an_alias_moved_by_hand_gets_its_line_in_the_ledger(
+    small: Project, build_again: Callable[[Project, int], None]
+) -> None:
+    assert small.make("build").status == 0
+    move = 'import mlflow; mlflow.MlflowClient().set_registered_model_alias("reviews", "champion", "1")'
+    assert small.python(move, MLFLOW_TRACKING_URI=small.tracking_uri).status == 0
+    assert small.make("deploy").status == 0
+    assert [(line["action"], line["after"]) for line in small.ledger] == [("found", 1)]
+
+
+def test_no_model_over_the_floor_is_an_error_that_says_so(small: Project) -> None:
+    small.write("params.yaml", (small.root / "params.yaml").read_text().replace("accuracy}", "accuracy, floor: 0.999}"))
+    done = small.make("run")
+    assert done.status != 0
+    assert "does not reach the floor" in done.text
+    assert "reviews needs a champion" in done.text
+    assert "Traceback" not in done.text
+    assert small.ledger == []
+
+
+def test_two_at_once_one_says_who_is_at_work(small: Project) -> None:
+    first = start(small, "run")
+    wait_for(first, "Prepared")
+    second = small.make("build")
+    assert second.status != 0
+    assert "Only one loop turns at a time" in second.text
+    assert "make run" in second.text
+    rest = first.stdout.read() if first.stdout else ""
+    assert first.wait() == 0, rest
+
+
+def test_a_killed_run_leaves_nothing_that_the_next_does_not_close(small: Project) -> None:
+    killed = start(small, "run")
+    wait_for(killed, "Trained majority")
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    done = small.make("run")
+    assert done.status == 0, done.text
+    found = registry(small)
+    assert found["open"] == 0
+    assert found["aliases"]["champion"] == found["version"]
+    assert [line["action"] for line in small.ledger] == ["promoted"]
+    assert states_in_prefect(small).get("RUNNING", 0) == 0
+
+
+def start(project: Project, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["make", *words],
+        cwd=project.root,
+        env=project.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(process: subprocess.Popen[str], words: str) -> None:
+    """Read what a process prints until the words come."""
+    assert process.stdout is not None
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if words in line:
+            return
+    raise AssertionError(f"{words!r} never came:\n{seen}")
+
+
+def states_in_prefect(project: Project) -> dict[str, int]:
+    code = """
+import json, sqlite3
+rows = sqlite3.connect("state/prefect/prefect.db").execute("select state_type, count(*) from flow_run group by 1")
+print(json.dumps(dict(rows.fetchall())))
+"""
+    return json.loads(project.python(code).text)
+
+
+def test_the_table_of_a_test_is_learnable_but_not_trivially() -> None:
+    lines = small_table(50).splitlines()
+    assert len(lines) == 51
+    assert {line.rpartition(",")[2] for line in lines[1:]} == {"good", "bad"}

@@ -1,8 +1,8 @@
-"""The bare script that the loop is held against: the same rows, fits, files and scores, with none of the six tools' care.
+"""The bare script that the loop is held against: the same rows, fits, files and scores, and none of the loop's care.
 
     python -m benchmarks.bare TABLE.csv TEXT LABEL model [model ...]
 
-It loads and prepares a table, fits each model in turn, saves it, reads it back, and scores it on validation and holdout.
+It loads and prepares a table, fits each model in turn, saves it, reads it back, and scores it on both other splits.
 """
 
 from __future__ import annotations
@@ -23,10 +23,7 @@ def main(path: str, text: str, label: str, names: list[str]) -> None:
     valid, _ = quarantine.set_aside(raw, facts.measure(raw))
     frame = split.assign(prepare.prepare(valid).frame, split.SplitSpec(by="text", salt="bench"))
     labels = tuple(sorted(frame["label"].unique()))
-    parts = {}
-    for name in split.SPLITS:
-        part = frame.filter(pl.col("split") == name)
-        parts[name] = Rows(part["text"].to_list(), part["label"].to_list())
+    parts = {name: rows_of(frame.filter(pl.col("split") == name)) for name in split.SPLITS}
     for name in names:
         file = models.get(name)
         with tempfile.TemporaryDirectory() as folder:
@@ -38,6 +35,10 @@ def main(path: str, text: str, label: str, names: list[str]) -> None:
             for part in ("validation", "holdout"):
                 probabilities = stored.predict_proba(parts[part].texts)
                 print(name, part, score.score(labels, parts[part].labels, probabilities).accuracy)
+
+
+def rows_of(part: pl.DataFrame) -> Rows:
+    return Rows(part["text"].to_list(), part["label"].to_list())
 
 
 if __name__ == "__main__":

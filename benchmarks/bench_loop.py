@@ -3,8 +3,8 @@
     make bench-loop
 
 Two tables of different size are made from the film reviews (pairs of quotes with the same verdict). For each, whole
-processes are timed by wall clock: `python -m benchmarks.bare`, which fits and scores the candidates one after the other,
-and `make run` in a project of its own, with the state of an earlier set-up (a Prefect and an MLflow database exist, as
+processes are timed by wall clock: `python -m benchmarks.bare`, which fits and scores the candidates in turn, and
+`make run` in a project of its own, with the state of an earlier set-up (a Prefect and an MLflow database exist, as
 they do on every run but the very first). Then loop = fixed + slope x bare goes through the two points. Each time is the
 median of ROUNDS runs. The last line is `fixed_s=... slope=...`.
 """
@@ -54,7 +54,10 @@ def measure(folder: Path, quotes: pl.DataFrame, rows: int) -> tuple[float, float
     for _ in range(ROUNDS):
         (project.root / "state" / "last-turn.json").unlink(missing_ok=True)
         loop.append(clocked(lambda: expect(project.make("run").status == 0)))
-    print(f"{rows:,} rows: bare script {statistics.median(bare):.1f} s, make run {statistics.median(loop):.1f} s", flush=True)
+    print(
+        f"{rows:,} rows: bare script {statistics.median(bare):.1f} s, make run {statistics.median(loop):.1f} s",
+        flush=True,
+    )
     return statistics.median(bare), statistics.median(loop)
 
 

@@ -65,7 +65,8 @@ def registered_model(problem: Problem, live: Version) -> str:
     return (
         f"**Live: version {live.number}** ({live.model}, built {since}), alias `champion`. "
         f"{live.tags.get('decision_reason', '')}\n\n"
-        f"Gives each `{data.text}` its `{data.label}`. Alias `previous` was live before, `challenger` was built last and "
-        f"did not go live. Every move is in `make history`; one step back is `make rollback`; the next turn is `make run`.\n\n"
+        f"Gives each `{data.text}` its `{data.label}`. Alias `previous` was live before; `challenger` was built last "
+        "and did not go live. Every move is in `make history`; one step back is `make rollback`; the next turn is "
+        "`make run`.\n\n"
         f'`mlflow.pyfunc.load_model("models:/{problem.name}@champion")`'
     )

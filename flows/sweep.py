@@ -26,6 +26,8 @@ def close_orphans(here: Places) -> int:
     with get_client(sync_client=True) as client:
         orphans = [run for run in client.read_flow_runs(flow_run_filter=RUNNING) if str(run.id) != mine]
         for run in orphans:
-            state: State[None] = Crashed(message="Its process was ended from outside. The next run starts from the same data.")
+            state: State[None] = Crashed(
+                message="Its process was ended from outside. The next run starts from the same data."
+            )
             client.set_flow_run_state(run.id, state, force=True)
     return len(orphans)

@@ -49,12 +49,15 @@ class Server:
 class Note:
     """A server of ours that runs. pid: its watcher. created: the watcher's start time, so that a reused pid is told.
 
+    owner, owner_created: the same of the process that started it, with which it ends.
     port: 0 for one that does not listen. url: answers 200 while it runs.
     """
 
     name: str
     pid: int
     created: float
+    owner: int
+    owner_created: float
     port: int
     url: str
 
@@ -68,7 +71,11 @@ def prefect(here: Places, port: int) -> Server:
          "--host", here.host, "--port", str(port), "--log-level", "warning"),
         port,
         "/api/health",
-        {"PREFECT_UI_API_URL": f"{url}/api", "PREFECT_API_URL": f"{url}/api", "PREFECT_SERVER_LOGGING_LEVEL": "WARNING"},
+        {
+            "PREFECT_UI_API_URL": f"{url}/api",
+            "PREFECT_API_URL": f"{url}/api",
+            "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        },
     )  # fmt: skip
 
 
@@ -95,6 +102,7 @@ def started(here: Places, server: Server) -> Iterator[subprocess.Popen[bytes] | 
     if ours(here, server.name) is not None:
         yield None
         return
+    end_left_over(here, server.name)
     watcher = start(here, server)
     try:
         yield watcher
@@ -122,7 +130,9 @@ def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
             start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
         )
     url = f"http://{here.host}:{server.port}{server.health}" if server.port else ""
-    note = Note(server.name, watcher.pid, psutil.Process(watcher.pid).create_time(), server.port or 0, url)
+    me = psutil.Process()
+    created = psutil.Process(watcher.pid).create_time()
+    note = Note(server.name, watcher.pid, created, me.pid, me.create_time(), server.port or 0, url)
     path = note_path(here, server.name)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(note)), encoding="utf-8")
@@ -130,7 +140,7 @@ def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
 
 
 def wait_until_ready(here: Places, server: Server, watcher: subprocess.Popen[bytes] | None) -> None:
-    """Return when the server answers; without a watcher it ran already, and is given only as long as it may take to end.
+    """Return when the server answers; without a watcher it ran already, and gets only as long as it may take to end.
 
     Raises:
         Refusal: it ended, or does not answer in time.
@@ -150,21 +160,46 @@ def wait_until_ready(here: Places, server: Server, watcher: subprocess.Popen[byt
 
 
 def stop(here: Places, name: str, watcher: subprocess.Popen[bytes]) -> None:
+    note_path(here, name).unlink(missing_ok=True)
     assert watcher.stdin is not None
     watcher.stdin.close()
     watcher.wait()
-    note_path(here, name).unlink(missing_ok=True)
 
 
 def ours(here: Places, name: str) -> Note | None:
-    """The note of that server if one of this project's runs and answers."""
+    """The note of that server if one of this project's runs, answers, and is going to stay."""
+    note = noted(here, name)
+    if note is None or not lives(note.pid, note.created) or not lives(note.owner, note.owner_created):
+        return None
+    return note if not note.url or answers(note.url) else None
+
+
+def end_left_over(here: Places, name: str) -> None:
+    """Wait for a server whose owner was killed to end, as its watcher sees to it; end it where the watcher cannot."""
+    note = noted(here, name)
+    if note is not None and lives(note.pid, note.created) and not lives(note.owner, note.owner_created):
+        watcher = psutil.Process(note.pid)
+        family = [watcher, *watcher.children(recursive=True)]
+        _, alive = psutil.wait_procs(family, timeout=2 * GRACE_SECONDS)
+        for process in alive:
+            process.kill()
+    note_path(here, name).unlink(missing_ok=True)
+
+
+def noted(here: Places, name: str) -> Note | None:
     try:
-        note = Note(**json.loads(note_path(here, name).read_text(encoding="utf-8")))
-        if psutil.Process(note.pid).create_time() == note.created and (not note.url or answers(note.url)):
-            return note
-    except (FileNotFoundError, json.JSONDecodeError, TypeError, psutil.Error):
-        pass
-    return None
+        return Note(**json.loads(note_path(here, name).read_text(encoding="utf-8")))
+    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+        return None
+
+
+def lives(pid: int, created: float) -> bool:
+    """Whether the very process that was noted still runs."""
+    try:
+        process = psutil.Process(pid)
+        return bool(process.create_time() == created and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def note_path(here: Places, name: str) -> Path:

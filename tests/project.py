@@ -1,4 +1,4 @@
-"""A project of one's own for a test: the tracked files in a folder that nobody else uses, with its own state and ports."""
+"""A project of one's own for a test: the tracked files in a folder that nobody else uses, with own state and ports."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Project:
 
     def bytes_of(self, *names: str) -> dict[str, bytes]:
         """What is at these names now, folders with all that is in them; for `as it was, byte for byte`."""
-        found = {}
+        found: dict[str, bytes] = {}
         for name in names:
             path = self.root / name
             files = sorted(path.rglob("*")) if path.is_dir() else [path]

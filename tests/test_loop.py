@@ -96,8 +96,8 @@ def test_a_second_run_with_nothing_changed_says_so_before_any_heavy_import(turne
 import sys
 from ratchet.cli import main
 status = main(["run"])
-heavy = {"mlflow", "prefect", "tensorflow", "keras", "sklearn", "great_expectations", "dvc", "pandas"} & set(sys.modules)
-print("heavy", sorted(heavy), "status", status)
+heavy = {"mlflow", "prefect", "tensorflow", "keras", "sklearn", "great_expectations", "dvc", "pandas"}
+print("heavy", sorted(heavy & set(sys.modules)), "status", status)
 """
     before = registry(turned)["version"]
     done = turned.python(code)
@@ -117,7 +117,9 @@ def test_status_and_history_tell_what_is_live_and_why(turned: Project) -> None:
     assert "promoted after nothing, by make run" in history.text
 
 
-@pytest.mark.parametrize("text", ["$5 and $(HOME)", "`id` 'quoted' \"twice\"", "$(shell touch hurt)", "-x --y", "天气 😀 %s"])
+@pytest.mark.parametrize(
+    "text", ["$5 and $(HOME)", "`id` 'quoted' \"twice\"", "$(shell touch hurt)", "-x --y", "天气 😀 %s"]
+)
 def test_any_text_is_safe_to_ask_about(turned: Project, text: str) -> None:
     done = turned.make("predict", f"TEXT={text}")
     assert done.status == 0, done.text
@@ -126,7 +128,7 @@ def test_any_text_is_safe_to_ask_about(turned: Project, text: str) -> None:
 
 
 def test_a_table_comes_back_whole_with_the_answers_added(turned: Project) -> None:
-    rows = [["id", "text", "predicted"], ["7", "a splendid film", "old"], ["x", "dull,\n\"grim\"", ""], ["", "", ""]]
+    rows = [["id", "text", "predicted"], ["7", "a splendid film", "old"], ["x", 'dull,\n"grim"', ""], ["", "", ""]]
     with open(turned.root / "in.csv", "w", newline="") as file:
         csv.writer(file).writerows(rows)
     done = turned.make("predict", "FILE=in.csv", "OUT=out.csv")
@@ -168,7 +170,7 @@ def test_stages_one_by_one_reach_what_run_reaches_and_can_be_repeated(small: Pro
 def test_better_data_promotes_and_a_rollback_goes_back(
     small: Project, build_again: Callable[[Project, int], None]
 ) -> None:
-    weak = (small.root / "params.yaml").read_text().replace("minutes: 2", "minutes: 2, linear: {max_features: 2}")
+    weak = (small.root / "params.yaml").read_text().replace("minutes: 2", "minutes: 2, linear: {max_features: 8}")
     small.write("params.yaml", weak)
     assert small.make("run").status == 0
     build_again(small, 1200)
@@ -210,15 +212,15 @@ def test_two_at_once_one_says_who_is_at_work(small: Project) -> None:
     assert second.status != 0
     assert "Only one loop turns at a time" in second.text
     assert "make run" in second.text
-    rest = first.stdout.read() if first.stdout else ""
-    assert first.wait() == 0, rest
+    rest, _ = first.communicate()
+    assert first.returncode == 0, rest
 
 
 def test_a_killed_run_leaves_nothing_that_the_next_does_not_close(small: Project) -> None:
     killed = start(small, "run")
     wait_for(killed, "Trained majority")
     os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
+    killed.communicate()
     done = small.make("run")
     assert done.status == 0, done.text
     found = registry(small)

@@ -69,7 +69,8 @@ def own(here: Places, source: str, wished: Wished, say: Say) -> None:
             f"make data SOURCE={source} TEXT=column LABEL=column",
         )
     columns = Columns(wished.text, wished.label, wished.group)
-    known = [name for name in (columns.text, columns.label, columns.group) if name in table.columns]
+    canonical(table, columns)
+    known = [name for name in (columns.text, columns.label, columns.group) if name]
     folder = fresh(here)
     problem = wished.name or slug(Path(source).stem)
     ingest.lay_out(table.select(pl.col(known).cast(pl.String)), problem, wished.group is not None, folder)
@@ -81,11 +82,7 @@ def accept(here: Places, folder: Path, problem: str, columns: Columns, source: s
     import expectations
     from ratchet.steps import table
 
-    laid = table.read(folder / versions.TABLE)
-    try:
-        raw = load.load(laid, columns.text, columns.label, columns.group, columns.slices)
-    except ValueError as error:
-        raise Refusal("A table needs the columns that were named.", str(error), "Nothing was changed.") from None
+    raw = canonical(table.read(folder / versions.TABLE), columns)
     measured = facts.measure(raw)
     verdict = expectations.check(measured, "raw", expectations.Rules(grouped=columns.group is not None))
     if not verdict.passed:
@@ -102,6 +99,18 @@ def accept(here: Places, folder: Path, problem: str, columns: Columns, source: s
         os.replace(described, here.params)
         say(f"params.yaml describes {problem}.")
     say(f"data.dvc pins version {pin.short} of {problem}: {raw.height:,} rows. Next: make run")
+
+
+def canonical(table: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """The table under the names that every later step uses.
+
+    Raises:
+        Refusal: it lacks one of the columns.
+    """
+    try:
+        return load.load(table, columns.text, columns.label, columns.group, columns.slices)
+    except ValueError as error:
+        raise Refusal("A table needs the columns that were named.", str(error), "Nothing was changed.") from None
 
 
 def fresh(here: Places) -> Path:

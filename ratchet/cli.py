@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from ratchet import ledger, lock, terminal, turn
+from ratchet import ledger, lock, problem, terminal, turn
 from ratchet.places import Places, places, settle
 from ratchet.refusal import Refusal
 
@@ -47,7 +47,7 @@ def typed(name: str) -> str:
 
 
 @contextmanager
-def prefect_server(here: Places) -> Iterator[None]:
+def prefect_server(here: Places, name: str) -> Iterator[None]:
     """A Prefect server for the flows of this process: the one PREFECT_API_URL names, ours that runs, or a new one."""
     if os.environ.get("PREFECT_API_URL"):
         yield
@@ -60,7 +60,7 @@ def prefect_server(here: Places) -> Iterator[None]:
     with servers.started(here, server) as watcher:
         os.environ["PREFECT_API_URL"] = server.env["PREFECT_API_URL"]
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-        warm_up(here)
+        warm_up(here, name)
         servers.wait_until_ready(here, server, watcher)
         try:
             yield
@@ -68,13 +68,13 @@ def prefect_server(here: Places) -> Iterator[None]:
             import_module("flows.stage").send_what_is_left()
 
 
-def warm_up(here: Places) -> None:
+def warm_up(here: Places, name: str) -> None:
     """Load what the flows need while the server starts on the other core."""
     import expectations
     from flows.registry import Registry
 
     expectations.load()
-    Registry(_problem_name(), here).experiment()
+    Registry(name, here).experiment()
 
 
 def run(here: Places) -> int:
@@ -87,14 +87,15 @@ def run(here: Places) -> int:
         )
         terminal.turned(out, known)
         return 0
-    with lock.one_at_a_time(here.state, "make run"), prefect_server(here):
+    current = problem.load()
+    with lock.one_at_a_time(here.state, "make run"), prefect_server(here, current.name):
         from flows.lifecycle import lifecycle
 
         terminal.listen(out)
         done = lifecycle(trigger="make run")
         evaluation = done.evaluation
         summary = {
-            "problem": _problem_name(),
+            "problem": current.name,
             "champion": done.champion,
             "scorecard": evaluation.scorecard,
             "verdict": evaluation.decision.verdict,
@@ -111,7 +112,8 @@ def one_stage(here: Places) -> int:
     """One stage of the loop, by the name of its verb; 0 where a champion is live afterwards."""
     name = sys.argv[1]
     out = terminal.console()
-    with lock.one_at_a_time(here.state, f"make {name}"), prefect_server(here):
+    current = problem.load()
+    with lock.one_at_a_time(here.state, f"make {name}"), prefect_server(here, current.name):
         from flows.stage import at_hand
 
         terminal.listen(out)
@@ -120,11 +122,11 @@ def one_stage(here: Places) -> int:
         result = stage(trigger=f"make {name}", **model)
         if getattr(result, "scorecard", None):
             terminal.scorecard(out, result.scorecard)
-        problem, registry = at_hand()
+        _, registry = at_hand()
         live = registry.champion()
     if live is None and name != "build":
-        raise Refusal(f"{problem.name} needs a champion.", "none is live", "Turn the whole loop: make run")
-    out.print(f"Live: version {live.number} of {problem.name}." if live else "Nothing is live yet. Next: make evaluate")
+        raise Refusal(f"{current.name} needs a champion.", "none is live", "Turn the whole loop: make run")
+    out.print(f"Live: version {live.number} of {current.name}." if live else "Nothing is live yet. Next: make evaluate")
     return 0
 
 
@@ -165,7 +167,6 @@ def rollback(here: Places) -> int:
     with lock.one_at_a_time(here.state, "make rollback"):
         from flows import cards, champion
         from flows.registry import Registry
-        from ratchet import problem
 
         current = problem.load()
         registry = Registry(current.name, here)
@@ -181,7 +182,6 @@ def rollback(here: Places) -> int:
 def status(here: Places) -> int:
     """What is live, since when, how good; what waits and what runs."""
     from flows.registry import CHALLENGER, PREVIOUS, Registry
-    from ratchet import problem
 
     current = problem.load()
     registry = Registry(current.name, here)
@@ -220,9 +220,3 @@ def ui(here: Places) -> int:
 
     showing.until_interrupted(here, terminal.console())
     return 0
-
-
-def _problem_name() -> str:
-    from ratchet import problem
-
-    return problem.load().name

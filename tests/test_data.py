@@ -23,7 +23,7 @@ REFUSED = {
     "all blank": (
         "text,label\n" + "".join(f"  ,{'ab'[n % 2]}\n" for n in range(50)),
         ("SOURCE=bad.csv", "TEXT=text", "LABEL=label"),
-        "text",
+        "set aside",
     ),
     "unknown kind": ("text,label\n", ("SOURCE=bad.docx", "TEXT=text", "LABEL=label"), ".csv"),
     "unnamed columns": ("text,label\na,b\n", ("SOURCE=bad.csv",), "TEXT and LABEL"),

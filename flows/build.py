@@ -75,7 +75,9 @@ def build(model: Model | None = None, trigger: str = "manual") -> int:
         ready = prepare_data(problem, valid)
         validate_prepared_data(registry, ready, parent)
         candidates = train_candidates(problem, registry, model, ready, parent, trigger)
-        challenger = register_challenger(problem, registry, best(problem, candidates), candidates, parent)
+        chosen = best(problem, candidates)
+        prove(registry, chosen, ready)
+        challenger = register_challenger(problem, registry, chosen, candidates, parent)
     return challenger.number
 
 
@@ -156,7 +158,7 @@ def lay_out_rows(problem: Problem, ready: pl.DataFrame) -> Path:
 def train_candidate(
     problem: Problem, registry: Registry, name: str, ready: pl.DataFrame, folder: Path, parent: str, trigger: str
 ) -> Candidate | None:
-    """Train one model in a process of its own, log it, and prove that what was stored is what was trained."""
+    """Train one model in a process of its own, and log it as a child run."""
     params = asdict(model_params(problem.settings, name))
     seed, minutes = problem.settings.build.seed, problem.settings.build.minutes
     job = Job(name, params, labels_of(ready), seed, minutes * 2)
@@ -225,19 +227,18 @@ def log_candidate(
         if len(trained.curve) > 1:
             registry.log_figure(run_id, charts.learning_curve(trained.model, trained.curve), "plots/learning-curve.png")
         model_id = registry.log_model(run_id, trained.saved, labels, validation["text"][0])
-    prove(registry, trained, model_id, validation, labels)
     return Candidate(trained, scores, run_id, model_id)
 
 
-def prove(
-    registry: Registry, trained: Trained, model_id: str, validation: pl.DataFrame, labels: tuple[str, ...]
-) -> None:
-    """Raise unless the stored model gives the probabilities that the training process got from the live one.
+@step("Prove the stored model")
+def prove(registry: Registry, chosen: Candidate, ready: pl.DataFrame) -> None:
+    """The model as MLflow gives it back must answer the validation rows as the trained one did.
 
     Raises:
         Refusal: they differ by more than 1e-5 somewhere.
     """
-    stored = registry.load_model(model_id).probabilities(validation["text"].to_list(), labels)
+    trained, texts = chosen.trained, ready.filter(pl.col("split") == "validation")["text"].to_list()
+    stored = registry.load_model(chosen.model_id).probabilities(texts, labels_of(ready))
     worst = float(abs(stored - trained.probabilities).max())
     if worst > 1e-5:
         raise Refusal(

@@ -7,9 +7,10 @@ make nor a shell reads it. Heavy parts are imported by the verb that needs them.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def main(words: list[str]) -> int:
         print(f"A verb must be one of {', '.join(verbs)}. Received: {' '.join(words) or 'none'}.", file=sys.stderr)
         return 2
     here = places()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to end is ended in order, as by Ctrl-C
     try:
         settle(here)
         terminal.quieten(here.logs / "libraries.log")
@@ -62,10 +64,10 @@ def prefect_server(here: Places, name: str) -> Iterator[None]:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
         warm_up(here, name)
         servers.wait_until_ready(here, server, watcher)
-        try:
+        from flows.stage import attended
+
+        with attended():
             yield
-        finally:
-            import_module("flows.stage").send_what_is_left()
 
 
 def warm_up(here: Places, name: str) -> None:
@@ -218,5 +220,6 @@ def ui(here: Places) -> int:
     """Both UIs and the flows, until Ctrl-C."""
     from ratchet import showing
 
-    showing.until_interrupted(here, terminal.console())
+    with suppress(KeyboardInterrupt):
+        showing.until_interrupted(here, terminal.console())
     return 0

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
+import time
 from contextlib import ExitStack
 
 from rich.console import Console
@@ -17,13 +16,11 @@ from ratchet.servers import Server
 
 
 def until_interrupted(here: Places, out: Console) -> None:
-    """Start Prefect, MLflow and the flows' runner, say where they are, and end them all on Ctrl-C or SIGTERM.
+    """Start Prefect, MLflow and the flows' runner, say where they are, and end them all on KeyboardInterrupt.
 
     Raises:
         Refusal: a port is taken by a stranger, or a server ended by itself.
     """
-    told = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: told.set())
     prefect, mlflow = servers.prefect(here, here.prefect_port), servers.mlflow(here, here.mlflow_port)
     with ExitStack() as stack:
         out.print("Starting the UIs ...", style="dim")
@@ -37,7 +34,8 @@ def until_interrupted(here: Places, out: Console) -> None:
         )
         out.print(f"MLflow   http://{here.host}:{here.mlflow_port}   every model; what is live under Models")
         out.print("Ctrl-C ends both.", style="dim")
-        while not told.wait(0.5):
+        while True:
+            time.sleep(0.5)
             for server, watcher in watchers:
                 if watcher is not None and watcher.poll() is not None:
                     log = here.logs / f"{server.name}.log"

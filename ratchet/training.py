@@ -12,6 +12,7 @@ the training and the validation rows alone: the holdout never reaches a process 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -165,3 +166,4 @@ def end_with_parent() -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    gc.freeze()  # as in ratchet/__main__.py

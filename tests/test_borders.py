@@ -1,0 +1,136 @@
+"""The rules that keep the house in order, held by machine."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.project import ROOT, Project
+
+KNOWN_TO = {
+    "prefect": ("flows/",),
+    "mlflow": ("flows/registry.py",),
+    "great_expectations": ("expectations/",),
+    "dvc": ("ratchet/versions.py",),
+    "dvc_data": ("ratchet/versions.py",),
+    "tensorflow": (),
+    "keras": ("models/",),
+}
+TRACKED = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+).stdout.splitlines()
+CODE = [name for name in TRACKED if name.endswith(".py") and not name.startswith(("tests/", "benchmarks/"))]
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("tool", KNOWN_TO)
+def test_each_tool_is_known_to_one_place(tool: str) -> None:
+    strangers = [name for name in CODE if tool in imported(ROOT / name) and not name.startswith(KNOWN_TO[tool] or "-")]
+    assert strangers == []
+
+
+@pytest.mark.parametrize(
+    "package", ["models", "ratchet", "expectations", "flows.registry", "flows.champion", "ratchet.cli"]
+)
+def test_importing_is_quick_and_does_nothing(package: str) -> None:
+    heavy = {"prefect", "mlflow", "great_expectations", "dvc", "tensorflow", "keras", "sklearn"}
+    code = f"import sys, {package}; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_models_and_steps_work_without_the_frameworks() -> None:
+    code = """
+import sys
+for name in ("prefect", "mlflow", "great_expectations", "dvc"):
+    sys.modules[name] = None
+import models
+from models.contract import Rows
+from ratchet.steps import facts, gate, load, prepare, quarantine, score, slices, split, table
+rows = Rows(["a fine film", "a dull film"] * 20, ["good", "bad"] * 20)
+linear = models.get("linear")
+fitted = linear.fit(rows, rows, ("bad", "good"), linear.Params(), seed=0, progress=lambda *_: None)
+print(fitted.predict_proba(["a fine film"]).argmax())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "1", done.stderr
+
+
+def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
+    hosts = re.compile("pypi\\.org|pythonhosted\\.org|registry\\.npmjs|--index-url|--extra-index|/home/\\w|/root/")
+    me = "tests/test_borders.py"
+    guilty = [
+        name
+        for name in TRACKED
+        if name != me
+        and (ROOT / name).is_file()
+        and hosts.search((ROOT / name).read_text(encoding="utf-8", errors="replace"))
+    ]
+    assert guilty == []
+
+
+def test_the_lock_pins_everything_by_hash_and_names_no_address() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    pins = re.findall(r"^[a-z0-9][a-z0-9._-]*==.*?(?=^\S|\Z)", lock, re.MULTILINE | re.DOTALL)
+    assert len(pins) > 200
+    assert all("--hash=sha256:" in pin for pin in pins)
+    assert "://" not in lock
+
+
+def test_help_names_every_target_in_the_order_of_the_loop() -> None:
+    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = re.findall(r"^  ([a-z-]+) ", done.stdout, re.MULTILINE)
+    assert [n for n in names if n in ("run", "data", "build", "evaluate", "deploy", "optimise")] == [
+        "run", "data", "build", "evaluate", "deploy", "optimise",
+    ]  # fmt: skip
+    assert {"ui", "predict", "rollback", "status", "history", "test", "check", "bench", "clean"} <= set(names)
+
+
+def test_readme_speaks_of_what_is_there() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    spoken = set(re.findall(r"\bmake ([a-z][a-z-]+)", readme))
+    assert spoken <= targets, spoken - targets
+    for path in re.findall(r"\]\(((?!http)[^)#]+)\)", readme):
+        assert (ROOT / path).exists(), path
+    tree = re.search(r"```text\n(.*?)```", readme, re.DOTALL)
+    assert tree
+    for line in tree[1].splitlines():
+        name = line.strip().split(" ")[0]
+        if name and not line.startswith(" " * 8):
+            assert list(ROOT.glob(f"**/{name.rstrip('/')}")), name
+
+
+def test_nothing_is_written_outside_state(turned: Project) -> None:
+    """After data, run, predict, status and history: the home is empty, and the repository as git knows it."""
+    home = [str(path.relative_to(turned.home)) for path in turned.home.rglob("*") if path.is_file()]
+    assert [name for name in home if not name.startswith(".cache/uv")] == []
+    known = {turned.root / name for name in TRACKED}
+    written = [
+        str(path.relative_to(turned.root))
+        for path in turned.root.rglob("*")
+        if path.is_file()
+        and path not in known
+        and path.relative_to(turned.root).parts[0] not in ("state", "data", ".venv")
+    ]
+    allowed = {"reviews.csv", "in.csv", "out.csv", "other.csv", "bad.csv", "bad.docx"}
+    assert set(written) <= allowed

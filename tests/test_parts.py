@@ -1,0 +1,162 @@
+"""The product's own parts: ledger, lock, drift, settings, the record of predictions, the environment."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratchet import environment, ledger, lock, params, predictions, settings
+from ratchet.examples.contract import Columns
+from ratchet.ledger import Move
+from ratchet.refusal import Refusal
+from ratchet.steps import drift
+from tests.project import ROOT
+
+
+def test_the_ledger_only_grows_and_says_what_was_live_when(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    times = ["2026-01-01T10:00:00+00:00", "2026-02-01T10:00:00+00:00", "2026-03-01T10:00:00+00:00"]
+    moves = [Move("reviews", "promoted", n or None, n + 1, "tests", "because", at=at) for n, at in enumerate(times)]
+    for move in moves:
+        before = path.read_bytes() if path.exists() else b""
+        ledger.append(path, move)
+        assert path.read_bytes().startswith(before)
+    assert ledger.read(path) == tuple(moves)
+    assert ledger.read(path, "other") == ()
+    assert ledger.live_at(ledger.read(path), datetime.fromisoformat("2026-02-15T00:00:00+00:00")) == 2
+    assert ledger.live_at(ledger.read(path), datetime.fromisoformat("2025-12-31T00:00:00+00:00")) is None
+
+
+@given(cut=st.integers(1, 200))
+def test_a_torn_line_costs_that_line_alone(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    path = tmp_path_factory.mktemp("torn") / "ledger.jsonl"
+    first, second, third = (
+        Move("p", "promoted", None, n, "t", "why", at="2026-01-01T00:00:00+00:00") for n in (1, 2, 3)
+    )
+    ledger.append(path, first)
+    whole = path.stat().st_size
+    ledger.append(path, second)
+    with open(path, "ab") as file:
+        file.truncate(max(whole, path.stat().st_size - cut))
+    ledger.append(path, third)
+    kept = ledger.read(path)
+    assert kept[0] == first
+    assert kept[-1] == third
+
+
+def test_only_one_holds_the_lock_and_the_other_is_told_who(tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from ratchet import lock
+from ratchet.refusal import Refusal
+try:
+    with lock.one_at_a_time(Path({str(tmp_path)!r}), "the other"):
+        print("got it")
+except Refusal as refusal:
+    print(refusal)
+"""
+    ask = [sys.executable, "-c", code]
+    with lock.one_at_a_time(tmp_path, "make run"):
+        assert "make run" in (lock.holder(tmp_path) or "")
+        env = {"PATH": "/usr/bin:/bin"}
+        held = subprocess.run(ask, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
+        with lock.one_at_a_time(tmp_path, "a stage of it"):
+            pass
+    free = subprocess.run(
+        ask, cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    ).stdout
+    assert "`make run`" in held
+    assert free.strip() == "got it"
+    assert lock.holder(tmp_path) is None
+
+
+def answers(seed: int, rows: int, longer: float = 1.0, fresh: float = 0.6) -> dict[str, list[object]]:
+    chance = np.random.default_rng(seed)
+    return {
+        "characters": (chance.gamma(4, 25, rows) * longer).astype(int).tolist(),
+        "label": np.where(chance.random(rows) < fresh, "fresh", "rotten").tolist(),
+        "score": chance.beta(8, 2, rows).tolist(),
+    }
+
+
+def test_drift_calls_a_planted_shift_by_its_name_and_is_quiet_otherwise() -> None:
+    holdout = answers(0, 1000)
+    assert drift.compare(holdout, answers(1, 20)).verdict.startswith("Too early to tell: 20 predictions")
+    longer = drift.compare(holdout, answers(1, 500, longer=1.5))
+    assert longer.drifted
+    assert "text length" in longer.verdict
+    labels = drift.compare(holdout, answers(1, 500, fresh=0.3))
+    assert "predicted label" in labels.verdict
+
+
+def test_drift_raises_a_false_alarm_in_about_one_look_of_a_hundred() -> None:
+    alarms = sum(drift.compare(answers(n, 1000), answers(10_000 + n, 400)).drifted for n in range(300))
+    assert alarms <= 9  # 300 looks at 1 in 100: 3 expected, above 9 with a chance of 0.1%
+
+
+def test_predictions_are_kept_by_version_newest_first_without_texts(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.db"
+    predictions.record(path, "reviews", 1, [(10, "good", 0.9), (20, "bad", 0.8)])
+    predictions.record(path, "reviews", 2, [(30, "good", 0.7)])
+    assert predictions.recent(path, "reviews", 1, 1) == {"characters": [20], "label": ["bad"], "score": [0.8]}
+    assert predictions.recent(tmp_path / "absent.db", "reviews", 1, 5)["label"] == []
+
+
+def test_the_committed_params_are_valid_and_name_the_pinned_problem() -> None:
+    found = settings.load(ROOT / "params.yaml")
+    assert found.problem == "film-reviews"
+    assert found.build.candidates == ("majority", "linear", "lstm")
+
+
+@given(
+    names=st.lists(
+        st.text(
+            st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\u2028\u2029\ufeff\ufffe\uffff"),
+            min_size=1,
+        ),
+        min_size=4,
+        max_size=4,
+    )
+)
+def test_described_params_read_back_whatever_the_columns_are_called(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
+    import polars as pl
+
+    text, label, group, positive = names
+    path = tmp_path_factory.mktemp("params") / "params.yaml"
+    columns = Columns(text, label, group, (), positive)
+    path.write_text(params.describe("a-problem", columns, pl.DataFrame({"label": ["a", "b"]})), encoding="utf-8")
+    found = settings.load(path)
+    assert (found.data.text, found.data.label, found.data.group, found.data.positive) == (text, label, group, positive)
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "problem: [", "problem: x\n", "\x00"])
+def test_a_damaged_params_yaml_is_refused_in_one_sentence(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(Refusal, match=r"params\.yaml must"):
+        settings.load(path)
+
+
+def test_uv_is_installed_by_the_hash_that_the_lock_names() -> None:
+    pin = environment.locked("uv")
+    assert pin.startswith("uv==")
+    assert "--hash=sha256:" in pin
+    assert len([line for line in pin.splitlines() if "==" in line]) == 1
+
+
+def test_a_refusal_survives_the_way_between_processes() -> None:
+    import pickle
+
+    refusal = Refusal("A rule.", "something else", "Do this.")
+    assert str(pickle.loads(pickle.dumps(refusal))) == str(refusal) == "A rule. Received: something else. Do this."
+    assert json.dumps(str(refusal))

@@ -7,7 +7,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows import cards, reports
 from flows import champion as champions
-from flows.registry import CHALLENGER, PROMOTE, Predictor, Registry, Version
+from flows.registry import CHALLENGER, PROMOTE, Predictor, Registry, Version, number
 from flows.stage import at_hand, say, stage, step
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
@@ -33,6 +33,7 @@ def deploy(version: int | None = None, trigger: str = "manual") -> int:
     decided = registry.version(version) if version else registry.holding(CHALLENGER)
     live = find_live(problem, registry)
     if decided is not None and decided.tags.get("decision") == PROMOTE and decided != live:
+        require_fresh(decided, live)
         smoke_test(registry, decided)
         promote(problem, registry, decided, trigger)
         live = confirm(problem, registry)
@@ -43,6 +44,21 @@ def deploy(version: int | None = None, trigger: str = "manual") -> int:
 def find_live(problem: Problem, registry: Registry) -> Version | None:
     """Today's champion, and the ledger brought up to it."""
     return champions.reconcile(problem, registry)
+
+
+def require_fresh(decided: Version, live: Version | None) -> None:
+    """Raise unless the decision was made against what is live now.
+
+    Raises:
+        Refusal: another version went live since.
+    """
+    against = decided.tags.get("decided_against", "none")
+    if against != number(live):
+        raise Refusal(
+            "A decision holds for the champion that it was made against.",
+            f"version {decided.number} was held against {against}, and {number(live)} is live",
+            "Hold it against what is live: make evaluate",
+        )
 
 
 @step("Smoke-test the stored version")

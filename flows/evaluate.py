@@ -12,7 +12,7 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 
 import models
 from flows import cards, charts, reports
-from flows.registry import CHALLENGER, PROMOTE, Registry, Version
+from flows.registry import CHALLENGER, PROMOTE, Registry, Version, number
 from flows.stage import at_hand, say, stage, step
 from models.contract import Rows
 from ratchet import rows
@@ -69,7 +69,7 @@ def evaluate(version: int | None = None, trigger: str = "manual") -> Evaluation 
     judged = judge(problem, registry, challenger, holdout, labels, "challenger")
     champion = judge_champion(problem, registry, challenger, holdout, labels)
     baseline = judge_baseline(problem, prepared, holdout, labels)
-    decision = decide(problem, holdout, labels, judged, champion, baseline)
+    decision = decide(problem, registry, holdout, labels, judged, champion, baseline)
     return write_down(problem, registry, holdout, labels, judged, champion, baseline, decision)
 
 
@@ -91,7 +91,6 @@ def judge_champion(
     if champion is None or champion.number == challenger.number:
         return None
     if champion.tags.get("lineage") != problem.lineage:
-        say(f"Version {champion.number} was split otherwise, and may have seen this holdout: it is not compared.")
         return None
     return judge(problem, registry, champion, holdout, labels, "champion")
 
@@ -125,6 +124,7 @@ def judgement(
 @step("Decide")
 def decide(
     problem: Problem,
+    registry: Registry,
     holdout: pl.DataFrame,
     labels: tuple[str, ...],
     challenger: Judged,
@@ -138,7 +138,7 @@ def decide(
         holdout["group"].to_list() if "group" in holdout.columns else None,
         problem.settings.data.positive,
     )
-    return gate.decide(
+    decision = gate.decide(
         as_candidate(challenger),
         as_candidate(champion) if champion else None,
         as_candidate(baseline),
@@ -146,6 +146,11 @@ def decide(
         gate_rules(problem.settings),
         problem.settings.build.seed,
     )
+    live = registry.champion()
+    if champion is None and live is not None and live != challenger.version:
+        note = f" Version {live.number} was split otherwise, may have seen this holdout, and was not compared."
+        return replace(decision, reason=decision.reason.replace("The first model", "The first of its split") + note)
+    return decision
 
 
 def as_candidate(judged: Judged) -> gate.Candidate:
@@ -176,7 +181,11 @@ def write_down(
     evidence = {"decision": asdict(decision), "scorecard": scorecard, "slices": by_slice}
     registry.log_text(version.run_id, json.dumps(evidence, ensure_ascii=False, indent=2), "evaluation.json")
     registry.log_text(version.run_id, json.dumps(reference(holdout, labels, challenger)), "reference.json")
-    tags = {"decision": PROMOTE if decision.promote else decision.verdict.lower(), "decision_reason": decision.reason}
+    tags = {
+        "decision": PROMOTE if decision.promote else decision.verdict.lower(),
+        "decision_reason": decision.reason,
+        "decided_against": number(registry.champion()),
+    }
     card = cards.decided(problem, replace_tags(version, tags), decision, scorecard, by_slice)
     registry.describe(version, tags, card)
     registry.log_text(version.run_id, card, "model-card.md")

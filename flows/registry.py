@@ -165,7 +165,12 @@ class Registry:
 
         import mlflow
 
-        return json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))
+        try:
+            return json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))
+        except (mlflow.exceptions.MlflowException, OSError) as error:
+            raise Refusal(
+                f"The run must have the artifact {path}.", str(error), "Judge the version here: make evaluate"
+            ) from None
 
     def log_figure(self, run_id: str, figure: Any, path: str) -> None:
         self.client.log_figure(run_id, figure, path)
@@ -295,6 +300,11 @@ class Registry:
         for run in open_runs:
             self.client.set_terminated(run.info.run_id, "KILLED")
         return len(open_runs)
+
+
+def number(version: Version | None) -> str:
+    """A version's number as a tag says it; `none` where there is no version."""
+    return str(version.number) if version else "none"
 
 
 def _version(entity: Any) -> Version:

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -18,13 +19,14 @@ from ratchet import ledger, lock, problem, terminal, turn
 from ratchet.places import Places, places, settle
 from ratchet.refusal import Refusal
 
+STAGES = ("build", "evaluate", "deploy", "optimise")
+
 
 def main(words: list[str]) -> int:
     """Do the verb; a refusal is one sentence on standard error and status 1, with no traceback."""
     verbs: dict[str, Callable[[Places], int]] = {
-        "run": run, "data": data, "build": one_stage, "evaluate": one_stage, "deploy": one_stage,
-        "optimise": one_stage, "ui": ui, "predict": predict, "rollback": rollback, "status": status,
-        "history": history,
+        "run": run, "data": data, "ui": ui, "predict": predict, "rollback": rollback, "status": status,
+        "history": history, **{name: partial(one_stage, name) for name in STAGES},
     }  # fmt: skip
     if len(words) != 1 or words[0] not in verbs:
         print(f"A verb must be one of {', '.join(verbs)}. Received: {' '.join(words) or 'none'}.", file=sys.stderr)
@@ -89,7 +91,7 @@ def run(here: Places) -> int:
         )
         terminal.turned(out, known)
         return 0
-    current = problem.load()
+    current, before = problem.load(), turn.cause(here)
     with lock.one_at_a_time(here.state, "make run"), prefect_server(here, current.name):
         from flows.lifecycle import lifecycle
 
@@ -105,14 +107,13 @@ def run(here: Places) -> int:
             "decision": "promote" if evaluation.decision.promote else "keep",
             "outlook": done.outlook.verdict,
         }
-        turn.remember(here, summary)
+        turn.remember(here, before, summary)
     terminal.turned(out, summary)
     return 0
 
 
-def one_stage(here: Places) -> int:
+def one_stage(name: str, here: Places) -> int:
     """One stage of the loop, by the name of its verb; 0 where a champion is live afterwards."""
-    name = sys.argv[1]
     out = terminal.console()
     current = problem.load()
     with lock.one_at_a_time(here.state, f"make {name}"), prefect_server(here, current.name):

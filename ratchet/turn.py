@@ -14,26 +14,30 @@ CODE = ("flows", "models", "expectations", "ratchet")
 NAMED = ("MLFLOW_TRACKING_URI", "KERAS_BACKEND")
 
 
-def fingerprint(here: Places) -> str:
-    """A hash of all that decides a turn: data, params, lock, code, and where it is registered."""
+def cause(here: Places) -> str:
+    """A hash of all that a turn is made from: data version, params, lock, code, and where it is registered."""
     seen = hashlib.sha256()
     files = [here.root / name for name in ("data.dvc", "params.yaml", "requirements.lock")]
     files += sorted(path for folder in CODE for path in (here.root / folder).rglob("*.py"))
     for path in files:
         seen.update(str(path.relative_to(here.root)).encode())
         seen.update(path.read_bytes() if path.exists() else b"absent")
-    for path in sorted(here.data.glob("*")):
-        status = path.stat()
-        seen.update(f"{path.name} {status.st_size} {status.st_mtime_ns}".encode())
     seen.update("".join(os.environ.get(name, "") for name in NAMED).encode())
-    seen.update(str((here.state / "mlflow.db").exists()).encode())
     return seen.hexdigest()
 
 
-def remember(here: Places, summary: dict[str, Any]) -> None:
-    """Keep what this turn came to, under the fingerprint of what it was made from."""
+def ground(here: Places) -> str:
+    """What a turn leaves and the next stands on: size and time of the data files, and whether the registry is there."""
+    files = [(path.name, path.stat()) for path in sorted(here.data.glob("*"))]
+    there = [f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in files]
+    return "; ".join([*there, f"registry {(here.state / 'mlflow.db').exists()}"])
+
+
+def remember(here: Places, before: str, summary: dict[str, Any]) -> None:
+    """Keep what a turn came to. before: its `cause` when it started; what was edited meanwhile is not in it."""
     fresh = path_of(here).with_suffix(".new")
-    fresh.write_text(json.dumps({"fingerprint": fingerprint(here)} | summary, ensure_ascii=False), encoding="utf-8")
+    known = {"cause": before, "ground": ground(here)} | summary
+    fresh.write_text(json.dumps(known, ensure_ascii=False), encoding="utf-8")
     os.replace(fresh, path_of(here))
 
 
@@ -43,7 +47,8 @@ def recall(here: Places) -> dict[str, Any] | None:
         summary: dict[str, Any] = json.loads(path_of(here).read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return summary if summary.get("fingerprint") == fingerprint(here) else None
+    same = summary.get("cause") == cause(here) and summary.get("ground") == ground(here)
+    return summary if same else None
 
 
 def path_of(here: Places) -> Path:

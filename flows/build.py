@@ -18,7 +18,7 @@ from expectations import Verdict, docs
 from flows import cards, charts, reports
 from flows.registry import Registry, Version
 from flows.stage import Model, at_hand, flow_run_id, say, stage, step
-from ratchet import ingest, rows, training, versions
+from ratchet import ingest, ledger, rows, training, versions
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
 from ratchet.settings import model_params
@@ -74,6 +74,7 @@ def build(model: Model | None = None, trigger: str = "manual") -> int:
         valid = validate_raw_data(problem, registry, raw, parent)
         ready = prepare_data(problem, valid)
         validate_prepared_data(registry, ready, parent)
+        log_data(problem, registry, parent, ready)
         candidates = train_candidates(problem, registry, model, ready, parent, trigger)
         chosen = best(problem, candidates)
         prove(registry, chosen, ready)
@@ -189,7 +190,6 @@ def register_challenger(
         cards.waiting(problem, chosen.trained.model),
     )
     registry.enter(version)
-    registry.log(parent, metrics=chosen.scores.as_metrics("validation"), tags={"model": chosen.trained.model})
     verdict = f"{chosen.trained.model} is the challenger: version {version.number} of {problem.name}."
     table = reports.candidates(problem, {c.trained.model: (c.scores, c.trained.seconds) for c in candidates})
     create_markdown_artifact(
@@ -197,6 +197,8 @@ def register_challenger(
         key="registered-model",
         description=verdict,
     )
+    summary = {"model": chosen.trained.model, "mlflow.note.content": f"{verdict}\n\n{table}"}
+    registry.log(parent, metrics=chosen.scores.as_metrics("validation"), tags=summary)
     say(verdict)
     return version
 
@@ -220,14 +222,19 @@ def log_candidate(
         "train_seconds": trained.seconds,
         "rows_train": ready.filter(pl.col("split") == "train").height,
     }
-    columns = {"text": problem.settings.data.text, "label": problem.settings.data.label}
     with registry.run(f"{trained.model} {problem.pin.short}", tags, parent) as run_id:
         registry.log(run_id, trained.params, scores.as_metrics("validation") | counts, trained.curve)
-        registry.log_data(run_id, problem.pin.version, problem.pin.source, columns, ready.height)
+        log_data(problem, registry, run_id, ready)
         if len(trained.curve) > 1:
             registry.log_figure(run_id, charts.learning_curve(trained.model, trained.curve), "plots/learning-curve.png")
         model_id = registry.log_model(run_id, trained.saved, labels, validation["text"][0])
     return Candidate(trained, scores, run_id, model_id)
+
+
+def log_data(problem: Problem, registry: Registry, run_id: str, ready: pl.DataFrame) -> None:
+    """The data version as the run's dataset."""
+    columns = {"text": problem.settings.data.text, "label": problem.settings.data.label}
+    registry.log_data(run_id, problem.pin.version, problem.pin.source, columns, ready.height)
 
 
 @step("Prove the stored model")
@@ -280,6 +287,8 @@ def common_tags(problem: Problem, trigger: str) -> dict[str, str]:
         "trigger": trigger,
         "prefect_flow_run_id": flow_run_id(),
         "lineage": problem.lineage,
+        "mlflow.user": ledger.person(),
+        "mlflow.source.name": trigger,
     }
 
 

@@ -32,7 +32,7 @@ def main() -> int:
         )
         return 1
     VENV.mkdir(exist_ok=True)
-    with open(VENV / ".lock", "w") as handle:
+    with open(VENV / ".ratchet-lock", "w") as handle:  # not `.lock`: that one is uv's own, and it would wait for us
         fcntl.flock(handle, fcntl.LOCK_EX)
         if not is_ready():
             try:
@@ -57,7 +57,9 @@ def fingerprint() -> str:
 
 
 def install() -> None:
-    print("Setting up .venv from requirements.lock (once, about two minutes) ...", flush=True)
+    print(
+        "Setting up .venv from requirements.lock, once: 250 packages, 3.5 GB on disk, a minute or two ...", flush=True
+    )
     READY.unlink(missing_ok=True)
     venv.create(VENV, with_pip=True)
     python = VENV / "bin" / "python"
@@ -65,7 +67,19 @@ def install() -> None:
         uv_pin = Path(folder) / "uv.lock.txt"
         uv_pin.write_text(locked("uv"))
         run([python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", uv_pin])
-    run([VENV / "bin" / "uv", "pip", "sync", "--python", python, "--require-hashes", "--compile-bytecode", LOCK])
+    run(
+        [
+            VENV / "bin" / "uv",
+            "pip",
+            "sync",
+            "--quiet",
+            "--python",
+            python,
+            "--require-hashes",
+            "--compile-bytecode",
+            LOCK,
+        ]
+    )
     site = VENV / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
     (site / "ratchet.pth").write_text(f"{ROOT}\n")  # models:/...@champion loads from any folder
     READY.write_text(fingerprint())

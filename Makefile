@@ -28,7 +28,7 @@ help:
 	  /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
-$(READY): requirements.lock ratchet/environment.py
+$(READY): requirements.lock
 	@$(PYTHON) -m ratchet.environment && touch $(READY)
 
 setup: $(READY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,7 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 import models
 from flows import cards, charts, reports
 from flows.registry import CHALLENGER, PROMOTE, Registry, Version, number
+from flows.round import labels_of
 from flows.stage import at_hand, say, stage, step
 from models.contract import Rows
 from ratchet import rows
@@ -21,6 +23,30 @@ from ratchet.settings import gate_rules
 from ratchet.steps import gate, score, slices
 from ratchet.steps.gate import Decision
 from ratchet.steps.score import Floats, Scores
+
+REFERENCE_ROWS = 5_000
+"""As many as any test of drift needs; a larger holdout would only make a larger artifact."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a judgement stands on: the problem, its registry, and the prepared rows."""
+
+    problem: Problem
+    registry: Registry
+    prepared: pl.DataFrame
+
+    @cached_property
+    def holdout(self) -> pl.DataFrame:
+        return self.prepared.filter(pl.col("split") == "holdout")
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        return labels_of(self.prepared)
+
+    @cached_property
+    def truth(self) -> list[str]:
+        return self.holdout["label"].to_list()
 
 
 @dataclass(frozen=True)
@@ -63,90 +89,63 @@ def evaluate(version: int | None = None, trigger: str = "manual") -> Evaluation 
     if challenger is None:
         say("No challenger waits for a decision. Build one: make build")
         return None
-    prepared = rows.prepared(problem)
-    holdout = prepared.filter(pl.col("split") == "holdout")
-    labels = tuple(sorted(prepared["label"].unique()))
-    judged = judge(problem, registry, challenger, holdout, labels, "challenger")
-    champion = judge_champion(problem, registry, challenger, holdout, labels)
-    baseline = judge_baseline(problem, prepared, holdout, labels)
-    decision = decide(problem, registry, holdout, labels, judged, champion, baseline)
-    return write_down(problem, registry, holdout, labels, judged, champion, baseline, decision)
+    case = Case(problem, registry, rows.prepared(problem))
+    judged = judge(case, challenger, "challenger")
+    champion = judge_champion(case, challenger)
+    baseline = judge_baseline(case)
+    decision = decide(case, judged, champion, baseline)
+    return write_down(case, judged, champion, baseline, decision)
 
 
 @step("Score on the holdout", "Score the {role} on the holdout")
-def judge(
-    problem: Problem, registry: Registry, version: Version, holdout: pl.DataFrame, labels: tuple[str, ...], role: str
-) -> Judged:
+def judge(case: Case, version: Version, role: str) -> Judged:
     """What the stored model, read back, says of the holdout rows."""
-    probabilities = registry.load(version).probabilities(holdout["text"].to_list(), labels)
-    name = f"v{version.number}"
-    return judgement(problem, name, version, holdout, labels, probabilities)
+    probabilities = case.registry.load(version).probabilities(case.holdout["text"].to_list(), case.labels)
+    return judgement(case, f"v{version.number}", version, probabilities)
 
 
-def judge_champion(
-    problem: Problem, registry: Registry, challenger: Version, holdout: pl.DataFrame, labels: tuple[str, ...]
-) -> Judged | None:
+def judge_champion(case: Case, challenger: Version) -> Judged | None:
     """The champion on the same rows; None where there is none, or where it may have been trained on these rows."""
-    champion = registry.champion()
+    champion = case.registry.champion()
     if champion is None or champion.number == challenger.number:
         return None
-    if champion.tags.get("lineage") != problem.lineage:
+    if champion.tags.get("lineage") != case.problem.lineage:
         return None
-    return judge(problem, registry, champion, holdout, labels, "champion")
+    return judge(case, champion, "champion")
 
 
 @step("Score the baseline on the holdout")
-def judge_baseline(problem: Problem, prepared: pl.DataFrame, holdout: pl.DataFrame, labels: tuple[str, ...]) -> Judged:
+def judge_baseline(case: Case) -> Judged:
     """What always answering the most frequent class of the training rows would score."""
-    train = prepared.filter(pl.col("split") == "train")
+    train = case.prepared.filter(pl.col("split") == "train")
     seen = Rows(train["text"].to_list(), train["label"].to_list())
     majority = models.get("majority")
-    fitted = majority.fit(seen, Rows([], []), labels, majority.Params(), seed=0, progress=lambda *_: None)
-    return judgement(problem, "baseline", None, holdout, labels, fitted.predict_proba(holdout["text"].to_list()))
+    fitted = majority.fit(seen, Rows([], []), case.labels, majority.Params(), seed=0, progress=lambda *_: None)
+    return judgement(case, "baseline", None, fitted.predict_proba(case.holdout["text"].to_list()))
 
 
-def judgement(
-    problem: Problem,
-    name: str,
-    version: Version | None,
-    holdout: pl.DataFrame,
-    labels: tuple[str, ...],
-    probabilities: Floats,
-) -> Judged:
-    truth, positive = holdout["label"].to_list(), problem.settings.data.positive
-    scores = score.score(labels, truth, probabilities, positive)
-    masks = slices.slices(holdout, problem.settings.data.slices)
-    return Judged(
-        name, version, probabilities, scores, slices.score_by_slice(masks, labels, truth, probabilities, positive)
-    )
+def judgement(case: Case, name: str, version: Version | None, probabilities: Floats) -> Judged:
+    data = case.problem.settings.data
+    scores = score.score(case.labels, case.truth, probabilities, data.positive)
+    masks = slices.slices(case.holdout, data.slices)
+    by_slice = slices.score_by_slice(masks, case.labels, case.truth, probabilities, data.positive)
+    return Judged(name, version, probabilities, scores, by_slice)
 
 
 @step("Decide")
-def decide(
-    problem: Problem,
-    registry: Registry,
-    holdout: pl.DataFrame,
-    labels: tuple[str, ...],
-    challenger: Judged,
-    champion: Judged | None,
-    baseline: Judged,
-) -> Decision:
+def decide(case: Case, challenger: Judged, champion: Judged | None, baseline: Judged) -> Decision:
     """Promote, keep or refuse, with the reason in one sentence; the rule is in ratchet/steps/gate.py."""
-    rows_that_judge = gate.Holdout(
-        labels,
-        holdout["label"].to_list(),
-        holdout["group"].to_list() if "group" in holdout.columns else None,
-        problem.settings.data.positive,
-    )
+    settings = case.problem.settings
+    groups = case.holdout["group"].to_list() if "group" in case.holdout.columns else None
     decision = gate.decide(
         as_candidate(challenger),
         as_candidate(champion) if champion else None,
         as_candidate(baseline),
-        rows_that_judge,
-        gate_rules(problem.settings),
-        problem.settings.build.seed,
+        gate.Holdout(case.labels, case.truth, groups, settings.data.positive),
+        gate_rules(settings),
+        settings.build.seed,
     )
-    live = registry.champion()
+    live = case.registry.champion()
     if champion is None and live is not None and live != challenger.version:
         note = f" Version {live.number} was split otherwise, may have seen this holdout, and was not compared."
         return replace(decision, reason=decision.reason.replace("The first model", "The first of its split") + note)
@@ -159,17 +158,10 @@ def as_candidate(judged: Judged) -> gate.Candidate:
 
 @step("Write the decision down")
 def write_down(
-    problem: Problem,
-    registry: Registry,
-    holdout: pl.DataFrame,
-    labels: tuple[str, ...],
-    challenger: Judged,
-    champion: Judged | None,
-    baseline: Judged,
-    decision: Decision,
+    case: Case, challenger: Judged, champion: Judged | None, baseline: Judged, decision: Decision
 ) -> Evaluation:
     """The same words and figures in the run's artifacts, on the MLflow run, and on the version."""
-    version = challenger.version
+    problem, registry, version = case.problem, case.registry, challenger.version
     assert version is not None
     scorecard = reports.scorecard(
         problem, challenger.scores, champion.scores if champion else None, baseline.scores, decision
@@ -177,16 +169,16 @@ def write_down(
     by_slice = reports.slices(problem, challenger.slices, champion.slices if champion else None)
     publish(problem, version, decision, scorecard, by_slice)
     registry.log(version.run_id, metrics=challenger.scores.as_metrics("holdout"))
-    draw(registry, version, holdout, labels, challenger, champion)
+    draw(case, version, challenger, champion)
     evidence = {"decision": asdict(decision), "scorecard": scorecard, "slices": by_slice}
     registry.log_text(version.run_id, json.dumps(evidence, ensure_ascii=False, indent=2), "evaluation.json")
-    registry.log_text(version.run_id, json.dumps(reference(holdout, labels, challenger)), "reference.json")
+    registry.log_text(version.run_id, json.dumps(reference(case, challenger)), "reference.json")
     tags = {
         "decision": PROMOTE if decision.promote else decision.verdict.lower(),
         "decision_reason": decision.reason,
         "decided_against": number(registry.champion()),
     }
-    card = cards.decided(problem, replace_tags(version, tags), decision, scorecard, by_slice)
+    card = cards.decided(problem, replace(version, tags={**version.tags, **tags}), decision, scorecard, by_slice)
     registry.describe(version, tags, card)
     registry.log_text(version.run_id, card, "model-card.md")
     create_markdown_artifact(card, key="model-card", description=decision.reason)
@@ -214,36 +206,27 @@ def publish(
     create_table_artifact(scorecard, key="scorecard-table", description=headline)
 
 
-def draw(
-    registry: Registry,
-    version: Version,
-    holdout: pl.DataFrame,
-    labels: tuple[str, ...],
-    challenger: Judged,
-    champion: Judged | None,
-) -> None:
+def draw(case: Case, version: Version, challenger: Judged, champion: Judged | None) -> None:
     """Confusion matrix and calibration curve, with the run in MLflow and in Prefect."""
-    true = score.indices(labels, holdout["label"].to_list())
-    counts = score.confusion(true, challenger.probabilities.argmax(axis=1), len(labels))
+    true = score.indices(case.labels, case.truth)
+    counts = score.confusion(true, challenger.probabilities.argmax(axis=1), len(case.labels))
     bins = score.calibration(true, challenger.probabilities)
     champions = score.calibration(true, champion.probabilities) if champion else None
     for key, figure in (
-        ("confusion-matrix", charts.confusion_matrix(counts, labels)),
+        ("confusion-matrix", charts.confusion_matrix(counts, case.labels)),
         ("calibration", charts.calibration(bins, champions)),
     ):
-        registry.log_figure(version.run_id, figure, f"plots/{key}.png")
+        case.registry.log_figure(version.run_id, figure, f"plots/{key}.png")
         create_image_artifact(
             charts.as_data_url(figure), key=key, description=f"Version {version.number} on the holdout"
         )
 
 
-def reference(holdout: pl.DataFrame, labels: tuple[str, ...], judged: Judged) -> dict[str, list[object]]:
+def reference(case: Case, judged: Judged) -> dict[str, list[object]]:
     """What this model met and answered on the holdout, for optimise to hold live predictions against; 5,000 rows."""
-    characters = holdout["text"].str.len_chars().to_list()[:5000]
-    likely = judged.probabilities.argmax(axis=1)[:5000]
-    confidence = np.round(judged.probabilities.max(axis=1)[:5000], 4).tolist()
-    return {"characters": characters, "label": [labels[at] for at in likely], "score": confidence}
-
-
-def replace_tags(version: Version, tags: Mapping[str, str]) -> Version:
-    return replace(version, tags={**version.tags, **tags})
+    likely, confidence = judged.probabilities.argmax(axis=1), np.round(judged.probabilities.max(axis=1), 4)
+    return {
+        "characters": case.holdout["text"].str.len_chars().to_list()[:REFERENCE_ROWS],
+        "label": [case.labels[at] for at in likely[:REFERENCE_ROWS]],
+        "score": confidence[:REFERENCE_ROWS].tolist(),
+    }

@@ -31,8 +31,8 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    VENV.mkdir(exist_ok=True)
-    with open(VENV / ".ratchet-lock", "w") as handle:  # not `.lock`: that one is uv's own, and it would wait for us
+    (ROOT / "state").mkdir(exist_ok=True)
+    with open(ROOT / "state" / "setup.lock", "w") as handle:  # not .venv/.lock: uv takes that one, and would wait
         fcntl.flock(handle, fcntl.LOCK_EX)
         if not is_ready():
             try:
@@ -61,28 +61,30 @@ def install() -> None:
         "Setting up .venv from requirements.lock, once: 250 packages, 3.5 GB on disk, a minute or two ...", flush=True
     )
     READY.unlink(missing_ok=True)
-    venv.create(VENV, with_pip=True)
-    python = VENV / "bin" / "python"
+    python = interpreter(VENV)
     with tempfile.TemporaryDirectory() as folder:
         uv_pin = Path(folder) / "uv.lock.txt"
         uv_pin.write_text(locked("uv"))
         run([python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", uv_pin])
-    run(
-        [
-            VENV / "bin" / "uv",
-            "pip",
-            "sync",
-            "--quiet",
-            "--python",
-            python,
-            "--require-hashes",
-            "--compile-bytecode",
-            LOCK,
-        ]
-    )
-    site = VENV / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
-    (site / "ratchet.pth").write_text(f"{ROOT}\n")  # models:/...@champion loads from any folder
+    uv = VENV / "bin" / "uv"
+    run([uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", "--compile-bytecode", LOCK])
+    site = said(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
+    (Path(site) / "ratchet.pth").write_text(f"{ROOT}\n")  # models:/...@champion loads from any folder
     READY.write_text(fingerprint())
+
+
+def interpreter(folder: Path) -> Path:
+    """The environment's interpreter, which is made where there is none that runs; one that is there stays."""
+    python = folder / "bin" / "python"
+    try:
+        said(python, "import pip")
+    except (OSError, subprocess.CalledProcessError):
+        venv.create(folder, with_pip=True, clear=True)
+    return python
+
+
+def said(python: Path, program: str) -> str:
+    return subprocess.run([python, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def locked(package: str) -> str:

@@ -154,6 +154,19 @@ def test_uv_is_installed_by_the_hash_that_the_lock_names() -> None:
     assert len([line for line in pin.splitlines() if "==" in line]) == 1
 
 
+def test_an_environment_that_is_there_is_kept_and_a_broken_one_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "venv"
+    python = environment.interpreter(folder)
+    assert environment.said(python, "print(1)") == "1"
+    (folder / "kept").touch()
+    assert environment.interpreter(folder) == python
+    assert (folder / "kept").exists()
+    python.unlink()
+    python.symlink_to(tmp_path / "gone")
+    assert environment.said(environment.interpreter(folder), "print(2)") == "2"
+    assert not (folder / "kept").exists()
+
+
 def test_a_refusal_survives_the_way_between_processes() -> None:
     import pickle
 

@@ -1,0 +1,141 @@
+"""The candidates of a build: each trained in a process of its own, logged in MLflow, the best of them proven."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+from uuid import UUID
+
+import polars as pl
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from flows import charts
+from flows.round import Round, labels_of
+from flows.stage import Model, say, step
+from ratchet import training
+from ratchet.refusal import Refusal
+from ratchet.settings import model_params
+from ratchet.steps import score
+from ratchet.training import Job, Tick, Trained
+
+OVERTIME = 2
+"""A model minds build.minutes itself; one that takes so many times longer is ended and out of the round."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model, logged in MLflow, with its scores on the validation rows."""
+
+    trained: Trained
+    scores: score.Scores
+    run_id: str
+    model_id: str
+
+
+class Teller:
+    """Says how far a training is: into its progress artifact, and into the log at most every three seconds."""
+
+    def __init__(self, progress: UUID) -> None:
+        self.progress = progress
+        self.last = time.monotonic()
+
+    def __call__(self, tick: Tick) -> None:
+        if time.monotonic() - self.last < 3 or tick.done == tick.total:
+            return
+        self.last = time.monotonic()
+        update_progress_artifact(self.progress, 100 * tick.done / tick.total)
+        left = tick.seconds / tick.done * (tick.total - tick.done)
+        measured = "".join(f", {name.replace('_', ' ')} {value:.4g}" for name, value in tick.metrics.items())
+        say(f"{tick.model} {tick.done}/{tick.total}{measured}; {tick.seconds:.0f} s, at most {left:.0f} s left")
+
+
+def train_candidates(under_way: Round, ready: pl.DataFrame, model: Model | None) -> list[Candidate]:
+    """All candidates at once, each in a process of its own; those that finished in time.
+
+    Raises:
+        Refusal: none did.
+    """
+    names = [model.value] if model else list(under_way.problem.settings.build.candidates)
+    folder = lay_out_rows(under_way, ready)
+    futures = [train_candidate.submit(under_way, name, ready, folder) for name in names]
+    candidates = [candidate for future in futures if (candidate := future.result()) is not None]
+    shutil.rmtree(folder)
+    if not candidates:
+        raise Refusal(
+            "At least one candidate must train within build.minutes.", "none did", "Raise build.minutes in params.yaml."
+        )
+    return candidates
+
+
+@step("Lay out rows for training")
+def lay_out_rows(under_way: Round, ready: pl.DataFrame) -> Path:
+    """Training and validation rows as files; the holdout stays behind."""
+    folder = under_way.problem.here.work / "build"
+    shutil.rmtree(folder, ignore_errors=True)
+    training.write_rows(ready, folder)
+    return folder
+
+
+@step("Train candidate", "Train {name}")
+def train_candidate(under_way: Round, name: str, ready: pl.DataFrame, folder: Path) -> Candidate | None:
+    """Train one model in a process of its own, and log it as a child run."""
+    settings = under_way.problem.settings
+    params = asdict(model_params(settings, name))
+    job = Job(name, params, labels_of(ready), settings.build.seed, settings.build.minutes * OVERTIME)
+    progress = cast(UUID, create_progress_artifact(0.0, key=f"training-{name}", description=f"Training {name}"))
+    try:
+        trained = training.train(job, folder, Teller(progress))
+    except TimeoutError as error:
+        say(f"{name} is out of this round: {error}.")
+        return None
+    update_progress_artifact(progress, 100.0)
+    candidate = log_candidate(under_way, trained, ready)
+    metric = settings.evaluate.metric
+    say(f"Trained {name} in {trained.seconds:.1f} s: validation {metric} {getattr(candidate.scores, metric):.3f}.")
+    return candidate
+
+
+def log_candidate(under_way: Round, trained: Trained, ready: pl.DataFrame) -> Candidate:
+    """A child run with params, metrics, learning curve, plots, the dataset and the model itself."""
+    validation = ready.filter(pl.col("split") == "validation")
+    labels, problem, registry = labels_of(ready), under_way.problem, under_way.registry
+    scores = score.score(labels, validation["label"].to_list(), trained.probabilities, problem.settings.data.positive)
+    tags = {**under_way.tags, "model": trained.model}
+    counts = {
+        "train_seconds": trained.seconds,
+        "rows_train": ready.filter(pl.col("split") == "train").height,
+    }
+    with registry.run(f"{trained.model} {problem.pin.short}", tags, under_way.run_id) as run_id:
+        registry.log(run_id, trained.params, scores.as_metrics("validation") | counts, trained.curve)
+        under_way.log_data(run_id, ready)
+        if len(trained.curve) > 1:
+            registry.log_figure(run_id, charts.learning_curve(trained.model, trained.curve), "plots/learning-curve.png")
+        model_id = registry.log_model(run_id, trained.saved, labels, validation["text"][0])
+    return Candidate(trained, scores, run_id, model_id)
+
+
+def best(candidates: list[Candidate], metric: str) -> Candidate:
+    """The candidate with the best metric on the validation rows; on a tie the one that trains faster."""
+    sign = -1 if metric == "log_loss" else 1
+    return max(candidates, key=lambda c: (sign * getattr(c.scores, metric), -c.trained.seconds))
+
+
+@step("Prove the stored model")
+def prove(under_way: Round, chosen: Candidate, ready: pl.DataFrame) -> None:
+    """The model as MLflow gives it back must answer the validation rows as the trained one did.
+
+    Raises:
+        Refusal: they differ by more than 1e-5 somewhere.
+    """
+    trained, texts = chosen.trained, ready.filter(pl.col("split") == "validation")["text"].to_list()
+    stored = under_way.registry.load_model(chosen.model_id).probabilities(texts, labels_of(ready))
+    worst = float(abs(stored - trained.probabilities).max())
+    if worst > 1e-5:
+        raise Refusal(
+            f"A stored model must answer as the trained one did ({trained.model}).",
+            f"probabilities that differ by up to {worst:.2g} on {len(stored):,} validation rows",
+            f"Its save or load in models/{trained.model}.py loses something; mend it there.",
+        )

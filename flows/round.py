@@ -1,0 +1,53 @@
+"""A build under way: what every part of it needs to know, and what it writes on every run that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import polars as pl
+
+from flows import cards
+from flows.registry import Registry
+from flows.stage import flow_run_id
+from ratchet import ledger, versions
+from ratchet.problem import Problem
+
+
+@dataclass(frozen=True)
+class Round:
+    """run_id: the build's own MLflow run, whose candidates are its children. trigger: what set the build off."""
+
+    problem: Problem
+    registry: Registry
+    trigger: str
+    run_id: str
+    tags: Mapping[str, str]
+
+    def log_data(self, run_id: str, ready: pl.DataFrame) -> None:
+        """The data version as the dataset of a run."""
+        data, pin = self.problem.settings.data, self.problem.pin
+        self.registry.log_data(run_id, pin.version, pin.source, {"text": data.text, "label": data.label}, ready.height)
+
+
+@contextmanager
+def open_round(problem: Problem, registry: Registry, trigger: str) -> Iterator[Round]:
+    """A build is under way while the block runs; its MLflow run fails where the block does."""
+    registry.close_orphans()
+    registry.experiment(cards.experiment(problem))
+    tags = {
+        "data_version": problem.pin.version,
+        "git_commit": versions.code_version(problem.here),
+        "trigger": trigger,
+        "prefect_flow_run_id": flow_run_id(),
+        "lineage": problem.lineage,
+    }
+    shown = {"model": "all candidates", "mlflow.user": ledger.person(), "mlflow.source.name": trigger}
+    with registry.run(f"build {problem.pin.short}", tags | shown) as run_id:
+        yield Round(problem, registry, trigger, run_id, tags)
+
+
+def labels_of(frame: pl.DataFrame) -> tuple[str, ...]:
+    """The classes of prepared rows, sorted: the order of every model's columns."""
+    return tuple(sorted(frame["label"].unique()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from contextlib import ExitStack
@@ -21,25 +22,46 @@ def until_interrupted(here: Places, out: Console) -> None:
     Raises:
         Refusal: a port is taken by a stranger, or a server ended by itself.
     """
-    prefect, mlflow = servers.prefect(here, here.prefect_port), servers.mlflow(here, here.mlflow_port)
+    if all(servers.ours(here, name) for name in ("prefect", "mlflow", "flows")):
+        out.print("The UIs are open already:")
+        say_where(here, out)
+        return
     with ExitStack() as stack:
         out.print("Starting the UIs ...", style="dim")
-        watchers = [(server, stack.enter_context(servers.started(here, server))) for server in (prefect, mlflow)]
-        for server, watcher in watchers:
+        watched = [
+            (server, stack.enter_context(servers.started(here, server)))
+            for server in (servers.prefect(here, here.prefect_port), servers.mlflow(here, here.mlflow_port))
+        ]
+        for server, watcher in watched:
             servers.wait_until_ready(here, server, watcher)
         runner = flows(here)
-        watchers.append((runner, stack.enter_context(servers.started(here, runner))))
-        out.print(
-            f"Prefect  http://{here.host}:{here.prefect_port}   every run of the loop; start one from Deployments"
-        )
-        out.print(f"MLflow   http://{here.host}:{here.mlflow_port}   every model; what is live under Models")
+        watched.append((runner, stack.enter_context(servers.started(here, runner))))
+        say_where(here, out)
         out.print("Ctrl-C ends both.", style="dim")
         while True:
             time.sleep(0.5)
-            for server, watcher in watchers:
-                if watcher is not None and watcher.poll() is not None:
-                    log = here.logs / f"{server.name}.log"
-                    raise Refusal(f"{server.name} must run while the UIs are open.", "it ended", f"Its log: {log}")
+            watched = [(server, still_up(here, server, watcher, stack)) for server, watcher in watched]
+
+
+def say_where(here: Places, out: Console) -> None:
+    out.print(f"Prefect  http://{here.host}:{here.prefect_port}   every run of the loop; start one from Deployments")
+    out.print(f"MLflow   http://{here.host}:{here.mlflow_port}   every model; what is live under Models")
+
+
+def still_up(
+    here: Places, server: Server, watcher: subprocess.Popen[bytes] | None, stack: ExitStack
+) -> subprocess.Popen[bytes] | None:
+    """The server's watcher; one that a run had started, and that ended with the run, is started anew.
+
+    Raises:
+        Refusal: a server of ours ended by itself.
+    """
+    if watcher is None:
+        return None if servers.ours(here, server.name) else stack.enter_context(servers.started(here, server))
+    if watcher.poll() is not None:
+        log = here.logs / f"{server.name}.log"
+        raise Refusal(f"{server.name} must run while the UIs are open.", "it ended", f"Its log: {log}")
+    return watcher
 
 
 def flows(here: Places) -> Server:

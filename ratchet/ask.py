@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from rich.console import Console
+from rich.text import Text
 
 from ratchet import predictions, problem
 from ratchet.places import Places
@@ -26,9 +27,10 @@ def text(here: Places, given: str, out: Console) -> None:
     live, answers = answer(here, [given])
     row = answers.row(0, named=True)
     classes = sorted(((row[c], c.removeprefix("p_")) for c in answers.columns if c.startswith("p_")), reverse=True)
-    out.print(f"[bold]{row['predicted']}[/]  {row['score']:.1%} sure  [dim](version {live.number}, {live.model})[/]")
+    made = f"  (version {live.number}, {live.model})"
+    out.print(Text.assemble((row["predicted"], "bold"), f"  {row['score']:.1%} sure", (made, "dim")))
     for probability, label in classes[:10]:
-        out.print(f"  {probability:6.1%}  {label}", markup=False)
+        out.print(f"  {probability:6.1%}  {label}")
 
 
 def table(here: Places, source: Path, target: Path | None, column: str | None, out: Console) -> None:
@@ -54,7 +56,7 @@ def table(here: Places, source: Path, target: Path | None, column: str | None, o
         done.write_parquet(target)
     else:
         done.write_csv(target)
-    out.print(f"{done.height:,} rows answered by version {live.number} ({live.model}): {target}", markup=False)
+    out.print(f"{done.height:,} rows answered by version {live.number} ({live.model}): {target}")
 
 
 def answer(here: Places, texts: Sequence[str | None]) -> tuple[Version, pl.DataFrame]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from ratchet import ingest, params, settings, versions
+from ratchet import ingest, labels, params, proposal, settings, versions
 from ratchet.examples.contract import Columns
 from ratchet.places import Places
-from ratchet.reading import read_any
+from ratchet.reading import read
 from ratchet.refusal import Refusal
 from ratchet.steps import facts, load, quarantine
+from ratchet.synopsis import printable, synopsis
 
 Say = Callable[[str], None]
 
@@ -61,20 +62,25 @@ def own(here: Places, source: str, wished: Wished, say: Say) -> None:
     Raises:
         Refusal: it cannot be read, lacks a column, or breaks a rule; nothing has changed then.
     """
-    table = read_any(source)
-    if not wished.text or not wished.label:
-        raise Refusal(
-            "TEXT and LABEL name the table's columns.",
-            f"columns {', '.join(table.columns)}",
-            f"make data SOURCE={source} TEXT=column LABEL=column",
-        )
-    columns = Columns(wished.text, wished.label, wished.group)
-    canonical(table, columns)
+    reading = read(source)
+    columns = proposal.columns(reading.frame, source, wished.text, wished.label, wished.group)
+    bare, padded = labels.stripped(reading.frame[columns.label])
+    reading = replace(reading, frame=reading.frame.with_columns(bare))
+    for line in (*synopsis(reading, columns), *chosen(wished, columns), *labels.told(padded)):
+        say(line)
+    labels.refuse_spellings(bare)
     known = [name for name in (columns.text, columns.label, columns.group) if name]
     folder = fresh(here)
     problem = wished.name or slug(Path(source).stem)
-    ingest.lay_out(table.select(pl.col(known).cast(pl.String)), problem, wished.group is not None, folder)
+    ingest.lay_out(reading.frame.select(known), problem, wished.group is not None, folder)
     accept(here, folder, problem, columns, f"table {Path(source).name}", say)
+
+
+def chosen(wished: Wished, columns: Columns) -> list[str]:
+    """Which columns nobody named, in a line; none where all were named."""
+    taken = {"TEXT": (wished.text, columns.text), "LABEL": (wished.label, columns.label)}
+    found = " ".join(f"{name}={printable(column)}" for name, (typed, column) in taken.items() if not typed)
+    return [f"Nobody named {found}: no other column fits. Name another on the command line to differ."] if found else []
 
 
 def accept(here: Places, folder: Path, problem: str, columns: Columns, source: str, say: Say) -> None:

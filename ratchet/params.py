@@ -72,9 +72,16 @@ def quoted(value: str) -> str:
 
 
 def differs(path: Path, wanted: Settings) -> bool:
-    """Whether a params.yaml is missing, damaged, or speaks of another problem or of other columns."""
+    """Whether a params.yaml is missing, damaged, or speaks of another problem or of other columns.
+
+    What a person chose beyond that (slices, the positive class, candidates, gates) stays as it is.
+    """
     try:
         today = settings.load(path)
     except Refusal:
         return True
-    return bool(today.problem != wanted.problem or today.data != wanted.data)
+    return spoken_of(today) != spoken_of(wanted)
+
+
+def spoken_of(found: Settings) -> tuple[str | None, ...]:
+    return found.problem, found.data.text, found.data.label, found.data.group

@@ -3,50 +3,157 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable
+import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from ratchet import delimited, encoding, records
 from ratchet.refusal import Refusal
 
-READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".csv": lambda path: pl.read_csv(path, infer_schema=False),
-    ".tsv": lambda path: pl.read_csv(path, infer_schema=False, separator="\t"),
-    ".jsonl": lambda path: pl.read_ndjson(path, infer_schema_length=None),
-    ".ndjson": lambda path: pl.read_ndjson(path, infer_schema_length=None),
-    ".parquet": lambda path: pl.read_parquet(path),
+DELIMITED = (".csv", ".tsv")
+RECORDS = (".jsonl", ".ndjson", ".json")
+KINDS = (*DELIMITED, *RECORDS, ".parquet")
+REMEDIES = {
+    (".xlsx", ".xls", ".ods", ".numbers"): "Save the sheet as CSV UTF-8.",
+    (".zip", ".gz", ".bz2", ".xz", ".zst", ".7z"): "Unpack it first.",
 }
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A table as it was understood.
+
+    frame: every column of type String, missing values null.
+    files: what it was read from, in order.
+    forms: what each kind of file turned out to be, e.g. `UTF-8, fields between commas`.
+    """
+
+    frame: pl.DataFrame
+    files: tuple[Path, ...]
+    forms: tuple[str, ...]
+
+
 def read_any(source: str | Path) -> pl.DataFrame:
-    """All rows of one table, or of all that a glob names, in the order of their names.
+    """All rows of one table, or of all that a glob names, in the order of their names; every value a text.
 
     Raises:
-        Refusal: there is no such file, its kind is unknown, or it cannot be read as that kind.
+        Refusal: there is no such file, its kind is unknown, or it is damaged.
     """
-    named = Path(source)
-    paths = [named] if named.exists() else [Path(name) for name in sorted(glob.glob(str(source)))]
+    return read(source).frame
+
+
+def read(source: str | Path) -> Reading:
+    """The same, with what was understood.
+
+    Raises:
+        Refusal: as for `read_any`, or the files of a glob differ in their columns.
+    """
+    try:
+        paths = found(source)
+        parts = [read_one(path) for path in paths]
+    except OSError as error:
+        raise Refusal(
+            "A table must be a file that can be read.",
+            f"{error.filename or source}: {error.strerror or error}",
+            "See to its permissions, or name another.",
+        ) from None
+    frames = [frame for frame, _ in parts]
+    refuse_other_columns(paths, frames)
+    whole = pl.concat(frame.select(frames[0].columns) for frame in frames)
+    return Reading(whole, tuple(paths), tuple(dict.fromkeys(form for _, form in parts)))
+
+
+def found(source: str | Path) -> list[Path]:
+    """The file of that name, or else the files that it matches as a glob, sorted.
+
+    Raises:
+        Refusal: there is none.
+    """
+    named = Path(source).expanduser() if str(source).startswith("~/") else Path(source)
+    paths = [named] if named.exists() else [Path(name) for name in sorted(glob.glob(str(named), recursive=True))]
     if not paths:
         raise Refusal(
             "A table must be a file, or a glob of files.", f"{source}: no such file", "Name one that is there."
         )
-    return pl.concat([read_one(path) for path in paths], how="diagonal_relaxed")
+    return paths
 
 
-def read_one(path: Path) -> pl.DataFrame:
-    reader = READERS.get(path.suffix.lower())
-    if path.is_dir() or reader is None:
-        raise Refusal(
-            f"A table must be one of {', '.join(READERS)}.",
-            f"the folder {path}" if path.is_dir() else str(path),
-            "Name a file of one of these kinds.",
-        )
+def read_one(path: Path) -> tuple[pl.DataFrame, str]:
+    """One file's rows as texts, and its form in words.
+
+    Raises:
+        Refusal: it is no file, of no known kind, empty, or damaged.
+        OSError: it may not be read.
+    """
+    kind = path.suffix.lower()
+    if not path.is_file() or kind not in KINDS:
+        what = f"the folder {path}" if path.is_dir() else str(path)
+        remedy = next((said for kinds, said in REMEDIES.items() if kind in kinds), "Name a file of one of these kinds.")
+        raise Refusal(f"A table must be one of {', '.join(KINDS)}.", what, remedy)
+    if not path.stat().st_size:
+        raise Refusal("A table must hold a header and rows.", f"{path.name}: an empty file", "Name another file.")
+    return parquet(path) if kind == ".parquet" else written(path, kind)
+
+
+def written(path: Path, kind: str) -> tuple[pl.DataFrame, str]:
+    """A file of text."""
+    known = encoding.recognise(path)
+    if kind in RECORDS:
+        return records.read(path, known), f"{known.name}, JSON records"
+    frame, delimiter = delimited.read(path, known)
+    between = f", fields between {delimited.DELIMITERS[delimiter]}" if frame.width > 1 else ", one column"
+    return frame, known.name + between
+
+
+def parquet(path: Path) -> tuple[pl.DataFrame, str]:
+    """Every column as text; lists and structures as JSON.
+
+    Raises:
+        Refusal: it is damaged, or holds no rows.
+    """
     try:
-        return reader(path)
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise Refusal(
-            f"{path} must be a {path.suffix[1:].upper()} table in UTF-8.",
-            " ".join(str(error).split())[:300],
-            "Mend the file.",
-        ) from None
+        frame = pl.read_parquet(path, glob=False)
+        texts = frame.select(as_texts(column) for column in frame.iter_columns())
+    except pl.exceptions.PanicException:  # polars' own word for bytes that it did not expect
+        raise Refusal(f"{path.name} must be a whole Parquet file.", "damaged contents", "Write it again.") from None
+    except pl.exceptions.PolarsError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise Refusal(f"{path.name} must be a whole Parquet file.", reason, "Write it again.") from None
+    if not texts.height:
+        raise Refusal(f"{path.name} must hold rows.", "columns and no rows", "Add labelled rows.")
+    return texts, "Parquet"
+
+
+def as_texts(column: pl.Series) -> pl.Series:
+    """A column's values as text; what is no UTF-8 in bytes becomes U+FFFD, which validation counts."""
+    if not column.dtype.is_nested() and column.dtype not in (pl.Binary, pl.Duration):
+        return column.cast(pl.String)
+    return pl.Series(column.name, [as_text(value) for value in column.to_list()], dtype=pl.String)
+
+
+def as_text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return None if value is None else str(value)
+
+
+def refuse_other_columns(paths: list[Path], frames: list[pl.DataFrame]) -> None:
+    """The files of a glob are one table, so they have the same columns; the order may differ."""
+    wanted = frames[0].columns
+    for path, frame in zip(paths, frames, strict=True):
+        lacking = [name for name in wanted if name not in frame.columns]
+        added = [name for name in frame.columns if name not in wanted]
+        if lacking or added:
+            differs = "; ".join(
+                f"{words} {', '.join(names)}" for words, names in (("lacks", lacking), ("adds", added)) if names
+            )
+            raise Refusal(
+                f"All files of a table must have the columns of {paths[0].name}: {', '.join(wanted)}.",
+                f"{path.name} {differs}",
+                "Give them the same columns, or name fewer files.",
+            )

@@ -40,7 +40,8 @@ class Listener(logging.Handler):
 
 
 def console() -> Console:
-    return Console(highlight=False, soft_wrap=True)
+    """Prints texts as they are: what stands in brackets in somebody's data is no markup."""
+    return Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def quieten(log: Path) -> None:

@@ -27,6 +27,20 @@ REFUSED = {
     ),
     "unknown kind": ("text,label\n", ("SOURCE=bad.docx", "TEXT=text", "LABEL=label"), ".csv"),
     "unnamed columns": ("text,label\na,b\n", ("SOURCE=bad.csv",), "TEXT and LABEL"),
+    "no plain choice of columns": (
+        "title,body,a,b\n" + "".join(f"The title {n},The longer body {n},{n % 2},{n % 3}\n" for n in range(60)),
+        ("SOURCE=bad.csv",),
+        "TEXT=body LABEL=a",
+    ),
+    "a quote that stays open": ('text,label\na,b\n"c,d\n', ("SOURCE=bad.csv", "TEXT=text", "LABEL=label"), "line 3"),
+    "a row too long": ("text,label\na,b\nc,d,e\n", ("SOURCE=bad.csv", "TEXT=text", "LABEL=label"), "line 3: 3 fields"),
+    "one column twice": ("text,text\na,b\n", ("SOURCE=bad.csv", "TEXT=text", "LABEL=text"), "more than once"),
+    "labels in two cases": (
+        "text,label\n" + "".join(f"text [/b] {n},{'Good' if n == 3 else ('good', 'bad')[n % 2]}\n" for n in range(60)),
+        ("SOURCE=bad.csv", "TEXT=text", "LABEL=label"),
+        "'Good' (1 rows)",
+    ),
+    "text and label the same": ("text,label\na,b\n", ("SOURCE=bad.csv", "TEXT=text", "LABEL=text"), "of their own"),
     "unknown example": (None, ("EXAMPLE=moon_rocks",), "film_reviews"),
 }
 
@@ -49,6 +63,21 @@ def test_the_same_table_gives_the_same_version_twice(small: Project) -> None:
     assert small.make("data", "SOURCE=reviews.csv", "TEXT=text", "LABEL=label").status == 0
     assert small.bytes_of("data.dvc") == before
     assert not (small.root / "params.yaml.new").exists()
+
+
+def test_a_next_version_keeps_what_a_person_chose_in_params_yaml(small: Project) -> None:
+    chosen = (small.root / "params.yaml").read_text().replace("label: label}", "label: label, positive: good}")
+    small.write("params.yaml", chosen)
+    small.write("reviews.csv", small_table(700))
+    assert small.make("data", "SOURCE=reviews.csv", "TEXT=text", "LABEL=label").status == 0
+    assert (small.root / "params.yaml").read_text() == chosen
+
+
+def test_brackets_in_a_text_are_no_markup(small: Project) -> None:
+    small.write("reviews.csv", small_table(100) + "a [/b] text in [red]brackets,good\n" * 2)
+    done = small.make("data", "SOURCE=reviews.csv", "TEXT=text", "LABEL=label")
+    assert done.status == 0, done.text
+    assert "Traceback" not in done.text
 
 
 def test_lost_data_comes_back_from_the_cache(small: Project) -> None:

@@ -1,0 +1,102 @@
+"""A file of JSON records, one a line or all in one array -> a frame of texts, each value as it was written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ratchet.encoding import Encoding
+from ratchet.refusal import Refusal
+
+BATCH = 16_384
+"""Records held as Python objects at a time."""
+
+
+def read(path: Path, encoding: Encoding) -> pl.DataFrame:
+    """All records, every column of type String, in the order in which the keys first come; a lacking key is missing.
+
+    Raises:
+        Refusal: a line is not a JSON object, or there is none.
+    """
+    frames: list[pl.DataFrame] = []
+    batch: list[dict[str, str | None]] = []
+    for record in records(path, encoding):
+        batch.append(record)
+        if len(batch) == BATCH:
+            frames.append(as_frame(batch))
+            batch = []
+    if batch:
+        frames.append(as_frame(batch))
+    if not frames:
+        raise Refusal(f"{path.name} must hold records.", "none", 'Add lines such as {"text": "...", "label": "..."}.')
+    return pl.concat(frames, how="diagonal")
+
+
+def as_frame(batch: list[dict[str, str | None]]) -> pl.DataFrame:
+    names = dict.fromkeys(name for record in batch for name in record)
+    return pl.DataFrame(
+        {name: [record.get(name) for record in batch] for name in names},
+        schema_overrides=dict.fromkeys(names, pl.String),
+    )
+
+
+def records(path: Path, encoding: Encoding) -> Iterator[dict[str, str | None]]:
+    """Every record with its values as text."""
+    with path.open(encoding=encoding.codec) as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            if line.lstrip().startswith("["):
+                yield from array(path, line + file.read(), number)
+                return
+            yield as_texts(parsed(path, line, number), path, f"line {number}")
+
+
+def array(path: Path, content: str, first: int) -> Iterator[dict[str, str | None]]:
+    """The records of a JSON array that takes up the whole file."""
+    for number, record in enumerate(parsed(path, content, first), 1):
+        yield as_texts(record, path, f"record {number}")
+
+
+def parsed(path: Path, content: str, first: int) -> Any:
+    """JSON with its numbers as they are written.
+
+    Raises:
+        Refusal: it is damaged; named by its line in the file.
+    """
+    try:
+        return json.loads(content, parse_int=str, parse_float=str, parse_constant=lambda _: None)
+    except json.JSONDecodeError as error:
+        fault = f"{error.msg.removesuffix(' at')} at character {error.colno}"
+        line = first + error.lineno - 1
+    except RecursionError:
+        fault, line = "brackets within brackets without end", first
+    raise Refusal(f"Every line of {path.name} must be one JSON object.", f"line {line}: {fault}", "Mend that line.")
+
+
+def as_texts(record: Any, path: Path, where: str) -> dict[str, str | None]:
+    if not isinstance(record, dict):
+        kind = {list: "a list", str: "a bare value", bool: "a bare value", type(None): "null"}[type(record)]
+        raise Refusal(
+            f"Every line of {path.name} must be one JSON object.",
+            f"{where}: {kind}",
+            'Write it as {"text": "...", "label": "..."}.',
+        )
+    return {whole(name): as_text(value) for name, value in record.items()}
+
+
+def as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value and whole(value)
+    return whole(json.dumps(value, ensure_ascii=False))
+
+
+def whole(text: str) -> str:
+    """The text with each half of a character that was written alone (\\ud83d) as U+FFFD, which validation counts."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

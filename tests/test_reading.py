@@ -1,0 +1,341 @@
+"""Reading a table as its owner saved it: every usual form comes out as the same texts, every damage is named by its
+line, and what nobody said is proposed or asked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+from contextlib import suppress
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import settings as how
+from hypothesis import strategies as st
+
+from ratchet import labels, proposal
+from ratchet.examples.contract import Columns
+from ratchet.reading import Reading, read, read_any
+from ratchet.refusal import Refusal
+from ratchet.synopsis import synopsis
+
+WESTERN = [
+    ("Un film très réussi, vraiment", "bon"),
+    ("Ein «schönes» Stück; größer als gedacht", "gut"),
+    ('Elle a dit: "déjà vu" | rien', "mal"),
+    ("Two lines:\nthe second,\twith more", "so so"),
+]
+CHINESE = [
+    ("这个电影很好看，我喜欢", "好"),
+    ('他说:"质量太差了", 不会再来', "差"),
+    ("第一行;\n第二行 | 完", "一般"),
+]
+ENCODINGS = {
+    "utf-8": ("UTF-8,", WESTERN + CHINESE),
+    "utf-8-sig": ("UTF-8 with a byte order mark,", WESTERN + CHINESE),
+    "utf-16": ("UTF-16,", WESTERN + CHINESE),
+    "cp1252": ("Windows-1252 (guessed),", WESTERN),
+    "latin-1": ("Windows-1252 (guessed),", WESTERN),
+    "gb18030": ("GB18030 (guessed),", CHINESE),
+}
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
+def table(
+    rows: list[tuple[str, str]],
+    encoding: str = "utf-8",
+    delimiter: str = ",",
+    quoting: int = csv.QUOTE_MINIMAL,
+    end: str = "\r\n",
+) -> bytes:
+    """A CSV as Python's own writer makes it, with a column that nobody needs."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator=end)  # type: ignore[arg-type]
+    writer.writerows([("id", "text", "label"), *((number, *row) for number, row in enumerate(rows))])
+    return out.getvalue().encode(encoding)
+
+
+def put(folder: Path, name: str, content: bytes | str) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+@pytest.mark.parametrize("delimiter", DELIMITERS)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_any_encoding_delimiter_and_quoting_give_the_same_texts(
+    tmp_path: Path, encoding: str, delimiter: str, quoting: int, end: str
+) -> None:
+    name, rows = ENCODINGS[encoding]
+    path = put(tmp_path, "t.tsv" if delimiter == "\t" else "t.csv", table(rows, encoding, delimiter, quoting, end))
+    understood = read(path)
+    assert understood.frame.columns == ["id", "text", "label"]
+    assert understood.frame.select("text", "label").rows() == rows
+    assert understood.forms == (f"{name} fields between {DELIMITERS[delimiter]}",)
+
+
+FILLED = {"min_size": 1, "max_size": 30}
+ANYTHING = st.text(st.characters(codec="utf-8"), **FILLED)
+FRENCH = st.text(st.sampled_from("abcdefghij klmnopqrstuvwxyz,;|\t\"'\n" * 3 + "éèàçüößñ"), **FILLED)
+LEVEL_ONE = [bytes((lead, trail)).decode("gb2312") for lead in range(0xB0, 0xD7) for trail in range(0xA1, 0xFF)]
+HAN = st.text(st.sampled_from([*LEVEL_ONE, *'，。！abc,;|\t"\n']), **FILLED)
+WRITTEN = st.one_of(
+    *(
+        st.tuples(st.just(codec), st.lists(ANYTHING, min_size=1, max_size=8))
+        for codec in ("utf-8", "utf-8-sig", "utf-16")
+    ),
+    st.tuples(st.just("cp1252"), st.lists(FRENCH, min_size=1, max_size=8)),
+    st.tuples(st.just("gb18030"), st.lists(HAN, min_size=1, max_size=8)),
+)
+
+
+@how(max_examples=300)
+@given(WRITTEN, st.sampled_from([*DELIMITERS]), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+def test_what_is_written_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, written: tuple[str, list[str]], delimiter: str, quoting: int
+) -> None:
+    """But for NUL, which is refused; what is guessed has a few words to be guessed by."""
+    encoding, texts = written
+    words = {"cp1252": "voilà le film: ", "gb18030": "这个电影很好看，"}.get(encoding, "")
+    rows = [(words + text.replace("\0", ""), "label") for text in texts]
+    path = put(tmp_path_factory.mktemp("round"), "t.csv", table(rows, encoding, delimiter, quoting))
+    assert read_any(path)["text"].to_list() == [text or None for text, _ in rows]
+
+
+@given(st.lists(st.one_of(st.none(), st.text(), st.booleans(), st.integers()), min_size=1, max_size=8))
+def test_json_records_come_back(tmp_path_factory: pytest.TempPathFactory, values: list[object]) -> None:
+    records = [{"text": value, "n": number} for number, value in enumerate(values)]
+    folder = tmp_path_factory.mktemp("json")
+    lines = put(folder, "t.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+    array = put(folder, "t.json", json.dumps(records, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    texts = [v if isinstance(v, str) or v is None else json.dumps(v) for v in values]
+    for path in (lines, array):
+        assert read_any(path)["text"].to_list() == texts
+    assert read_any(lines)["n"].to_list() == [str(number) for number in range(len(values))]
+
+
+@given(st.binary(min_size=1, max_size=3000), st.sampled_from(["t.csv", "t.tsv", "t.jsonl", "t.json"]))
+def test_random_bytes_are_read_or_refused_and_never_crash(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
+) -> None:
+    path = put(tmp_path_factory.mktemp("bytes"), name, content)
+    with suppress(Refusal):
+        assert set(read_any(path).dtypes) == {pl.String}
+
+
+def test_a_damaged_parquet_file_is_refused_and_never_crashes(tmp_path: Path) -> None:
+    path, chance = tmp_path / "t.parquet", random.Random(1)
+    pl.DataFrame({"text": [f"text {n}" for n in range(50)], "label": [n % 2 for n in range(50)]}).write_parquet(path)
+    whole = path.read_bytes()
+    for _ in range(60):
+        cut = put(tmp_path, "cut.parquet", whole[: chance.randrange(1, len(whole))])
+        with pytest.raises(Refusal, match=r"cut\.parquet must be a whole Parquet file"):
+            read_any(cut)
+
+
+def test_parquet_values_come_out_as_text_with_nulls_kept(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pl.DataFrame(
+        {"text": ["a", None], "i": [0, 1], "b": [True, None], "list": [[1], [2]], "bytes": [b"\xff", b"a"]}
+    ).write_parquet(path)
+    assert read_any(path).rows() == [("a", "0", "true", "[1]", "\ufffd"), (None, "1", None, "[2]", "a")]
+
+
+def test_numbers_in_json_stay_as_they_are_written(tmp_path: Path) -> None:
+    path = put(tmp_path, "t.jsonl", '{"text": "a", "label": 1.0}\n\n{"text": "b", "label": 1e3, "more": true}\n')
+    assert read_any(path).rows() == [("a", "1.0", None), ("b", "1e3", "true")]
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ("sep=;\ntext;label\na, b;c\n", [("a, b", "c")]),
+        ("text,label,,\na,b,,\n", [("a", "b")]),
+        (" text , label\na,b\n\nc,d", [("a", "b"), ("c", "d")]),
+        ("text,label\ra,b\rc,d\r", [("a", "b"), ("c", "d")]),
+        ('text,label\n5" disk,b\n', [('5" disk', "b")]),
+        ('text,label\n"",b\n', [(None, "b")]),
+    ],
+    ids=["Excel's sep=", "empty columns at the end", "space and blank lines", "old Mac", "inches", "empty"],
+)
+def test_harmless_oddities_are_read(tmp_path: Path, content: str, rows: list[tuple[str, str]]) -> None:
+    frame = read_any(put(tmp_path, "t.csv", content))
+    assert frame.columns == ["text", "label"]
+    assert frame.rows() == rows
+
+
+def test_a_cell_of_ten_megabytes_is_read(tmp_path: Path) -> None:
+    frame = read_any(put(tmp_path, "t.csv", f"text,label\n{'x' * 10_000_000},a\nok,b\n"))
+    assert frame["text"].str.len_chars().to_list() == [10_000_000, 2]
+
+
+def test_a_glob_is_one_table_whatever_form_each_file_has(tmp_path: Path) -> None:
+    put(tmp_path, "1.csv", "text;label\nun café;a\n".encode("cp1252"))
+    put(tmp_path, "2.jsonl", '{"label": "b", "text": "two"}\n')
+    pl.DataFrame({"text": ["three"], "label": ["c"]}).write_parquet(tmp_path / "3.parquet")
+    understood = read(tmp_path / "*")
+    assert understood.frame.rows() == [("un café", "a"), ("two", "b"), ("three", "c")]
+    assert len(understood.forms) == len(understood.files) == 3
+
+
+BAD: dict[str, tuple[str, bytes | str, str]] = {
+    "empty file": ("t.csv", "", "t.csv: an empty file"),
+    "blank lines alone": ("t.csv", "\n\n", "an empty file"),
+    "header only": ("t.csv", "text,label\n", "a header and no rows"),
+    "NUL byte": ("t.csv", "text,label\na,b\nc\0,d\n", "a NUL byte on line 3"),
+    "NUL byte after a mark": ("t.csv", "\ufefftext,label\na,b\nc\0,d\n", "a NUL byte on line 3"),
+    "UTF-16 without its mark": ("t.csv", "text,label\na,b\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
+    "UTF-16 cut short": ("t.csv", "text,label\na,b\n".encode("utf-16")[:-1], "the mark of UTF-16"),
+    "random bytes": ("t.csv", random.Random(1).randbytes(5000), "binary data"),
+    "random bytes without NUL": ("t.csv", random.Random(1).randbytes(5000).replace(b"\0", b""), "fit none of them"),
+    "Latin-1 within UTF-8": ("t.csv", "text,label\ncafé,a\n".encode() + "naïve,b\n".encode("cp1252"), "line 3"),
+    "Latin-1 within GB18030": (
+        "t.csv", table(CHINESE * 3, "gb18030") + "9,né,b\n".encode("cp1252"), "GB18030, but not on line 14",
+    ),
+    "Korean in its old encoding": (
+        "t.csv", ("text,label\n" + "이 영화는 정말 재미있다,예\n" * 20).encode("euc-kr"), "fit none of them",
+    ),
+    "Japanese in its old encoding": (
+        "t.csv", ("text,label\n" + "この映画はとても面白かった,a\n" * 20).encode("euc-jp"), "fit none of them",
+    ),
+    "Russian in its old encoding": (
+        "t.csv", ("text,label\n" + "Это очень хороший фильм,да\n" * 20).encode("cp1251"), "fit none of them",
+    ),
+    "a quote that stays open": ("t.csv", 'text,label\na,b\n"c,d\ne,f\n', "line 3 opens a quote that no line closes"),
+    "a quote closed by another's": ("t.csv", 'text,label\n"c,d\n"e, f",g\n', "line 2 opens a quote"),
+    "a quote within quotes": ("t.csv", 'text,label\n"say "hi" now",d\n', "line 2 has text between a closing quote"),
+    "a row too long": ("t.csv", 'text,label\n"a\nb",c\nd,e,f\n', "line 4: 3 fields"),
+    "a row too short": ("t.csv", "text,label\na,b\nc\n", "line 3: 1 field"),
+    "a name twice": ("t.csv", "text,label,text\na,b,c\n", "'text' more than once"),
+    "a column without a name": ("t.csv", ",text,label\n0,a,b\n", "none for column 1"),
+    "unknown kind": ("t.docx", "text", "t.docx"),
+    "a workbook": ("t.xlsx", b"PK\x03\x04", "Save the sheet as CSV"),
+    "a workbook named CSV": ("t.csv", b"PK\x03\x04\x14\0", "an Excel workbook"),
+    "a compressed table": ("t.csv.gz", b"\x1f\x8b", "Unpack it"),
+    "damaged JSON": ("t.jsonl", '{"text": "a"}\n{"text": "b\n', "line 2: "),
+    "damaged JSON array": ("t.json", '[{"text": "a"},\n{"text": }]', "line 2: Expecting value"),
+    "JSON that is no object": ("t.jsonl", '{"text": "a"}\n3\n', "line 2: a bare value"),
+    "JSON without end": ("t.jsonl", "[" * 100_000, "without end"),
+    "no records": ("t.jsonl", "\n", "must hold records"),
+    "damaged Parquet": ("t.parquet", b"PAR1 but no more", "t.parquet must be a whole Parquet file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_by_what_is_wrong_with_it(tmp_path: Path, name: str) -> None:
+    file, content, said = BAD[name]
+    with pytest.raises(Refusal) as refused:
+        read(put(tmp_path, file, content))
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_not_there_and_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match="no such file"):
+        read(tmp_path / "absent-*.csv")
+    with pytest.raises(Refusal, match="the folder"):
+        read(tmp_path)
+
+
+def test_what_may_not_be_read_is_refused(tmp_path: Path) -> None:
+    """As the superuser may read everything, the test is nobody meanwhile."""
+    path = put(tmp_path, "t.csv", "text,label\na,b\n")
+    path.chmod(0)
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(Refusal, match="Permission denied"):
+            read(path)
+    finally:
+        os.seteuid(before)
+    with pytest.raises(Refusal, match="File name too long"):
+        read("x" * 5000 + ".csv")
+
+
+def test_files_of_a_glob_with_other_columns_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, "1.csv", "text,label\na,b\n")
+    put(tmp_path, "2.csv", "text,class\na,b\n")
+    with pytest.raises(Refusal, match=r"2\.csv lacks label; adds class"):
+        read(tmp_path / "*.csv")
+
+
+def frame(**columns: list[str]) -> pl.DataFrame:
+    """A table of 60 rows: an id, a body and a queue, with others added or put in their place."""
+    common = {
+        "id": [str(1000 + n) for n in range(60)],
+        "body": [f"A text of some length, number {n}" for n in range(60)],
+        "queue": [f"q{n % 3}" for n in range(60)],
+    }
+    return pl.DataFrame(common | columns)
+
+
+def test_the_only_columns_that_fit_are_proposed() -> None:
+    assert proposal.columns(frame(), "t.csv", "", "", None) == Columns("body", "queue")
+    assert proposal.columns(frame(), "t.csv", "", "queue", None) == Columns("body", "queue")
+    assert proposal.columns(frame(), "t.csv", "body", "", "id") == Columns("body", "queue", "id")
+    chinese = frame(body=[f"这个电影很好看{n}" for n in range(60)], day=[f"2024-01-{n % 9 + 1:02}" for n in range(60)])
+    assert proposal.columns(chinese, "t.csv", "", "", None) == Columns("body", "queue")
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (
+            {"more": [f"Another text of some length, {n}" for n in range(60)]},
+            "2 columns that could be the text (body, more)",
+        ),
+        ({"prio": [str(n % 2) for n in range(60)]}, "TEXT=body LABEL=prio"),
+        ({"queue": [str(n) for n in range(60)]}, "no columns that could be the label"),
+        ({"body": ["same"] * 60}, "no columns that could be the text"),
+    ],
+)
+def test_what_is_not_plain_is_asked_with_a_command_to_type(columns: dict[str, list[str]], said: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        proposal.columns(frame(**columns), "my t.csv", "", "", None)
+    assert said in str(refused.value)
+    assert "make data 'SOURCE=my t.csv' TEXT=" in str(refused.value)
+
+
+def test_a_first_row_that_is_no_header_is_not_taken_for_one() -> None:
+    headless = frame().rename({"body": "A text of some length, number 99", "queue": "q1"})
+    with pytest.raises(Refusal, match="no columns that could be the label"):
+        proposal.columns(headless, "t.csv", "", "", None)
+
+
+def test_names_that_the_table_lacks_are_refused() -> None:
+    with pytest.raises(Refusal, match="no 'quote' among id, body, queue"):
+        proposal.columns(frame(), "t.csv", "quote", "queue", None)
+    with pytest.raises(Refusal, match="of their own"):
+        proposal.columns(frame(), "t.csv", "body", "queue", "queue")
+
+
+def test_labels_lose_the_white_space_around_them() -> None:
+    bare, padded = labels.stripped(pl.Series("label", ["good ", "good", "\u00a0bad", "  ", None]))
+    assert bare.to_list() == ["good", "good", "bad", None, None]
+    assert padded == 3
+    labels.refuse_spellings(bare)
+
+
+def test_labels_that_differ_only_in_case_are_refused_with_their_rows() -> None:
+    with pytest.raises(Refusal, match=r"'good' \(2 rows\) / 'GOOD' \(1 rows\) / 'Good' \(1 rows\)"):
+        labels.refuse_spellings(pl.Series("label", ["good", "GOOD", "good", "Good", "bad"]))
+
+
+def test_a_synopsis_says_what_was_understood_in_lines_that_a_terminal_can_show() -> None:
+    known = frame(body=[f"Texts \x1b[31m of 好 {n % 30}\n" + "x" * 100 for n in range(60)])
+    lines = synopsis(Reading(known, (Path("t.csv"),), ("UTF-8, fields between commas",)), Columns("body", "queue"))
+    said = "\n".join(lines)
+    assert "Read t.csv: 60 rows, 3 columns; UTF-8, fields between commas." in said
+    assert "text from 'body', label from 'queue'. Left out: id." in said
+    assert "Classes: 3 (q0 20, q1 20, q2 20)." in said
+    assert "50.0% are copies" in said
+    assert "99% Latin, 1% Han" in said
+    assert [len(line.strip()) for line in lines[-2:]] == [70, 70]
+    assert all(line.isprintable() for line in lines)

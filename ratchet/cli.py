@@ -15,6 +15,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+import models
 from ratchet import ledger, lock, problem, terminal, turn
 from ratchet.places import Places, places, settle
 from ratchet.refusal import Refusal
@@ -41,7 +42,7 @@ def main(words: list[str]) -> int:
         print(f"\n{refusal}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nStopped. Nothing that was live has changed; the same command goes on.", file=sys.stderr)
+        print("\nStopped. `make status` shows what is live; the same command goes on.", file=sys.stderr)
         return 130
 
 
@@ -116,12 +117,12 @@ def one_stage(name: str, here: Places) -> int:
     """One stage of the loop, by the name of its verb; 0 where a champion is live afterwards."""
     out = terminal.console()
     current = problem.load()
+    model = {"model": known_model(typed("MODEL"))} if name == "build" and typed("MODEL") else {}
     with lock.one_at_a_time(here.state, f"make {name}"), prefect_server(here, current.name):
         from flows.stage import at_hand
 
         terminal.listen(out)
         stage = getattr(import_module(f"flows.{name}"), name)
-        model = {"model": typed("MODEL")} if name == "build" and typed("MODEL") else {}
         result = stage(trigger=f"make {name}", **model)
         if getattr(result, "scorecard", None):
             terminal.scorecard(out, result.scorecard)
@@ -131,6 +132,17 @@ def one_stage(name: str, here: Places) -> int:
         raise Refusal(f"{current.name} needs a champion.", "none is live", "Turn the whole loop: make run")
     out.print(f"Live: version {live.number} of {current.name}." if live else "Nothing is live yet. Next: make evaluate")
     return 0
+
+
+def known_model(name: str) -> str:
+    """The name, where models/ has a file of it.
+
+    Raises:
+        Refusal: it has none.
+    """
+    if name not in models.names():
+        raise Refusal(f"MODEL names one of {', '.join(models.names())}.", name, "make build MODEL=linear")
+    return name
 
 
 def data(here: Places) -> int:

@@ -177,6 +177,13 @@ def small_unbuilt(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return bring_small(Project(tmp_path_factory.mktemp("unbuilt") / "project"))
 
 
+def test_a_model_that_is_not_there_is_refused_before_anything_starts(small_unbuilt: Project) -> None:
+    done = small_unbuilt.make("build", "MODEL=oracle")
+    assert done.status != 0
+    assert "MODEL names one of linear, lstm, majority. Received: oracle." in done.text
+    assert "Traceback" not in done.text
+
+
 def test_rows_set_aside_are_kept_with_their_reason(small: Project) -> None:
     lines = small_table(300).splitlines()
     lines[5] = "   ,good"

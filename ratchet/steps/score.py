@@ -114,12 +114,6 @@ def calibration(true: Ints, probabilities: Floats, bins: int = BINS) -> tuple[Ca
     )
 
 
-def correct(labels: Sequence[str], truth: Sequence[str], probabilities: Floats) -> NDArray[np.bool_]:
-    """Which rows the most likely class is right on."""
-    right: NDArray[np.bool_] = probabilities.argmax(axis=1) == _indices(labels, truth, probabilities)
-    return right
-
-
 def indices(labels: Sequence[str], truth: Sequence[str]) -> Ints:
     """Each true label as its place in `labels`.
 

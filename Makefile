@@ -11,11 +11,14 @@ export RATCHET_LABEL := $(value LABEL)
 export RATCHET_GROUP := $(value GROUP)
 export RATCHET_NAME := $(value NAME)
 export RATCHET_SOURCE := $(value SOURCE)
+export RATCHET_ADD := $(value ADD)
+export RATCHET_MERGE := $(value MERGE)
+export RATCHET_WITHDRAW := $(value WITHDRAW)
 export RATCHET_EXAMPLE := $(value EXAMPLE)
 export RATCHET_FILE := $(value FILE)
 export RATCHET_OUT := $(value OUT)
 export RATCHET_MODEL := $(value MODEL)
-unexport TEXT LABEL GROUP NAME SOURCE EXAMPLE FILE OUT MODEL
+unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history \
@@ -38,7 +41,7 @@ run: $(READY) ## Everything below once: data, build, evaluate, deploy, optimise
 	@$(PY) -m ratchet run
 
 ##@ One stage at a time
-data: $(READY) ## Fetch the pinned data; EXAMPLE=name or SOURCE=file TEXT=col LABEL=col brings another
+data: $(READY) ## Fetch the pinned data; SOURCE=file brings your table, ADD=file more rows, EXAMPLE=name another
 	@$(PY) -m ratchet data
 build: $(READY) ## Validate, prepare, train; the best becomes the challenger (MODEL=name: that one)
 	@$(PY) -m ratchet build

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 from prefect.artifacts import create_markdown_artifact
 
@@ -14,10 +12,12 @@ from flows.candidates import Candidate, best, prove, train_candidates
 from flows.registry import Version
 from flows.round import Round, labels_of, open_round
 from flows.stage import Model, at_hand, say, stage, step
-from ratchet import ingest, rows, versions
+from ratchet import ingest, quarantined, rows, versions
 from ratchet.problem import Problem
+from ratchet.quarantined import Quarantine
 from ratchet.refusal import Refusal
-from ratchet.steps import facts, prepare, quarantine, split
+from ratchet.steps import facts, prepare, split
+from ratchet.steps.quarantine import set_aside
 
 
 @stage
@@ -50,7 +50,7 @@ def build(model: Model | None = None, trigger: str = "manual") -> int:
 @step("Fetch pinned data")
 def fetch_pinned_data(problem: Problem) -> pl.DataFrame:
     """Exactly the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package."""
-    came = versions.fetch(problem.here, problem.pin, ingest.rebuilder(problem.pin.source))
+    came = versions.fetch(problem.here, problem.pin, ingest.rebuilder(problem.here, problem.pin.source))
     raw = rows.raw(problem)
     say(f"Data {problem.pin.short}: {raw.height:,} rows, {came}.")
     return raw
@@ -61,8 +61,8 @@ def validate_raw_data(under_way: Round, raw: pl.DataFrame) -> pl.DataFrame:
     """May these rows enter? Great Expectations judges; bad rows are set aside, a bad table is refused."""
     measured = facts.measure(raw)
     verdict = expectations.check(measured, "raw", expectations.Rules(grouped="group" in raw.columns))
-    valid, aside = quarantine.set_aside(raw, measured)
-    report_verdict(under_way, verdict, keep_quarantined(under_way.problem, aside))
+    valid, aside = set_aside(raw, measured)
+    report_verdict(under_way, verdict, quarantine(under_way, aside))
     return valid
 
 
@@ -106,26 +106,24 @@ def register_challenger(under_way: Round, chosen: Candidate, candidates: list[Ca
     return version
 
 
-def keep_quarantined(problem: Problem, aside: pl.DataFrame) -> Path | None:
-    """Rows set aside, with reason and row number, as a table that a person can open, mend and bring back."""
-    if aside.is_empty():
-        return None
-    problem.here.quarantine.mkdir(parents=True, exist_ok=True)
-    path = problem.here.quarantine / f"{problem.name}-{problem.pin.short}.csv"
-    aside.write_csv(path)
-    return path
+def quarantine(under_way: Round, aside: pl.DataFrame) -> Quarantine | None:
+    """What lies aside of the problem: put there by `make data`, and by this build where a pinned row is not sound."""
+    problem = under_way.problem
+    lying = quarantined.summary(problem.here, problem.name)
+    if not aside.is_empty():
+        lying = quarantined.keep(problem.here, problem.name, aside, problem.settings.data)
+    under_way.registry.log(under_way.run_id, metrics={"rows_set_aside": float(lying.rows if lying else 0)})
+    return lying
 
 
-def report_verdict(under_way: Round, verdict: Verdict, quarantined: Path | None) -> None:
+def report_verdict(under_way: Round, verdict: Verdict, lying: Quarantine | None) -> None:
     """Show a verdict in Prefect, in the log, and as Great Expectations' own page with the run.
 
     Raises:
         Refusal: the verdict is that the table is refused.
     """
     under_way.registry.log_text(under_way.run_id, docs.render(verdict), f"data-docs/{verdict.suite}.html")
-    create_markdown_artifact(
-        reports.validation(verdict, quarantined), key="data-validation", description=verdict.headline
-    )
+    create_markdown_artifact(reports.validation(verdict, lying), key="data-validation", description=verdict.headline)
     if not verdict.passed:
         raise Refusal("Data must pass its expectations.", verdict.headline, "See the artifact data-validation.")
     say(verdict.headline)

@@ -113,7 +113,7 @@ def log_candidate(under_way: Round, trained: Trained, ready: pl.DataFrame) -> Ca
         under_way.log_data(run_id, ready)
         if len(trained.curve) > 1:
             registry.log_figure(run_id, charts.learning_curve(trained.model, trained.curve), "plots/learning-curve.png")
-        model_id = registry.log_model(run_id, trained.saved, labels, validation["text"][0])
+        model_id = registry.log_model(run_id, trained.saved, labels)
     return Candidate(trained, scores, run_id, model_id)
 
 

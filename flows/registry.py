@@ -175,8 +175,11 @@ class Registry:
     def log_figure(self, run_id: str, figure: Any, path: str) -> None:
         self.client.log_figure(run_id, figure, path)
 
-    def log_model(self, run_id: str, saved: Path, labels: Sequence[str], example: str) -> str:
-        """Store a saved model with a run: data only, read back by `models.pyfunc`; the model's id."""
+    def log_model(self, run_id: str, saved: Path, labels: Sequence[str]) -> str:
+        """Store a saved model with a run: data only, read back by `models.pyfunc`; the model's id.
+
+        The input example is no row of the table: what is stored here outlives a row that is withdrawn.
+        """
         import mlflow
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, DataType, Schema
@@ -190,7 +193,7 @@ class Registry:
                 data_path=str(saved),
                 # An unnamed column: MLflow then takes a frame and a list of strings alike.
                 signature=ModelSignature(Schema([ColSpec(DataType.string)]), Schema(outputs)),
-                input_example=[example],
+                input_example=["A text to be classified."],
                 pip_requirements=requirements(saved),
             )
         return str(info.model_id)

@@ -147,14 +147,20 @@ def known_model(name: str) -> str:
 
 def data(here: Places) -> int:
     """Fetch what data.dvc pins, or bring another table as the new data version."""
-    from ratchet import bring
+    from ratchet import bring, change
 
     out = terminal.console()
+    wished = bring.Wished(
+        typed("TEXT"), typed("LABEL"), typed("GROUP") or None, typed("NAME") or None, bool(typed("MERGE")),
+        typed("WITHDRAW"),
+    )  # fmt: skip
     with lock.one_at_a_time(here.state, "make data"):
+        change.finish(here)
         if typed("EXAMPLE"):
             bring.example(here, typed("EXAMPLE"), out.print)
+        elif typed("ADD"):
+            bring.add(here, typed("ADD"), wished, out.print)
         elif typed("SOURCE"):
-            wished = bring.Wished(typed("TEXT"), typed("LABEL"), typed("GROUP") or None, typed("NAME") or None)
             bring.own(here, typed("SOURCE"), wished, out.print)
         else:
             bring.pinned(here, out.print)
@@ -222,10 +228,10 @@ def status(here: Places) -> int:
 
 def history(here: Places) -> int:
     """Which version was champion when, and why."""
-    moves = ledger.read(here.ledger)
-    if not moves:
+    story = ledger.story(here.ledger)
+    if not story:
         terminal.console().print("No champion yet, so no history. Next: make run")
-    terminal.history(terminal.console(), moves)
+    terminal.history(terminal.console(), story)
     return 0
 
 

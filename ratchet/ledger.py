@@ -1,4 +1,7 @@
-"""The append-only history of what was live: one JSON line for every move of the champion, never rewritten."""
+"""The append-only history: one JSON line for every move of the champion and every change of the data, never rewritten.
+
+The order of lines is the order of events, whatever a clock said.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,30 @@ class Move:
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def append(path: Path, move: Move) -> None:
+@dataclass(frozen=True)
+class DataChange:
+    """One change of the pinned data.
+
+    before, after: data versions, None where the problem had none. rows: of `after`.
+    withdrawn: rows of `before` that were taken back by their owner and are in nothing that is made from now on.
+    why: what changed and what follows, in a sentence or two; never a text of the table.
+    columns: the table's names for text, label and group.
+    """
+
+    problem: str
+    before: str | None
+    after: str
+    rows: int
+    withdrawn: int
+    by: str
+    why: str
+    columns: dict[str, str | None]
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    id: str = field(default_factory=lambda: uuid4().hex)
+    kind: str = "data"
+
+
+def append(path: Path, move: Move | DataChange) -> None:
     """Write one line and have it on the disk before returning; a line torn by a kill is closed off first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = (json.dumps(asdict(move), ensure_ascii=False, sort_keys=True) + "\n").encode()
@@ -44,17 +71,34 @@ def append(path: Path, move: Move) -> None:
         os.fsync(ledger.fileno())
 
 
-def read(path: Path, problem: str | None = None) -> tuple[Move, ...]:
-    """All moves, oldest first, of one problem or of all; a line that a kill tore apart is passed over."""
+def append_once(path: Path, change: DataChange) -> None:
+    """The same, unless the ledger has this very change already."""
+    if all(known.id != change.id for known in changes(path, change.problem)):
+        append(path, change)
+
+
+def story(path: Path, problem: str | None = None) -> tuple[Move | DataChange, ...]:
+    """All lines, oldest first, of one problem or of all; a line that a kill tore apart is passed over."""
     if not path.exists():
         return ()
-    moves = []
+    lines = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            moves.append(Move(**json.loads(line)))
-        except (json.JSONDecodeError, TypeError):
+            written = json.loads(line)
+            lines.append(DataChange(**written) if written.get("kind") == "data" else Move(**written))
+        except (json.JSONDecodeError, TypeError, AttributeError):
             continue
-    return tuple(move for move in moves if problem in (None, move.problem))
+    return tuple(line for line in lines if problem in (None, line.problem))
+
+
+def read(path: Path, problem: str | None = None) -> tuple[Move, ...]:
+    """The moves of the champion alone."""
+    return tuple(line for line in story(path, problem) if isinstance(line, Move))
+
+
+def changes(path: Path, problem: str | None = None) -> tuple[DataChange, ...]:
+    """The changes of the data alone."""
+    return tuple(line for line in story(path, problem) if isinstance(line, DataChange))
 
 
 def live_at(moves: tuple[Move, ...], moment: datetime) -> int | None:

@@ -28,6 +28,11 @@ class Places:
         return self.root / "data"
 
     @property
+    def incoming(self) -> Path:
+        """Data on its way in; beside data/, and there only while a command brings it."""
+        return self.root / "data.new"
+
+    @property
     def params(self) -> Path:
         return self.root / "params.yaml"
 

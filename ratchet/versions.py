@@ -1,4 +1,4 @@
-"""The only code that knows DVC: which data is pinned, how it gets to data/, and how a new version is pinned.
+"""The only code that knows DVC: which data is pinned, how it gets to data/, and how a new version gets into the cache.
 
 data/ holds two files: table.csv (canonical bytes, the owner's column names) and split.json (how rows are split).
 data.dvc pins both by one hash, the data version; its `meta` says what can rebuild the bytes.
@@ -6,6 +6,7 @@ data.dvc pins both by one hash, the data version; its `meta` says what can rebui
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -13,6 +14,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import md5
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 TABLE = "table.csv"
 SPLIT = "split.json"
+BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class Pin:
     @property
     def short(self) -> str:
         return self.version[:8]
+
+    def to_yaml(self) -> str:
+        """data.dvc as DVC writes it, with our `meta` behind."""
+        out = {"md5": f"{self.version}.dir", "size": self.bytes, "nfiles": 2, "hash": "md5", "path": "data"}
+        return yaml.safe_dump({"outs": [out], "meta": {"source": self.source}}, sort_keys=False)
 
 
 def pinned(here: Places) -> Pin:
@@ -86,6 +94,8 @@ def repository(here: Places) -> Iterator[Repo]:
 def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None) -> str:
     """Put exactly the pinned bytes into data/: from the cache, a DVC remote, or what `rebuild` makes.
 
+    data/ appears whole or not at all. What is there and pinned by nobody is neither used nor overwritten.
+
     Args:
         rebuild: called with an empty folder to fill with table.csv and split.json; None where nothing can.
 
@@ -95,70 +105,143 @@ def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None)
     Raises:
         Refusal: data/ was changed by hand, or nothing gives the pinned bytes.
     """
-    from dvc.exceptions import DvcException
-
     with repository(here) as repo:
         if here.data.exists():
-            if digest(repo, here.data) == pin.version:
+            found = digest(repo, here.data)
+            if found == pin.version:
                 return "already there"
-            raise Refusal(
-                "data/ must hold what data.dvc pins.",
-                "other bytes",
-                "Delete data/ to fetch the pinned ones, or bring them as a new version: make data SOURCE=...",
-            )
-        for attempt, words in ((repo.checkout, "from the cache"), (repo.pull, "pulled from the remote")):
-            if attempt == repo.pull and not repo.config["core"].get("remote"):
-                continue
-            try:
-                attempt(targets=["data.dvc"])
-            except DvcException:
-                shutil.rmtree(here.data, ignore_errors=True)
-            if here.data.exists() and digest(repo, here.data) == pin.version:
-                return words
-            shutil.rmtree(here.data, ignore_errors=True)
-        return _rebuilt(here, repo, pin, rebuild)
+            if not take(repo, found, fresh(here)):  # a version that the cache can give back is nobody's only copy
+                raise Refusal(
+                    "data/ must hold what data.dvc pins.",
+                    "other bytes",
+                    "Delete data/ to fetch the pinned ones, or bring them as a new version: make data SOURCE=...",
+                )
+        came = found_again(here, repo, pin) or rebuilt(here, repo, pin, rebuild)
+        shutil.rmtree(here.data, ignore_errors=True)
+        os.replace(here.incoming, here.data)
+        return came
 
 
-def _rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] | None) -> str:
+def found_again(here: Places, repo: Repo, pin: Pin) -> str:
+    """The pinned bytes in the folder for what comes in, from the cache or else the remote; empty where neither can."""
+    from dvc.exceptions import DvcException
+
+    if take(repo, pin.version, fresh(here)):
+        return "from the cache"
+    if repo.config["core"].get("remote"):
+        try:
+            repo.fetch(targets=["data.dvc"])
+        except DvcException:
+            return ""
+        if take(repo, pin.version, fresh(here)):
+            return "pulled from the remote"
+    return ""
+
+
+def rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] | None) -> str:
     if rebuild is None:
         raise Refusal(
             f"data.dvc pins {pin.short}, made from {pin.source or 'an unknown source'}.",
-            "neither DVC's cache nor a remote has it, and nothing here can rebuild it",
+            "neither DVC's cache nor a remote has it whole, and nothing here can rebuild it",
             "Name the remote that has it (dvc remote add -d NAME URL), or bring the table again: make data SOURCE=...",
         )
-    made = _fresh(here.work / "pinned-data")
-    made.mkdir()
-    rebuild(made)
-    found = digest(repo, made)
+    rebuild(fresh(here))
+    found = digest(repo, here.incoming)
     if found != pin.version:
+        made = here.work / "pinned-data"
+        shutil.rmtree(made, ignore_errors=True)
+        shutil.move(here.incoming, made)
         raise Refusal(
             f"data.dvc pins {pin.short}, and {pin.source} must give these bytes.",
             f"bytes with hash {found[:8]}, kept in {made}",
             "Take this version of the project's code as it was committed, or pin anew: make data EXAMPLE=...",
         )
-    os.replace(made, here.data)
-    _keep(here, repo)
+    _into_cache(repo, here.incoming)
     return f"rebuilt from {pin.source}"
 
 
-def pin(here: Places, folder: Path, source: str) -> Pin:
-    """Make a folder with table.csv and split.json the new data/, and pin it in data.dvc.
+def take(repo: Repo, version: str, folder: Path) -> bool:
+    """Copy a version out of DVC's cache into an empty folder, every byte hashed on the way.
 
-    Everything that can fail happens before data/ and data.dvc are touched, but for the disk itself.
+    False where the cache lacks a part of it; a damaged part is removed, so that it can be had again.
+    """
+    listed = _object(repo, f"{version}.dir")
+    if not _holds(listed, version):
+        return False
+    for entry in json.loads(listed.read_text(encoding="utf-8")):
+        part = _object(repo, entry["md5"])
+        if not _holds(part, entry["md5"], folder / entry["relpath"]):
+            return False
+    return True
+
+
+def _object(repo: Repo, oid: str) -> Path:
+    return Path(repo.cache.local.oid_to_path(oid))
+
+
+def _holds(path: Path, wanted: str, copy: Path | None = None) -> bool:
+    """Whether an object of the cache has the bytes that its name says, written to `copy` on the way."""
+    if not path.exists():
+        return False
+    seen = md5(usedforsecurity=False)
+    with path.open("rb") as file, (copy or Path(os.devnull)).open("wb") as target:
+        while block := file.read(BLOCK):
+            seen.update(block)
+            target.write(block)
+    if seen.hexdigest() == wanted:
+        return True
+    path.unlink()
+    return False
+
+
+def keep(here: Places, folder: Path, source: str) -> Pin:
+    """Put a folder with table.csv and split.json into DVC's cache; the pin that data.dvc may then hold.
+
+    Neither data/ nor data.dvc is touched.
     """
     with repository(here) as repo:
-        old = _fresh(here.work / "replaced-data")
-        if here.data.exists():
-            os.replace(here.data, old)
-        os.replace(folder, here.data)
-        repo.add([str(here.data)])
-        shutil.rmtree(old, ignore_errors=True)
-    path = here.root / "data.dvc"
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) | {"meta": {"source": source}}
-    fresh = path.with_name("data.dvc.new")
-    fresh.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    os.replace(fresh, path)
-    return pinned(here)
+        version = _into_cache(repo, folder)
+    return Pin(version, sum(path.stat().st_size for path in folder.iterdir()), source)
+
+
+def _into_cache(repo: Repo, folder: Path) -> str:
+    """The version that the folder is, now in the cache."""
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.transfer import transfer
+
+    cache = repo.cache.local
+    staging, _, tree = build(cache, str(folder), repo.fs, "md5")
+    transfer(staging, cache, {tree.hash_info}, shallow=False)
+    return str(tree.hash_info.value).removesuffix(".dir")
+
+
+def take_out(here: Places, version: str, folder: Path) -> bool:
+    """Copy a version out of the cache into an empty folder; False where the cache does not have it whole."""
+    with repository(here) as repo:
+        return take(repo, version, folder)
+
+
+def forget(here: Places, versions: list[str], kept: str) -> None:
+    """Take versions out of DVC's cache, but for what the version `kept` shares with them."""
+    with repository(here) as repo:
+        shared = {f"{kept}.dir"} | set(_parts(repo, kept))
+        for version in versions:
+            for oid in {*_parts(repo, version), f"{version}.dir"} - shared:
+                _object(repo, oid).unlink(missing_ok=True)
+
+
+def remote(here: Places) -> str:
+    """The name of the DVC remote that is asked by default, which may hold versions too; empty without one."""
+    with repository(here) as repo:
+        return str(repo.config["core"].get("remote") or "")
+
+
+def _parts(repo: Repo, version: str) -> list[str]:
+    try:
+        listed = json.loads(_object(repo, f"{version}.dir").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [entry["md5"] for entry in listed]
 
 
 def digest(repo: Repo, folder: Path) -> str:
@@ -169,20 +252,11 @@ def digest(repo: Repo, folder: Path) -> str:
     return str(tree.hash_info.value).removesuffix(".dir")
 
 
-def _keep(here: Places, repo: Repo) -> None:
-    """Put data/ into DVC's cache, leaving data.dvc byte for byte as it is."""
-    path = here.root / "data.dvc"
-    before = path.read_bytes()
-    repo.commit("data.dvc", force=True)
-    if path.read_bytes() != before:
-        path.write_bytes(before)
-
-
-def _fresh(folder: Path) -> Path:
-    """The same path, with nothing at it and its parent there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return folder
+def fresh(here: Places) -> Path:
+    """The folder for data that comes in, empty; on the disk of data/, so that it can become data/ in one move."""
+    shutil.rmtree(here.incoming, ignore_errors=True)
+    here.incoming.mkdir()
+    return here.incoming
 
 
 def code_version(here: Places) -> str:

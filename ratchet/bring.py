@@ -103,7 +103,7 @@ def add(here: Places, source: str, wished: Wished, say: Say) -> None:
     labels.refuse_spellings(fresh.frame[data.label], "mend them in the file that is added")
     before = quarantined.path(here, today.problem)
     kept = pl.DataFrame() if Path(source).resolve() == before.resolve() else quarantined.read(before)
-    origin = f"table {pin.source.removeprefix('table ')} and {Path(source).name}"
+    origin = f"table {pin.source.removeprefix('table ')}, {Path(source).name}"
     accept(here, fresh, today.problem, origin, say, earlier=kept)
 
 
@@ -185,7 +185,7 @@ def accept(
     step = succession.step(last, table, problem, limit)
     with change.laying_out(here) as folder:
         ingest.lay_out(table.valid, problem, table.columns.group is not None, folder)
-        pin = versions.keep(here, folder, source)
+        pin = versions.as_pinned(here, versions.keep(here, folder, source))
         forgotten = succession.holding(here, problem, pin.version, step.gone)
         described = params.following(here.params, problem, table.columns, table.valid_canonical)
         aside = quarantined.joined(earlier, table.aside)

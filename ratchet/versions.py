@@ -204,6 +204,15 @@ def keep(here: Places, folder: Path, source: str) -> Pin:
     return Pin(version, sum(path.stat().st_size for path in folder.iterdir()), source)
 
 
+def as_pinned(here: Places, pin: Pin) -> Pin:
+    """The pin as data.dvc has it, where it pins these very bytes already: they keep the source that was named first."""
+    try:
+        known = pinned(here)
+    except Refusal:
+        return pin
+    return known if known.version == pin.version else pin
+
+
 def _into_cache(repo: Repo, folder: Path) -> str:
     """The version that the folder is, now in the cache."""
     from dvc_data.hashfile.build import build

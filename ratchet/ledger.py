@@ -44,6 +44,12 @@ def append(path: Path, move: Move) -> None:
         os.fsync(ledger.fileno())
 
 
+def append_once(path: Path, move: Move) -> None:
+    """Write one line unless that very move has its line, which a move cut off by a kill may or may not have."""
+    if move not in read(path, move.problem):
+        append(path, move)
+
+
 def read(path: Path, problem: str | None = None) -> tuple[Move, ...]:
     """All moves, oldest first, of one problem or of all; a line that a kill tore apart is passed over."""
     if not path.exists():
@@ -58,7 +64,11 @@ def read(path: Path, problem: str | None = None) -> tuple[Move, ...]:
 
 
 def live_at(moves: tuple[Move, ...], moment: datetime) -> int | None:
-    """Which version was champion at a moment, by the ledger; None before the first move."""
+    """Which version was champion at a moment, by the ledger; None before the first move.
+
+    The order of the lines is the order of the moves. Where the clock was set back in between, times overlap, and the
+    later line counts.
+    """
     before = [move for move in moves if datetime.fromisoformat(move.at) <= moment]
     return before[-1].after if before else None
 

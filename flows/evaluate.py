@@ -21,6 +21,7 @@ from ratchet import rows
 from ratchet.problem import Problem
 from ratchet.settings import gate_rules
 from ratchet.steps import gate, score, slices
+from ratchet.steps.digest import digest
 from ratchet.steps.gate import Decision
 from ratchet.steps.score import Floats, Scores
 
@@ -190,6 +191,7 @@ def write_down(
         "decision": PROMOTE if decision.promote else decision.verdict.lower(),
         "decision_reason": decision.reason,
         "decided_against": number(registry.champion()),
+        "predictions_digest": digest(case.labels, challenger.probabilities),
     }
     card = cards.decided(problem, replace(version, tags={**version.tags, **tags}), decision, scorecard, by_slice)
     registry.describe(version, tags, card)

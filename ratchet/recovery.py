@@ -55,7 +55,7 @@ def recover(here: Places, died: bool, say: Say) -> Found:
 
 
 def finish_move(here: Places, say: Say) -> Move | None:
-    """Carry out a move of the champion that was cut off; the move, None where there was none."""
+    """Carry out a move of the champion that was cut off; the move, None where there was none to carry out."""
     cut_off = intent.read(here)
     if cut_off is None:
         intent.done(here)
@@ -64,13 +64,14 @@ def finish_move(here: Places, say: Say) -> Move | None:
     from flows.registry import Registry
 
     move, registry = cut_off.move, Registry(cut_off.move.problem, here)
-    if registry.has(move.after):
+    there = registry.has(move.after)
+    if there:
         champion.carry_out(here, registry, cut_off)
         say(f"What was cut off is done now: {champion.told(move)}")
     else:
         say(f"Cut off and given up: version {move.after} of {move.problem} was to go live, and is no longer in MLflow.")
     intent.done(here)
-    return move
+    return move if there else None
 
 
 def close_runs(here: Places, say: Say) -> None:

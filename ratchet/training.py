@@ -102,7 +102,7 @@ def train(job: Job, folder: Path, on_tick: Callable[[Tick], None]) -> Trained:
         overran = not limit.is_alive()
         limit.cancel()
         process.kill()
-        process.wait()
+        process.communicate()
     if status != 0 and overran:
         raise TimeoutError(f"{job.model} did not finish within build.minutes = {job.minutes:g}")
     if status != 0:

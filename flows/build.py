@@ -9,7 +9,7 @@ import expectations
 from expectations import Verdict, docs
 from flows import cards, reports
 from flows.candidates import Candidate, best, prove, train_candidates
-from flows.registry import Version
+from flows.registry import Registry, Version
 from flows.round import Round, labels_of, open_round
 from flows.stage import Model, at_hand, say, stage, step
 from ratchet import ingest, quarantined, rows, versions
@@ -21,7 +21,7 @@ from ratchet.steps.quarantine import set_aside
 
 
 @stage
-def build(model: Model | None = None, trigger: str = "manual") -> int:
+def build(model: Model | None = None, trigger: str = "manual", turn: str | None = None) -> int:
     """Which model is the best that today's data gives?
 
     Takes the data that `data.dvc` pins, validates and prepares it, trains the candidates, and makes the best of them
@@ -30,13 +30,17 @@ def build(model: Model | None = None, trigger: str = "manual") -> int:
     Args:
         model: Train this model alone; empty trains all candidates of params.yaml.
         trigger: What set this run off; written on every run and version.
+        turn: The turn of the loop that this belongs to; what a kill left of that turn is gone on with.
 
     Returns:
         The number of the challenger's version.
     """
     problem, registry = at_hand()
+    finished = take_up(registry, turn) if turn else None
+    if finished is not None:
+        return finished.number
     raw = fetch_pinned_data(problem)
-    with open_round(problem, registry, trigger) as under_way:
+    with open_round(problem, registry, trigger, turn) as under_way:
         valid = validate_raw_data(under_way, raw)
         ready = prepare_data(problem, valid)
         validate_prepared_data(under_way, ready)
@@ -45,6 +49,17 @@ def build(model: Model | None = None, trigger: str = "manual") -> int:
         prove(under_way, chosen, ready)
         challenger = register_challenger(under_way, chosen, candidates)
     return challenger.number
+
+
+@step("Take up what was built")
+def take_up(registry: Registry, turn: str) -> Version | None:
+    """The version that this turn made before it was killed, as the challenger again unless it is live by now."""
+    version, live = registry.of_turn(turn), registry.champion()
+    if version is not None and (live is None or live.number != version.number):
+        registry.enter(version)
+    if version is not None:
+        say(f"Version {version.number} ({version.model}) was built before the turn was cut off; it goes on from there.")
+    return version
 
 
 @step("Fetch pinned data")

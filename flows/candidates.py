@@ -62,7 +62,6 @@ def train_candidates(under_way: Round, ready: pl.DataFrame, model: Model | None)
     folder = lay_out_rows(under_way, ready)
     futures = [train_candidate.submit(under_way, name, ready, folder) for name in names]
     candidates = [candidate for future in futures if (candidate := future.result()) is not None]
-    shutil.rmtree(folder)
     if not candidates:
         raise Refusal(
             "At least one candidate must train within build.minutes.", "none did", "Raise build.minutes in params.yaml."
@@ -72,11 +71,13 @@ def train_candidates(under_way: Round, ready: pl.DataFrame, model: Model | None)
 
 @step("Lay out rows for training")
 def lay_out_rows(under_way: Round, ready: pl.DataFrame) -> Path:
-    """Training and validation rows as files; the holdout stays behind."""
-    folder = under_way.problem.here.work / "build"
-    shutil.rmtree(folder, ignore_errors=True)
-    training.write_rows(ready, folder)
-    return folder
+    """Training and validation rows as files; the holdout stays behind. What other builds left is cleared away."""
+    for other in under_way.folder.parent.glob("build-*"):
+        if other != under_way.folder:
+            shutil.rmtree(other)
+    training.clear_unfinished(under_way.folder)
+    training.write_rows(ready, under_way.folder)
+    return under_way.folder
 
 
 @step("Train candidate", "Train {name}")
@@ -85,9 +86,12 @@ def train_candidate(under_way: Round, name: str, ready: pl.DataFrame, folder: Pa
     settings = under_way.problem.settings
     params = asdict(model_params(settings, name))
     job = Job(name, params, labels_of(ready), settings.build.seed, settings.build.minutes * OVERTIME)
+    known = training.finished(job, folder)
+    if known is not None:
+        say(f"{name} was trained before the build was cut off; it is taken up.")
     progress = cast(UUID, create_progress_artifact(0.0, key=f"training-{name}", description=f"Training {name}"))
     try:
-        trained = training.train(job, folder, Teller(progress))
+        trained = known or training.train(job, folder, Teller(progress))
     except TimeoutError as error:
         say(f"{name} is out of this round: {error}.")
         return None

@@ -52,6 +52,8 @@ def decided(
         table(scorecard),
         "**By slice:**",
         table(by_slice),
+        "**Made again**, from the same data version, params, lock and seed, on a machine like this one, it answers the "
+        f"holdout to the last bit alike: digest `{tags.get('predictions_digest', 'unknown')}`.",
         "**Before and after.** `make history` says what was live when; `make rollback` brings the previous champion "
         f'back. Use it: `mlflow.pyfunc.load_model("models:/{problem.name}/{version.number}")`.',
     ]

@@ -1,27 +1,31 @@
-"""Moves of the champion: an alias in the registry and a line in the ledger, always together. Knows no Prefect."""
+"""Moves of the champion: aliases in the registry and a line in the ledger, always together. Knows no Prefect."""
 
 from __future__ import annotations
 
+from flows import cards
 from flows.registry import PREVIOUS, Registry, Version
-from ratchet import ledger
+from ratchet import intent, ledger
+from ratchet.intent import Intent
 from ratchet.ledger import Move
+from ratchet.places import Places
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
 
 EVIDENCE = ("data_version", "git_commit", "trigger", "prefect_flow_run_id")
+ROLLED_BACK = "rolled back"
 
 
 def reconcile(problem: Problem, registry: Registry) -> Version | None:
     """Today's champion; where the ledger does not know of it yet, a line that says so is added.
 
-    That happens when a kill came between alias and ledger, and when somebody moved the alias in the MLflow UI.
+    That happens when somebody moved the alias in the MLflow UI.
     """
     champion = registry.champion()
     moves = ledger.read(problem.here.ledger, problem.name)
     known = moves[-1].after if moves else None
     found = champion.number if champion else None
     if known != found:
-        why = "The registry says so, and the ledger had no line for it: moved by hand, or cut off by a kill."
+        why = "The registry says so, and the ledger had no line for it: the alias was moved by hand."
         evidence = evidence_of(champion) if champion else {}
         ledger.append(problem.here.ledger, Move(problem.name, "found", known, found, "reconcile", why, evidence))
     return champion
@@ -30,15 +34,15 @@ def reconcile(problem: Problem, registry: Registry) -> Version | None:
 def promote(problem: Problem, registry: Registry, version: Version, by: str, why: str) -> None:
     """The version goes live; what was live becomes previous."""
     before = reconcile(problem, registry)
-    registry.promote(version)
     move = Move(
         problem.name, "promoted", before.number if before else None, version.number, by, why, evidence_of(version)
     )
-    ledger.append(problem.here.ledger, move)
+    carry_out(problem.here, registry, Intent(move, cards.registered_model(problem, version)))
+    intent.done(problem.here)
 
 
-def roll_back(problem: Problem, registry: Registry, by: str) -> tuple[Version, Version]:
-    """The previous champion is live again, and today's becomes previous; both versions, the new champion first.
+def roll_back(problem: Problem, registry: Registry, by: str) -> Move:
+    """The previous champion is live again, and today's becomes previous; the caller says so, then calls intent.done.
 
     Raises:
         Refusal: there is no champion, or none before it.
@@ -47,11 +51,35 @@ def roll_back(problem: Problem, registry: Registry, by: str) -> tuple[Version, V
     if champion is None or previous is None or previous.number == champion.number:
         live = f"version {champion.number} is live and nothing was before it" if champion else "no champion at all"
         raise Refusal("A rollback needs a previous champion.", live, "See what was live when: make history")
-    registry.promote(previous)
     why = f"Rolled back by hand: version {previous.number} is live again instead of {champion.number}."
-    move = Move(problem.name, "rolled back", champion.number, previous.number, by, why, evidence_of(previous))
-    ledger.append(problem.here.ledger, move)
-    return previous, champion
+    move = Move(problem.name, ROLLED_BACK, champion.number, previous.number, by, why, evidence_of(previous))
+    carry_out(problem.here, registry, Intent(move, cards.registered_model(problem, previous)))
+    return move
+
+
+def carry_out(here: Places, registry: Registry, wanted: Intent) -> None:
+    """Write the move ahead, then make it: aliases, ledger, page. Called again after a kill, it comes to the same."""
+    intent.write(here, wanted)
+    assert wanted.move.after is not None
+    registry.move_champion(wanted.move.before, wanted.move.after)
+    ledger.append_once(here.ledger, wanted.move)
+    registry.summarise(wanted.page)
+
+
+def was_taken_back(problem: Problem, version: Version) -> bool:
+    """Whether the last word on a version is a person's rollback from it; no decision made before then overrides it."""
+    moves = ledger.read(problem.here.ledger, problem.name)
+    about = [move for move in moves if version.number in (move.before, move.after)]
+    return bool(about) and about[-1].action == ROLLED_BACK and about[-1].before == version.number
+
+
+def told(move: Move) -> str:
+    """What a person is told of a move, in a sentence."""
+    model = f" ({move.evidence['model']})" if move.evidence.get("model") else ""
+    live = f"Version {move.after}{model} of {move.problem} is live"
+    if move.action != ROLLED_BACK:
+        return f"{live}."
+    return f"{live} again, instead of version {move.before}. Once more brings that one back."
 
 
 def evidence_of(version: Version) -> dict[str, str]:

@@ -32,7 +32,7 @@ def deploy(version: int | None = None, trigger: str = "manual") -> int:
     problem, registry = at_hand()
     decided = registry.version(version) if version else registry.holding(CHALLENGER)
     live = find_live(problem, registry)
-    if decided is not None and decided.tags.get("decision") == PROMOTE and decided != live:
+    if decided is not None and awaits(problem, decided, live):
         require_fresh(decided, live)
         smoke_test(registry, decided)
         promote(problem, registry, decided, trigger)
@@ -44,6 +44,12 @@ def deploy(version: int | None = None, trigger: str = "manual") -> int:
 def find_live(problem: Problem, registry: Registry) -> Version | None:
     """Today's champion, and the ledger brought up to it."""
     return champions.reconcile(problem, registry)
+
+
+def awaits(problem: Problem, decided: Version, live: Version | None) -> bool:
+    """Whether a version is to go live and is not yet; from a rollback it comes back by hand alone."""
+    promoted, is_live = decided.tags.get("decision") == PROMOTE, live is not None and live.number == decided.number
+    return promoted and not is_live and not champions.was_taken_back(problem, decided)
 
 
 def require_fresh(decided: Version, live: Version | None) -> None:

@@ -21,9 +21,11 @@ from ratchet import rows
 from ratchet.problem import Problem
 from ratchet.settings import gate_rules
 from ratchet.steps import gate, score, slices
+from ratchet.steps.digest import digest
 from ratchet.steps.gate import Decision
 from ratchet.steps.score import Floats, Scores
 
+EVIDENCE = "evaluation.json"
 REFERENCE_ROWS = 5_000
 """As many as any test of drift needs; a larger holdout would only make a larger artifact."""
 
@@ -64,6 +66,7 @@ class Judged:
 class Evaluation:
     """What evaluate found: the decision on a version, and the scorecard that it stands on."""
 
+    problem: str
     version: int
     model: str
     decision: Decision
@@ -89,12 +92,23 @@ def evaluate(version: int | None = None, trigger: str = "manual") -> Evaluation 
     if challenger is None:
         say("No challenger waits for a decision. Build one: make build")
         return None
+    if challenger == registry.champion() and challenger.tags.get("decision") == PROMOTE:
+        return read_again(registry, challenger)
     case = Case(problem, registry, rows.prepared(problem))
     judged = judge(case, challenger, "challenger")
     champion = judge_champion(case, challenger)
     baseline = judge_baseline(case)
     decision = decide(case, judged, champion, baseline)
     return write_down(case, judged, champion, baseline, decision)
+
+
+@step("Read the decision that was made")
+def read_again(registry: Registry, live: Version) -> Evaluation:
+    """The decision that took this version live: a turn that was cut off after it has nothing left to decide."""
+    known = registry.read_json(live.run_id, EVIDENCE)
+    decision = gate.recalled(known["decision"])
+    say(f"Version {live.number} is live already. {decision.verdict}: {decision.reason}")
+    return Evaluation(live.problem, live.number, live.model, decision, known["scorecard"])
 
 
 @step("Score on the holdout", "Score the {role} on the holdout")
@@ -171,19 +185,20 @@ def write_down(
     registry.log(version.run_id, metrics=challenger.scores.as_metrics("holdout"))
     draw(case, version, challenger, champion)
     evidence = {"decision": asdict(decision), "scorecard": scorecard, "slices": by_slice}
-    registry.log_text(version.run_id, json.dumps(evidence, ensure_ascii=False, indent=2), "evaluation.json")
+    registry.log_text(version.run_id, json.dumps(evidence, ensure_ascii=False, indent=2), EVIDENCE)
     registry.log_text(version.run_id, json.dumps(reference(case, challenger)), "reference.json")
     tags = {
         "decision": PROMOTE if decision.promote else decision.verdict.lower(),
         "decision_reason": decision.reason,
         "decided_against": number(registry.champion()),
+        "predictions_digest": digest(case.labels, challenger.probabilities),
     }
     card = cards.decided(problem, replace(version, tags={**version.tags, **tags}), decision, scorecard, by_slice)
     registry.describe(version, tags, card)
     registry.log_text(version.run_id, card, "model-card.md")
     create_markdown_artifact(card, key="model-card", description=decision.reason)
     say(f"{decision.verdict}: {decision.reason}")
-    return Evaluation(version.number, version.model, decision, scorecard)
+    return Evaluation(problem.name, version.number, version.model, decision, scorecard)
 
 
 def publish(

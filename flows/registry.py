@@ -7,9 +7,10 @@ kill at any moment leaves a registry that is right: first what is harmless, the 
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ratchet import database
 from ratchet.places import Places
 from ratchet.refusal import Refusal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 PROMOTE = "promote"
+STATE, TURN = "state", "turn"
+"""Tags: which state folder a run was made from, on every run; the turn of the loop that a version was made in."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,19 @@ class Registry:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """Connected on first use; says nothing about its own database work."""
+        """Connected on first use; says nothing about its own database work.
+
+        Raises:
+            Refusal: another program holds the database.
+        """
         import mlflow
 
         for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what it logs as an error, it raises too
+        path = store()
+        if path is not None:
+            make_store(path)
+            database.wait_until_free(path)
         return mlflow.MlflowClient()
 
     def experiment(self, description: str = "") -> str:
@@ -111,6 +124,7 @@ class Registry:
     def begin(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
         """Open a run, below a parent where one is given; its id."""
         family = {"mlflow.parentRunId": parent} if parent else {}
+        family[STATE] = self.here.identity
         run = self.client.create_run(self.experiment(), run_name=name, tags={**tags, **family})
         return run.info.run_id
 
@@ -206,7 +220,8 @@ class Registry:
 
         try:
             self.client.get_registered_model(self.problem)
-        except MlflowException:
+        except MlflowException as error:
+            raise_unless_absent(error)
             self.client.create_registered_model(self.problem)
         made = self.client.create_model_version(
             self.problem, f"models:/{model_id}", run_id, tags=dict(tags), description=description, model_id=model_id
@@ -223,10 +238,20 @@ class Registry:
 
         try:
             return _version(self.client.get_model_version(self.problem, str(number)))
-        except MlflowException:
+        except MlflowException as error:
+            raise_unless_absent(error)
             raise Refusal(
                 f"A version must be one of the registered model {self.problem}.", f"{number}", "See them: make history"
             ) from None
+
+    def has(self, number: int | None) -> bool:
+        """Whether there is a version of that number."""
+        return bool(self.client.search_model_versions(f"name = '{self.problem}' and version_number = {number}"))
+
+    def of_turn(self, turn: str) -> Version | None:
+        """The version that was made in a turn of the loop; None where that turn has made none yet."""
+        found = self.client.search_model_versions(f"name = '{self.problem}' and tags.{TURN} = '{turn}'")
+        return _version(found[0]) if found else None
 
     def holding(self, alias: str) -> Version | None:
         """The version that holds an alias; None where none does."""
@@ -234,7 +259,8 @@ class Registry:
 
         try:
             return _version(self.client.get_model_version_by_alias(self.problem, alias))
-        except MlflowException:
+        except MlflowException as error:
+            raise_unless_absent(error)
             return None
 
     def champion(self) -> Version | None:
@@ -280,14 +306,16 @@ class Registry:
         """The version becomes the challenger."""
         self.client.set_registered_model_alias(self.problem, CHALLENGER, str(version.number))
 
-    def promote(self, version: Version) -> None:
-        """The version becomes champion, and today's champion previous. Every prefix of the moves is safe."""
-        today = self.champion()
-        if today is not None and today.number != version.number:
-            self.client.set_registered_model_alias(self.problem, PREVIOUS, str(today.number))
-        self.client.set_registered_model_alias(self.problem, CHAMPION, str(version.number))
+    def move_champion(self, before: int | None, after: int) -> None:
+        """Version `after` becomes champion, and `before` previous; the champion's alias moves last but for tidying.
+
+        Called again after a kill at any moment, it comes to the same.
+        """
+        if before is not None:
+            self.client.set_registered_model_alias(self.problem, PREVIOUS, str(before))
+        self.client.set_registered_model_alias(self.problem, CHAMPION, str(after))
         challenger = self.holding(CHALLENGER)
-        if challenger is not None and challenger.number == version.number:
+        if challenger is not None and challenger.number == after:
             self.client.delete_registered_model_alias(self.problem, CHALLENGER)
 
     def summarise(self, description: str) -> None:
@@ -295,11 +323,13 @@ class Registry:
         self.client.update_registered_model(self.problem, description)
 
     def close_orphans(self) -> int:
-        """End the runs that a killed process left open, as killed; how many. Call it only while holding the lock."""
-        found = self.client.get_experiment_by_name(self.problem)
-        if found is None:
-            return 0
-        open_runs = self.client.search_runs([found.experiment_id], "attributes.status = 'RUNNING'")
+        """End the runs that a killed process of this state left open, as killed; how many.
+
+        Call it only while holding the loop's lock. Runs of others, where a server is shared, are left alone.
+        """
+        experiments = [each.experiment_id for each in self.client.search_experiments()]
+        mine = f"attributes.status = 'RUNNING' and tags.{STATE} = '{self.here.identity}'"
+        open_runs = self.client.search_runs(experiments, mine)
         for run in open_runs:
             self.client.set_terminated(run.info.run_id, "KILLED")
         return len(open_runs)
@@ -308,6 +338,35 @@ class Registry:
 def number(version: Version | None) -> str:
     """A version's number as a tag says it; `none` where there is no version."""
     return str(version.number) if version else "none"
+
+
+def store() -> Path | None:
+    """The SQLite file that MLflow keeps everything in; None where a server or another database does."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def make_store(path: Path) -> None:
+    """Lay out the tables beside the place and give them its name whole: a kill in between left half a database."""
+    if path.exists():
+        return
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine_with_retry
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    engine = create_sqlalchemy_engine_with_retry(f"sqlite:///{fresh}")
+    _initialize_tables(engine)
+    engine.dispose()
+    with suppress(FileExistsError):
+        path.hardlink_to(fresh)  # unlike a move, never in place of one that another command has just made
+    for left in path.parent.glob(f"{path.name}.*[0-9]"):
+        left.unlink(missing_ok=True)
+
+
+def raise_unless_absent(error: MlflowException) -> None:
+    """Pass on what MLflow raised, unless it says that something is not there: a locked database is not an empty one."""
+    if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        raise error
 
 
 def _version(entity: Any) -> Version:

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
 from flows import cards
-from flows.registry import Registry
+from flows.registry import TURN, Registry
 from flows.stage import flow_run_id
 from ratchet import ledger, versions
 from ratchet.problem import Problem
+from ratchet.turn import cause
 
 
 @dataclass(frozen=True)
 class Round:
-    """run_id: the build's own MLflow run, whose candidates are its children. trigger: what set the build off."""
+    """run_id: the build's own MLflow run, whose candidates are its children. trigger: what set the build off.
+
+    folder: where candidates are trained, named by all that they are made from.
+    """
 
     problem: Problem
     registry: Registry
     trigger: str
     run_id: str
     tags: Mapping[str, str]
+    folder: Path
 
     def log_data(self, run_id: str, ready: pl.DataFrame) -> None:
         """The data version as the dataset of a run."""
@@ -32,9 +39,12 @@ class Round:
 
 
 @contextmanager
-def open_round(problem: Problem, registry: Registry, trigger: str) -> Iterator[Round]:
-    """A build is under way while the block runs; its MLflow run fails where the block does."""
-    registry.close_orphans()
+def open_round(problem: Problem, registry: Registry, trigger: str, turn: str | None = None) -> Iterator[Round]:
+    """A build is under way while the block runs; its MLflow run fails where the block does.
+
+    What was trained is kept for the next build with the same cause until one ends well.
+    """
+    folder = problem.here.work / f"build-{cause(problem.here)[:16]}"
     registry.experiment(cards.experiment(problem))
     tags = {
         "data_version": problem.pin.version,
@@ -42,10 +52,11 @@ def open_round(problem: Problem, registry: Registry, trigger: str) -> Iterator[R
         "trigger": trigger,
         "prefect_flow_run_id": flow_run_id(),
         "lineage": problem.lineage,
-    }
+    } | ({TURN: turn} if turn else {})
     shown = {"model": "all candidates", "mlflow.user": ledger.person(), "mlflow.source.name": trigger}
     with registry.run(f"build {problem.pin.short}", tags | shown) as run_id:
-        yield Round(problem, registry, trigger, run_id, tags)
+        yield Round(problem, registry, trigger, run_id, tags, folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def labels_of(frame: pl.DataFrame) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 import models
 from flows import sweep
 from flows.registry import Registry
-from ratchet import lock, problem
+from ratchet import problem, recovery
 from ratchet.places import places, settle
 from ratchet.problem import Problem
 
@@ -36,7 +36,7 @@ def stage(function: Callable[..., Result]) -> Any:
     def alone(*args: Any, **kwargs: Any) -> Result:
         here = places()
         settle(here)
-        with lock.one_at_a_time(here.state, function.__name__):
+        with recovery.alone(here, function.__name__, say):
             if runtime.flow_run.parent_flow_run_id is None:
                 sweep.close_orphans(here)
             return function(*args, **kwargs)

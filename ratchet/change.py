@@ -7,7 +7,6 @@ the loop's lock. Making it is renames and removals alone, and every step may be 
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ratchet import ledger, versions
+from ratchet import ledger, note, versions
 from ratchet.ledger import DataChange
 from ratchet.places import Places
 from ratchet.versions import Pin
@@ -41,7 +40,7 @@ def laying_out(here: Places) -> Iterator[Path]:
     try:
         yield versions.fresh(here)
     except BaseException:
-        if not note(here).exists():
+        if not path_of(here).exists():
             clear(here)
         raise
 
@@ -61,10 +60,8 @@ def make(here: Places, pin: Pin, params: str | None, quarantine: str, line: Data
     if quarantine:
         here.quarantine.mkdir(parents=True, exist_ok=True)
         written(staged(aside), quarantine)
-    intent = Intent(line, () if quarantine else (str(aside),), tuple(forgotten))
-    partial = note(here).with_suffix(".partial")
-    written(partial, json.dumps(asdict(intent), ensure_ascii=False))
-    os.replace(partial, note(here))
+    intended = Intent(line, () if quarantine else (str(aside),), tuple(forgotten))
+    note.write(path_of(here), asdict(intended))
     finish(here)
 
 
@@ -73,10 +70,10 @@ def finish(here: Places) -> DataChange | None:
 
     What was laid out without an intent is removed: it came from a command that was killed before it had decided.
     """
-    if not note(here).exists():
+    raw = note.read(path_of(here))
+    if raw is None:
         clear(here)
         return None
-    raw = json.loads(note(here).read_text(encoding="utf-8"))
     line = DataChange(**raw["line"])
     old = here.root / "data.old"
     if here.incoming.exists():
@@ -94,7 +91,7 @@ def finish(here: Places) -> DataChange | None:
         forget(here, raw["forgotten"], line.after)
     if line.before != line.after:
         ledger.append_once(here.ledger, line)
-    note(here).unlink()
+    note.remove(path_of(here))
     return line
 
 
@@ -117,7 +114,7 @@ def staged(path: Path) -> Path:
     return path.with_name(path.name + ".new")
 
 
-def note(here: Places) -> Path:
+def path_of(here: Places) -> Path:
     return here.state / "change.json"
 
 

@@ -15,8 +15,10 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+from rich.console import Console
+
 import models
-from ratchet import ledger, lock, problem, terminal, turn
+from ratchet import intent, ledger, lock, problem, recovery, terminal, turn
 from ratchet.places import Places, places, settle
 from ratchet.refusal import Refusal
 
@@ -87,30 +89,30 @@ def run(here: Places) -> int:
     out = terminal.console()
     known = turn.recall(here)
     if known is not None:
+        if not lock.is_clean(here.state):
+            close_what_died(here, out)
         out.print(
             "Nothing has changed since the last turn: same data, params, lock and code. (`make build` trains anyway.)"
         )
         terminal.turned(out, known)
         return 0
-    current, before = problem.load(), turn.cause(here)
-    with lock.one_at_a_time(here.state, "make run"), prefect_server(here, current.name):
+    current = problem.load()
+    with recovery.alone(here, "make run", out.print), prefect_server(here, current.name):
         from flows.lifecycle import lifecycle
 
         terminal.listen(out)
         done = lifecycle(trigger="make run")
-        evaluation = done.evaluation
-        summary = {
-            "problem": current.name,
-            "champion": done.champion,
-            "scorecard": evaluation.scorecard,
-            "verdict": evaluation.decision.verdict,
-            "reason": evaluation.decision.reason,
-            "decision": "promote" if evaluation.decision.promote else "keep",
-            "outlook": done.outlook.verdict,
-        }
-        turn.remember(here, before, summary)
-    terminal.turned(out, summary)
+    terminal.turned(out, done.summary)
     return 0
+
+
+def close_what_died(here: Places, out: Console) -> None:
+    """The turn was done and its process killed before it could say so everywhere."""
+    name = problem.load().name
+    with recovery.alone(here, "make run", out.print), prefect_server(here, name):
+        from flows import sweep
+
+        sweep.close_orphans(here)
 
 
 def one_stage(name: str, here: Places) -> int:
@@ -118,7 +120,7 @@ def one_stage(name: str, here: Places) -> int:
     out = terminal.console()
     current = problem.load()
     model = {"model": known_model(typed("MODEL"))} if name == "build" and typed("MODEL") else {}
-    with lock.one_at_a_time(here.state, f"make {name}"), prefect_server(here, current.name):
+    with recovery.alone(here, f"make {name}", out.print), prefect_server(here, current.name):
         from flows.stage import at_hand
 
         terminal.listen(out)
@@ -147,15 +149,14 @@ def known_model(name: str) -> str:
 
 def data(here: Places) -> int:
     """Fetch what data.dvc pins, or bring another table as the new data version."""
-    from ratchet import bring, change
+    from ratchet import bring
 
     out = terminal.console()
     wished = bring.Wished(
         typed("TEXT"), typed("LABEL"), typed("GROUP") or None, typed("NAME") or None, bool(typed("MERGE")),
         typed("WITHDRAW"),
     )  # fmt: skip
-    with lock.one_at_a_time(here.state, "make data"):
-        change.finish(here)
+    with recovery.alone(here, "make data", out.print):
         if typed("EXAMPLE"):
             bring.example(here, typed("EXAMPLE"), out.print)
         elif typed("ADD"):
@@ -172,6 +173,7 @@ def predict(here: Places) -> int:
     from ratchet import ask
 
     out = terminal.console()
+    recovery.catch_up(here, "make predict", out.print)
     if typed("FILE"):
         ask.table(here, Path(typed("FILE")), Path(typed("OUT")) if typed("OUT") else None, typed("TEXT") or None, out)
     elif "RATCHET_TEXT" in os.environ and typed("TEXT"):
@@ -184,19 +186,16 @@ def predict(here: Places) -> int:
 
 
 def rollback(here: Places) -> int:
-    """The previous champion is live again."""
-    with lock.one_at_a_time(here.state, "make rollback"):
-        from flows import cards, champion
+    """The previous champion is live again; a rollback that was cut off is finished, and not another one made."""
+    out = terminal.console()
+    with recovery.alone(here, "make rollback", out.print) as found:
+        from flows import champion
         from flows.registry import Registry
 
-        current = problem.load()
-        registry = Registry(current.name, here)
-        live, before = champion.roll_back(current, registry, ledger.person())
-        registry.summarise(cards.registered_model(current, live))
-    terminal.console().print(
-        f"Version {live.number} ({live.model}) of {current.name} is live again, instead of version {before.number}. "
-        "Once more brings that one back."
-    )
+        if found.move is None or found.move.action != champion.ROLLED_BACK:
+            current = problem.load()
+            out.print(champion.told(champion.roll_back(current, Registry(current.name, here), ledger.person())))
+            intent.done(here)  # only now: whoever was not told calls again, and that must not go back twice
     return 0
 
 
@@ -207,6 +206,7 @@ def status(here: Places) -> int:
     current = problem.load()
     registry = Registry(current.name, here)
     out = terminal.console()
+    recovery.catch_up(here, "make status", out.print)
     moves = ledger.read(here.ledger, current.name)
     live, waiting, previous = registry.champion(), registry.holding(CHALLENGER), registry.holding(PREVIOUS)
     out.print(f"problem    {current.name}, data {current.pin.short} ({current.pin.source})")
@@ -228,6 +228,7 @@ def status(here: Places) -> int:
 
 def history(here: Places) -> int:
     """Which version was champion when, and why."""
+    recovery.catch_up(here, "make history", terminal.console().print)
     story = ledger.story(here.ledger)
     if not story:
         terminal.console().print("No champion yet, so no history. Next: make run")

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,6 @@ class DataChange:
     why: str
     columns: dict[str, str | None]
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    id: str = field(default_factory=lambda: uuid4().hex)
     kind: str = "data"
 
 
@@ -71,10 +69,10 @@ def append(path: Path, move: Move | DataChange) -> None:
         os.fsync(ledger.fileno())
 
 
-def append_once(path: Path, change: DataChange) -> None:
-    """The same, unless the ledger has this very change already."""
-    if all(known.id != change.id for known in changes(path, change.problem)):
-        append(path, change)
+def append_once(path: Path, line: Move | DataChange) -> None:
+    """Write one line unless the ledger has that very line, which what a kill cut off may or may not have written."""
+    if line not in story(path, line.problem):
+        append(path, line)
 
 
 def story(path: Path, problem: str | None = None) -> tuple[Move | DataChange, ...]:
@@ -102,7 +100,11 @@ def changes(path: Path, problem: str | None = None) -> tuple[DataChange, ...]:
 
 
 def live_at(moves: tuple[Move, ...], moment: datetime) -> int | None:
-    """Which version was champion at a moment, by the ledger; None before the first move."""
+    """Which version was champion at a moment, by the ledger; None before the first move.
+
+    The order of the lines is the order of the moves. Where the clock was set back in between, times overlap, and the
+    later line counts.
+    """
     before = [move for move in moves if datetime.fromisoformat(move.at) <= moment]
     return before[-1].after if before else None
 

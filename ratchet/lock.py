@@ -1,53 +1,109 @@
-"""One loop at a time: a lock on the state folder that the kernel gives back when its holder dies."""
+"""One loop at a time: a lock on the state folder that the kernel gives back when its holder dies.
+
+The holder's note stays in the lock's file where the holder died at work, and tells the next one that it did.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, TypeVar
 
 from ratchet.refusal import Refusal
 
 HELD = "RATCHET_LOOP_HELD"
 """Set for the processes that a holder starts, so that they do not wait for their own parent."""
 
+GLANCE_SECONDS = 1.0  # whoever asks who holds the lock holds it for a moment, and signs nothing
+
+Mended = TypeVar("Mended")
+
 
 @contextmanager
-def one_at_a_time(state: Path, what: str) -> Iterator[None]:
+def one_at_a_time(state: Path, what: str, mend: Callable[[bool], Mended]) -> Iterator[Mended | None]:
     """Hold the loop's lock while the block runs.
+
+    Args:
+        mend: called first, with whether the last holder died at work; until it returns, that stays noted.
+
+    Yields:
+        What `mend` returned; None inside a block that holds the lock already, where it is not called.
 
     Raises:
         Refusal: another process holds it; the message names that process and what it does.
     """
-    if os.environ.get(HELD) == str(state):
-        yield
+    if is_mine(state):
+        yield None
         return
     state.mkdir(parents=True, exist_ok=True)
     with open(state / "loop.lock", "a+", encoding="utf-8") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.seek(0)
-            raise Refusal(
-                "Only one loop turns at a time.",
-                f"{describe(handle.read())} is at work on {state}",
-                "Wait for it to end, or stop it, and call again; `make status` shows it.",
-            ) from None
-        handle.truncate(0)
-        handle.write(
-            json.dumps({"pid": os.getpid(), "what": what, "since": datetime.now(UTC).isoformat("T", "seconds")})
-        )
-        handle.flush()
+        take(handle, state)
+        died, mended = bool(signed(handle)), False
+        sign(handle, what)
         os.environ[HELD] = str(state)
         try:
-            yield
+            found = mend(died)
+            mended = True
+            yield found
         finally:
             os.environ.pop(HELD, None)
-            handle.truncate(0)
+            if mended:
+                handle.truncate(0)
+
+
+def is_mine(state: Path) -> bool:
+    """Whether this process, or the one that started it, holds the lock."""
+    return os.environ.get(HELD) == str(state)
+
+
+def take(handle: IO[str], state: Path) -> None:
+    """Get the lock, or say who has it.
+
+    Raises:
+        Refusal: another process holds it.
+    """
+    deadline = time.monotonic() + GLANCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            raise Refusal(
+                "Only one loop turns at a time.",
+                f"{describe(signed(handle))} is at work on {state}",
+                "Wait for it to end, or stop it, and call again; `make status` shows it.",
+            ) from None
+
+
+def sign(handle: IO[str], what: str) -> None:
+    """Note who holds the lock now, below whatever the dead have left."""
+    note = {"pid": os.getpid(), "what": what, "since": datetime.now(UTC).isoformat("T", "seconds")}
+    handle.write(json.dumps(note) + "\n")
+    handle.flush()
+
+
+def signed(handle: IO[str]) -> str:
+    """The last note in the lock's file; empty where whoever held it let go in order."""
+    handle.seek(0)
+    return handle.read().rstrip("\n").rpartition("\n")[2]
+
+
+def is_clean(state: Path) -> bool:
+    """Whether the last holder let go in order, or holds the lock still."""
+    try:
+        with open(state / "loop.lock", encoding="utf-8") as handle:
+            return not signed(handle) or holder(state) is not None
+    except FileNotFoundError:
+        return True
 
 
 def holder(state: Path) -> str | None:
@@ -57,7 +113,7 @@ def holder(state: Path) -> str | None:
             try:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return describe(handle.read())
+                return describe(signed(handle))
     except FileNotFoundError:
         pass
     return None

@@ -5,7 +5,9 @@ Nothing here is read from a file. The tools' own standard variables, where the u
 
 from __future__ import annotations
 
+import hashlib
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +53,11 @@ class Places:
     @property
     def logs(self) -> Path:
         return self.state / "logs"
+
+    @property
+    def identity(self) -> str:
+        """Tells this state folder from others that write to the same MLflow server."""
+        return hashlib.sha256(f"{socket.gethostname()}\n{self.state}".encode()).hexdigest()[:12]
 
     @property
     def work(self) -> Path:

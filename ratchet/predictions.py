@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+from ratchet import database
 
 TABLE = """create table if not exists predictions (
     id integer primary key, at real not null, problem text not null, version integer not null,
@@ -16,17 +18,18 @@ INDEX = "create index if not exists latest on predictions (problem, version, id)
 
 @contextmanager
 def connected(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that waits for a writer, and commits where the block ends well."""
+    """A connection that waits for a writer, and commits where the block ends well.
+
+    Raises:
+        Refusal: another program holds the file all the while.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=30)
-    try:
+    with database.patient(path), closing(sqlite3.connect(path, timeout=database.PATIENCE)) as connection:
         connection.execute("pragma journal_mode = wal")
         connection.execute(TABLE)
         connection.execute(INDEX)
         with connection:
             yield connection
-    finally:
-        connection.close()
 
 
 def record(path: Path, problem: str, version: int, answers: Iterable[tuple[int, str, float]]) -> None:

@@ -1,13 +1,12 @@
 """Starts, watches and stops the servers of this project: Prefect and MLflow.
 
-Each runs under a small watcher process (`python -m ratchet.servers`), in a process group of its own: the group ends
-when the watcher is told to, and also when whoever started it dies, however it dies. A note in state/servers/ tells
-this project's own servers from a stranger's on the same port.
+Each runs under a small watcher process (`python -m ratchet.servers`), in a session of its own: the server ends when the
+watcher is told to, and also when whoever started it dies, however it dies. A note in state/servers/ tells our servers
+from a stranger's on the same port; by it the next command ends a server whose watcher was killed as well.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -18,13 +17,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
+from ratchet import database, note
 from ratchet.places import Places
+from ratchet.process import birth, lives
 from ratchet.refusal import Refusal
 
 READY_SECONDS = 120  # a first start migrates a database: 4 to 16 s were measured on 2 cores
@@ -35,7 +36,8 @@ GRACE_SECONDS = 5
 class Server:
     """What to start. command: program and words. port: None for one that does not listen.
 
-    health: path that answers 200 when ready. env: added variables.
+    health: path that answers 200 when ready. env: added variables. database: the SQLite file that it makes at its first
+    start, where it does.
     """
 
     name: str
@@ -43,21 +45,22 @@ class Server:
     port: int | None
     health: str
     env: dict[str, str]
+    database: Path | None = None
 
 
 @dataclass(frozen=True)
 class Note:
-    """A server of ours that runs. pid: its watcher. created: the watcher's start time, so that a reused pid is told.
+    """A server of ours that runs. pid: its watcher, and the session that it leads. born: see ratchet/process.py.
 
-    owner, owner_created: the same of the process that started it, with which it ends.
+    owner, owner_born: the same of the process that started it, with which it ends.
     port: 0 for one that does not listen. url: answers 200 while it runs.
     """
 
     name: str
     pid: int
-    created: float
+    born: str
     owner: int
-    owner_created: float
+    owner_born: str
     port: int
     url: str
 
@@ -76,6 +79,7 @@ def prefect(here: Places, port: int) -> Server:
             "PREFECT_API_URL": f"{url}/api",
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         },
+        here.state / "prefect" / "prefect.db",
     )  # fmt: skip
 
 
@@ -118,6 +122,7 @@ def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
             "another program listens there",
             f"Stop it, or name another port: make {server.name.upper()}_PORT={server.port + 1} ...",
         )
+    begin_database(server)
     here.logs.mkdir(parents=True, exist_ok=True)
     with open(here.logs / f"{server.name}.log", "ab") as log:
         watcher = subprocess.Popen(
@@ -130,12 +135,9 @@ def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
             start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
         )
     url = f"http://{here.host}:{server.port}{server.health}" if server.port else ""
-    me = psutil.Process()
-    created = psutil.Process(watcher.pid).create_time()
-    note = Note(server.name, watcher.pid, created, me.pid, me.create_time(), server.port or 0, url)
-    path = note_path(here, server.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(note)), encoding="utf-8")
+    me = os.getpid()
+    known = Note(server.name, watcher.pid, birth(watcher.pid), me, birth(me), server.port or 0, url)
+    note.write(note_path(here, server.name), asdict(known))
     return watcher
 
 
@@ -157,49 +159,79 @@ def wait_until_ready(here: Places, server: Server, watcher: subprocess.Popen[byt
                 f"Call again; its log says more: {here.logs / (server.name + '.log')}",
             )
         time.sleep(0.05)
+    if server.database is not None:
+        in_the_making(server.database).unlink(missing_ok=True)
+
+
+def begin_database(server: Server) -> None:
+    """Clear away a database whose first making was cut off, and note one that is about to be made.
+
+    Half its tables would keep the server from ever starting; and nothing is in it, for no server has answered yet.
+
+    Raises:
+        Refusal: another program holds the database.
+    """
+    path = server.database
+    if path is None:
+        return
+    marker = in_the_making(path)
+    if marker.exists():
+        for part in path.parent.glob(f"{path.name}*"):
+            part.unlink()
+    database.wait_until_free(path)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+
+
+def in_the_making(path: Path) -> Path:
+    """There from before a database is made until its server has answered."""
+    return path.with_name(f"{path.name}.making")
 
 
 def stop(here: Places, name: str, watcher: subprocess.Popen[bytes]) -> None:
-    note_path(here, name).unlink(missing_ok=True)
+    note.remove(note_path(here, name))
     assert watcher.stdin is not None
     watcher.stdin.close()
     watcher.wait()
+    end_session(watcher.pid)  # where the watcher was killed, its server runs on
 
 
 def ours(here: Places, name: str) -> Note | None:
     """The note of that server if one of this project's runs, answers, and is going to stay."""
-    note = noted(here, name)
-    if note is None or not lives(note.pid, note.created) or not lives(note.owner, note.owner_created):
+    known = noted(here, name)
+    if known is None or not lives(known.pid, known.born) or not lives(known.owner, known.owner_born):
         return None
-    return note if not note.url or answers(note.url) else None
+    return known if not known.url or answers(known.url) else None
+
+
+def left_over(here: Places) -> list[str]:
+    """Servers that are noted, and whose owner or watcher has died."""
+    names = sorted(path.stem for path in (here.state / "servers").glob("*.json"))
+    return [name for name in names if is_left_over(noted(here, name))]
+
+
+def is_left_over(known: Note | None) -> bool:
+    return known is None or not (lives(known.owner, known.owner_born) and lives(known.pid, known.born))
 
 
 def end_left_over(here: Places, name: str) -> None:
     """Wait for a server whose owner was killed to end, as its watcher sees to it; end it where the watcher cannot."""
-    note = noted(here, name)
-    if note is not None and lives(note.pid, note.created) and not lives(note.owner, note.owner_created):
-        watcher = psutil.Process(note.pid)
-        family = [watcher, *watcher.children(recursive=True)]
-        _, alive = psutil.wait_procs(family, timeout=2 * GRACE_SECONDS)
-        for process in alive:
-            process.kill()
-    note_path(here, name).unlink(missing_ok=True)
+    known = noted(here, name)
+    if known is not None and is_left_over(known):
+        deadline = time.monotonic() + 2 * GRACE_SECONDS
+        while lives(known.pid, known.born) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if birth(known.pid) in ("", known.born):  # else the number, and with it the session, is somebody else's by now
+            end_session(known.pid)
+    note.remove(note_path(here, name))
 
 
 def noted(here: Places, name: str) -> Note | None:
     try:
-        return Note(**json.loads(note_path(here, name).read_text(encoding="utf-8")))
-    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+        return Note(**(note.read(note_path(here, name)) or {}))
+    except TypeError:
         return None
-
-
-def lives(pid: int, created: float) -> bool:
-    """Whether the very process that was noted still runs."""
-    try:
-        process = psutil.Process(pid)
-        return bool(process.create_time() == created and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
 
 
 def note_path(here: Places, name: str) -> Path:
@@ -234,8 +266,8 @@ def answers(url: str) -> bool:
 
 
 def watch(command: list[str]) -> int:
-    """What the watcher does: run the command in a group of its own until told to stop or left alone."""
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    """What the watcher does: run the command in its own session until told to stop or left alone."""
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     told = False
 
     def tell(*_: object) -> None:
@@ -246,22 +278,29 @@ def watch(command: list[str]) -> int:
     while child.poll() is None and not told:
         if select.select([sys.stdin], [], [], 0.5)[0]:
             break  # end of file: whoever started this closed it or died
-    end_group(child)
-    return child.returncode
+    end_session(os.getpid())
+    return child.wait()
 
 
-def end_group(leader: subprocess.Popen[bytes]) -> None:
-    """Ask every process of a group to end, then insist."""
-    for sign, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, GRACE_SECONDS)):
-        try:
-            os.killpg(leader.pid, sign)
-        except ProcessLookupError:
-            break
-        try:
-            leader.wait(patience)
-        except subprocess.TimeoutExpired:
-            continue
-    leader.wait()
+def end_session(leader: int) -> None:
+    """Ask every process of a session to end, then insist; whoever calls this is spared."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        for pid in session(leader):
+            with suppress(ProcessLookupError):
+                os.kill(pid, sign)
+        deadline = time.monotonic() + GRACE_SECONDS
+        while session(leader) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def session(leader: int) -> list[int]:
+    """Who runs in the session that the leader began, but for the caller; it stays one after the leader's death."""
+    found = []
+    for pid in psutil.pids():
+        with suppress(ProcessLookupError, PermissionError):
+            if pid != os.getpid() and os.getsid(pid) == leader and birth(pid):
+                found.append(pid)
+    return found
 
 
 if __name__ == "__main__":

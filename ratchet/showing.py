@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 
 from rich.console import Console
 
-from ratchet import servers
+from ratchet import recovery, servers
 from ratchet.places import Places
 from ratchet.refusal import Refusal
 from ratchet.servers import Server
@@ -26,6 +27,8 @@ def until_interrupted(here: Places, out: Console) -> None:
         out.print("The UIs are open already:")
         say_where(here, out)
         return
+    recovery.catch_up(here, "make ui", out.print)
+    prepare_store()
     with ExitStack() as stack:
         out.print("Starting the UIs ...", style="dim")
         watched = [
@@ -34,6 +37,7 @@ def until_interrupted(here: Places, out: Console) -> None:
         ]
         for server, watcher in watched:
             servers.wait_until_ready(here, server, watcher)
+        sweep_unless_at_work(here, out)
         runner = flows(here)
         watched.append((runner, stack.enter_context(servers.started(here, runner))))
         say_where(here, out)
@@ -41,6 +45,25 @@ def until_interrupted(here: Places, out: Console) -> None:
         while True:
             time.sleep(0.5)
             watched = [(server, still_up(here, server, watcher, stack)) for server, watcher in watched]
+
+
+def prepare_store() -> None:
+    """MLflow's server lays out its database where it will stay, so a kill could leave half of one."""
+    from flows.registry import make_store, store
+
+    path = store()
+    if path is not None:
+        make_store(path)
+
+
+def sweep_unless_at_work(here: Places, out: Console) -> None:
+    """Close what a killed command left open in Prefect and MLflow, so that nobody ever sees a dead run as running."""
+    os.environ["PREFECT_API_URL"] = f"http://{here.host}:{here.prefect_port}/api"
+    with suppress(Refusal), recovery.alone(here, "make ui", partial(out.print, style="dim")):
+        from flows import sweep
+
+        sweep.close_orphans(here)
+    os.environ.pop("PREFECT_API_URL")
 
 
 def say_where(here: Places, out: Console) -> None:

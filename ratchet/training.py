@@ -4,7 +4,7 @@ The process ends when the training does, so its memory is given back; it ends wh
 the training and the validation rows alone: the holdout never reaches a process that trains.
 
     folder/rows/train.parquet, validation.parquet    columns text, label
-    folder/<model>/job.json                          what to train
+    folder/<model>/job.json                          what to train; the folder has this name once all is in it
     folder/<model>/saved/                            the model, as models/<model>.py saves it
     folder/<model>/validation.npy                    its probabilities for the validation rows
     folder/<model>/result.json                       seconds and learning curve
@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -77,7 +78,7 @@ def train(job: Job, folder: Path, on_tick: Callable[[Tick], None]) -> Trained:
         TimeoutError: it took longer than the job allows.
         Refusal: the process failed; the message ends in its last words, its log has the rest.
     """
-    place = folder / job.model
+    place = folder / f"{job.model}.{os.getpid()}"  # the process of a killed parent may write for a moment longer
     (place / "saved").mkdir(parents=True)
     (place / "job.json").write_text(json.dumps(asdict(job)), encoding="utf-8")
     with open(place / "log.txt", "w", encoding="utf-8") as log:
@@ -101,13 +102,29 @@ def train(job: Job, folder: Path, on_tick: Callable[[Tick], None]) -> Trained:
         overran = not limit.is_alive()
         limit.cancel()
         process.kill()
-        process.wait()
+        process.communicate()
     if status != 0 and overran:
         raise TimeoutError(f"{job.model} did not finish within build.minutes = {job.minutes:g}")
     if status != 0:
         raise Refusal(
             f"{job.model} must train to its end.", last_words(place / "log.txt"), f"Its log: {place / 'log.txt'}"
         )
+    os.replace(place, folder / job.model)
+    return read(job, folder)
+
+
+def finished(job: Job, folder: Path) -> Trained | None:
+    """The candidate where this very job was trained to its end in this folder before; else None."""
+    try:
+        known = json.loads((folder / job.model / "job.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return read(job, folder) if known == json.loads(json.dumps(asdict(job))) else None
+
+
+def read(job: Job, folder: Path) -> Trained:
+    """What a finished training left."""
+    place = folder / job.model
     result = json.loads((place / "result.json").read_text(encoding="utf-8"))
     return Trained(
         job.model,
@@ -117,6 +134,12 @@ def train(job: Job, folder: Path, on_tick: Callable[[Tick], None]) -> Trained:
         tuple(result["curve"]),
         np.load(place / "validation.npy", allow_pickle=False),
     )
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Leave only whole candidates in a folder: rows are laid out anew, and a training that was cut off starts again."""
+    for left in (*folder.glob("*.*"), folder / "rows"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def last_words(log: Path) -> str:

@@ -1,17 +1,59 @@
-"""Has anything changed since the last turn of the loop? Answered from files alone, before any heavy import."""
+"""The turn of the loop that is under way, or was last: is there anything to do, and is there something to go on with?
+
+Answered from files alone, before any heavy import. A turn is noted when it begins and the note removed when it ends;
+where a kill left the note, the next turn with the same cause goes on under the same id, and finds what was finished.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ratchet import note
 from ratchet.places import Places
 
 CODE = ("flows", "models", "expectations", "ratchet")
 NAMED = ("MLFLOW_TRACKING_URI", "KERAS_BACKEND")
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A turn under way. cause: what it is made from. model: the one that it trains, None for all candidates."""
+
+    id: str
+    cause: str
+    model: str | None
+
+
+@contextmanager
+def under_way(here: Places, model: str | None) -> Iterator[Begun]:
+    """A turn runs while the block does: the one that was cut off, if it had the same cause, or else a new one.
+
+    Only a kill, or a person who stops it, leaves it to be gone on with: one that failed might fail so for ever.
+    """
+    begun = Begun(uuid.uuid4().hex[:12], cause(here), model)
+    left = note.read(under_way_path(here)) or {}
+    if (left.get("cause"), left.get("model")) == (begun.cause, begun.model):
+        begun = Begun(**left)
+    note.write(under_way_path(here), asdict(begun))
+    try:
+        yield begun
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        note.remove(under_way_path(here))
+        raise
+    note.remove(under_way_path(here))
+
+
+def under_way_path(here: Places) -> Path:
+    return here.state / "turn.json"
 
 
 def cause(here: Places) -> str:
@@ -35,18 +77,12 @@ def ground(here: Places) -> str:
 
 def remember(here: Places, before: str, summary: dict[str, Any]) -> None:
     """Keep what a turn came to. before: its `cause` when it started; what was edited meanwhile is not in it."""
-    fresh = path_of(here).with_suffix(".new")
-    known = {"cause": before, "ground": ground(here)} | summary
-    fresh.write_text(json.dumps(known, ensure_ascii=False), encoding="utf-8")
-    os.replace(fresh, path_of(here))
+    note.write(path_of(here), {"cause": before, "ground": ground(here)} | summary)
 
 
 def recall(here: Places) -> dict[str, Any] | None:
     """What the last turn came to, if all that decided it is as it was; else None."""
-    try:
-        summary: dict[str, Any] = json.loads(path_of(here).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
+    summary = note.read(path_of(here)) or {}
     same = summary.get("cause") == cause(here) and summary.get("ground") == ground(here)
     return summary if same else None
 

@@ -58,17 +58,17 @@ from pathlib import Path
 from ratchet import lock
 from ratchet.refusal import Refusal
 try:
-    with lock.one_at_a_time(Path({str(tmp_path)!r}), "the other"):
+    with lock.one_at_a_time(Path({str(tmp_path)!r}), "the other", bool):
         print("got it")
 except Refusal as refusal:
     print(refusal)
 """
     ask = [sys.executable, "-c", code]
-    with lock.one_at_a_time(tmp_path, "make run"):
+    with lock.one_at_a_time(tmp_path, "make run", bool):
         assert "make run" in (lock.holder(tmp_path) or "")
         env = {"PATH": "/usr/bin:/bin"}
         held = subprocess.run(ask, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
-        with lock.one_at_a_time(tmp_path, "a stage of it"):
+        with lock.one_at_a_time(tmp_path, "a stage of it", bool):
             pass
     free = subprocess.run(
         ask, cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True

@@ -11,9 +11,9 @@ Everything else asks `decide` and nothing else, so another rule is another versi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -95,6 +95,12 @@ class Decision:
     difference: float | None
     interval: tuple[float, float] | None
     checks: tuple[GateCheck, ...]
+
+
+def recalled(written: Mapping[str, Any]) -> Decision:
+    """A decision that was written down as a dictionary."""
+    interval = tuple(written["interval"]) if written["interval"] else None
+    return Decision(**{**written, "interval": interval, "checks": tuple(GateCheck(**c) for c in written["checks"])})
 
 
 def decide(

@@ -1,0 +1,41 @@
+"""A move of the champion, written ahead: on the disk before the first alias moves, gone once everybody knows of it.
+
+Aliases, ledger and the model's page are three places, and a kill may come between any two. Whoever finds an intent
+carries it out from the start, which harms nothing that was done already (flows/champion.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ratchet import note
+from ratchet.ledger import Move
+from ratchet.places import Places
+
+
+@dataclass(frozen=True)
+class Intent:
+    """All that the move needs. move: its line in the ledger. page: what the registered model's page then says."""
+
+    move: Move
+    page: str
+
+
+def write(here: Places, intent: Intent) -> None:
+    note.write(path_of(here), asdict(intent))
+
+
+def read(here: Places) -> Intent | None:
+    """The move that is under way or was cut off; None where there is none."""
+    written = note.read(path_of(here))
+    return Intent(Move(**written["move"]), written["page"]) if written else None
+
+
+def done(here: Places) -> None:
+    """The move is carried out, and whoever asked for it was told."""
+    note.remove(path_of(here))
+
+
+def path_of(here: Places) -> Path:
+    return here.state / "move.json"

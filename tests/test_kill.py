@@ -1,0 +1,193 @@
+"""SIGKILL at any point of run, rollback and data: the next command reaches what an undisturbed one would have."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests import arena as arenas
+from tests.arena import Arena, Point
+from tests.project import SMALL, Project, small_table
+
+SEED = 20261124
+BRING = ("data", "SOURCE=more.csv", "TEXT=text", "LABEL=label", "NAME=reviews")
+WHOM = ("all", "all", "all", "python", "watcher", "child")
+
+POOR = """
+import mlflow
+client = mlflow.MlflowClient()
+model = next(m for m in mlflow.search_logged_models(["1"], output_format="list") if m.name == "model" and
+             client.get_run(m.source_run_id).data.tags["model"] == "majority")
+tags = dict(client.get_model_version("reviews", "1").tags) | {"model": "majority"}
+client.create_model_version("reviews", f"models:/{model.model_id}", model.source_run_id, tags=tags,
+                            model_id=model.model_id)
+client.set_registered_model_alias("reviews", "champion", "2")
+"""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What an undisturbed command comes to. seconds, lines: how long it took, and how much it printed."""
+
+    state: dict[str, Any]
+    seconds: float
+    lines: int
+
+
+@pytest.fixture(scope="module")
+def arena(turned: Project, tmp_path_factory: pytest.TempPathFactory) -> Arena:
+    """A project whose champion is a poor one, so that the next turn promotes; saved as `poor`."""
+    folder = tmp_path_factory.mktemp("arena")
+    project = Project(folder / "project")
+    for name in ("state", "data", "data.dvc", "reviews.csv"):
+        source, target = turned.root / name, project.root / name
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source, target)
+    arenas.move_in(project, turned.root)
+    done = project.python(POOR, MLFLOW_TRACKING_URI=project.tracking_uri)
+    assert done.status == 0, done.text
+    project.write("params.yaml", SMALL.replace("minutes: 2", "minutes: 2, seed: 1"))
+    project.write("more.csv", small_table(700))
+    made = Arena(project, folder / "saved")
+    made.save("poor")
+    return made
+
+
+@pytest.fixture(scope="module")
+def run(arena: Arena) -> Golden:
+    """`make run` promotes version 3 over version 2; what it leaves is saved as `risen`."""
+    arena.restore("poor")
+    started = time.monotonic()
+    done = arena.project.make("run")
+    seconds = time.monotonic() - started
+    assert done.status == 0, done.text
+    state = arenas.reached(arena.project)
+    assert state["aliases"] == {"champion": 3, "previous": 2}
+    arena.save("risen")
+    return Golden(state, seconds, done.text.count("\n"))
+
+
+@pytest.fixture(scope="module")
+def rollback(arena: Arena, run: Golden) -> Golden:
+    arena.restore("risen")
+    started = time.monotonic()
+    done = arena.project.make("rollback")
+    seconds = time.monotonic() - started
+    assert done.status == 0, done.text
+    state = arenas.reached(arena.project)
+    assert state["aliases"] == {"champion": 2, "previous": 3}
+    return Golden(state, seconds, 1)
+
+
+@pytest.fixture(scope="module")
+def data(arena: Arena) -> Golden:
+    """data/, data.dvc and params.yaml after another table was brought."""
+    arena.restore("poor")
+    started = time.monotonic()
+    done = arena.project.make(*BRING)
+    seconds = time.monotonic() - started
+    assert done.status == 0, done.text
+    return Golden(dict(arena.project.bytes_of(*arenas.PINNED)), seconds, done.text.count("\n"))
+
+
+@pytest.fixture(scope="module")
+def struck(request: pytest.FixtureRequest) -> Iterator[list[Point]]:
+    """Counts the kill points, and says at the end how many there were."""
+    points: list[Point] = []
+    yield points
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n{len(points)} kill points, from seed {SEED}")
+
+
+def survives_in_run(arena: Arena, run: Golden, point: Point) -> str:
+    """Kill `make run` there, call it again, and compare; what the second one printed."""
+    arena.restore("poor")
+    before = arena.kill(point, "run")
+    done = arena.project.make("run")
+    assert done.status == 0, f"{point}\n{before}\n---\n{done.text}"
+    assert arenas.reached(arena.project) == run.state, f"{point}\n{before}\n---\n{done.text}"
+    expect_clean(arena, point)
+    assert arenas.at_work(arena.project) == [], f"{point}\n{before}\n---\n{done.text}"
+    return done.text
+
+
+def survives_in_rollback(arena: Arena, rollback: Golden, point: Point) -> None:
+    """Kill `make rollback` there. Who was told that it is done, has it done; who was not, calls again."""
+    arena.restore("risen")
+    before = arena.kill(point, "rollback")
+    again = "status" if "is live again" in before else "rollback"
+    done = arena.project.make(again)
+    assert done.status == 0, f"{point}\n{before}\n---\n{done.text}"
+    assert arenas.reached(arena.project) == rollback.state, f"{point}\n{before}\n---\n{done.text}"
+    expect_clean(arena, point)
+
+
+def survives_in_data(arena: Arena, data: Golden, point: Point) -> None:
+    """Kill `make data` there; the same command again brings the table."""
+    arena.restore("poor")
+    before = arena.kill(point, *BRING)
+    done = arena.project.make(*BRING)
+    assert done.status == 0, f"{point}\n{before}\n---\n{done.text}"
+    assert arena.project.bytes_of(*arenas.PINNED) == data.state, f"{point}\n{before}\n---\n{done.text}"
+    expect_clean(arena, point)
+
+
+def expect_clean(arena: Arena, point: Point) -> None:
+    assert arena.left() == [], str(point)
+    assert arenas.stray(arena.project) == [], str(point)
+
+
+def test_a_turn_that_was_killed_is_gone_on_with(arena: Arena, run: Golden) -> None:
+    """Neither is what was trained trained again, nor is a second version made."""
+    said = survives_in_run(arena, run, Point(said="Trained linear"))
+    assert "linear was trained before the build was cut off; it is taken up." in said
+    assert "Closed in MLflow what a kill left open" in said
+
+
+def test_a_kill_in_the_middle_of_a_promotion_loses_nothing(arena: Arena, run: Golden) -> None:
+    said = survives_in_run(arena, run, Point("watcher", write=("move.json", 1)))
+    assert "What was cut off is done now: Version 3 (linear) of reviews is live." in said
+    assert "prefect server that a killed command left is ended" in said
+    assert "was built before the turn was cut off" in said
+
+
+@pytest.mark.parametrize("point", [Point(write=("move.json", 1)), Point(write=("ledger.jsonl", 1))], ids=str)
+def test_a_rollback_that_was_killed_goes_back_once(arena: Arena, rollback: Golden, point: Point) -> None:
+    survives_in_rollback(arena, rollback, point)
+
+
+@pytest.mark.parametrize("point", [Point(said="Accepted")], ids=str)
+def test_data_that_was_killed_can_be_brought_again(arena: Arena, data: Golden, point: Point) -> None:
+    survives_in_data(arena, data, point)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", range(100))
+def test_a_run_survives_a_kill_anywhere(arena: Arena, run: Golden, struck: list[Point], number: int) -> None:
+    (point,) = arenas.points(SEED + number, 1, run.seconds, run.lines, WHOM)
+    struck.append(point)
+    survives_in_run(arena, run, point)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", range(100))
+def test_a_rollback_survives_a_kill_anywhere(arena: Arena, rollback: Golden, struck: list[Point], number: int) -> None:
+    (point,) = arenas.points(2 * SEED + number, 1, rollback.seconds, rollback.lines, ("all", "python"))
+    struck.append(point)
+    survives_in_rollback(arena, rollback, point)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", range(40))
+def test_data_survives_a_kill_anywhere(arena: Arena, data: Golden, struck: list[Point], number: int) -> None:
+    (point,) = arenas.points(3 * SEED + number, 1, data.seconds, data.lines, ("all", "python"))
+    struck.append(point)
+    survives_in_data(arena, data, point)

@@ -1,0 +1,279 @@
+"""What a kill leaves, put right: every prefix of a move, notes, identities of processes, sessions, locked databases."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows import champion
+from flows.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
+from ratchet import database, intent, ledger, lock, note, process, recovery, servers, training
+from ratchet.intent import Intent
+from ratchet.ledger import Move
+from ratchet.places import Places
+from ratchet.refusal import Refusal
+from ratchet.servers import Note, Server
+from ratchet.training import Job
+from tests.project import ROOT
+
+PROMOTED = Intent(Move("reviews", "promoted", 1, 2, "tests", "it is better", {"model": "linear"}), "Live: version 2")
+ROLLED_BACK = Intent(Move("reviews", "rolled back", 2, 1, "tests", "by hand", {"model": "linear"}), "Live: version 1")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Places:
+    (tmp_path / "state").mkdir()
+    return Places(ROOT, tmp_path / "state", "127.0.0.1", 1, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a registry with three versions of one model, none of them live."""
+    path = tmp_path_factory.mktemp("made") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+        found = Registry("reviews", Places(ROOT, path.parent, "127.0.0.1", 1, 2, 3))
+        found.client.create_registered_model("reviews")
+        run = found.begin("a run", {})
+        found.end(run)
+        for _ in range(3):
+            found.client.create_model_version("reviews", "models/none", run)
+    return path
+
+
+@pytest.fixture
+def registry(here: Places, made: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    shutil.copy(made, here.state)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{here.state / 'mlflow.db'}")
+    return Registry("reviews", here)
+
+
+def aliases(registry: Registry) -> dict[str, int]:
+    model = registry.client.get_registered_model("reviews")
+    return {name: int(version) for name, version in model.aliases.items()}
+
+
+def moved(here: Places, registry: Registry, wanted: Intent, steps: int) -> None:
+    """The first steps of a move, each as it is made; then the process is gone."""
+    move, client = wanted.move, registry.client
+    intent.write(here, wanted)
+    made = (
+        lambda: client.set_registered_model_alias("reviews", PREVIOUS, str(move.before)),
+        lambda: client.set_registered_model_alias("reviews", CHAMPION, str(move.after)),
+        lambda: client.delete_registered_model_alias("reviews", CHALLENGER),
+        lambda: ledger.append(here.ledger, move),
+        lambda: registry.summarise(wanted.page),
+    )
+    for step in made[:steps]:
+        step()
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_a_promotion_cut_off_after_any_step_is_finished_once(here: Places, registry: Registry, steps: int) -> None:
+    registry.client.set_registered_model_alias("reviews", CHAMPION, "1")
+    registry.client.set_registered_model_alias("reviews", CHALLENGER, "2")
+    moved(here, registry, PROMOTED, steps)
+    said: list[str] = []
+    for _ in range(2):
+        with recovery.alone(here, "tests", said.append):
+            pass
+    assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
+    assert ledger.read(here.ledger) == (PROMOTED.move,)
+    assert registry.client.get_registered_model("reviews").description == "Live: version 2"
+    assert said == ["What was cut off is done now: Version 2 (linear) of reviews is live."]
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_a_rollback_cut_off_after_any_step_keeps_the_way_back(here: Places, registry: Registry, steps: int) -> None:
+    for alias, version in ((CHAMPION, "2"), (PREVIOUS, "1"), (CHALLENGER, "3")):
+        registry.client.set_registered_model_alias("reviews", alias, version)
+    if steps >= 3:  # the challenger is another version, and stays
+        steps += 1
+    moved(here, registry, ROLLED_BACK, min(steps, 2))
+    if steps > 3:
+        ledger.append(here.ledger, ROLLED_BACK.move)
+    with recovery.alone(here, "tests", print) as found:
+        assert found.move == ROLLED_BACK.move
+    assert aliases(registry) == {CHAMPION: 1, PREVIOUS: 2, CHALLENGER: 3}
+    assert ledger.read(here.ledger) == (ROLLED_BACK.move,)
+    assert intent.read(here) is None
+
+
+def test_a_move_to_a_version_that_is_gone_is_given_up_and_said(here: Places, registry: Registry) -> None:
+    intent.write(here, Intent(Move("reviews", "promoted", None, 9, "tests", "why"), "page"))
+    said: list[str] = []
+    with recovery.alone(here, "tests", said.append) as found:
+        assert found.move is None
+    assert "version 9 of reviews was to go live, and is no longer in MLflow" in said[0]
+    assert intent.read(here) is None
+    assert ledger.read(here.ledger) == ()
+
+
+def test_runs_of_this_state_are_closed_and_those_of_others_left(here: Places, registry: Registry) -> None:
+    mine = registry.begin("mine", {})
+    others = registry.client.create_run(registry.experiment(), tags={"state": "elsewhere"}).info.run_id
+    (here.state / "loop.lock").write_text('{"pid": 1, "what": "make run", "since": "2026-01-01T00:00:00"}\n')
+    assert not lock.is_clean(here.state)
+    recovery.catch_up(here, "tests", print)
+    assert lock.is_clean(here.state)
+    assert registry.client.get_run(mine).info.status == "KILLED"
+    assert registry.client.get_run(others).info.status == "RUNNING"
+
+
+def test_a_recovery_that_fails_is_tried_again_by_the_next(here: Places) -> None:
+    (here.state / "loop.lock").write_text("torn")
+    asked: list[bool] = []
+
+    def fail(died: bool) -> None:
+        asked.append(died)
+        raise Refusal("A rule.", "another", "Again.")
+
+    for _ in range(2):
+        with pytest.raises(Refusal), lock.one_at_a_time(here.state, "tests", fail):
+            raise AssertionError("the block must not run")
+    with lock.one_at_a_time(here.state, "tests", asked.append):
+        assert lock.holder(here.state)
+    with lock.one_at_a_time(here.state, "tests", asked.append):
+        pass
+    assert asked == [True, True, True, False]
+
+
+def test_a_version_that_was_rolled_back_from_is_known_as_such(here: Places, registry: Registry) -> None:
+    class At:  # all that the question needs of a problem
+        name = "reviews"
+
+    At.here = here  # type: ignore[attr-defined]
+    second = registry.version(2)
+    assert not champion.was_taken_back(At(), second)  # type: ignore[arg-type]
+    ledger.append(here.ledger, PROMOTED.move)
+    ledger.append(here.ledger, ROLLED_BACK.move)
+    assert champion.was_taken_back(At(), second)  # type: ignore[arg-type]
+    assert not champion.was_taken_back(At(), registry.version(1))  # type: ignore[arg-type]
+
+
+@settings(max_examples=20)
+@given(cut=st.integers(0, 40), before=st.none() | st.dictionaries(st.text(max_size=5), st.integers(), max_size=3))
+def test_a_note_is_the_old_one_or_the_new_one(tmp_path_factory: pytest.TempPathFactory, cut: int, before) -> None:
+    path = tmp_path_factory.mktemp("note") / "note.json"
+    if before is not None:
+        note.write(path, before)
+    path.with_name("note.json.new").write_text('{"torn": "and longer than that'[:cut])
+    assert note.read(path) == before
+    note.write(path, {"whole": 1})
+    assert note.read(path) == {"whole": 1}
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_process_is_told_from_another_with_its_number() -> None:
+    me = process.birth(os.getpid())
+    assert process.lives(os.getpid(), me)
+    assert not process.lives(os.getpid(), me + "0")
+    assert not process.lives(os.getpid(), "")
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert process.birth(child.pid) == ""  # it ended, and nobody has seen it off
+    child.wait()
+    assert process.birth(child.pid) == ""
+
+
+def sleeper(here: Places) -> Server:
+    return Server("sleeper", (sys.executable, "-c", "import time; time.sleep(600)"), None, "", {})
+
+
+def started(here: Places) -> tuple[subprocess.Popen[bytes], int]:
+    """A server under its watcher; the watcher, and the server's process."""
+    watcher = servers.start(here, sleeper(here))
+    while len(members := servers.session(watcher.pid)) < 2:
+        time.sleep(0.01)
+    return watcher, next(pid for pid in members if pid != watcher.pid)
+
+
+def test_a_server_whose_watcher_was_killed_is_ended_by_the_next_command(here: Places) -> None:
+    watcher, server = started(here)
+    watcher.kill()
+    watcher.communicate()
+    assert process.birth(server)
+    assert servers.left_over(here) == ["sleeper"]
+    said: list[str] = []
+    with recovery.alone(here, "tests", said.append):
+        assert process.birth(server) == ""
+    assert said == ["The sleeper server that a killed command left is ended."]
+    assert servers.left_over(here) == []
+
+
+def test_a_server_whose_watcher_was_killed_ends_with_its_command_too(here: Places) -> None:
+    with servers.started(here, sleeper(here)) as watcher:
+        assert watcher is not None
+        while len(members := servers.session(watcher.pid)) < 2:
+            time.sleep(0.01)
+        watcher.kill()
+    assert [pid for pid in members if process.birth(pid)] == []
+
+
+def test_the_session_of_a_number_that_was_given_out_again_is_left_alone(here: Places) -> None:
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    try:
+        known = Note("sleeper", stranger.pid, "an earlier birth", 1, "dead", 0, "")
+        note.write(servers.note_path(here, "sleeper"), known.__dict__)
+        recovery.catch_up(here, "tests", print)
+        assert process.birth(stranger.pid)
+        assert servers.left_over(here) == []
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_database_whose_making_was_cut_off_is_made_anew(here: Places) -> None:
+    path = here.state / "some.db"
+    server = Server("some", (), None, "", {}, path)
+    servers.begin_database(server)
+    path.write_bytes(b"half of it")
+    path.with_name("some.db-wal").write_bytes(b"and more")
+    servers.begin_database(server)
+    assert [each.name for each in here.state.iterdir()] == ["some.db.making"]
+
+
+def held(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False)
+    connection.execute("create table if not exists t (x)")
+    connection.commit()
+    connection.execute("begin exclusive")
+    return connection
+
+
+def test_a_locked_database_is_waited_for_and_then_named(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    database.wait_until_free(path)
+    assert not path.exists()
+    with closing(held(path)), pytest.raises(Refusal, match=r"mlflow\.db must become free.*another program holds it"):
+        database.wait_until_free(path, patience=0.2)
+    database.wait_until_free(path, patience=0.2)
+
+
+def test_a_candidate_is_taken_up_only_for_the_very_same_job(tmp_path: Path) -> None:
+    import polars as pl
+
+    rows = pl.DataFrame({"text": ["good film", "bad film"] * 20, "label": ["good", "bad"] * 20,
+                         "split": ["train"] * 30 + ["validation"] * 10})  # fmt: skip
+    training.write_rows(rows, tmp_path)
+    job = Job("majority", {}, ("bad", "good"), 0, 1.0)
+    assert training.finished(job, tmp_path) is None
+    trained = training.train(job, tmp_path, lambda _: None)
+    (tmp_path / "linear.123").mkdir()
+    training.clear_unfinished(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["majority"]
+    again = training.finished(job, tmp_path)
+    assert again is not None
+    assert (again.seconds, again.curve) == (trained.seconds, trained.curve)
+    assert again.probabilities.tolist() == trained.probabilities.tolist()
+    assert training.finished(Job("majority", {}, ("bad", "good"), 1, 1.0), tmp_path) is None

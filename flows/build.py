@@ -14,7 +14,7 @@ from flows.candidates import Candidate, best, prove, train_candidates
 from flows.registry import Version
 from flows.round import Round, labels_of, open_round
 from flows.stage import Model, at_hand, say, stage, step
-from ratchet import ingest, rows, versions
+from ratchet import fitting, ingest, rows, versions
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
 from ratchet.steps import facts, prepare, quarantine, split
@@ -51,7 +51,9 @@ def build(model: Model | None = None, trigger: str = "manual") -> int:
 def fetch_pinned_data(problem: Problem) -> pl.DataFrame:
     """Exactly the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package."""
     came = versions.fetch(problem.here, problem.pin, ingest.rebuilder(problem.pin.source))
+    fitting.refuse_unknown_columns(problem)
     raw = rows.raw(problem)
+    fitting.refuse_unknown_classes(problem, raw["label"].unique())
     say(f"Data {problem.pin.short}: {raw.height:,} rows, {came}.")
     return raw
 

@@ -46,15 +46,28 @@ def append(path: Path, move: Move) -> None:
 
 def read(path: Path, problem: str | None = None) -> tuple[Move, ...]:
     """All moves, oldest first, of one problem or of all; a line that a kill tore apart is passed over."""
-    if not path.exists():
-        return ()
-    moves = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            moves.append(Move(**json.loads(line)))
-        except (json.JSONDecodeError, TypeError):
-            continue
+    moves = [move for move in map(understood, lines(path)) if move is not None]
     return tuple(move for move in moves if problem in (None, move.problem))
+
+
+def unreadable(path: Path) -> int:
+    """How many lines are no moves: torn by a kill, or damaged."""
+    return sum(understood(line) is None for line in lines(path))
+
+
+def lines(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    return [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+
+
+def understood(line: str) -> Move | None:
+    try:
+        move = Move(**json.loads(line))
+        datetime.fromisoformat(move.at)
+    except (ValueError, TypeError):
+        return None
+    return move
 
 
 def live_at(moves: tuple[Move, ...], moment: datetime) -> int | None:

@@ -45,9 +45,9 @@ def recall(here: Places) -> dict[str, Any] | None:
     """What the last turn came to, if all that decided it is as it was; else None."""
     try:
         summary: dict[str, Any] = json.loads(path_of(here).read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
         return None
-    same = summary.get("cause") == cause(here) and summary.get("ground") == ground(here)
+    same = isinstance(summary, dict) and summary.get("cause") == cause(here) and summary.get("ground") == ground(here)
     return summary if same else None
 
 

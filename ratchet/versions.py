@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,14 +19,17 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from ratchet import objects
 from ratchet.places import Places
 from ratchet.refusal import Refusal
+from ratchet.settings import refuse_conflict
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
 TABLE = "table.csv"
 SPLIT = "split.json"
+MD5 = re.compile(r"[0-9a-f]{32}\.dir")
 
 
 @dataclass(frozen=True)
@@ -54,16 +58,22 @@ def pinned(here: Places) -> Pin:
     """
     path = here.root / "data.dvc"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        refuse_conflict(path, text)
+        content = yaml.safe_load(text)
         out = content["outs"][0]
+        if not MD5.fullmatch(out["md5"]) or out["path"] != "data":
+            raise ValueError(f"md5 {out['md5']} of {out['path']}")
         return Pin(out["md5"].removesuffix(".dir"), int(out["size"]), str(content.get("meta", {}).get("source", "")))
     except FileNotFoundError:
         raise Refusal(
             "data.dvc pins the data.", "no such file", "Choose data: make data EXAMPLE=film_reviews"
         ) from None
-    except (yaml.YAMLError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise Refusal(
-            "data.dvc must pin data/ by its hash.", f"a damaged file ({error})", "Restore it: git checkout data.dvc"
+            "data.dvc must pin data/ by its hash.",
+            f"a damaged file ({' '.join(str(error).split())})",
+            "Restore it: git checkout data.dvc",
         ) from None
 
 
@@ -116,6 +126,9 @@ def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None)
             if here.data.exists() and digest(repo, here.data) == pin.version:
                 return words
             shutil.rmtree(here.data, ignore_errors=True)
+            objects.drop_damaged(
+                here, pin.version
+            )  # or they would be found again, and pulled or rebuilt bytes not kept
         return _rebuilt(here, repo, pin, rebuild)
 
 
@@ -159,6 +172,16 @@ def pin(here: Places, folder: Path, source: str) -> Pin:
     fresh.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     os.replace(fresh, path)
     return pinned(here)
+
+
+def keep(here: Places, pin: Pin) -> bool:
+    """Have DVC's cache hold the pinned version; whether it does, which it cannot where data/ holds other bytes."""
+    objects.drop_damaged(here, pin.version)
+    with repository(here) as repo:
+        if not here.data.exists() or digest(repo, here.data) != pin.version:
+            return False
+        _keep(here, repo)
+    return objects.is_complete(here, pin.version)
 
 
 def digest(repo: Repo, folder: Path) -> str:

@@ -108,7 +108,7 @@ def unpack_members(
         received = f"{path}: format {about['format']}, from version {about.get('version')}"
         raise Refusal(f"A backup must be of format {FORMAT}.", received, "Take the project's version that wrote it.")
     check(about)
-    for member in tar:
+    while (member := tar.next()) is not None:
         if member.name == MANIFEST and member.isreg() and member.size <= SMALL:
             if load(tar, member)["files"] != found:
                 raise damaged(path, ValueError("files that differ from its manifest"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 import tempfile
@@ -59,7 +60,7 @@ def make(here: Places, wished: str, say: Say) -> Path:
         say("A backup on the same disk goes when the disk goes. Better: make backup TO=/another/disk/name.tar.zst")
     if not os.environ.get("MLFLOW_TRACKING_URI", "").startswith("sqlite:///"):
         say("The registry that MLFLOW_TRACKING_URI names is not in it: back it up where it is.")
-    say(f"Back to it: make restore FROM={target}")
+    say(f"Back to it: make restore FROM={shlex.quote(str(target))}")
     return target
 
 
@@ -183,7 +184,7 @@ def restore(here: Places, source: str, say: Say) -> None:
         shutil.rmtree(staging, ignore_errors=True)
         try:
             found = archive.unpack(path, staging, Progress(say, path.stat().st_size), enough_room(here))
-            relocate(staging / "state" / "mlflow.db", Path(found["state"]), here.state)
+            relocate(staging / "state" / "mlflow.db", {found["state"]: here.state, found["root"]: here.root})
             write_plan(here, staging)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
@@ -215,22 +216,28 @@ def enough_room(here: Places) -> Callable[[dict[str, Any]], None]:
     return check
 
 
-def relocate(database: Path, old: Path, new: Path) -> None:
+def relocate(database: Path, places: dict[str, Path]) -> None:
     """Let a registry that was made in one place point to the same artifacts in another.
 
     MLflow keeps the artifacts' place as an absolute path or address in several tables; every text that begins with
-    the old state's is changed, and no other.
+    an old folder is changed, and no other.
+
+    Args:
+        places: old folder -> new folder.
     """
-    if not database.exists() or old == new:
+    moves = []
+    for old, new in places.items():
+        moves += [(Path(old).as_uri(), new.as_uri()), (f"file://{old}", f"file://{new}"), (old, str(new))]
+    moves = [(before, after) for before, after in dict.fromkeys(moves) if before != after]
+    if not database.exists() or not moves:
         return
-    moves = [(old.as_uri(), new.as_uri()), (f"file://{old}", f"file://{new}"), (str(old), str(new))]
     with closing(sqlite3.connect(database)) as connection, connection:
         tables = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
         for (table,) in tables:
             for _, column, kind, *_ in connection.execute(f'pragma table_info("{table}")').fetchall():
                 if not kind.upper().startswith(("VARCHAR", "TEXT")):
                     continue
-                for before, after in dict.fromkeys(moves):
+                for before, after in moves:
                     connection.execute(
                         f'update "{table}" set "{column}" = ? || substr("{column}", ?) '
                         f'where substr("{column}", 1, ?) = ?',

@@ -42,30 +42,35 @@ class Database:
     upgrade: tuple[str, ...]
 
 
-def known(here: Places) -> list[Database]:
-    """The databases of this project that Alembic numbers, but for those that are servers' own."""
+def known(here: Places, runs: bool) -> list[Database]:
+    """The databases of this project that Alembic numbers, but for those that are servers' own.
+
+    Args:
+        runs: whether Prefect's is asked for.
+    """
     found = []
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if uri.startswith("sqlite:///"):
         path, upgrade = Path(uri.removeprefix("sqlite:///")), ("-m", "mlflow", "db", "upgrade", uri)
         found.append(Database("mlflow", path, "mlflow", "store/db_migrations/versions", upgrade))
-    if not any(os.environ.get(name) for name in ("PREFECT_API_URL", "PREFECT_API_DATABASE_CONNECTION_URL")):
+    if runs and not any(os.environ.get(name) for name in ("PREFECT_API_URL", "PREFECT_API_DATABASE_CONNECTION_URL")):
         folder = "server/database/_migrations/versions/sqlite"
         words = ("-m", "prefect", "server", "database", "upgrade", "-y")
         found.append(Database("prefect", here.state / "prefect" / "prefect.db", "prefect", folder, words))
     return found
 
 
-def make_ready(here: Places, say: Say, thorough: bool) -> None:
+def make_ready(here: Places, say: Say, runs: bool, thorough: bool) -> None:
     """Every database that is there opens with what is installed; older ones are upgraded, with a copy kept.
 
     Args:
+        runs: whether Prefect's is needed, too.
         thorough: look at every page, not at the first alone.
 
     Raises:
         Refusal: one is damaged, or newer than what is installed, or its upgrade fails.
     """
-    for database in known(here):
+    for database in known(here, runs):
         if database.path.exists() and database.path.stat().st_size:
             revision = inspect(database, thorough)
             if revision is not None and revision != newest(database):
@@ -92,7 +97,8 @@ def inspect(database: Database, thorough: bool) -> str | None:
                 return None
             row = connection.execute("select version_num from alembic_version").fetchone()
     except sqlite3.DatabaseError as error:
-        raise damaged(path, error) from None
+        refuse_damaged(path, error)
+        raise
     if row and row[0] not in revisions(database):
         raise Refusal(
             f"{path.name} must be of a version that the installed {database.package} knows.",
@@ -102,15 +108,18 @@ def inspect(database: Database, thorough: bool) -> str | None:
     return row[0] if row else None
 
 
-def damaged(path: Path, error: sqlite3.DatabaseError) -> Refusal:
-    said = " ".join(str(error).split())[:200]
-    if "unable to open" in said or "locked" in said:
-        return Refusal("A database must be a file that can be opened.", f"{path}: {said}", "See who holds or owns it.")
-    return Refusal(
-        "A database must be a whole SQLite file.",
-        f"{path}: {said}",
-        "Bring it back: make restore FROM=file; or move it away, to begin without what it held.",
-    )
+def refuse_damaged(path: Path, error: sqlite3.DatabaseError) -> None:
+    """Raise where an error of SQLite says that a file is no whole database; another (no room, no right) is the disk's.
+
+    Raises:
+        Refusal: it says so.
+    """
+    if not isinstance(error, sqlite3.OperationalError):
+        raise Refusal(
+            "A database must be a whole SQLite file.",
+            f"{path}: {' '.join(str(error).split())[:200]}",
+            "Bring it back: make restore FROM=file; or move it away, to begin without what it held.",
+        ) from None
 
 
 def revisions(database: Database) -> set[str]:
@@ -188,9 +197,12 @@ def upgrade_predictions(here: Places, say: Say) -> None:
 def user_version(path: Path) -> int:
     try:
         with closing(sqlite3.connect(f"file:{quoted(path)}?mode=ro", uri=True, timeout=30)) as connection:
+            if predictions.is_empty(connection):
+                return predictions.VERSION
             return int(connection.execute("pragma user_version").fetchone()[0])
     except sqlite3.DatabaseError as error:
-        raise damaged(path, error) from None
+        refuse_damaged(path, error)
+        raise
 
 
 def keep_copy(here: Places, path: Path, revision: str) -> Path:

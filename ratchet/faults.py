@@ -23,6 +23,7 @@ from ratchet.refusal import Refusal
 ROOM = 2**20
 """Bytes. With less left than this, whatever just failed has most likely failed for want of room."""
 
+FREE_SOME = "Free some (`make prune` shows what can go), and give the same command again; what is live stays live."
 FULL = ("no space left on device", "disk is full", "disk quota exceeded", "no usable temporary directory")
 READ_ONLY = ("read-only file system", "readonly database")
 BROKEN = ("database disk image is malformed", "file is not a database")
@@ -30,6 +31,7 @@ DENIED = ("permission denied", "operation not permitted")
 OLD = ("out-of-date database schema", "can't locate revision identified by")
 BUSY = ("database is locked",)
 SHUT = ("unable to open database file",)
+FAILING = ("disk i/o error", "input/output error")
 SILENT = (
     "connection refused", "connection attempts failed", "connection reset", "max retries exceeded",
     "failed to reach api", "server disconnected", "timed out", "readtimeout", "connecttimeout",
@@ -87,11 +89,37 @@ def has_no_room(here: Places) -> bool:
     return False
 
 
+def require_room(folder: Path, needed: int) -> None:
+    """Raise unless a disk has so many bytes left.
+
+    Raises:
+        Refusal: it has less.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise Refusal(
+            "The disk must have room for what is written.",
+            f"{free / 1e6:,.1f} MB left for {folder}, and {needed / 1e6:,.1f} MB needed",
+            FREE_SOME,
+        )
+
+
 def full(error: BaseException, here: Places) -> Refusal:
     return Refusal(
         "The disk must have room for what is written.",
         f"no space left for {place(error, here.state)}",
-        "Free some (`make prune` shows what can go), and give the same command again; what is live stays live.",
+        FREE_SOME,
+    )
+
+
+def failing(error: BaseException, here: Places) -> Refusal:
+    """SQLite's words for a disk that fails, and for one without room for what it writes beside a database."""
+    if has_no_room(here):
+        return full(error, here)
+    return Refusal(
+        "The disk must give back what was written.",
+        f"{first_line(error)}, below {here.state}",
+        "See to the disk (dmesg tells more), and take a backup to another.",
     )
 
 
@@ -155,7 +183,7 @@ def silent(error: BaseException, here: Places) -> Refusal:
 
 SENTENCES: tuple[tuple[tuple[str, ...], Callable[[BaseException, Places], Refusal]], ...] = (
     (FULL, full), (READ_ONLY, read_only), (BROKEN, broken), (OLD, old), (BUSY, busy), (SHUT, shut),
-    (DENIED, denied), (SILENT, silent),
+    (DENIED, denied), (FAILING, failing), (SILENT, silent),
 )  # fmt: skip
 
 

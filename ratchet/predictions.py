@@ -24,15 +24,19 @@ def connected(path: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(path, timeout=30)
     try:
         connection.execute("pragma journal_mode = wal")
-        fresh = connection.execute("select count(*) from sqlite_master").fetchone()[0] == 0
-        connection.execute(TABLE)
-        connection.execute(INDEX)
-        if fresh:
-            connection.execute(f"pragma user_version = {VERSION}")
+        if is_empty(connection):
+            connection.execute("begin immediate")
+            for statement in (TABLE, INDEX, f"pragma user_version = {VERSION}"):
+                connection.execute(statement)
+            connection.commit()
         with connection:
             yield connection
     finally:
         connection.close()
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("select count(*) from sqlite_master").fetchone()[0] == 0)
 
 
 def upgrade(path: Path) -> None:

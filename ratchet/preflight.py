@@ -13,7 +13,8 @@ from ratchet.places import PLAN, Places
 from ratchet.refusal import Refusal
 
 STAGES = frozenset({"run", "build", "evaluate", "deploy", "optimise"})
-WITH_REGISTRY = STAGES | {"predict", "rollback", "status", "ui", "prune"}
+WITH_PREFECT = STAGES | {"ui", "prune"}
+WITH_REGISTRY = WITH_PREFECT | {"predict", "rollback", "status", "ui", "prune"}
 
 
 def check(here: Places, verb: str, say: Callable[[str], None]) -> None:
@@ -29,7 +30,7 @@ def check(here: Places, verb: str, say: Callable[[str], None]) -> None:
         with lock.one_at_a_time(here.state, "make restore"):
             say(f"Finished a restore that was cut off. What was there before is in {backup.finish(here)}.")
     if verb in WITH_REGISTRY:
-        databases.make_ready(here, say, thorough=verb in STAGES)
+        databases.make_ready(here, say, runs=verb in WITH_PREFECT, thorough=verb in STAGES)
         reach.registry()
     if verb in STAGES:
         reach.prefect()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ratchet import objects
+from ratchet import faults, objects
 from ratchet.places import Places
 from ratchet.refusal import Refusal
 from ratchet.settings import refuse_conflict
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 TABLE = "table.csv"
 SPLIT = "split.json"
+DVC_ROOM = 4 * 2**20
+"""Bytes for DVC's own databases and scratch files; they took 0.2 MB."""
 MD5 = re.compile(r"[0-9a-f]{32}\.dir")
 
 
@@ -78,11 +80,20 @@ def pinned(here: Places) -> Pin:
 
 
 @contextmanager
-def repository(here: Places) -> Iterator[Repo]:
-    """The project's DVC repository, with its cache and its scratch files below state/, saying nothing."""
+def repository(here: Places, needed: int = 0) -> Iterator[Repo]:
+    """The project's DVC repository, with its cache and its scratch files below state/, saying nothing.
+
+    Args:
+        needed: bytes that are going to be written. On a disk without room DVC waits for its own database forever.
+
+    Raises:
+        Refusal: the disk has less room than that.
+    """
     from dvc.repo import Repo
 
-    logging.getLogger("dvc").setLevel(logging.CRITICAL)
+    faults.require_room(here.state, needed + DVC_ROOM)
+    for name in ("dvc", "dvc_data", "dvc_objects"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     (here.root / ".dvc" / "tmp").resolve().mkdir(parents=True, exist_ok=True)
     cache = {"dir": str(here.state / "dvc" / "cache")}
     alone = {"no_scm": True}  # a project unpacked from an archive has no git, and .gitignore is ours to write
@@ -107,7 +118,7 @@ def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None)
     """
     from dvc.exceptions import DvcException
 
-    with repository(here) as repo:
+    with repository(here, 0 if here.data.exists() else 2 * pin.bytes) as repo:
         if here.data.exists():
             if digest(repo, here.data) == pin.version:
                 return "already there"
@@ -159,12 +170,19 @@ def pin(here: Places, folder: Path, source: str) -> Pin:
 
     Everything that can fail happens before data/ and data.dvc are touched, but for the disk itself.
     """
-    with repository(here) as repo:
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    with repository(here, 2 * size) as repo:
         old = _fresh(here.work / "replaced-data")
         if here.data.exists():
             os.replace(here.data, old)
         os.replace(folder, here.data)
-        repo.add([str(here.data)])
+        try:
+            repo.add([str(here.data)])
+        except BaseException:
+            os.replace(here.data, folder)
+            if old.exists():
+                os.replace(old, here.data)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     path = here.root / "data.dvc"
     content = yaml.safe_load(path.read_text(encoding="utf-8")) | {"meta": {"source": source}}

@@ -231,8 +231,10 @@ class Registry:
 
         try:
             return _version(self.client.get_model_version_by_alias(self.problem, alias))
-        except MlflowException:
-            return None
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such model, or alias
+                return None
+            raise  # a registry that cannot be asked is no registry without a champion
 
     def champion(self) -> Version | None:
         return self.holding(CHAMPION)

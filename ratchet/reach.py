@@ -12,14 +12,22 @@ from ratchet.refusal import Refusal
 
 PATIENCE = 8
 """Seconds. A server that says nothing for so long is taken for one that hangs."""
+STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks", "file")
 
 
 def registry() -> None:
     """Raise unless the MLflow server that MLFLOW_TRACKING_URI names answers; a database is not asked here.
 
     Raises:
-        Refusal: it does not.
+        Refusal: it does not, or what the variable names is neither.
     """
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if uri and uri.partition(":")[0].partition("+")[0] not in STORES:  # MLflow takes a slip for the name of a folder
+        raise Refusal(
+            "MLFLOW_TRACKING_URI must begin with the kind of a server or a database.",
+            without_password(uri),
+            f"One of {', '.join(STORES)}; leave it out for a database of Ratchet's own.",
+        )
     knock("MLflow", "MLFLOW_TRACKING_URI", "/health")
 
 

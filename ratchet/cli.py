@@ -214,7 +214,12 @@ def status(here: Places) -> int:
     moves = ledger.read(here.ledger, current.name)
     live, waiting, previous = registry.champion(), registry.holding(CHALLENGER), registry.holding(PREVIOUS)
     out.print(f"problem    {current.name}, data {current.pin.short} ({current.pin.source})")
-    if live is None:
+    if live is None and moves and moves[-1].after:
+        out.print(
+            f"live       nothing, and the ledger says version {moves[-1].after}: this is not the registry that it was "
+            "written beside. Bring that one back: make restore FROM=file"
+        )
+    elif live is None:
         out.print("live       nothing yet. Next: make run")
     else:
         metric = current.settings.evaluate.metric

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -40,17 +41,35 @@ def is_whole(path: Path) -> bool:
     return found == path.parent.name + path.name.removesuffix(".dir")
 
 
+def digest(folder: Path) -> str:
+    """The data version that a flat folder's bytes amount to, read from the bytes themselves.
+
+    DVC computes the same, and remembers it by a file's time and size: after a checkout it takes what the object's name
+    says for what the bytes are.
+    """
+    listed = []
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        with open(path, "rb") as file:
+            listed.append({"md5": hashlib.file_digest(file, "md5").hexdigest(), "relpath": path.name})
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest()
+
+
 def is_complete(here: Places, version: str) -> bool:
     """Whether the cache has all of a data version, whole."""
     return all(is_whole(path) for path in of_version(here, version))
 
 
-def drop_damaged(here: Places, version: str) -> int:
-    """Remove the objects of a version whose bytes are not those that their names say, so that nobody uses them; how
-    many they were."""
+def set_damaged_aside(here: Places, version: str) -> int:
+    """Move the objects of a version whose bytes are not those that their names say out of the cache, into
+    state/dvc/damaged/, so that nobody uses them, and others can take their place; how many they were.
+
+    DVC itself believes an object's name: a damaged one would become data/ as if it were whole.
+    """
     damaged = [path for path in sorted(of_version(here, version)) if path.exists() and not is_whole(path)]
     for path in damaged:
-        path.unlink()
+        aside = here.state / "dvc" / "damaged" / (path.parent.name + path.name)
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, aside)
     return len(damaged)
 
 

@@ -127,6 +127,7 @@ def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None)
                 "other bytes",
                 "Delete data/ to fetch the pinned ones, or bring them as a new version: make data SOURCE=...",
             )
+        damaged = objects.set_damaged_aside(here, pin.version)
         for attempt, words in ((repo.checkout, "from the cache"), (repo.pull, "pulled from the remote")):
             if attempt == repo.pull and not repo.config["core"].get("remote"):
                 continue
@@ -134,20 +135,19 @@ def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None)
                 attempt(targets=["data.dvc"])
             except DvcException:
                 shutil.rmtree(here.data, ignore_errors=True)
-            if here.data.exists() and digest(repo, here.data) == pin.version:
+            damaged += objects.set_damaged_aside(here, pin.version)  # what a remote gave is not believed either
+            if here.data.exists() and objects.digest(here.data) == pin.version:
                 return words
             shutil.rmtree(here.data, ignore_errors=True)
-            objects.drop_damaged(
-                here, pin.version
-            )  # or they would be found again, and pulled or rebuilt bytes not kept
-        return _rebuilt(here, repo, pin, rebuild)
+        return _rebuilt(here, repo, pin, rebuild, damaged)
 
 
-def _rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] | None) -> str:
+def _rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] | None, damaged: int) -> str:
     if rebuild is None:
         raise Refusal(
             f"data.dvc pins {pin.short}, made from {pin.source or 'an unknown source'}.",
-            "neither DVC's cache nor a remote has it, and nothing here can rebuild it",
+            "neither DVC's cache nor a remote has it, and nothing here can rebuild it"
+            + (f"; {damaged} damaged objects of it are in {here.state / 'dvc' / 'damaged'}" if damaged else ""),
             "Name the remote that has it (dvc remote add -d NAME URL), or bring the table again: make data SOURCE=...",
         )
     made = _fresh(here.work / "pinned-data")
@@ -194,7 +194,7 @@ def pin(here: Places, folder: Path, source: str) -> Pin:
 
 def keep(here: Places, pin: Pin) -> bool:
     """Have DVC's cache hold the pinned version; whether it does, which it cannot where data/ holds other bytes."""
-    objects.drop_damaged(here, pin.version)
+    objects.set_damaged_aside(here, pin.version)
     with repository(here) as repo:
         if not here.data.exists() or digest(repo, here.data) != pin.version:
             return False

@@ -18,10 +18,14 @@ export RATCHET_EXAMPLE := $(value EXAMPLE)
 export RATCHET_FILE := $(value FILE)
 export RATCHET_OUT := $(value OUT)
 export RATCHET_MODEL := $(value MODEL)
-unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL
+export RATCHET_TO := $(value TO)
+export RATCHET_FROM := $(value FROM)
+export RATCHET_DAYS := $(value DAYS)
+export RATCHET_CONFIRM := $(value CONFIRM)
+unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history \
+.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history backup restore prune \
         test test-long check format clean bench bench-loop bench-validate bench-text bench-quality lock
 .DEFAULT_GOAL := help
 
@@ -65,6 +69,14 @@ history: $(READY) ## Which version was champion when, and why
 	@$(PY) -m ratchet history
 rollback: $(READY) ## Make the previous champion live again
 	@$(PY) -m ratchet rollback
+
+##@ Keep it
+backup: $(READY) ## All state into one archive, whatever runs meanwhile (TO=file.tar.zst)
+	@$(PY) -m ratchet backup
+restore: $(READY) ## Back to what an archive holds: FROM=file.tar.zst; what is there now is kept
+	@$(PY) -m ratchet restore
+prune: $(READY) ## Show what nothing needs any more, older than DAYS=30; CONFIRM=yes removes it
+	@$(PY) -m ratchet prune
 
 ##@ Work on Ratchet itself
 test: $(READY) ## The tests, in under 15 minutes on 2 cores

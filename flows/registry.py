@@ -335,6 +335,13 @@ class Registry:
         return len(open_runs)
 
 
+def deleted_too() -> int:
+    """The kind of search that finds what somebody deleted in the UI as well."""
+    from mlflow.entities import ViewType
+
+    return int(ViewType.ALL)
+
+
 def number(version: Version | None) -> str:
     """A version's number as a tag says it; `none` where there is no version."""
     return str(version.number) if version else "none"

@@ -185,7 +185,7 @@ def accept(
     step = succession.step(last, table, problem, limit)
     with change.laying_out(here) as folder:
         ingest.lay_out(table.valid, problem, table.columns.group is not None, folder)
-        pin = versions.as_pinned(here, versions.keep(here, folder, source))
+        pin = versions.as_pinned(here, versions.into_cache(here, folder, source))
         forgotten = succession.holding(here, problem, pin.version, step.gone)
         described = params.following(here.params, problem, table.columns, table.valid_canonical)
         aside = quarantined.joined(earlier, table.aside)

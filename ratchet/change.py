@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ratchet import ledger, note, versions
+from ratchet import ledger, note, objects, versions
 from ratchet.ledger import DataChange
 from ratchet.places import Places
 from ratchet.versions import Pin
@@ -97,7 +97,7 @@ def finish(here: Places) -> DataChange | None:
 
 def forget(here: Places, gone: list[str], kept: str) -> None:
     """Versions that hold withdrawn rows leave DVC's cache; what was made from them leaves ours."""
-    versions.forget(here, gone, kept)
+    objects.forget(here, gone, kept)
     for folder in (here.state / "cache", here.work):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 import models
-from ratchet import intent, ledger, lock, problem, recovery, terminal, turn
+from ratchet import faults, intent, ledger, lock, preflight, problem, recovery, terminal, turn
 from ratchet.places import Places, places, settle
 from ratchet.refusal import Refusal
 
@@ -29,16 +29,23 @@ def main(words: list[str]) -> int:
     """Do the verb; a refusal is one sentence on standard error and status 1, with no traceback."""
     verbs: dict[str, Callable[[Places], int]] = {
         "run": run, "data": data, "ui": ui, "predict": predict, "rollback": rollback, "status": status,
-        "history": history, **{name: partial(one_stage, name) for name in STAGES},
+        "history": history, "backup": backup, "restore": restore, "prune": prune,
+        **{name: partial(one_stage, name) for name in STAGES},
     }  # fmt: skip
     if len(words) != 1 or words[0] not in verbs:
         print(f"A verb must be one of {', '.join(verbs)}. Received: {' '.join(words) or 'none'}.", file=sys.stderr)
         return 2
-    here = places()
+    what = f"make {words[0]}"
+    try:
+        here = places()
+    except Refusal as refusal:
+        print(f"\n{refusal}", file=sys.stderr)
+        return 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to end is ended in order, as by Ctrl-C
     try:
         settle(here)
         terminal.quieten(here.logs / "libraries.log")
+        preflight.check(here, words[0], terminal.console().print)
         return verbs[words[0]](here)
     except Refusal as refusal:
         print(f"\n{refusal}", file=sys.stderr)
@@ -46,6 +53,9 @@ def main(words: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nStopped. `make status` shows what is live; the same command goes on.", file=sys.stderr)
         return 130
+    except Exception as error:  # the last net: whatever it is, a person gets a sentence, and a log the traceback
+        print(f"\n{faults.explain(error, here, what)}", file=sys.stderr)
+        return 1
 
 
 def typed(name: str) -> str:
@@ -210,7 +220,12 @@ def status(here: Places) -> int:
     moves = ledger.read(here.ledger, current.name)
     live, waiting, previous = registry.champion(), registry.holding(CHALLENGER), registry.holding(PREVIOUS)
     out.print(f"problem    {current.name}, data {current.pin.short} ({current.pin.source})")
-    if live is None:
+    if live is None and moves and moves[-1].after:
+        out.print(
+            f"live       nothing, and the ledger says version {moves[-1].after}: this is not the registry that it was "
+            "written beside. Bring that one back: make restore FROM=file"
+        )
+    elif live is None:
         out.print("live       nothing yet. Next: make run")
     else:
         metric = current.settings.evaluate.metric
@@ -233,6 +248,33 @@ def history(here: Places) -> int:
     if not story:
         terminal.console().print("No champion yet, so no history. Next: make run")
     terminal.history(terminal.console(), story)
+    lost = ledger.unreadable(here.ledger)
+    if lost:
+        terminal.console().print(f"{lost} damaged or torn lines of {here.ledger} are passed over.")
+    return 0
+
+
+def backup(here: Places) -> int:
+    """All state that matters into one archive."""
+    from ratchet import backup as backups
+
+    backups.make(here, typed("TO"), terminal.console().print)
+    return 0
+
+
+def restore(here: Places) -> int:
+    """The state that an archive holds, in place of today's, which is kept."""
+    from ratchet import backup as backups
+
+    backups.restore(here, typed("FROM"), terminal.console().print)
+    return 0
+
+
+def prune(here: Places) -> int:
+    """Show what nothing needs any more; remove it where that is confirmed."""
+    from ratchet import pruning
+
+    pruning.prune(here, typed("DAYS"), typed("CONFIRM"), terminal.console().print)
     return 0
 
 

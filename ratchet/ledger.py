@@ -77,16 +77,8 @@ def append_once(path: Path, line: Move | DataChange) -> None:
 
 def story(path: Path, problem: str | None = None) -> tuple[Move | DataChange, ...]:
     """All lines, oldest first, of one problem or of all; a line that a kill tore apart is passed over."""
-    if not path.exists():
-        return ()
-    lines = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            written = json.loads(line)
-            lines.append(DataChange(**written) if written.get("kind") == "data" else Move(**written))
-        except (json.JSONDecodeError, TypeError, AttributeError):
-            continue
-    return tuple(line for line in lines if problem in (None, line.problem))
+    known = [line for line in map(understood, lines(path)) if line is not None]
+    return tuple(line for line in known if problem in (None, line.problem))
 
 
 def read(path: Path, problem: str | None = None) -> tuple[Move, ...]:
@@ -97,6 +89,27 @@ def read(path: Path, problem: str | None = None) -> tuple[Move, ...]:
 def changes(path: Path, problem: str | None = None) -> tuple[DataChange, ...]:
     """The changes of the data alone."""
     return tuple(line for line in story(path, problem) if isinstance(line, DataChange))
+
+
+def unreadable(path: Path) -> int:
+    """How many lines cannot be read: torn by a kill, or damaged."""
+    return sum(understood(line) is None for line in lines(path))
+
+
+def lines(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    return [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+
+
+def understood(line: str) -> Move | DataChange | None:
+    try:
+        written = json.loads(line)
+        event = DataChange(**written) if written.get("kind") == "data" else Move(**written)
+        datetime.fromisoformat(event.at)
+    except (ValueError, TypeError, AttributeError):
+        return None
+    return event
 
 
 def live_at(moves: tuple[Move, ...], moment: datetime) -> int | None:

@@ -1,7 +1,7 @@
 """What a killed command left behind, put right by the next one before it does anything else.
 
-Half a change of the data is made, half a move of the champion carried out, runs that stand open in MLflow are closed, servers without an owner are
-ended. What stands open in Prefect is closed once its server runs (flows/sweep.py).
+A change of the data or a move of the champion that was cut off is made, runs that stand open in MLflow are closed,
+servers without an owner are ended. What stands open in Prefect is closed once its server runs (flows/sweep.py).
 """
 
 from __future__ import annotations

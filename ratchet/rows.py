@@ -37,11 +37,21 @@ def raw(problem: Problem) -> pl.DataFrame:
 def prepared(problem: Problem) -> pl.DataFrame:
     """The prepared rows, with their split: from the cache, or made now."""
     path = cache_path(problem)
-    if not path.exists():
+    kept = read_kept(path)
+    if kept is None:
         frame = raw(problem)
         valid, _ = quarantine.set_aside(frame, facts.measure(frame))
         keep(problem, split.assign(prepare.prepare(valid).frame, problem.split))
-    return pl.read_parquet(path)
+        return pl.read_parquet(path)
+    return kept
+
+
+def read_kept(path: Path) -> pl.DataFrame | None:
+    """What a cache file holds; None where there is none, or none that is whole."""
+    try:
+        return pl.read_parquet(path)
+    except (FileNotFoundError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return None
 
 
 def keep(problem: Problem, frame: pl.DataFrame) -> None:

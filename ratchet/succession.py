@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ratchet import ingest, ledger, settings, versions
+from ratchet import ingest, ledger, objects, settings, versions
 from ratchet.ingest import Incoming
 from ratchet.places import Places
 from ratchet.refusal import Refusal
@@ -85,7 +85,7 @@ def laid_out(here: Places, version: str) -> Path | None:
     scratch = here.work / "earlier"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
-    return scratch if versions.take_out(here, version, scratch) else None
+    return scratch if objects.take(here, version, scratch) else None
 
 
 def step(before: Last | None, after: Incoming, problem: str, limit: Limit | None) -> Step:

@@ -6,29 +6,32 @@ data.dvc pins both by one hash, the data version; its `meta` says what can rebui
 
 from __future__ import annotations
 
-import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import md5
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 
+from ratchet import faults, objects
 from ratchet.places import Places
 from ratchet.refusal import Refusal
+from ratchet.settings import refuse_conflict
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
 TABLE = "table.csv"
 SPLIT = "split.json"
-BLOCK = 1 << 20
+DVC_ROOM = 4 * 2**20
+"""Bytes for DVC's own databases and scratch files; they took 0.2 MB."""
+MD5 = re.compile(r"[0-9a-f]{32}\.dir")
 
 
 @dataclass(frozen=True)
@@ -62,25 +65,40 @@ def pinned(here: Places) -> Pin:
     """
     path = here.root / "data.dvc"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        refuse_conflict(path, text)
+        content = yaml.safe_load(text)
         out = content["outs"][0]
+        if not MD5.fullmatch(out["md5"]) or out["path"] != "data":
+            raise ValueError(f"md5 {out['md5']} of {out['path']}")
         return Pin(out["md5"].removesuffix(".dir"), int(out["size"]), str(content.get("meta", {}).get("source", "")))
     except FileNotFoundError:
         raise Refusal(
             "data.dvc pins the data.", "no such file", "Choose data: make data EXAMPLE=film_reviews"
         ) from None
-    except (yaml.YAMLError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise Refusal(
-            "data.dvc must pin data/ by its hash.", f"a damaged file ({error})", "Restore it: git checkout data.dvc"
+            "data.dvc must pin data/ by its hash.",
+            f"a damaged file ({' '.join(str(error).split())})",
+            "Restore it: git checkout data.dvc",
         ) from None
 
 
 @contextmanager
-def repository(here: Places) -> Iterator[Repo]:
-    """The project's DVC repository, with its cache and its scratch files below state/, saying nothing."""
+def repository(here: Places, needed: int = 0) -> Iterator[Repo]:
+    """The project's DVC repository, with its cache and its scratch files below state/, saying nothing.
+
+    Args:
+        needed: bytes that are going to be written. On a disk without room DVC waits for its own database forever.
+
+    Raises:
+        Refusal: the disk has less room than that.
+    """
     from dvc.repo import Repo
 
-    logging.getLogger("dvc").setLevel(logging.CRITICAL)
+    faults.require_room(here.state, needed + DVC_ROOM)
+    for name in ("dvc", "dvc_data", "dvc_objects"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     (here.root / ".dvc" / "tmp").resolve().mkdir(parents=True, exist_ok=True)
     cache = {"dir": str(here.state / "dvc" / "cache")}
     alone = {"no_scm": True}  # a project unpacked from an archive has no git, and .gitignore is ours to write
@@ -105,12 +123,14 @@ def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None)
     Raises:
         Refusal: data/ was changed by hand, or nothing gives the pinned bytes.
     """
-    with repository(here) as repo:
+    with repository(here, 0 if here.data.exists() else 2 * pin.bytes) as repo:
         if here.data.exists():
             found = digest(repo, here.data)
             if found == pin.version:
                 return "already there"
-            if not take(repo, found, fresh(here)):  # a version that the cache can give back is nobody's only copy
+            if not objects.take(
+                here, found, fresh(here)
+            ):  # a version that the cache can give back is nobody's only copy
                 raise Refusal(
                     "data/ must hold what data.dvc pins.",
                     "other bytes",
@@ -126,23 +146,25 @@ def found_again(here: Places, repo: Repo, pin: Pin) -> str:
     """The pinned bytes in the folder for what comes in, from the cache or else the remote; empty where neither can."""
     from dvc.exceptions import DvcException
 
-    if take(repo, pin.version, fresh(here)):
+    if objects.take(here, pin.version, fresh(here)):
         return "from the cache"
     if repo.config["core"].get("remote"):
         try:
             repo.fetch(targets=["data.dvc"])
         except DvcException:
             return ""
-        if take(repo, pin.version, fresh(here)):
+        if objects.take(here, pin.version, fresh(here)):
             return "pulled from the remote"
     return ""
 
 
 def rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] | None) -> str:
     if rebuild is None:
+        aside = here.state / "dvc" / "damaged"
         raise Refusal(
             f"data.dvc pins {pin.short}, made from {pin.source or 'an unknown source'}.",
-            "neither DVC's cache nor a remote has it whole, and nothing here can rebuild it",
+            "neither DVC's cache nor a remote has it whole, and nothing here can rebuild it"
+            + (f"; damaged objects are in {aside}" if aside.exists() else ""),
             "Name the remote that has it (dvc remote add -d NAME URL), or bring the table again: make data SOURCE=...",
         )
     rebuild(fresh(here))
@@ -160,48 +182,14 @@ def rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] 
     return f"rebuilt from {pin.source}"
 
 
-def take(repo: Repo, version: str, folder: Path) -> bool:
-    """Copy a version out of DVC's cache into an empty folder, every byte hashed on the way.
-
-    False where the cache lacks a part of it; a damaged part is removed, so that it can be had again.
-    """
-    listed = _object(repo, f"{version}.dir")
-    if not _holds(listed, version):
-        return False
-    for entry in json.loads(listed.read_text(encoding="utf-8")):
-        part = _object(repo, entry["md5"])
-        if not _holds(part, entry["md5"], folder / entry["relpath"]):
-            return False
-    return True
-
-
-def _object(repo: Repo, oid: str) -> Path:
-    return Path(repo.cache.local.oid_to_path(oid))
-
-
-def _holds(path: Path, wanted: str, copy: Path | None = None) -> bool:
-    """Whether an object of the cache has the bytes that its name says, written to `copy` on the way."""
-    if not path.exists():
-        return False
-    seen = md5(usedforsecurity=False)
-    with path.open("rb") as file, (copy or Path(os.devnull)).open("wb") as target:
-        while block := file.read(BLOCK):
-            seen.update(block)
-            target.write(block)
-    if seen.hexdigest() == wanted:
-        return True
-    path.unlink()
-    return False
-
-
-def keep(here: Places, folder: Path, source: str) -> Pin:
+def into_cache(here: Places, folder: Path, source: str) -> Pin:
     """Put a folder with table.csv and split.json into DVC's cache; the pin that data.dvc may then hold.
 
     Neither data/ nor data.dvc is touched.
     """
-    with repository(here) as repo:
-        version = _into_cache(repo, folder)
-    return Pin(version, sum(path.stat().st_size for path in folder.iterdir()), source)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    with repository(here, size) as repo:
+        return Pin(_into_cache(repo, folder), size, source)
 
 
 def as_pinned(here: Places, pin: Pin) -> Pin:
@@ -224,33 +212,20 @@ def _into_cache(repo: Repo, folder: Path) -> str:
     return str(tree.hash_info.value).removesuffix(".dir")
 
 
-def take_out(here: Places, version: str, folder: Path) -> bool:
-    """Copy a version out of the cache into an empty folder; False where the cache does not have it whole."""
-    with repository(here) as repo:
-        return take(repo, version, folder)
-
-
-def forget(here: Places, versions: list[str], kept: str) -> None:
-    """Take versions out of DVC's cache, but for what the version `kept` shares with them."""
-    with repository(here) as repo:
-        shared = {f"{kept}.dir"} | set(_parts(repo, kept))
-        for version in versions:
-            for oid in {*_parts(repo, version), f"{version}.dir"} - shared:
-                _object(repo, oid).unlink(missing_ok=True)
-
-
 def remote(here: Places) -> str:
     """The name of the DVC remote that is asked by default, which may hold versions too; empty without one."""
     with repository(here) as repo:
         return str(repo.config["core"].get("remote") or "")
 
 
-def _parts(repo: Repo, version: str) -> list[str]:
-    try:
-        listed = json.loads(_object(repo, f"{version}.dir").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []
-    return [entry["md5"] for entry in listed]
+def keep(here: Places, pin: Pin) -> bool:
+    """Have DVC's cache hold the pinned version; whether it does, which it cannot where data/ holds other bytes."""
+    objects.set_damaged_aside(here, pin.version)
+    with repository(here) as repo:
+        if not here.data.exists() or digest(repo, here.data) != pin.version:
+            return False
+        _into_cache(repo, here.data)
+    return objects.is_complete(here, pin.version)
 
 
 def digest(repo: Repo, folder: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import polars as pl
 from prefect.artifacts import create_markdown_artifact
 
 import expectations
@@ -12,12 +11,14 @@ from expectations import Verdict, docs
 from flows import cards, reports
 from flows.candidates import Candidate, best, prove, train_candidates
 from flows.registry import Version
-from flows.round import Round, labels_of, open_round
+from flows.round import Round, open_round
 from flows.stage import Model, at_hand, say, stage, step
 from ratchet import ingest, rows, versions
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
-from ratchet.steps import facts, prepare, quarantine, split
+from ratchet.rows import Raw, Ready, Valid
+from ratchet.stored import Stored
+from ratchet.survey import survey
 
 
 @stage
@@ -48,41 +49,41 @@ def build(model: Model | None = None, trigger: str = "manual") -> int:
 
 
 @step("Fetch pinned data")
-def fetch_pinned_data(problem: Problem) -> pl.DataFrame:
+def fetch_pinned_data(problem: Problem) -> Raw:
     """Exactly the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package."""
     came = versions.fetch(problem.here, problem.pin, ingest.rebuilder(problem.pin.source))
-    raw = rows.raw(problem)
-    say(f"Data {problem.pin.short}: {raw.height:,} rows, {came}.")
+    raw = Raw(problem)
+    say(f"Data {problem.pin.short}: {raw.rows:,} rows, {came}.")
     return raw
 
 
 @step("Validate raw data")
-def validate_raw_data(under_way: Round, raw: pl.DataFrame) -> pl.DataFrame:
+def validate_raw_data(under_way: Round, raw: Raw) -> Valid:
     """May these rows enter? Great Expectations judges; bad rows are set aside, a bad table is refused."""
-    measured = facts.measure(raw)
-    verdict = expectations.check(measured, "raw", expectations.Rules(grouped="group" in raw.columns))
-    valid, aside = quarantine.set_aside(raw, measured)
-    report_verdict(under_way, verdict, keep_quarantined(under_way.problem, aside))
-    return valid
+    rules = expectations.Rules(grouped=under_way.problem.settings.data.group is not None)
+    with rows.scratch(under_way.problem.here) as folder:
+        found = survey(raw, folder)
+        verdict = expectations.check_slices(found.slices(expectations.SLICE), "raw", rules)
+        report_verdict(under_way, verdict, keep_quarantined(under_way.problem, found.aside))
+    return Valid(raw)
 
 
 @step("Prepare data")
-def prepare_data(problem: Problem, valid: pl.DataFrame) -> pl.DataFrame:
+def prepare_data(problem: Problem, valid: Valid) -> Ready:
     """One spelling for each text, no copies, no text with two labels; each row in the split its hash gives it."""
-    ready = prepare.prepare(valid)
-    frame = split.assign(ready.frame, problem.split)
-    rows.keep(problem, frame)
-    counts = dict(frame["split"].value_counts().iter_rows())
-    shares = ", ".join(f"{counts.get(part, 0):,} {part}" for part in ("train", "validation", "holdout"))
-    say(f"Prepared {frame.height:,} rows: {shares}. {ready.report}")
-    return frame
+    ready, report = rows.prepare_rows(problem, valid)
+    shares = ", ".join(f"{ready.count(part):,} {part}" for part in ("train", "validation", "holdout"))
+    say(f"Prepared {len(ready):,} rows: {shares}. {report}")
+    return ready
 
 
 @step("Validate prepared data")
-def validate_prepared_data(under_way: Round, ready: pl.DataFrame) -> None:
+def validate_prepared_data(under_way: Round, ready: Ready) -> None:
     """May a model learn from these rows, and may the holdout judge one?"""
-    rules = expectations.Rules(labels=labels_of(ready), grouped="group" in ready.columns)
-    report_verdict(under_way, expectations.check(facts.measure(ready), "prepared", rules), None)
+    rules = expectations.Rules(labels=ready.labels, grouped=ready.grouped)
+    with rows.scratch(under_way.problem.here) as folder:
+        slices = survey(ready, folder).slices(expectations.SLICE)
+        report_verdict(under_way, expectations.check_slices(slices, "prepared", rules), None)
     under_way.log_data(under_way.run_id, ready)
 
 
@@ -106,13 +107,15 @@ def register_challenger(under_way: Round, chosen: Candidate, candidates: list[Ca
     return version
 
 
-def keep_quarantined(problem: Problem, aside: pl.DataFrame) -> Path | None:
+def keep_quarantined(problem: Problem, aside: Stored) -> Path | None:
     """Rows set aside, with reason and row number, as a table that a person can open, mend and bring back."""
-    if aside.is_empty():
+    if not len(aside):
         return None
     problem.here.quarantine.mkdir(parents=True, exist_ok=True)
     path = problem.here.quarantine / f"{problem.name}-{problem.pin.short}.csv"
-    aside.write_csv(path)
+    with path.open("wb") as file:
+        for at, frame in enumerate(aside.batches()):
+            frame.write_csv(file, include_header=at == 0)
     return path
 
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import polars as pl
-
 from flows import cards
 from flows.registry import Registry
 from flows.stage import flow_run_id
 from ratchet import ledger, versions
 from ratchet.problem import Problem
+from ratchet.rows import Ready
 
 
 @dataclass(frozen=True)
@@ -25,10 +24,10 @@ class Round:
     run_id: str
     tags: Mapping[str, str]
 
-    def log_data(self, run_id: str, ready: pl.DataFrame) -> None:
+    def log_data(self, run_id: str, ready: Ready) -> None:
         """The data version as the dataset of a run."""
         data, pin = self.problem.settings.data, self.problem.pin
-        self.registry.log_data(run_id, pin.version, pin.source, {"text": data.text, "label": data.label}, ready.height)
+        self.registry.log_data(run_id, pin.version, pin.source, {"text": data.text, "label": data.label}, len(ready))
 
 
 @contextmanager
@@ -46,8 +45,3 @@ def open_round(problem: Problem, registry: Registry, trigger: str) -> Iterator[R
     shown = {"model": "all candidates", "mlflow.user": ledger.person(), "mlflow.source.name": trigger}
     with registry.run(f"build {problem.pin.short}", tags | shown) as run_id:
         yield Round(problem, registry, trigger, run_id, tags)
-
-
-def labels_of(frame: pl.DataFrame) -> tuple[str, ...]:
-    """The classes of prepared rows, sorted: the order of every model's columns."""
-    return tuple(sorted(frame["label"].unique()))

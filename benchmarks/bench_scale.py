@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from ratchet.problem import Problem
     from ratchet.rows import Ready
 
-SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
+SIZES = tuple(int(size) for size in os.environ.get("SIZES", "10000 100000 1000000 10000000").split())
 FIRST = 100_000
 MOST = int(os.environ.get("MOST") or SIZES[-1])
 BATCH = 50_000
@@ -73,10 +73,9 @@ def main() -> None:
     judged = [size for size in sizes if size >= FIRST] if len(sizes) > 2 else sizes
     times = {size: total(found[size]) for size in sizes}
     if len(sizes) > 1:
+        most = max(map(peak, found.values()))
         print(f"slope of the last decade: {slope({size: times[size] for size in sizes[-2:]}):.3f}")
-        print(
-            f"exponent={slope({size: times[size] for size in judged}):.3f} peak_gib={max(map(peak, found.values())):.2f}"
-        )
+        print(f"exponent={slope({size: times[size] for size in judged}):.3f} peak_gib={most:.2f}")
 
 
 def total(figures: Figures) -> float:

@@ -34,7 +34,7 @@ MOST_WEIGHTS = 10_000_000  # n-grams times classes; L-BFGS keeps 20 copies of 8 
 MOST_CHARACTERS = 32_000_000  # of training texts fitted in memory: a minute or two on two cores, and 1 to 2 GB
 MOST_SCORED = 8_000_000_000  # the same times classes: with 1,000 of them 8 million characters
 PASSES, FEWER_PASSES = 200, 50  # of L-BFGS at most: over all rows, and over a sample that is corrected afterwards
-RATES = (0.03, 0.1, 0.3)  # of the correction
+RATES = (0.1, 0.3, 0.8)  # of the correction; the validation rows choose
 MOST_WORK = 300_000_000  # n-grams in the training texts times classes; above it one fit must do, and NB-SVM is left out
 
 
@@ -170,13 +170,12 @@ def _refined(rough: Linear, parts: Iterable[draw.Drawn], validation: Rows, steps
         steps.taken({})
         if clock.is_over():
             break
-    known = [
-        (text, named[label]) for text, label in zip(validation.texts, validation.labels, strict=True) if label in named
-    ]
-    numbers = np.array([number for _, number in known], np.intp)
+    pairs = zip(validation.texts, validation.labels, strict=True)
+    judged = [(text, named[label]) for text, label in pairs if label in named]
+    numbers = np.array([number for _, number in judged], np.intp)
     if not len(numbers):
         return rough
-    scores = refiner.scores([text for text, _ in known])
+    scores = refiner.scores([text for text, _ in judged])
     factors = [heads.join([some], numbers, [1.0])[0] for some in scores]
     losses = [heads.log_loss(factor * some, numbers) for factor, some in zip(factors, scores, strict=True)]
     best = int(np.argmin(losses))

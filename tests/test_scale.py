@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import expectations
+import models
+from models import linear
+from models.contract import Rows
 from ratchet import rows
 from ratchet.matches import Matches
-from ratchet.steps import facts, prepare, quarantine, split, table
+from ratchet.steps import draw, facts, prepare, quarantine, split, table
+from ratchet.steps.heads import probabilities
+from ratchet.steps.refine import Refiner
 from ratchet.stored import Column, Stored, store
 from ratchet.survey import survey
 from tests.test_expectations import ALL_TABLES, BAD_ROWS, RULES, changed, raw_rows
@@ -174,3 +183,129 @@ def test_an_empty_table_is_one_empty_batch(tmp_path: Path) -> None:
     assert list(Column(Stored(tmp_path / "rows.parquet"), "text")) == []
     with tempfile.TemporaryDirectory(dir=tmp_path) as scratch, pytest.raises(ValueError, match="Received: none"):
         survey([], Path(scratch))
+
+
+# --- learning from more than fits in memory
+
+
+QUICK = linear.Params(strengths=(4.0, 8.0), bayes_strengths=(0.03,))
+
+
+def reviews(count: int, seed: int, labels: tuple[str, ...] = ("bad", "good")) -> Rows:
+    """Made-up reviews in the order of their labels, the worst order to learn from.
+
+    Of five words two are of its label's three hundred, of which a few rows show only some; the others may be any.
+    """
+    made = random.Random(0)
+    words = {label: ["".join(made.choices("abcdefghijklmnop", k=7)) for _ in range(300)] for label in labels}
+    chance = random.Random(seed)
+    found = sorted(chance.choice(labels) for _ in range(count))
+    sides = [[label, label, *chance.choices(labels, k=3)] for label in found]
+    said = [" ".join(chance.choice(words[of]) for of in side) for side in sides]
+    return Rows([f"{at}: {text}" for at, text in enumerate(said)], found)
+
+
+def figures(model: Any, rows: Rows) -> tuple[float, float]:
+    """Accuracy and log loss."""
+    found, true = model.predict_proba(rows.texts), [model.labels.index(label) for label in rows.labels]
+    return float((found.argmax(axis=1) == true).mean()), float(-np.log(found[np.arange(len(true)), true]).mean())
+
+
+@pytest.mark.parametrize("labels", [("bad", "good"), ("bad", "good", "odd")])
+def test_linear_learns_from_rows_beyond_its_switch(
+    labels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It does better than the sample alone, and stays one model that survives saving."""
+    train, validation, holdout = reviews(2_000, 1, labels), reviews(300, 2, labels), reviews(600, 3, labels)
+    monkeypatch.setattr(linear, "MOST_CHARACTERS", 6_000)  # a tenth
+    told: list[tuple[int, int]] = []
+
+    def fitted() -> Any:
+        def tell(done: int, total: int, _: object) -> None:
+            told.append((done, total))
+
+        return linear.fit(train, validation, labels, QUICK, seed=0, progress=tell)
+
+    model = fitted()
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1]
+    monkeypatch.setattr(linear, "RATES", ())
+    rough = fitted()
+    assert figures(model, holdout)[1] < figures(rough, holdout)[1] - 0.02
+    assert figures(model, holdout)[0] > figures(rough, holdout)[0] + 0.02
+    model.save(tmp_path)
+    assert np.array_equal(models.load(tmp_path).predict_proba(holdout.texts), model.predict_proba(holdout.texts))
+
+
+def test_below_its_switch_linear_is_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A switch that is not reached changes no bit of the model, wherever it is."""
+    train, validation = reviews(400, 1), reviews(100, 2)
+    found = []
+    for most in (draw.characters(train.texts), 10**9):
+        monkeypatch.setattr(linear, "MOST_CHARACTERS", most)
+        model = linear.fit(train, validation, ("bad", "good"), QUICK, seed=0, progress=lambda *_: None)
+        found.append(model.predict_proba(validation.texts))
+    assert np.array_equal(found[0], found[1])
+
+
+def test_linear_ends_in_time_with_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "MOST_CHARACTERS", 6_000)
+    told: list[Any] = []
+    in_no_time = linear.Params(minutes=0.0)
+    train, validation = reviews(2_000, 1), reviews(300, 2)
+    model = linear.fit(train, validation, ("bad", "good"), in_no_time, seed=0, progress=lambda *step: told.append(step))
+    assert len(told) < 8, "one strength for each head, and one part of the rows"
+    assert figures(model, validation)[0] > 0.6
+
+
+def test_a_corrected_model_scores_as_the_correction_did() -> None:
+    """What was judged on the validation rows is what is kept."""
+    train, validation, labels = reviews(300, 1), reviews(100, 2), ("bad", "good")
+    model = linear.fit(train, validation, labels, QUICK, seed=0, progress=lambda *_: None)
+    refiner = Refiner(model.words, model.pieces, model.bias, (0.3,))
+    numbers = np.array([labels.index(label) for label in train.labels])
+    refiner.learn(train.texts, numbers)
+    own, expected = refiner.scores(validation.texts)
+    words, pieces, bias = refiner.corrected(refiner.corrections[0])
+    corrected = replace(model, words=words.times(2.0), pieces=pieces.times(2.0), bias=2 * bias)
+    assert np.abs(own - expected).max() > 0.01
+    found = corrected.predict_proba(validation.texts)
+    assert np.allclose(found, probabilities(2 * expected), atol=1e-5)
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=80), st.integers(1, 4), st.integers(0, 9))
+def test_mixed_parts_hold_every_row_once(labels: list[str], parts: int, seed: int) -> None:
+    texts = [f"{at} {label}" for at, label in enumerate(labels)]
+    drawn = list(draw.mixed(texts, labels, parts, seed))
+    assert len(drawn) == parts
+    together = [pair for part in drawn for pair in zip(*part, strict=True)]
+    assert sorted(together) == sorted(zip(texts, labels, strict=True))
+    assert drawn == list(draw.mixed(texts, labels, parts, seed))
+
+
+def test_a_sample_has_its_share_and_every_label() -> None:
+    labels = ["common"] * 9_950 + ["rare"] * 50
+    texts = [str(at) for at in range(10_000)]
+    some, of = draw.sample(texts, labels, 0.1, seed=0)
+    assert 900 < len(some) < 1_100
+    assert of.count("rare") >= draw.EACH
+    assert some == sorted(some, key=int)
+    assert all(labels[int(text)] == label for text, label in zip(some, of, strict=True))
+
+
+def test_the_lstm_learns_from_a_sample_of_what_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    lstm = models.get("lstm")
+    monkeypatch.setattr(lstm, "MOST_CHARACTERS", 40_000)
+    monkeypatch.setattr(lstm, "MOST_WORDS", 8_000)
+    train, told = reviews(2_000, 1), list[tuple[int, int]]()
+
+    def see(network: Any, side: Any, *_: Any) -> list[dict[str, float]]:
+        told.append(side[0].shape)
+        return []
+
+    tiny = lstm.Params(units=4, embedding=4, epochs=1, batch=32)  # type: ignore[call-arg]
+    monkeypatch.setattr(lstm, "_trained", see)
+    lstm.fit(train, Rows([], []), ("bad", "good"), tiny, seed=0, progress=lambda *_: None)
+    rows, width = told[0]
+    assert rows * width < 1.3 * 8_000
+    assert rows > 300

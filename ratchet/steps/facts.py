@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from ratchet.steps.normalise import normalised
+from ratchet.steps.normalise import normal_form
 from ratchet.steps.private import looks_private
 
 MAX_CHARACTERS = 100_000
@@ -73,13 +73,8 @@ def reasons(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.Dat
 
 
 def compared(text: pl.Series) -> pl.Series:
-    """The form in which two texts are the same text: normalised, then lower-cased.
-
-    Most texts are in normal form already, and finding that out is ten times quicker than normalising them.
-    """
-    unusual = text.str.contains(r"[^ -~]|  |^ | $").arg_true()
-    spelled = text.gather(unusual).rename("text").to_frame().select(normalised(pl.col("text")))["text"]
-    return text.clone().scatter(unusual, spelled).str.to_lowercase()
+    """The form in which two texts are the same text: normalised, then lower-cased."""
+    return normal_form(text).str.to_lowercase()
 
 
 def _shape(max_characters: int) -> list[pl.Expr]:

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ratchet.steps.facts import KEY, compared
-from ratchet.steps.normalise import normalised
+from ratchet.steps.normalise import normal_form
 
 Flags = NDArray[np.bool_]
 
@@ -68,7 +68,7 @@ def prepare(valid: pl.DataFrame) -> Prepared:
 
 def spelled(valid: pl.DataFrame) -> pl.DataFrame:
     """The same rows with text and label in normal form."""
-    return valid.with_columns(normalised(pl.col("text")), pl.col("label").str.strip_chars())
+    return valid.with_columns(normal_form(valid["text"]), pl.col("label").str.strip_chars())
 
 
 def report_of(repeated: Flags, torn: Flags, torn_texts: int) -> Report:

@@ -9,7 +9,7 @@ change with it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Literal
@@ -77,10 +77,8 @@ def places(frame: pl.DataFrame, spec: SplitSpec) -> Floats:
         ValueError: the rows are to be split by group, and there is no such column.
     """
     keys = _keys(frame, spec).alias("key")
-    names = keys.unique(maintain_order=True)
-    known = pl.DataFrame(
-        {"key": names, "place": pl.Series([_place(name, spec.salt) for name in names], dtype=pl.Float64)}
-    )
+    names = keys.unique()
+    known = pl.DataFrame({"key": names, "place": _places(names.to_list(), spec.salt)})
     return keys.to_frame().join(known, on="key", how="left", maintain_order="left")["place"].to_numpy()
 
 
@@ -116,7 +114,8 @@ def _keys(frame: pl.DataFrame, spec: SplitSpec) -> pl.Series:
     return frame.select(pl.coalesce("group:" + pl.col("group"), texts)).to_series()
 
 
-def _place(key: str, salt: str) -> float:
-    """A number in [0, 1) that only the key and the salt decide."""
-    digest = blake2b(key.encode(), digest_size=8, key=blake2b(salt.encode(), digest_size=32).digest())
-    return int.from_bytes(digest.digest(), "big") / 2**64
+def _places(keys: Sequence[str], salt: str) -> Floats:
+    """Numbers in [0, 1) that only the key and the salt decide."""
+    secret = blake2b(salt.encode(), digest_size=32).digest()
+    hashed = b"".join([blake2b(key.encode(), digest_size=8, key=secret).digest() for key in keys])
+    return np.frombuffer(hashed, ">u8").astype(np.float64) / 2**64

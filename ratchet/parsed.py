@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TextIO
 
 import polars as pl
 
@@ -30,6 +32,20 @@ class Parsed:
     lines: pl.Series
     broken: tuple[Broken, ...]
     form: str
+
+
+@dataclass
+class Meter:
+    """Tells how many more bytes of an open file have been read."""
+
+    file: TextIO
+    tell: Callable[[int], None]
+    read: int = 0
+
+    def __call__(self) -> None:
+        now = self.file.buffer.tell()
+        self.tell(now - self.read)
+        self.read = now
 
 
 def numbers(values: list[int]) -> pl.Series:

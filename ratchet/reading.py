@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import polars as pl
 
 from ratchet import delimited, encoding, records
 from ratchet.parsed import Parsed
+from ratchet.progress import Progress, Say
 from ratchet.refusal import Refusal
 
 DELIMITED = (".csv", ".tsv")
@@ -55,15 +57,17 @@ def read_any(source: str | Path) -> pl.DataFrame:
     return reading.frame
 
 
-def read(source: str | Path, most_broken: float = MOST_BROKEN) -> Reading:
-    """The same, with what was understood; a few broken lines are set apart.
+def read(source: str | Path, most_broken: float = MOST_BROKEN, say: Say | None = None) -> Reading:
+    """The same, with what was understood; a few broken lines are set apart. say: told how far a long reading is.
 
     Raises:
         Refusal: as for `read_any`, too many lines are broken, or the files of a glob differ in their columns.
     """
     try:
         paths = found(source)
-        parts = [read_one(path) for path in paths]
+        size = sum(path.stat().st_size for path in paths)
+        progress = Progress(say or unsaid, f"Reading {Path(source).name}", size, "bytes")
+        parts = [read_one(path, progress) for path in paths]
     except OSError as error:
         raise Refusal(
             "A table must be a file that can be read.",
@@ -76,6 +80,10 @@ def read(source: str | Path, most_broken: float = MOST_BROKEN) -> Reading:
     places = [placed(path, part.lines) for path, part in zip(paths, parts, strict=True)]
     forms = tuple(dict.fromkeys(part.form for part in parts))
     return Reading(whole, pl.concat(places), set_apart(paths, parts), tuple(paths), forms)
+
+
+def unsaid(_: str) -> None:
+    """Where nobody listens."""
 
 
 def placed(path: Path, lines: pl.Series) -> pl.DataFrame:
@@ -115,7 +123,7 @@ def found(source: str | Path) -> list[Path]:
     return paths
 
 
-def read_one(path: Path) -> Parsed:
+def read_one(path: Path, tell: Callable[[int], None] = lambda _: None) -> Parsed:
     """One file's rows as texts.
 
     Raises:
@@ -129,13 +137,13 @@ def read_one(path: Path) -> Parsed:
         raise Refusal(f"A table must be one of {', '.join(KINDS)}.", what, remedy)
     if not path.stat().st_size:
         raise Refusal("A table must hold a header and rows.", f"{path.name}: an empty file", "Name another file.")
-    return parquet(path) if kind == ".parquet" else written(path, kind)
+    return parquet(path) if kind == ".parquet" else written(path, kind, tell)
 
 
-def written(path: Path, kind: str) -> Parsed:
+def written(path: Path, kind: str, tell: Callable[[int], None]) -> Parsed:
     """A file of text."""
     parser = records if kind in RECORDS else delimited
-    return parser.read(path, encoding.recognise(path))
+    return parser.read(path, encoding.recognise(path), tell)
 
 
 def parquet(path: Path) -> Parsed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -11,14 +11,14 @@ from typing import Any, TextIO
 import polars as pl
 
 from ratchet.encoding import Encoding
-from ratchet.parsed import Broken, Parsed, numbers
+from ratchet.parsed import Broken, Meter, Parsed, numbers
 from ratchet.refusal import Refusal
 
 BATCH = 16_384
 """Records held as Python objects at a time."""
 
 
-def read(path: Path, encoding: Encoding) -> Parsed:
+def read(path: Path, encoding: Encoding, tell: Callable[[int], None]) -> Parsed:
     """All records, with their keys as columns in the order in which they first come; a lacking key is missing.
 
     A line that is no JSON object is broken and stays out; an array is read whole or refused.
@@ -30,10 +30,11 @@ def read(path: Path, encoding: Encoding) -> Parsed:
     lines: list[pl.Series] = []
     broken: list[Broken] = []
     with path.open(encoding=encoding.codec) as file:
-        found = records(path, file, broken)
+        found, meter = records(path, file, broken), Meter(file, tell)
         while batch := list(islice(found, BATCH)):
             frames.append(as_frame([record for _, record in batch]))
             lines.append(numbers([line for line, _ in batch]))
+            meter()
     if not frames and not broken:
         raise Refusal(f"{path.name} must hold records.", "none", 'Add lines such as {"text": "...", "label": "..."}.')
     if not frames:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +16,13 @@ import pytest
 from tests import arena as arenas
 from tests.arena import Arena, Point
 from tests.project import SMALL, Project, small_table
+from tests.test_loop import start, wait_for
 
 SEED = 20261124
 BRING = ("data", "SOURCE=more.csv", "TEXT=text", "LABEL=label", "NAME=reviews")
 WHOM = ("all", "all", "all", "python", "watcher", "child")
+
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 
 POOR = """
 import mlflow
@@ -175,6 +181,63 @@ def test_a_rollback_that_was_killed_goes_back_once(arena: Arena, rollback: Golde
 @pytest.mark.parametrize("point", [Point(said="Accepted")], ids=str)
 def test_data_that_was_killed_can_be_brought_again(arena: Arena, data: Golden, point: Point) -> None:
     survives_in_data(arena, data, point)
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="no faketime here: apt-get install faketime")
+@pytest.mark.parametrize("shift", ["-1d", "+365d"])
+def test_a_clock_that_jumped_changes_no_order(arena: Arena, rollback: Golden, shift: str) -> None:
+    """The history is in the order of the moves, whatever the times say, and so is what a rollback goes by."""
+    arena.restore("risen")
+    jumped = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": shift}
+    done = arena.project.make("rollback", **jumped)
+    assert done.status == 0, done.text
+    assert arenas.reached(arena.project) == rollback.state
+    shown = arena.project.make("history", **jumped).text
+    order = [shown.index(words) for words in ("promoted after v2", "rolled back after v3")]
+    assert order == sorted(order), shown
+    assert "live       version 2" in arena.project.make("status").text
+
+
+def test_another_command_beside_a_run_works_or_says_why_not(arena: Arena, run: Golden) -> None:
+    """A short look or a question goes through; what would move the champion is told who is at work."""
+    arena.restore("poor")
+    process = start(arena.project, "run")
+    wait_for(process, "Prepared")
+    refused = arena.project.make("rollback")
+    asked = {
+        words[0]: arena.project.make(*words) for words in (("predict", "TEXT=a warm film"), ("status",), ("history",))
+    }
+    rest, _ = process.communicate()
+    assert refused.status != 0
+    assert "Only one loop turns at a time" in refused.text
+    assert "make run" in refused.text
+    assert {name: done.status for name, done in asked.items()} == {"predict": 0, "status": 0, "history": 0}, asked
+    assert process.returncode == 0, rest
+    assert arenas.reached(arena.project) == run.state
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mlflow.db", ("rollback",)),
+        ("mlflow.db", ("run",)),
+        ("prefect/prefect.db", ("run",)),
+        ("predictions.db", ("predict", "TEXT=a warm film")),
+    ],
+)
+def test_a_database_that_stays_locked_ends_in_one_sentence(
+    arena: Arena, rollback: Golden, name: str, words: tuple[str, ...]
+) -> None:
+    arena.restore("risen" if words[0] == "rollback" else "poor")
+    path = arena.project.root / "state" / name
+    with closing(sqlite3.connect(path)) as held:
+        held.execute("create table if not exists predictions (id integer)")
+        held.execute("begin exclusive")
+        done = arena.project.make(*words)
+    assert done.status != 0
+    assert f"{path.name} must become free within half a minute. Received: another program holds it" in done.text
+    assert "Traceback" not in done.text
 
 
 @pytest.mark.long

@@ -360,9 +360,9 @@ def make_store(path: Path) -> None:
     engine = create_sqlalchemy_engine_with_retry(f"sqlite:///{fresh}")
     _initialize_tables(engine)
     engine.dispose()
-    with suppress(FileExistsError):
+    with suppress(FileExistsError, FileNotFoundError):
         path.hardlink_to(fresh)  # unlike a move, never in place of one that another command has just made
-    for left in path.parent.glob(f"{path.name}.*[0-9]"):
+    for left in path.parent.glob(f"{path.name}.[0-9]*"):
         left.unlink(missing_ok=True)
 
 

@@ -87,8 +87,7 @@ class Registry:
         """
         import mlflow
 
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # what it logs as an error, it raises too
+        quieten()
         path = store()
         if path is not None:
             make_store(path)
@@ -353,20 +352,27 @@ def store() -> Path | None:
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
+def quieten() -> None:
+    """Call after importing MLflow, which sets its own level. What it logs as an error, it raises as well."""
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 def make_store(path: Path) -> None:
     """Lay out the tables beside the place and give them its name whole: a kill in between left half a database."""
     if path.exists():
         return
     from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine_with_retry
 
+    quieten()
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     engine = create_sqlalchemy_engine_with_retry(f"sqlite:///{fresh}")
     _initialize_tables(engine)
     engine.dispose()
-    with suppress(FileExistsError):
+    with suppress(FileExistsError, FileNotFoundError):
         path.hardlink_to(fresh)  # unlike a move, never in place of one that another command has just made
-    for left in path.parent.glob(f"{path.name}.*[0-9]"):
+    for left in path.parent.glob(f"{path.name}.[0-9]*"):
         left.unlink(missing_ok=True)
 
 

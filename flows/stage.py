@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -41,6 +44,7 @@ def stage(function: Callable[..., Result]) -> Any:
     def alone(*args: Any, **kwargs: Any) -> Result | State[Any]:
         here = places()
         settle(here)
+        end_with_runner()
         try:
             return in_turn(here, *args, **kwargs)
         except Exception as error:
@@ -61,6 +65,22 @@ def stage(function: Callable[..., Result]) -> Any:
         task_runner=cast("Any", ThreadPoolTaskRunner(max_workers=(os.cpu_count() or 1) + 1)),
         persist_result=False,
     )(alone)
+
+
+def end_with_runner() -> None:
+    """In a process that a form's runner started: end when the runner dies, however it dies.
+
+    Prefect gives such a process a session of its own, so it outlives its runner. It could do no good alone: its server
+    is gone as well, and it would hold the loop's lock until it has noticed.
+    """
+    if "PREFECT__FLOW_RUN_ID" in os.environ and runtime.flow_run.parent_flow_run_id is None:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def step(name: str, run_as: str | None = None) -> Callable[[Callable[..., Result]], Any]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
-    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     TaskRunFilter,
     TaskRunFilterState,
     TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.states import Crashed
+from prefect.client.schemas.objects import FlowRun, State, StateType, TaskRun
+from prefect.states import Completed, Crashed
 
 from ratchet import servers
 from ratchet.places import Places
@@ -22,7 +23,6 @@ from ratchet.places import Places
 AT_WORK = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 OPEN = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=AT_WORK)))
 OPEN_TASK = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=AT_WORK)))
-WHY = "Its process was ended from outside. The next run starts from the same data."
 
 
 def close_orphans(here: Places) -> int:
@@ -33,13 +33,14 @@ def close_orphans(here: Places) -> int:
     """
     if servers.ours(here, "prefect") is None:
         return 0
-    mine, served = str(runtime.flow_run.id), servers.ours(here, "flows") is not None
+    mine, served = runtime.flow_run.id, servers.ours(here, "flows") is not None
     with get_client(sync_client=True) as client:
         found = client.read_flow_runs(flow_run_filter=OPEN)
-        orphans = [run for run in found if str(run.id) != mine and not (served and is_about_to_start(run))]
+        orphans = [run for run in found if str(run.id) != str(mine) and not (served and is_about_to_start(run))]
         for run in orphans:
             client.set_flow_run_state(run.id, crashed(), force=True)
-        close_tasks(client, orphans)
+        for task in client.read_task_runs(task_run_filter=OPEN_TASK):
+            client.set_task_run_state(task.id, end_of(client, task), force=True)
     return len(orphans)
 
 
@@ -47,13 +48,17 @@ def is_about_to_start(run: FlowRun) -> bool:
     return run.deployment_id is not None and run.state_type == StateType.PENDING
 
 
-def close_tasks(client: SyncPrefectClient, runs: list[FlowRun]) -> None:
-    """The tasks of crashed runs crashed with them."""
-    if runs:
-        chosen = FlowRunFilter(id=FlowRunFilterId(any_=[run.id for run in runs]))
-        for task in client.read_task_runs(flow_run_filter=chosen, task_run_filter=OPEN_TASK):
-            client.set_task_run_state(task.id, crashed(), force=True)
+def end_of(client: SyncPrefectClient, task: TaskRun) -> State[Any]:
+    """How a task that stands open has ended: as its flow did.
+
+    In a flow that went well it stands open where the clock was set back meanwhile: the server orders what it hears of
+    a task by time, and took its end for something that came before its start.
+    """
+    flow = client.read_flow_run(task.flow_run_id) if task.flow_run_id else None
+    if flow is not None and flow.state_type == StateType.COMPLETED:
+        return Completed(message="Its flow ended well; the word of its own end came with an earlier time.")
+    return crashed()
 
 
-def crashed() -> State[None]:
-    return Crashed(message=WHY)
+def crashed() -> State[Any]:
+    return Crashed(message="Its process was ended from outside. The next run goes on from what was finished.")

@@ -123,6 +123,7 @@ def close_what_died(here: Places, out: Console) -> None:
         from flows import sweep
 
         sweep.close_orphans(here)
+        turn.forget(here)
 
 
 def one_stage(name: str, here: Places) -> int:

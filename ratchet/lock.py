@@ -1,6 +1,7 @@
 """One loop at a time: a lock on the state folder that the kernel gives back when its holder dies.
 
-The holder's note stays in the lock's file where the holder died at work, and tells the next one that it did.
+The holder's note stays in the lock's file where the holder died at work, or failed in a way that nobody foresaw, and
+tells the next one that there may be something to put right.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def one_at_a_time(state: Path, what: str, mend: Callable[[bool], Mended]) -> Ite
     """Hold the loop's lock while the block runs.
 
     Args:
-        mend: called first, with whether the last holder died at work; until it returns, that stays noted.
+        mend: called first, with whether the last holder died or failed; until it returns, that stays noted.
 
     Yields:
         What `mend` returned; None inside a block that holds the lock already, where it is not called.
@@ -44,16 +45,20 @@ def one_at_a_time(state: Path, what: str, mend: Callable[[bool], Mended]) -> Ite
     state.mkdir(parents=True, exist_ok=True)
     with open(state / "loop.lock", "a+", encoding="utf-8") as handle:
         take(handle, state)
-        died, mended = bool(signed(handle)), False
+        died, in_order = bool(signed(handle)), False
         sign(handle, what)
         os.environ[HELD] = str(state)
         try:
             found = mend(died)
-            mended = True
-            yield found
+            try:
+                yield found
+            except Refusal:
+                in_order = True
+                raise
+            in_order = True
         finally:
             os.environ.pop(HELD, None)
-            if mended:
+            if in_order:
                 handle.truncate(0)
 
 

@@ -47,8 +47,13 @@ def under_way(here: Places, model: str | None) -> Iterator[Begun]:
     except KeyboardInterrupt:
         raise
     except BaseException:
-        note.remove(under_way_path(here))
+        forget(here)
         raise
+    forget(here)
+
+
+def forget(here: Places) -> None:
+    """There is nothing to go on with."""
     note.remove(under_way_path(here))
 
 

@@ -21,7 +21,10 @@ import psutil
 
 from tests.project import Project
 
-WATCHED = ("move.json", "turn.json", "ledger.jsonl", "last-turn.json", "mlflow.db", "mlflow.db-journal", "loop.lock")
+WATCHED = (
+    "move.json", "turn.json", "ledger.jsonl", "last-turn.json", "mlflow.db", "mlflow.db-journal", "loop.lock",
+    "prefect/prefect.db-wal",
+)  # fmt: skip
 """Below state/: what is written in the moments that matter."""
 
 PINNED = ("data.dvc", "params.yaml", "data")
@@ -242,5 +245,7 @@ def points(seed: int, count: int, seconds: float, lines: int, whom: tuple[str, .
             yield Point(victim, line=chance.randint(1, max(lines, 1)))
         else:
             name = chance.choice(WATCHED)
-            most = {"mlflow.db": 60, "mlflow.db-journal": 100, "loop.lock": 2}.get(name, 2)
+            most = {"mlflow.db": 60, "mlflow.db-journal": 100, "prefect/prefect.db-wal": 60, "loop.lock": 2}.get(
+                name, 2
+            )
             yield Point(victim, write=(name, chance.randint(1, most)))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +16,13 @@ import pytest
 from tests import arena as arenas
 from tests.arena import Arena, Point
 from tests.project import SMALL, Project, small_table
+from tests.test_loop import start, wait_for
 
 SEED = 20261124
 BRING = ("data", "SOURCE=more.csv", "TEXT=text", "LABEL=label", "NAME=reviews")
 WHOM = ("all", "all", "all", "python", "watcher", "child")
+
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 
 POOR = """
 import mlflow
@@ -57,44 +63,52 @@ def arena(turned: Project, tmp_path_factory: pytest.TempPathFactory) -> Arena:
     project.write("more.csv", small_table(700))
     made = Arena(project, folder / "saved")
     made.save("poor")
+    for name in ("mlflow.db", "prefect", "artifacts", "cache", "ledger.jsonl", "last-turn.json"):
+        path = project.root / "state" / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    made.save("new")
     return made
+
+
+def undisturbed(arena: Arena, saved: str, *words: str) -> Golden:
+    """What the command makes of the project as it was saved."""
+    arena.restore(saved)
+    started = time.monotonic()
+    done = arena.project.make(*words)
+    seconds = time.monotonic() - started
+    assert done.status == 0, done.text
+    return Golden(arenas.reached(arena.project), seconds, done.text.count("\n"))
+
+
+@pytest.fixture(scope="module")
+def first(arena: Arena) -> Golden:
+    """The first turn of all: it makes the databases, and version 1 the champion."""
+    golden = undisturbed(arena, "new", "run")
+    assert golden.state["aliases"] == {"champion": 1}
+    return golden
 
 
 @pytest.fixture(scope="module")
 def run(arena: Arena) -> Golden:
-    """`make run` promotes version 3 over version 2; what it leaves is saved as `risen`."""
-    arena.restore("poor")
-    started = time.monotonic()
-    done = arena.project.make("run")
-    seconds = time.monotonic() - started
-    assert done.status == 0, done.text
-    state = arenas.reached(arena.project)
-    assert state["aliases"] == {"champion": 3, "previous": 2}
+    """A turn that promotes version 3 over version 2; what it leaves is saved as `risen`."""
+    golden = undisturbed(arena, "poor", "run")
+    assert golden.state["aliases"] == {"champion": 3, "previous": 2}
     arena.save("risen")
-    return Golden(state, seconds, done.text.count("\n"))
+    return golden
 
 
 @pytest.fixture(scope="module")
 def rollback(arena: Arena, run: Golden) -> Golden:
-    arena.restore("risen")
-    started = time.monotonic()
-    done = arena.project.make("rollback")
-    seconds = time.monotonic() - started
-    assert done.status == 0, done.text
-    state = arenas.reached(arena.project)
-    assert state["aliases"] == {"champion": 2, "previous": 3}
-    return Golden(state, seconds, 1)
+    golden = undisturbed(arena, "risen", "rollback")
+    assert golden.state["aliases"] == {"champion": 2, "previous": 3}
+    return golden
 
 
 @pytest.fixture(scope="module")
 def data(arena: Arena) -> Golden:
     """data/, data.dvc and params.yaml after another table was brought."""
-    arena.restore("poor")
-    started = time.monotonic()
-    done = arena.project.make(*BRING)
-    seconds = time.monotonic() - started
-    assert done.status == 0, done.text
-    return Golden(dict(arena.project.bytes_of(*arenas.PINNED)), seconds, done.text.count("\n"))
+    golden = undisturbed(arena, "poor", *BRING)
+    return replace(golden, state=dict(arena.project.bytes_of(*arenas.PINNED)))
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +121,9 @@ def struck(request: pytest.FixtureRequest) -> Iterator[list[Point]]:
         print(f"\n{len(points)} kill points, from seed {SEED}")
 
 
-def survives_in_run(arena: Arena, run: Golden, point: Point) -> str:
+def survives_in_run(arena: Arena, run: Golden, point: Point, saved: str = "poor") -> str:
     """Kill `make run` there, call it again, and compare; what the second one printed."""
-    arena.restore("poor")
+    arena.restore(saved)
     before = arena.kill(point, "run")
     done = arena.project.make("run")
     assert done.status == 0, f"{point}\n{before}\n---\n{done.text}"
@@ -169,8 +183,73 @@ def test_data_that_was_killed_can_be_brought_again(arena: Arena, data: Golden, p
     survives_in_data(arena, data, point)
 
 
+@pytest.mark.skipif(FAKETIME is None, reason="no faketime here: apt-get install faketime")
+@pytest.mark.parametrize("shift", ["-1d", "+365d"])
+def test_a_clock_that_jumped_changes_no_order(arena: Arena, rollback: Golden, shift: str) -> None:
+    """The history is in the order of the moves, whatever the times say, and so is what a rollback goes by."""
+    arena.restore("risen")
+    jumped = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": shift}
+    done = arena.project.make("rollback", **jumped)
+    assert done.status == 0, done.text
+    assert arenas.reached(arena.project) == rollback.state
+    shown = arena.project.make("history", **jumped).text
+    order = [shown.index(words) for words in ("promoted after v2", "rolled back after v3")]
+    assert order == sorted(order), shown
+    assert "live       version 2" in arena.project.make("status").text
+
+
+def test_another_command_beside_a_run_works_or_says_why_not(arena: Arena, run: Golden) -> None:
+    """A short look or a question goes through; what would move the champion is told who is at work."""
+    arena.restore("poor")
+    process = start(arena.project, "run")
+    wait_for(process, "Prepared")
+    refused = arena.project.make("rollback")
+    asked = {
+        words[0]: arena.project.make(*words) for words in (("predict", "TEXT=a warm film"), ("status",), ("history",))
+    }
+    rest, _ = process.communicate()
+    assert refused.status != 0
+    assert "Only one loop turns at a time" in refused.text
+    assert "make run" in refused.text
+    assert {name: done.status for name, done in asked.items()} == {"predict": 0, "status": 0, "history": 0}, asked
+    assert process.returncode == 0, rest
+    assert arenas.reached(arena.project) == run.state
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("number", range(100))
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mlflow.db", ("rollback",)),
+        ("mlflow.db", ("run",)),
+        ("prefect/prefect.db", ("run",)),
+        ("predictions.db", ("predict", "TEXT=a warm film")),
+    ],
+)
+def test_a_database_that_stays_locked_ends_in_one_sentence(
+    arena: Arena, rollback: Golden, name: str, words: tuple[str, ...]
+) -> None:
+    arena.restore("risen" if words[0] == "rollback" else "poor")
+    path = arena.project.root / "state" / name
+    with closing(sqlite3.connect(path)) as held:
+        held.execute("create table if not exists predictions (id integer)")
+        held.execute("begin exclusive")
+        done = arena.project.make(*words)
+    assert done.status != 0
+    assert f"{path.name} must become free within half a minute. Received: another program holds it" in done.text
+    assert "Traceback" not in done.text
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", range(40))
+def test_a_first_run_survives_a_kill_anywhere(arena: Arena, first: Golden, struck: list[Point], number: int) -> None:
+    (point,) = arenas.points(4 * SEED + number, 1, first.seconds, first.lines, WHOM)
+    struck.append(point)
+    survives_in_run(arena, first, point, "new")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("number", range(80))
 def test_a_run_survives_a_kill_anywhere(arena: Arena, run: Golden, struck: list[Point], number: int) -> None:
     (point,) = arenas.points(SEED + number, 1, run.seconds, run.lines, WHOM)
     struck.append(point)
@@ -178,7 +257,7 @@ def test_a_run_survives_a_kill_anywhere(arena: Arena, run: Golden, struck: list[
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", range(100))
+@pytest.mark.parametrize("number", range(80))
 def test_a_rollback_survives_a_kill_anywhere(arena: Arena, rollback: Golden, struck: list[Point], number: int) -> None:
     (point,) = arenas.points(2 * SEED + number, 1, rollback.seconds, rollback.lines, ("all", "python"))
     struck.append(point)

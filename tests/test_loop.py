@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -235,31 +233,6 @@ def test_no_model_over_the_floor_is_an_error_that_says_so(small: Project) -> Non
     assert small.ledger == []
 
 
-def test_two_at_once_one_says_who_is_at_work(small: Project) -> None:
-    first = start(small, "run")
-    wait_for(first, "Prepared")
-    second = small.make("build")
-    assert second.status != 0
-    assert "Only one loop turns at a time" in second.text
-    assert "make run" in second.text
-    rest, _ = first.communicate()
-    assert first.returncode == 0, rest
-
-
-def test_a_killed_run_leaves_nothing_that_the_next_does_not_close(small: Project) -> None:
-    killed = start(small, "run")
-    wait_for(killed, "Trained majority")
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.communicate()
-    done = small.make("run")
-    assert done.status == 0, done.text
-    found = registry(small)
-    assert found["open"] == 0
-    assert found["aliases"]["champion"] == found["version"]
-    assert [line["action"] for line in small.ledger] == ["promoted"]
-    assert states_in_prefect(small).get("RUNNING", 0) == 0
-
-
 def start(project: Project, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         ["make", *words],
@@ -282,15 +255,6 @@ def wait_for(process: subprocess.Popen[str], words: str) -> None:
         if words in line:
             return
     raise AssertionError(f"{words!r} never came:\n{seen}")
-
-
-def states_in_prefect(project: Project) -> dict[str, int]:
-    code = """
-import json, sqlite3
-rows = sqlite3.connect("state/prefect/prefect.db").execute("select state_type, count(*) from flow_run group by 1")
-print(json.dumps(dict(rows.fetchall())))
-"""
-    return json.loads(project.python(code).text)
 
 
 def test_the_table_of_a_test_is_learnable_but_not_trivially() -> None:

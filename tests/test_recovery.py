@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from ratchet.servers import Note, Server
 from ratchet.training import Job
 from tests.project import ROOT
 
+FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 PROMOTED = Intent(Move("reviews", "promoted", 1, 2, "tests", "it is better", {"model": "linear"}), "Live: version 2")
 ROLLED_BACK = Intent(Move("reviews", "rolled back", 2, 1, "tests", "by hand", {"model": "linear"}), "Live: version 1")
 
@@ -184,6 +186,25 @@ def test_a_process_is_told_from_another_with_its_number() -> None:
     assert process.birth(child.pid) == ""  # it ended, and nobody has seen it off
     child.wait()
     assert process.birth(child.pid) == ""
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="no faketime here: apt-get install faketime")
+@pytest.mark.parametrize("shift", ["-1d", "+365d"])
+def test_a_clock_that_jumps_makes_no_process_another(shift: str) -> None:
+    me, code = os.getpid(), "import sys; from ratchet import process; print(process.birth(int(sys.argv[1])))"
+    env = os.environ | {"LD_PRELOAD": str(FAKETIME), "FAKETIME": shift, "PYTHONPATH": str(ROOT)}
+    seen = subprocess.run([sys.executable, "-c", code, str(me)], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert seen.stdout.strip() == process.birth(me)
+
+
+def test_moves_made_while_the_clock_was_wrong_keep_their_order(here: Places) -> None:
+    times = ["2026-03-01T00:00:00+00:00", "2026-01-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00"]
+    for number, at in enumerate(times, 1):
+        ledger.append(here.ledger, Move("reviews", "promoted", None, number, "tests", "why", at=at))
+    moves = ledger.read(here.ledger)
+    assert [move.after for move in moves] == [1, 2, 3]
+    assert ledger.live_at(moves, datetime.fromisoformat("2026-04-01T00:00:00+00:00")) == 3
+    assert ledger.live_at(moves, datetime.fromisoformat("2026-01-15T00:00:00+00:00")) == 2
 
 
 def sleeper(here: Places) -> Server:

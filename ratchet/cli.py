@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 
 import models
-from ratchet import faults, ledger, lock, preflight, problem, terminal, turn
+from ratchet import faults, fitting, ledger, lock, preflight, problem, terminal, turn
 from ratchet.places import Places, places, settle
 from ratchet.refusal import Refusal
 
@@ -103,6 +103,7 @@ def run(here: Places) -> int:
         terminal.turned(out, known)
         return 0
     current, before = problem.load(), turn.cause(here)
+    fitting.refuse_unknown_columns(current)
     with lock.one_at_a_time(here.state, "make run"), prefect_server(here, current.name):
         from flows.lifecycle import lifecycle
 
@@ -127,6 +128,8 @@ def one_stage(name: str, here: Places) -> int:
     """One stage of the loop, by the name of its verb; 0 where a champion is live afterwards."""
     out = terminal.console()
     current = problem.load()
+    if name == "build":
+        fitting.refuse_unknown_columns(current)
     model = {"model": known_model(typed("MODEL"))} if name == "build" and typed("MODEL") else {}
     with lock.one_at_a_time(here.state, f"make {name}"), prefect_server(here, current.name):
         from flows.stage import at_hand

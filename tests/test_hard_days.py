@@ -112,7 +112,7 @@ FULL = {
 
 
 @needs_mounts
-@pytest.mark.parametrize("name", FULL)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long) if "halfway" in n else n for n in FULL])
 def test_a_full_disk_is_named_and_nothing_is_half_written(whole: Project, tmp_path: Path, name: str) -> None:
     left, words = FULL[name]
     (whole.root / "big.csv").write_text(small_table(20_000), encoding="utf-8")

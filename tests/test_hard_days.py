@@ -373,7 +373,7 @@ def truncate(path: Path) -> None:
     path.chmod(0o444)
 
 
-@pytest.mark.parametrize("cut", [0, 30, 60, 90])
+@pytest.mark.parametrize("cut", [0, 90])
 def test_a_data_dvc_that_is_cut_off_is_refused(whole: Project, cut: int) -> None:
     path = whole.root / "data.dvc"
     before = path.read_bytes()

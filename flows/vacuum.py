@@ -47,8 +47,9 @@ def remove(here: Places, cutoff: float) -> None:
     if path is None:
         return
     age = max(datetime.now(UTC) - datetime.fromtimestamp(cutoff, UTC), LEAST)
-    os.environ["PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD"] = str(age.total_seconds())
-    os.environ["PREFECT_SERVER_EVENTS_RETENTION_PERIOD"] = str(age.total_seconds())
+    seconds = int(age.total_seconds())
+    os.environ["PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD"] = str(seconds)
+    os.environ["PREFECT_SERVER_EVENTS_RETENTION_PERIOD"] = f"PT{seconds}S"
     asyncio.run(sweep())
     with closing(sqlite3.connect(path, timeout=30)) as connection:
         connection.execute("vacuum")

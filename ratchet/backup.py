@@ -274,6 +274,7 @@ def finish(here: Places) -> Path:
     for name in archive.PROJECT:
         exchange(here.root / name.removeprefix("project/"), staging / name, before / name)
     for entry in sorted((staging / "state").iterdir()):
+        move(here.state / entry.name, before / f"{entry.name}.since")  # made by a command after a restore was cut off
         os.replace(entry, here.state / entry.name)
     shutil.rmtree(staging)
     settle(here)

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 import models
-from ratchet import faults, intent, ledger, lock, preflight, problem, recovery, terminal, turn
+from ratchet import faults, fitting, intent, ledger, lock, preflight, problem, recovery, terminal, turn
 from ratchet.places import Places, places, settle
 from ratchet.refusal import Refusal
 
@@ -107,6 +107,7 @@ def run(here: Places) -> int:
         terminal.turned(out, known)
         return 0
     current = problem.load()
+    fitting.refuse_unknown_columns(current)
     with recovery.alone(here, "make run", out.print), prefect_server(here, current.name):
         from flows.lifecycle import lifecycle
 
@@ -130,6 +131,8 @@ def one_stage(name: str, here: Places) -> int:
     """One stage of the loop, by the name of its verb; 0 where a champion is live afterwards."""
     out = terminal.console()
     current = problem.load()
+    if name == "build":
+        fitting.refuse_unknown_columns(current)
     model = {"model": known_model(typed("MODEL"))} if name == "build" and typed("MODEL") else {}
     with recovery.alone(here, f"make {name}", out.print), prefect_server(here, current.name):
         from flows.stage import at_hand

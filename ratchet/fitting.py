@@ -16,10 +16,14 @@ SHOWN = 10
 def refuse_unknown_columns(problem: Problem) -> None:
     """Raise unless every column that params.yaml names is one of data/table.csv, and each role has its own.
 
+    Where data/ is not there yet there is nothing to hold them against; `build` asks again once it is.
+
     Raises:
         Refusal: one is not; a model's hyperparameters or the problem's name do not fit either.
     """
     data, here = problem.settings.data, problem.here
+    if not (here.data / versions.TABLE).exists():
+        return
     with open(here.data / versions.TABLE, encoding="utf-8", newline="") as table:
         columns = next(csv.reader(table), [])
     named = {"data.text": data.text, "data.label": data.label, "data.group": data.group}

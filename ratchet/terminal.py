@@ -32,7 +32,7 @@ class Listener(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not record.pathname.startswith(FLOWS):
+        if not record.pathname.startswith(FLOWS) or record.exc_info:  # a traceback stays in Prefect's UI
             return
         line = Text(f"{time.monotonic() - STARTED:6.1f} s  ", style="dim")
         line.append(record.getMessage())

@@ -7,6 +7,7 @@ matter, so they are judged once, over every combination of these that occurs.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import time
@@ -87,6 +88,7 @@ def _evidence(slices: Iterator[pl.DataFrame], suite: ExpectationSuite, seen: See
     for part in chain((facts, more), slices):
         seen.add(part, _row_rules(suite, part))
         parts.append(_validate(_judged(part, by_row), suite, by_row))
+        gc.collect()  # a context of Great Expectations holds its frame, and is held by itself
         census = pl.concat([census, _occurring(part)], how="diagonal").unique(maintain_order=True)
     return added(parts, _validate(census, suite, by_table))
 

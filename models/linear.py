@@ -126,7 +126,7 @@ def fit(
             f"{sorted(present)}. Check the column of labels, or how the rows were split."
         )
     characters, most = draw.characters(train.texts), min(MOST_CHARACTERS, MOST_SCORED // len(seen))
-    parts = 0 if characters <= most else -(-characters // MOST_CHARACTERS)
+    parts = 0 if characters <= most else -(-characters // most)
     steps = _Steps(progress, 2 + len(params.strengths) + len(params.bayes_strengths), parts)
     if not parts:
         return _fitted(train, validation, labels, seen, params, seed, steps, clock)

@@ -1,6 +1,6 @@
 """Does a thousand times the rows take a thousand times the time, and no more memory?
 
-    make bench-scale                     10 thousand to 10 million rows, some 20 minutes on 2 cores, 12 GB of disk
+    make bench-scale                     10 thousand to 10 million rows, some 15 minutes on 2 cores, 6 GB of disk
     make bench-scale MOST=1000000        up to there
 
 Tables are made from the film reviews: a row joins the first half of one review with the second half of another of the
@@ -17,8 +17,8 @@ files that it has mapped).
 
 exponent: the slope of log(seconds of all stages) against log(rows) by least squares, over all sizes of 100,000 rows
 and more; below that, fixed costs (Great Expectations takes a second for any table) would flatten it and flatter us.
-The search for the best fit is as long as it gets at linear's switch, some 270,000 rows, and that flatters the whole, too:
-so the slope of every stage over the last decade is printed as well. peak_gib: the most that any stage took at any size.
+The search for the best fit is as long as it gets at linear's switch, some 300,000 rows, and that flatters the whole
+too; so the slope of every stage over the last decade is printed as well. peak_gib: the most that any stage took at any size.
 """
 
 from __future__ import annotations

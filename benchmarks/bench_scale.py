@@ -18,7 +18,7 @@ files that it has mapped).
 exponent: the slope of log(seconds of all stages) against log(rows) by least squares, over all sizes of 100,000 rows
 and more; below that, fixed costs (Great Expectations takes a second for any table) would flatten it and flatter us.
 The search for the best fit is as long as it gets at linear's switch, some 300,000 rows, and that flatters the whole
-too; so the slope of every stage over the last decade is printed as well. peak_gib: the most that any stage took at any size.
+too; so the slope of every stage over the last decade is printed as well. peak_gib: the most of any stage and size.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL 
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history backup restore prune \
-        test test-long check format clean bench bench-loop bench-validate bench-text bench-quality lock
+        test test-long check format clean bench bench-loop bench-validate bench-text bench-quality bench-scale lock
 .DEFAULT_GOAL := help
 
 help:
@@ -96,6 +96,8 @@ bench-text: $(READY) ## How many megabytes of text a second the linear model rea
 	@$(PY) -m benchmarks.bench_text
 bench-quality: $(READY) ## How good the models are on the example sets, against a plain baseline
 	@$(PY) -m benchmarks.quality film && $(PY) -m benchmarks.quality chinese
+bench-scale: $(READY) ## What 10 thousand to 10 million rows take in time and memory (MOST=1000000: up to there)
+	@$(PY) -m benchmarks.bench_scale
 lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
 	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --extra dev pyproject.toml -o requirements.lock

@@ -7,6 +7,7 @@ matter, so they are judged once, over every combination of these that occurs.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import time
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 EXAMPLES = 5
 """Row numbers named in a failed check: enough to go and look."""
-
 
 TABLE_WIDE = ("label", "class", "split", "class_rows", "class_share")
 """Columns of which a rule asks only what occurs in them."""
@@ -87,6 +87,7 @@ def _evidence(slices: Iterator[pl.DataFrame], suite: ExpectationSuite, seen: See
     for part in chain((facts, more), slices):
         seen.add(part, _row_rules(suite, part))
         parts.append(_validate(_judged(part, by_row), suite, by_row))
+        gc.collect()  # a context of Great Expectations holds its frame, and is held by itself
         census = pl.concat([census, _occurring(part)], how="diagonal").unique(maintain_order=True)
     return added(parts, _validate(census, suite, by_table))
 
@@ -104,13 +105,9 @@ def _row_rules(suite: ExpectationSuite, facts: pl.DataFrame) -> list[str]:
 
 
 def _occurring(facts: pl.DataFrame) -> pl.DataFrame:
-    """Every combination of table-wide values; of the other columns, that they are there."""
-    others = [pl.lit(None, pl.String).alias(name) for name in ("group",) if name in facts.columns]
-    return (
-        facts.select(name for name in TABLE_WIDE if name in facts.columns)
-        .unique(maintain_order=True)
-        .with_columns(others)
-    )
+    """Every combination of table-wide values; of the group, that there is such a column."""
+    occurring = facts.select(name for name in TABLE_WIDE if name in facts.columns).unique(maintain_order=True)
+    return occurring.with_columns(pl.lit(None, pl.String).alias("group")) if "group" in facts.columns else occurring
 
 
 def _validate(facts: pl.DataFrame, suite: ExpectationSuite, expectations: list[Expectation]) -> dict[str, Any]:

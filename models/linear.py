@@ -32,7 +32,7 @@ USUAL = (0.8, 1.2)  # factors of the two heads on film reviews (median of 5 spli
 SMALL = 1000  # training rows under which even an n-gram seen once is kept
 MOST_WEIGHTS = 10_000_000  # n-grams times classes; L-BFGS keeps 20 copies of 8 bytes each
 MOST_CHARACTERS = 32_000_000  # of training texts fitted in memory: a minute or two on two cores, and 1 to 2 GB
-MOST_SCORED = 8_000_000_000  # the same times classes: with 1,000 of them 8 million characters
+MOST_SCORED = 4_000_000_000  # the same times classes: with 1,000 of them 4 million characters
 PASSES, FEWER_PASSES = 200, 50  # of L-BFGS at most: over all rows, and over a sample that is corrected afterwards
 RATES = (0.1, 0.3, 0.8)  # of the correction; the validation rows choose
 MOST_WORK = 300_000_000  # n-grams in the training texts times classes; above it one fit must do, and NB-SVM is left out
@@ -126,7 +126,7 @@ def fit(
             f"{sorted(present)}. Check the column of labels, or how the rows were split."
         )
     characters, most = draw.characters(train.texts), min(MOST_CHARACTERS, MOST_SCORED // len(seen))
-    parts = 0 if characters <= most else -(-characters // MOST_CHARACTERS)
+    parts = 0 if characters <= most else -(-characters // most)
     steps = _Steps(progress, 2 + len(params.strengths) + len(params.bayes_strengths), parts)
     if not parts:
         return _fitted(train, validation, labels, seen, params, seed, steps, clock)

@@ -42,7 +42,7 @@ class Params:
     dropout: share of them dropped at random in training.
     rate, batch: learning rate of Adam; texts in a step.
     epochs, patience: passes over the data at most; passes without a lower validation loss before it stops.
-    minutes: training stops after so long, in the middle of a pass if need be.
+    minutes: no new pass is begun after so long.
     """
 
     vocabulary: int = 20_000
@@ -138,12 +138,7 @@ def _trained(
 ) -> list[dict[str, float]]:
     """Pass after pass until patience or time is spent; the network ends with the best weights, the curve comes back."""
     history: list[dict[str, float]] = []
-    best, weights, over = np.inf, network.get_weights(), time.monotonic() + 60 * params.minutes
-
-    def stop_in_time(*_: Any) -> None:
-        network.stop_training = time.monotonic() > over
-
-    in_time = _keras().callbacks.LambdaCallback(on_train_batch_end=stop_in_time)
+    best, weights, began = np.inf, network.get_weights(), time.monotonic()
     for done in range(params.epochs):
         curve = network.fit(
             *train,
@@ -152,7 +147,6 @@ def _trained(
             initial_epoch=done,
             epochs=done + 1,
             class_weight=_class_weights(train[1]),
-            callbacks=[in_time],
             verbose=0,
         ).history
         history.append({name.replace("val_", "validation_"): float(value[0]) for name, value in curve.items()})
@@ -160,7 +154,7 @@ def _trained(
         losses = [entry.get("validation_loss", entry["loss"]) for entry in history]
         if losses[-1] < best:
             best, weights = losses[-1], network.get_weights()
-        if done - int(np.argmin(losses)) >= params.patience or time.monotonic() > over:
+        if done - int(np.argmin(losses)) >= params.patience or time.monotonic() - began > 60 * params.minutes:
             break
     network.set_weights(weights)
     progress(params.epochs, params.epochs, history[int(np.argmin(losses))])

@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 import models
-from ratchet import faults, fitting, intent, ledger, lock, preflight, problem, recovery, terminal, turn
+from ratchet import change, faults, fitting, intent, ledger, lock, preflight, problem, recovery, terminal, turn
 from ratchet.places import Places, places, settle
 from ratchet.refusal import Refusal
 
@@ -97,6 +97,8 @@ def warm_up(here: Places, name: str) -> None:
 def run(here: Places) -> int:
     """One turn of the loop, unless nothing has changed since the last."""
     out = terminal.console()
+    if change.path_of(here).exists():
+        recovery.catch_up(here, "make run", out.print)
     known = turn.recall(here)
     if known is not None:
         if not lock.is_clean(here.state):
@@ -106,15 +108,24 @@ def run(here: Places) -> int:
         )
         terminal.turned(out, known)
         return 0
-    current = problem.load()
-    fitting.refuse_unknown_columns(current)
-    with recovery.alone(here, "make run", out.print), prefect_server(here, current.name):
+    with at_work(here, "make run", out):
         from flows.lifecycle import lifecycle
 
-        terminal.listen(out)
         done = lifecycle(trigger="make run")
     terminal.turned(out, done.summary)
     return 0
+
+
+@contextmanager
+def at_work(here: Places, what: str, out: Console) -> Iterator[None]:
+    """The loop is this command's alone, on ground that was put right and fits together, with a Prefect server."""
+    with recovery.alone(here, what, out.print):
+        current = problem.load()
+        if what in ("make run", "make build"):
+            fitting.refuse_unknown_columns(current)
+        with prefect_server(here, current.name):
+            terminal.listen(out)
+            yield
 
 
 def close_what_died(here: Places, out: Console) -> None:
@@ -130,19 +141,15 @@ def close_what_died(here: Places, out: Console) -> None:
 def one_stage(name: str, here: Places) -> int:
     """One stage of the loop, by the name of its verb; 0 where a champion is live afterwards."""
     out = terminal.console()
-    current = problem.load()
-    if name == "build":
-        fitting.refuse_unknown_columns(current)
     model = {"model": known_model(typed("MODEL"))} if name == "build" and typed("MODEL") else {}
-    with recovery.alone(here, f"make {name}", out.print), prefect_server(here, current.name):
+    with at_work(here, f"make {name}", out):
         from flows.stage import at_hand
 
-        terminal.listen(out)
         stage = getattr(import_module(f"flows.{name}"), name)
         result = stage(trigger=f"make {name}", **model)
         if getattr(result, "scorecard", None):
             terminal.scorecard(out, result.scorecard)
-        _, registry = at_hand()
+        current, registry = at_hand()
         live = registry.champion()
     if live is None and name != "build":
         raise Refusal(f"{current.name} needs a champion.", "none is live", "Turn the whole loop: make run")
@@ -217,10 +224,10 @@ def status(here: Places) -> int:
     """What is live, since when, how good; what waits and what runs."""
     from flows.registry import CHALLENGER, PREVIOUS, Registry
 
-    current = problem.load()
-    registry = Registry(current.name, here)
     out = terminal.console()
     recovery.catch_up(here, "make status", out.print)
+    current = problem.load()
+    registry = Registry(current.name, here)
     moves = ledger.read(here.ledger, current.name)
     live, waiting, previous = registry.champion(), registry.holding(CHALLENGER), registry.holding(PREVIOUS)
     out.print(f"problem    {current.name}, data {current.pin.short} ({current.pin.source})")

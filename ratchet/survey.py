@@ -42,12 +42,11 @@ class Survey:
     def slices(self, rows: int) -> Iterator[pl.DataFrame]:
         """All facts of all rows in order, so many rows at a time (the last fewer); at least one frame."""
         waiting = pl.DataFrame()
-        done = 0
         for known in self._finished():
             waiting = pl.concat([waiting, known]) if waiting.width else known
             while waiting.height > rows:
                 yield waiting.head(rows)
-                done, waiting = done + rows, waiting.slice(rows)
+                waiting = waiting.slice(rows)
         yield waiting
 
     def _finished(self) -> Iterator[pl.DataFrame]:
@@ -69,7 +68,7 @@ def survey(batches: Iterable[pl.DataFrame], folder: Path, max_characters: int = 
     """The facts of all rows, and which of them are to be set aside.
 
     Args:
-        batches: frames with the same columns, at least one, `row` among them (`load.load_batches` gives such).
+        batches: frames with the same columns, at least one, `row` among them (`ratchet.rows.Raw` gives such).
         folder: an existing one, for what does not stay in memory.
 
     Raises:

@@ -195,7 +195,7 @@ def test_an_archive_that_is_not_whole_and_ours_changes_nothing(kept: Project, tm
 def test_a_restore_waits_for_nobody_and_needs_a_file(kept: Project) -> None:
     refused(kept.make("restore"), "FROM names a backup")
     refused(kept.make("restore", "FROM=absent.tar.zst"), "absent.tar.zst")
-    with lock.one_at_a_time(kept.root / "state", "make run"):
+    with lock.one_at_a_time(kept.root / "state", "make run", lambda died: None):
         os.environ.pop(lock.HELD, None)
         refused(kept.make("restore", f"FROM={archive(kept)}"), "Only one loop turns at a time", "make run")
 

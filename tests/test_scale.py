@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -183,6 +185,75 @@ def test_an_empty_table_is_one_empty_batch(tmp_path: Path) -> None:
     assert list(Column(Stored(tmp_path / "rows.parquet"), "text")) == []
     with tempfile.TemporaryDirectory(dir=tmp_path) as scratch, pytest.raises(ValueError, match="Received: none"):
         survey([], Path(scratch))
+
+
+def test_the_rows_that_judge_are_few_enough_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many classes their probabilities would not fit in memory; a stable part of the holdout stands for it."""
+    frame = pl.DataFrame(
+        {"text": [f"text {at}" for at in range(3_000)], "label": [f"{at % 50}" for at in range(3_000)]}
+    )
+    spec = split.SplitSpec(by="text", salt="s")
+    ready = rows.Ready(store(cut(split.assign(frame, spec), 700), tmp_path / "ready.parquet"), spec)
+    whole = frame.filter(split.assign(frame, spec)["split"] == "holdout")
+    assert ready.holdout.frame.drop("split").equals(whole)
+    assert str(ready.holdout) == ""
+    assert sum(ready.count(side) for side in split.SPLITS) == len(ready) == 3_000
+    monkeypatch.setattr(rows, "CELLS", 50 * 100)
+    fewer = rows.Ready(ready.stored, spec).holdout
+    assert fewer.frame.height == 100
+    assert whole.join(fewer.frame, on="text", how="semi").height == 100
+    assert str(fewer) == f"100 of {whole.height} rows are scored, chosen by their hash."
+    assert rows.Ready(ready.stored, spec).validation.frame.height == 100
+
+
+FLAT = """
+import resource, sys
+from pathlib import Path
+import polars as pl
+import expectations
+from ratchet import rows
+from ratchet.steps.split import SplitSpec
+from ratchet.steps import table, load
+from ratchet.survey import survey
+
+size, folder = int(sys.argv[1]), Path(sys.argv[2])
+
+def made():
+    for start in range(0, size, 50_000):
+        number = pl.int_range(start, start + 50_000, eager=True).cast(pl.String)
+        text = "Row " + number + " of a table that is long and says little, over and over, in the same few words"
+        yield pl.DataFrame({"text": text, "label": ["a", "b"] * 25_000})
+
+class Rows:
+    def __iter__(self):
+        first = 1
+        for frame in table.read_batches(folder / "table.csv"):
+            yield load.load(frame, "text", "label", first=first)
+            first += frame.height
+
+table.write_batches(made(), folder / "table.csv")
+found = survey(Rows(), folder)
+assert expectations.check_slices(found.slices(200_000), "raw").passed
+spec = SplitSpec(by="text", salt="s")
+stored, report = rows.prepare_batches(Rows(), spec, folder, folder / "ready.parquet")
+assert report.rows_out == size
+assert expectations.check_slices(survey(stored.batches(), folder).slices(200_000), "prepared").passed
+assert rows.Ready(stored, spec).holdout.frame.height > 0
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.long
+def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
+    """From file to prepared rows, four times the rows take at most 100 MB more."""
+    found = []
+    for size in (500_000, 2_000_000):
+        (tmp_path / str(size)).mkdir()
+        command = [sys.executable, "-c", FLAT, str(size), str(tmp_path / str(size))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(rows.__file__).parents[1])
+        assert done.returncode == 0, done.stderr
+        found.append(int(done.stdout))
+    assert found[1] < found[0] + 100, found
 
 
 # --- learning from more than fits in memory

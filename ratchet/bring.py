@@ -222,8 +222,8 @@ def report(
     if line.withdrawn:
         gone = f"and {len(forgotten)} older version{'s' * (len(forgotten) != 1)} the caches" if forgotten else ""
         say(f"Withdrawn rows have left data/ {gone}; no model that is built from now on has seen them.")
-        if forgotten and (name := versions.remote(here)):
-            say(f"The DVC remote {name!r} may still hold the older versions: have them removed there.")
+        for place in elsewhere(here) if forgotten else []:
+            say(f"{place} may still hold them: have them removed there, too.")
     if described:
         say(f"params.yaml describes {line.problem}.")
     if aside:
@@ -245,6 +245,14 @@ def judge(table: Incoming, say: Say) -> None:
     say(verdict.headline)
     for warning in verdict.warnings:
         say(f"  {warning}")
+
+
+def elsewhere(here: Places) -> list[str]:
+    """Where rows may lie that left data/ and the caches: copies that a person made on purpose, and must remove."""
+    remote = versions.remote(here)
+    kept = sorted(path.name for path in here.backups.glob("*"))
+    backups = [f"state/backups/ ({len(kept)} entries, newest {kept[-1]})"] if kept else []
+    return [*([f"The DVC remote {remote!r}"] if remote else []), *backups]
 
 
 def slug(name: str) -> str:

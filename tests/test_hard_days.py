@@ -411,7 +411,7 @@ def test_garbage_in_what_can_be_made_again_is_passed_over(own: Project) -> None:
     (state / "servers" / "mlflow.json").write_text("[]")
     (state / "loop.lock").write_bytes(b"\xff\xff")
     (state / "quarantine").mkdir(exist_ok=True)
-    (state / "quarantine" / "reviews-0.csv").write_bytes(b"\x00\xff")
+    (state / "quarantine" / "reviews.csv").write_bytes(b"\x00\xff")
     for path in (state / "cache").glob("*.parquet"):
         os.truncate(path, 300)
     history, status = own.make("history"), own.make("status")
@@ -421,7 +421,7 @@ def test_garbage_in_what_can_be_made_again_is_passed_over(own: Project) -> None:
     code = """
 from ratchet import problem, rows, servers, turn
 current = problem.load()
-print(rows.prepared(current).height, turn.recall(current.here), servers.ours(current.here, "prefect"),
+print(len(rows.prepared(current)), turn.recall(current.here), servers.ours(current.here, "prefect"),
       servers.ours(current.here, "mlflow"))
 """
     assert own.python(code).text.split() == ["600", "None", "None", "None"]

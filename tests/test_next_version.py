@@ -77,10 +77,13 @@ def test_withdrawn_rows_leave_data_caches_and_quarantine(desk: Desk) -> None:
     pl.DataFrame({"text": [words]}).write_parquet(
         desk.here.state / "cache" / "prepared.parquet", compression="uncompressed"
     )
+    desk.here.backups.mkdir()
+    (desk.here.backups / "reviews-2026.tar.zst").write_bytes(b"an archive")
     assert len(desk.everywhere(words)) >= 4  # data/, two versions in DVC's cache, the quarantine, the prepared rows
     said = bring(desk, lines(0, 7) + lines(8, 100))
     assert f"1 row withdrawn. {CONTINUES}" in said
     assert "Withdrawn rows have left data/ and 1 older version the caches" in said
+    assert "state/backups/ (1 entries, newest reviews-2026.tar.zst) may still hold them" in said
     assert desk.everywhere(words) == []
     assert desk.changes[-1].withdrawn == 1
     assert "Review number 8 says" in desk.table

@@ -216,7 +216,7 @@ def report(
 ) -> None:
     """What was changed, what lies aside, what comes next."""
     if line.before == line.after:
-        say(f"data.dvc pins these very rows already: version {line.after[:8]}.")
+        say(f"No row has changed: version {line.after[:8]} has these very rows already.")
     else:
         say(line.why)
     if line.withdrawn:

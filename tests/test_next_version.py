@@ -57,7 +57,7 @@ def test_more_rows_continue(desk: Desk) -> None:
 
 def test_the_same_rows_are_no_new_version(desk: Desk) -> None:
     before = desk.kept()
-    assert "pins these very rows already" in bring(desk, lines(0, 100))
+    assert "has these very rows already" in bring(desk, lines(0, 100))
     assert desk.kept() == before
 
 
@@ -206,7 +206,7 @@ def test_added_rows_come_on_top_and_adding_them_twice_changes_nothing(desk: Desk
     assert "Read more.csv: 50 rows, of which 10 were there already." in said
     assert "40 rows came." in said
     before = desk.kept()
-    assert "pins these very rows already" in desk.add("more.csv")
+    assert "has these very rows already" in desk.add("more.csv")
     assert desk.kept() == before
     desk.write("other.csv", "body,label\nfine,good\n")
     with pytest.raises(Refusal, match="none called 'text'"):

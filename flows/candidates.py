@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import cast
 from uuid import UUID
 
-import polars as pl
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from flows import charts
-from flows.round import Round, labels_of
+from flows.round import Round
 from flows.stage import Model, say, step
 from ratchet import training
 from ratchet.refusal import Refusal
+from ratchet.rows import Ready
 from ratchet.settings import model_params
 from ratchet.steps import score
 from ratchet.training import Job, Tick, Trained
@@ -52,7 +52,7 @@ class Teller:
         say(f"{tick.model} {tick.done}/{tick.total}{measured}; {tick.seconds:.0f} s, at most {left:.0f} s left")
 
 
-def train_candidates(under_way: Round, ready: pl.DataFrame, model: Model | None) -> list[Candidate]:
+def train_candidates(under_way: Round, ready: Ready, model: Model | None) -> list[Candidate]:
     """All candidates at once, each in a process of its own; those that finished in time.
 
     Raises:
@@ -70,22 +70,25 @@ def train_candidates(under_way: Round, ready: pl.DataFrame, model: Model | None)
 
 
 @step("Lay out rows for training")
-def lay_out_rows(under_way: Round, ready: pl.DataFrame) -> Path:
+def lay_out_rows(under_way: Round, ready: Ready) -> Path:
     """Training and validation rows as files; the holdout stays behind. What other builds left is cleared away."""
     for other in under_way.folder.parent.glob("build-*"):
         if other != under_way.folder:
             shutil.rmtree(other)
     training.clear_unfinished(under_way.folder)
-    training.write_rows(ready, under_way.folder)
+    validation = ready.validation
+    training.write_rows(ready.side("train"), validation.frame, under_way.folder)
+    if str(validation):
+        say(f"Validation: {validation}")
     return under_way.folder
 
 
 @step("Train candidate", "Train {name}")
-def train_candidate(under_way: Round, name: str, ready: pl.DataFrame, folder: Path) -> Candidate | None:
+def train_candidate(under_way: Round, name: str, ready: Ready, folder: Path) -> Candidate | None:
     """Train one model in a process of its own, and log it as a child run."""
     settings = under_way.problem.settings
     params = asdict(model_params(settings, name))
-    job = Job(name, params, labels_of(ready), settings.build.seed, settings.build.minutes * OVERTIME)
+    job = Job(name, params, ready.labels, settings.build.seed, settings.build.minutes * OVERTIME)
     known = training.finished(job, folder)
     if known is not None:
         say(f"{name} was trained before the build was cut off; it is taken up.")
@@ -102,22 +105,19 @@ def train_candidate(under_way: Round, name: str, ready: pl.DataFrame, folder: Pa
     return candidate
 
 
-def log_candidate(under_way: Round, trained: Trained, ready: pl.DataFrame) -> Candidate:
+def log_candidate(under_way: Round, trained: Trained, ready: Ready) -> Candidate:
     """A child run with params, metrics, learning curve, plots, the dataset and the model itself."""
-    validation = ready.filter(pl.col("split") == "validation")
-    labels, problem, registry = labels_of(ready), under_way.problem, under_way.registry
+    validation = ready.validation.frame
+    labels, problem, registry = ready.labels, under_way.problem, under_way.registry
     scores = score.score(labels, validation["label"].to_list(), trained.probabilities, problem.settings.data.positive)
     tags = {**under_way.tags, "model": trained.model}
-    counts = {
-        "train_seconds": trained.seconds,
-        "rows_train": ready.filter(pl.col("split") == "train").height,
-    }
+    counts = {"train_seconds": trained.seconds, "rows_train": ready.count("train")}
     with registry.run(f"{trained.model} {problem.pin.short}", tags, under_way.run_id) as run_id:
         registry.log(run_id, trained.params, scores.as_metrics("validation") | counts, trained.curve)
         under_way.log_data(run_id, ready)
         if len(trained.curve) > 1:
             registry.log_figure(run_id, charts.learning_curve(trained.model, trained.curve), "plots/learning-curve.png")
-        model_id = registry.log_model(run_id, trained.saved, labels, validation["text"][0])
+        model_id = registry.log_model(run_id, trained.saved, labels)
     return Candidate(trained, scores, run_id, model_id)
 
 
@@ -128,14 +128,14 @@ def best(candidates: list[Candidate], metric: str) -> Candidate:
 
 
 @step("Prove the stored model")
-def prove(under_way: Round, chosen: Candidate, ready: pl.DataFrame) -> None:
+def prove(under_way: Round, chosen: Candidate, ready: Ready) -> None:
     """The model as MLflow gives it back must answer the validation rows as the trained one did.
 
     Raises:
         Refusal: they differ by more than 1e-5 somewhere.
     """
-    trained, texts = chosen.trained, ready.filter(pl.col("split") == "validation")["text"].to_list()
-    stored = under_way.registry.load_model(chosen.model_id).probabilities(texts, labels_of(ready))
+    trained, texts = chosen.trained, ready.validation.frame["text"].to_list()
+    stored = under_way.registry.load_model(chosen.model_id).probabilities(texts, ready.labels)
     worst = float(abs(stored - trained.probabilities).max())
     if worst > 1e-5:
         raise Refusal(

@@ -11,14 +11,13 @@ import numpy as np
 import polars as pl
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 
-import models
 from flows import cards, charts, reports
 from flows.registry import CHALLENGER, PROMOTE, Registry, Version, number
-from flows.round import labels_of
 from flows.stage import at_hand, say, stage, step
-from models.contract import Rows
+from models.majority import Majority
 from ratchet import rows
 from ratchet.problem import Problem
+from ratchet.rows import Ready
 from ratchet.settings import gate_rules
 from ratchet.steps import gate, score, slices
 from ratchet.steps.digest import digest
@@ -36,15 +35,15 @@ class Case:
 
     problem: Problem
     registry: Registry
-    prepared: pl.DataFrame
+    prepared: Ready
 
-    @cached_property
+    @property
     def holdout(self) -> pl.DataFrame:
-        return self.prepared.filter(pl.col("split") == "holdout")
+        return self.prepared.holdout.frame
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        return labels_of(self.prepared)
+        return self.prepared.labels
 
     @cached_property
     def truth(self) -> list[str]:
@@ -95,6 +94,8 @@ def evaluate(version: int | None = None, trigger: str = "manual") -> Evaluation 
     if challenger == registry.champion() and challenger.tags.get("decision") == PROMOTE:
         return read_again(registry, challenger)
     case = Case(problem, registry, rows.prepared(problem))
+    if str(case.prepared.holdout):
+        say(f"Holdout: {case.prepared.holdout}")
     judged = judge(case, challenger, "challenger")
     champion = judge_champion(case, challenger)
     baseline = judge_baseline(case)
@@ -131,11 +132,9 @@ def judge_champion(case: Case, challenger: Version) -> Judged | None:
 @step("Score the baseline on the holdout")
 def judge_baseline(case: Case) -> Judged:
     """What always answering the most frequent class of the training rows would score."""
-    train = case.prepared.filter(pl.col("split") == "train")
-    seen = Rows(train["text"].to_list(), train["label"].to_list())
-    majority = models.get("majority")
-    fitted = majority.fit(seen, Rows([], []), case.labels, majority.Params(), seed=0, progress=lambda *_: None)
-    return judgement(case, "baseline", None, fitted.predict_proba(case.holdout["text"].to_list()))
+    seen = np.array([case.prepared.counts["train", label] for label in case.labels], np.float64)
+    majority = Majority(case.labels, tuple(seen / seen.sum()))
+    return judgement(case, "baseline", None, majority.predict_proba(case.holdout["text"].to_list()))
 
 
 def judgement(case: Case, name: str, version: Version | None, probabilities: Floats) -> Judged:
@@ -181,7 +180,7 @@ def write_down(
         problem, challenger.scores, champion.scores if champion else None, baseline.scores, decision
     )
     by_slice = reports.slices(problem, challenger.slices, champion.slices if champion else None)
-    publish(problem, version, decision, scorecard, by_slice)
+    publish(problem, version, decision, scorecard, by_slice, str(case.prepared.holdout))
     registry.log(version.run_id, metrics=challenger.scores.as_metrics("holdout"))
     draw(case, version, challenger, champion)
     evidence = {"decision": asdict(decision), "scorecard": scorecard, "slices": by_slice}
@@ -207,14 +206,18 @@ def publish(
     decision: Decision,
     scorecard: list[dict[str, str]],
     by_slice: list[dict[str, str]],
+    sample: str,
 ) -> None:
-    """The scorecard and the decision as artifacts of the run, each with its verdict first."""
+    """The scorecard and the decision as artifacts of the run, each with its verdict first.
+
+    sample: what to say where not all of the holdout was scored.
+    """
     headline = f"{decision.verdict}: {decision.reason}"
     create_markdown_artifact(
         reports.decision(problem, version, decision), key="promotion-decision", description=headline
     )
     create_markdown_artifact(
-        f"{headline}\n\n{reports.table(scorecard)}\n\n## By slice\n\n{reports.table(by_slice)}",
+        f"{headline}\n\n{sample}\n\n{reports.table(scorecard)}\n\n## By slice\n\n{reports.table(by_slice)}",
         key="scorecard",
         description=headline,
     )

@@ -188,8 +188,11 @@ class Registry:
     def log_figure(self, run_id: str, figure: Any, path: str) -> None:
         self.client.log_figure(run_id, figure, path)
 
-    def log_model(self, run_id: str, saved: Path, labels: Sequence[str], example: str) -> str:
-        """Store a saved model with a run: data only, read back by `models.pyfunc`; the model's id."""
+    def log_model(self, run_id: str, saved: Path, labels: Sequence[str]) -> str:
+        """Store a saved model with a run: data only, read back by `models.pyfunc`; the model's id.
+
+        The input example is no row of the table: what is stored here outlives a row that is withdrawn.
+        """
         import mlflow
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, DataType, Schema
@@ -203,7 +206,7 @@ class Registry:
                 data_path=str(saved),
                 # An unnamed column: MLflow then takes a frame and a list of strings alike.
                 signature=ModelSignature(Schema([ColSpec(DataType.string)]), Schema(outputs)),
-                input_example=[example],
+                input_example=["A text to be classified."],
                 pip_requirements=requirements(saved),
             )
         return str(info.model_id)
@@ -329,6 +332,13 @@ class Registry:
         for run in open_runs:
             self.client.set_terminated(run.info.run_id, "KILLED")
         return len(open_runs)
+
+
+def deleted_too() -> int:
+    """The kind of search that finds what somebody deleted in the UI as well."""
+    from mlflow.entities import ViewType
+
+    return int(ViewType.ALL)
 
 
 def number(version: Version | None) -> str:

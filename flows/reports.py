@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from urllib.parse import quote
 
 from expectations import Verdict
 from flows.registry import Version
 from ratchet.problem import Problem
+from ratchet.quarantined import Quarantine
 from ratchet.steps.drift import Drift
 from ratchet.steps.gate import WORDS, Decision
 from ratchet.steps.score import Scores
@@ -39,8 +39,8 @@ def escaped(cell: str) -> str:
     return " ".join(cell.replace("|", "\\|").split())
 
 
-def validation(verdict: Verdict, quarantined: Path | None) -> str:
-    """The verdict, every check in words, failed ones first, and where the rows set aside are."""
+def validation(verdict: Verdict, lying: Quarantine | None) -> str:
+    """The verdict, every check in words, failed ones first, and what lies aside, where, and how it comes back."""
     mark = {True: "✓", False: "✗"}
     ordered = sorted(verdict.checks, key=lambda c: (c.success, c.severity != "critical"))
     rows = [
@@ -53,9 +53,18 @@ def validation(verdict: Verdict, quarantined: Path | None) -> str:
         }
         for c in ordered
     ]
-    aside = f"\n\nRows set aside, with their reasons: `{quarantined}`" if quarantined else ""
+    aside = f"\n\n{set_aside(lying)}" if lying else ""
     pages = "Great Expectations' own page is with the MLflow run, under `data-docs/`."
     return f"{verdict.headline}{aside}\n\n{table(rows)}\n\n{pages}"
+
+
+def set_aside(lying: Quarantine) -> str:
+    """Rows in quarantine by reason, the first places, and how they are taken back."""
+    counted = table([{"reason": reason, "rows": f"{rows:,}"} for reason, rows in lying.reasons])
+    return (
+        f"**{lying.rows:,} set aside**, no part of the data (first: {', '.join(lying.first)}):\n\n{counted}\n\n"
+        f"Mend them in `{lying.path}` and take them back: `make data ADD={lying.path}`"
+    )
 
 
 def candidates(problem: Problem, found: Mapping[str, tuple[Scores, float]]) -> str:

@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import polars as pl
-
 from flows import cards
 from flows.registry import TURN, Registry
 from flows.stage import flow_run_id
 from ratchet import ledger, versions
 from ratchet.problem import Problem
+from ratchet.rows import Ready
 from ratchet.turn import cause
 
 
@@ -32,10 +31,10 @@ class Round:
     tags: Mapping[str, str]
     folder: Path
 
-    def log_data(self, run_id: str, ready: pl.DataFrame) -> None:
+    def log_data(self, run_id: str, ready: Ready) -> None:
         """The data version as the dataset of a run."""
         data, pin = self.problem.settings.data, self.problem.pin
-        self.registry.log_data(run_id, pin.version, pin.source, {"text": data.text, "label": data.label}, ready.height)
+        self.registry.log_data(run_id, pin.version, pin.source, {"text": data.text, "label": data.label}, len(ready))
 
 
 @contextmanager
@@ -57,8 +56,3 @@ def open_round(problem: Problem, registry: Registry, trigger: str, turn: str | N
     with registry.run(f"build {problem.pin.short}", tags | shown) as run_id:
         yield Round(problem, registry, trigger, run_id, tags, folder)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def labels_of(frame: pl.DataFrame) -> tuple[str, ...]:
-    """The classes of prepared rows, sorted: the order of every model's columns."""
-    return tuple(sorted(frame["label"].unique()))

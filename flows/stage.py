@@ -17,13 +17,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.states import Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 
 import models
 from flows import sweep
 from flows.registry import Registry
-from ratchet import problem, recovery
-from ratchet.places import places, settle
+from ratchet import faults, problem, recovery
+from ratchet.places import Places, places, settle
 from ratchet.problem import Problem
 
 Result = TypeVar("Result")
@@ -33,13 +34,26 @@ Model = StrEnum("Model", {name: name for name in models.names()})  # type: ignor
 
 
 def stage(function: Callable[..., Result]) -> Any:
-    """A flow named as the function: one at a time on this state, its docstring the description."""
+    """A flow named as the function: one at a time on this state, its docstring the description.
+
+    Where it fails, the state's message is the sentence that says what to do, and its data the refusal, which the
+    caller gets raised.
+    """
 
     @functools.wraps(function)
-    def alone(*args: Any, **kwargs: Any) -> Result:
+    def alone(*args: Any, **kwargs: Any) -> Result | State[Any]:
         here = places()
         settle(here)
         end_with_runner()
+        try:
+            return in_turn(here, *args, **kwargs)
+        except Exception as error:
+            refusal = faults.explain(error, here, function.__name__)
+            if refusal is not error:
+                get_run_logger().error("What was met:", exc_info=error)
+            return Failed(message=str(refusal), data=refusal)
+
+    def in_turn(here: Places, *args: Any, **kwargs: Any) -> Result:
         with recovery.alone(here, function.__name__, say):
             if runtime.flow_run.parent_flow_run_id is None:
                 sweep.close_orphans(here)

@@ -29,7 +29,8 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 class Rows:
     """Texts with their labels, in the same order.
 
-    texts: raw or prepared; a model applies its own preprocessing, in fit and in predict_proba alike.
+    texts: raw or prepared; a model applies its own preprocessing, in fit and in predict_proba alike. There may be more
+        of them than fit in memory: then they lie on disk (ratchet/stored.py), and are read in order or by slices.
     labels: one class name a text.
     """
 

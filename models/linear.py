@@ -9,8 +9,9 @@ and scipy alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
 from models.contract import Progress, Rows
-from ratchet.steps import heads
+from ratchet.steps import draw, heads
 from ratchet.steps.heads import Best, Floats, Numbers
 from ratchet.steps.ngrams import Block, blocks, read
+from ratchet.steps.refine import Refiner
 from ratchet.steps.tfidf import Group, presence, rarity, tfidf
 from ratchet.steps.vocabulary import Vocabulary, count, count_all, learn
 
@@ -29,6 +31,10 @@ SUMMARY = "Words, pairs and pieces of words, weighed by logistic regression and 
 USUAL = (0.8, 1.2)  # factors of the two heads on film reviews (median of 5 splits), from which few rows move little
 SMALL = 1000  # training rows under which even an n-gram seen once is kept
 MOST_WEIGHTS = 10_000_000  # n-grams times classes; L-BFGS keeps 20 copies of 8 bytes each
+MOST_CHARACTERS = 32_000_000  # of training texts fitted in memory: a minute or two on two cores, and 1 to 2 GB
+MOST_SCORED = 4_000_000_000  # the same times classes: with 1,000 of them 4 million characters
+PASSES, FEWER_PASSES = 200, 50  # of L-BFGS at most: over all rows, and over a sample that is corrected afterwards
+RATES = (0.1, 0.3, 0.8)  # of the correction; the validation rows choose
 MOST_WORK = 300_000_000  # n-grams in the training texts times classes; above it one fit must do, and NB-SVM is left out
 
 
@@ -40,12 +46,14 @@ class Params:
     max_features: words and pairs kept, and as many word pieces; the commonest are.
     strengths: tried in this order for the logistic regression, until the validation log loss rises.
     bayes_strengths: tried likewise for the NB-SVM; without any it is left out.
+    minutes: no new strength is tried and no more rows are read after so long.
     """
 
     min_df: int = 2
     max_features: int = 1_000_000
     strengths: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
     bayes_strengths: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1)
+    minutes: float = 10.0
 
 
 SPACE = {"min_df": (1, 2, 3, 5), "bayes_strengths": ((0.003, 0.01, 0.03, 0.1), ())}
@@ -103,7 +111,13 @@ def _group(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Group:
 def fit(
     train: Rows, validation: Rows, labels: tuple[str, ...], params: Params, *, seed: int, progress: Progress
 ) -> Linear:
-    """Learn the vocabulary and both heads from the training rows, and choose among them by the validation rows."""
+    """Learn the vocabulary and both heads from the training rows, and choose among them by the validation rows.
+
+    Of rows that are more than MOST_CHARACTERS or MOST_SCORED, a sample of so much is learnt from in this way; then all
+    of them, read once from where they lie, correct it (ratchet/steps/refine.py). Nothing new is begun after
+    params.minutes, so that with too little time the model is one of fewer strengths or fewer rows.
+    """
+    clock = _Clock(params.minutes)
     present = set(train.labels)
     seen = tuple(number for number, label in enumerate(labels) if label in present)
     if len(seen) < 2:
@@ -111,7 +125,28 @@ def fit(
             f"A linear model needs training rows of two classes or more. Received: {len(train)} rows of "
             f"{sorted(present)}. Check the column of labels, or how the rows were split."
         )
-    steps = _Steps(progress, 2 + len(params.strengths) + len(params.bayes_strengths))
+    characters, most = draw.characters(train.texts), min(MOST_CHARACTERS, MOST_SCORED // len(seen))
+    parts = 0 if characters <= most else -(-characters // most)
+    steps = _Steps(progress, 2 + len(params.strengths) + len(params.bayes_strengths), parts)
+    if not parts:
+        return _fitted(train, validation, labels, seen, params, seed, steps, clock)
+    some = Rows(*draw.sample(train.texts, train.labels, most / characters, seed))
+    rough = _fitted(some, validation, labels, seen, params, seed, steps, clock, passes=FEWER_PASSES)
+    return _refined(rough, draw.mixed(train.texts, train.labels, parts, seed), validation, steps, clock)
+
+
+def _fitted(
+    train: Rows,
+    validation: Rows,
+    labels: tuple[str, ...],
+    seen: tuple[int, ...],
+    params: Params,
+    seed: int,
+    steps: _Steps,
+    clock: _Clock,
+    passes: int = PASSES,
+) -> Linear:
+    """The model of rows that fit in memory."""
     most = min(params.max_features, MOST_WEIGHTS // (2 * len(seen)))
     known = learn(train.texts, params.min_df if len(train) >= SMALL else 1, most)
     steps.taken({"features": float(sum(map(len, known)))})
@@ -119,18 +154,62 @@ def fit(
     learnt, judged = _counted(train, known, named), _counted(validation, known, named)
     steps.taken({})
     rare = rarity(learnt.words), rarity(learnt.pieces)
-    chosen = _chosen(learnt, judged, rare, params, seed, steps)
+    chosen = _chosen(learnt, judged, rare, params, seed, steps, clock, passes)
     factors = heads.join([best.scores for best in chosen], judged.numbers, USUAL[: len(chosen)])
     steps.finished(chosen, factors, judged.numbers)
     words, pieces, bias = _joined(known, rare, chosen, factors)
     return Linear(labels, params, seen, words, pieces, bias)
 
 
+def _refined(rough: Linear, parts: Iterable[draw.Drawn], validation: Rows, steps: _Steps, clock: _Clock) -> Linear:
+    """The model corrected by all rows, at the rate that suits the validation rows best; as it was, if none does."""
+    named = {rough.labels[number]: place for place, number in enumerate(rough.seen)}
+    refiner = Refiner(rough.words, rough.pieces, rough.bias, RATES)
+    for texts, names in parts:
+        refiner.learn(texts, np.array([named[name] for name in names], np.intp))
+        steps.taken({})
+        if clock.is_over():
+            break
+    pairs = zip(validation.texts, validation.labels, strict=True)
+    judged = [(text, named[label]) for text, label in pairs if label in named]
+    numbers = np.array([number for _, number in judged], np.intp)
+    if not len(numbers):
+        return rough
+    scores = refiner.scores([text for text, _ in judged])
+    factors = [heads.join([some], numbers, [1.0])[0] for some in scores]
+    losses = [heads.log_loss(factor * some, numbers) for factor, some in zip(factors, scores, strict=True)]
+    best = int(np.argmin(losses))
+    steps.ended(heads.judge(factors[best] * scores[best], numbers))
+    if best == 0:
+        return rough
+    words, pieces, bias = refiner.corrected(refiner.corrections[best - 1])
+    factor = factors[best]
+    return replace(rough, words=words.times(factor), pieces=pieces.times(factor), bias=bias * np.float32(factor))
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """How long a fit has taken."""
+
+    minutes: float
+    began: float = field(default_factory=time.monotonic)
+
+    def is_over(self) -> bool:
+        return time.monotonic() - self.began > 60 * self.minutes
+
+    def while_it_runs(self, strengths: Sequence[float]) -> Iterator[float]:
+        """The first strength, and those after it for which there is still time."""
+        for at, strength in enumerate(strengths):
+            if at and self.is_over():
+                return
+            yield strength
+
+
 class _Steps:
     """Tells a progress callback how far a fit has come; steps that were not needed are made up for at the end."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress, self._total, self._taken = progress, total, 0
+    def __init__(self, progress: Progress, fitting: int, refining: int) -> None:
+        self._progress, self._total, self._left, self._taken = progress, fitting + refining, refining, 0
 
     def taken(self, metrics: Mapping[str, float]) -> None:
         """One step more."""
@@ -138,9 +217,14 @@ class _Steps:
         self._progress(self._taken, self._total, metrics)
 
     def finished(self, chosen: Sequence[Best], factors: Sequence[float], truth: Numbers) -> None:
-        """The last step, with how the joined heads do on the validation rows."""
+        """The last step of fitting, with how the joined heads do on the validation rows; some steps may be left."""
         joined = np.sum([factor * best.scores for factor, best in zip(factors, chosen, strict=True)], axis=0)
-        self._progress(self._total, self._total, heads.judge(joined, truth) if len(truth) else {})
+        self._taken = self._total - self._left
+        self._progress(self._taken, self._total, heads.judge(joined, truth) if len(truth) else {})
+
+    def ended(self, metrics: Mapping[str, float]) -> None:
+        """The very last step."""
+        self._progress(self._total, self._total, metrics)
 
 
 @dataclass(frozen=True)
@@ -164,23 +248,30 @@ def _counted(rows: Rows, known: tuple[Vocabulary, Vocabulary], named: Mapping[st
 
 
 def _chosen(
-    learnt: _Counted, judged: _Counted, rare: tuple[Floats, Floats], params: Params, seed: int, steps: _Steps
+    learnt: _Counted,
+    judged: _Counted,
+    rare: tuple[Floats, Floats],
+    params: Params,
+    seed: int,
+    steps: _Steps,
+    clock: _Clock,
+    passes: int,
 ) -> list[Best]:
     """The best logistic regression on all weighed n-grams, and the best NB-SVM on the presence of words and pairs."""
     work = (learnt.words.nnz + learnt.pieces.nnz) * (int(learnt.numbers.max()) + 1)
-    much, passes = work > MOST_WORK, int(np.clip(20 * MOST_WORK // max(work, 1), 20, 200))
+    much, passes = work > MOST_WORK, int(np.clip(20 * MOST_WORK // max(work, 1), 20, passes))
     alone = much or not len(judged.numbers)
     weighed = learnt.features(rare)
     fits = (
         heads.logistic(weighed, learnt.numbers, strength, passes=passes)
-        for strength in (heads.middle(params.strengths) if alone else params.strengths)
+        for strength in clock.while_it_runs(heads.middle(params.strengths) if alone else params.strengths)
     )
     chosen = [heads.best(fits, judged.features(rare), judged.numbers, steps.taken)]
     if params.bayes_strengths and not much:
         words = presence(learnt.words)
+        strengths = heads.middle(params.bayes_strengths) if alone else params.bayes_strengths
         fits = (
-            heads.bayes_svm(words, learnt.numbers, strength, seed=seed)
-            for strength in (heads.middle(params.bayes_strengths) if alone else params.bayes_strengths)
+            heads.bayes_svm(words, learnt.numbers, strength, seed=seed) for strength in clock.while_it_runs(strengths)
         )
         chosen.append(heads.best(fits, presence(judged.words), judged.numbers, steps.taken))
     return chosen

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.contract import Progress, Rows
+from ratchet.steps import draw
 from ratchet.steps.tokens import FIRST, PADDING, Words, learn_words, length, table
 
 SUMMARY = "A bidirectional LSTM that reads word by word: a minute to train, and the better the more text there is."
@@ -27,6 +28,8 @@ Side = tuple[NDArray[np.int32], NDArray[np.int32]]
 SMALL = 1000  # training texts under which even a word seen once is known
 SHARE = 97  # percentile of training lengths that is read whole; what is longer loses its middle
 AT_ONCE = 256  # texts in a batch of predictions
+MOST_CHARACTERS = 32_000_000  # of training texts that words are learnt from; of more a sample stands for all
+MOST_WORDS = 6_000_000  # texts times words read of each: a pass of a few minutes on two cores; likewise
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,10 @@ def fit(
     """Train until the validation loss stops falling (the training loss where no rows validate); keep the best."""
     keras = _keras()
     keras.utils.set_random_seed(seed)
+    train = _sample(train, draw.characters(train.texts), MOST_CHARACTERS, seed)
     words = learn_words(train.texts, params.min_df if len(train) >= SMALL else 1, params.vocabulary)
     width = length(train.texts, SHARE, params.max_length)
+    train = _sample(train, len(train) * width, MOST_WORDS, seed + 1)
     network = _network(len(words), len(labels), width, params)
     network.compile(keras.optimizers.Adam(params.rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     of = {label: number for number, label in enumerate(labels)}
@@ -121,6 +126,11 @@ def fit(
     ]
     history = _trained(network, sides[0], sides[1] if len(validation) else None, params, progress)
     return Lstm(labels, params, width, words, network, history)
+
+
+def _sample(rows: Rows, size: int, most: int, seed: int) -> Rows:
+    """The rows as they are, or so large a part of them that their size is about `most`."""
+    return rows if size <= most else Rows(*draw.sample(rows.texts, rows.labels, most / size, seed))
 
 
 def _trained(

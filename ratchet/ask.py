@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,11 +53,29 @@ def table(here: Places, source: Path, target: Path | None, column: str | None, o
     live, answers = answer(here, rows[name].cast(pl.String).to_list())
     taken = [column for column in answers.columns if column in rows.columns]
     done = pl.concat([rows.drop(taken), answers], how="horizontal")
-    if target.suffix == ".parquet":
-        done.write_parquet(target)
-    else:
-        done.write_csv(target)
+    write_whole(done, target)
     out.print(f"{done.height:,} rows answered by version {live.number} ({live.model}): {target}")
+
+
+def write_whole(done: pl.DataFrame, target: Path) -> None:
+    """Write a table to its place, all of it or nothing.
+
+    Raises:
+        Refusal: the place is a folder, or in none.
+    """
+    if target.is_dir() or not target.parent.is_dir():
+        there = "a folder" if target.is_dir() else f"no folder {target.parent}"
+        raise Refusal("OUT names a file in a folder that is there.", f"{target}: {there}", "Name another: OUT=...")
+    fresh = target.with_name(f".{target.name}.new")
+    try:
+        if target.suffix == ".parquet":
+            done.write_parquet(fresh)
+        else:
+            done.write_csv(fresh)
+        os.replace(fresh, target)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def answer(here: Places, texts: Sequence[str | None]) -> tuple[Version, pl.DataFrame]:

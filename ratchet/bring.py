@@ -1,40 +1,45 @@
-"""Bringing data: the pinned version, an example, or one's own table; validated before anything changes."""
+"""Bringing data: the pinned version, an example, one's own table, or more rows of it; validated before any change."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from ratchet import ingest, labels, params, proposal, settings, versions
+from ratchet import change, ingest, labels, ledger, params, proposal, quarantined, settings, succession, versions
 from ratchet.examples.contract import Columns
+from ratchet.ingest import Incoming
+from ratchet.ledger import DataChange
 from ratchet.places import Places
-from ratchet.reading import read
+from ratchet.progress import Say
+from ratchet.quarantined import Quarantine
+from ratchet.reading import Reading, read
 from ratchet.refusal import Refusal
-from ratchet.steps import facts, load, quarantine
+from ratchet.settings import Settings
+from ratchet.steps.table import read as read_canonical
+from ratchet.succession import Limit
 from ratchet.synopsis import printable, synopsis
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Wished:
-    """What was typed: column names of the table, and a name for the problem."""
+    """What was typed: column names of the table, a name for the problem; whether spellings of labels may be merged,
+    and how many rows are meant to be withdrawn."""
 
-    text: str
-    label: str
-    group: str | None
-    name: str | None
+    text: str = ""
+    label: str = ""
+    group: str | None = None
+    name: str | None = None
+    merge: bool = False
+    withdraw: str = ""
 
 
 def pinned(here: Places, say: Say) -> None:
     """Exactly the data that data.dvc pins."""
     pin = versions.pinned(here)
-    came = versions.fetch(here, pin, ingest.rebuilder(pin.source))
+    came = versions.fetch(here, pin, ingest.rebuilder(here, pin.source))
     say(f"data/ holds version {pin.short} ({pin.bytes:,} bytes, made from {pin.source}): {came}.")
 
 
@@ -51,79 +56,203 @@ def example(here: Places, name: str, say: Say) -> None:
     except LookupError as error:
         raise Refusal("EXAMPLE names a built-in data set.", str(error), "make data EXAMPLE=film_reviews") from None
     say(f"{chosen.TITLE}: {chosen.SUMMARY}")
-    folder = fresh(here)
-    ingest.lay_out_example(name, folder)
-    accept(here, folder, chosen.PROBLEM, chosen.COLUMNS, ingest.example_source(name), say)
+    accept(here, ingest.example(here, name), chosen.PROBLEM, ingest.example_source(name), say)
 
 
 def own(here: Places, source: str, wished: Wished, say: Say) -> None:
-    """A table of one's own becomes the pinned data and the problem.
+    """A table of one's own becomes the pinned data: a new problem, or the next version of the one that has its name.
 
     Raises:
         Refusal: it cannot be read, lacks a column, or breaks a rule; nothing has changed then.
     """
-    reading = read(source)
-    columns = proposal.columns(reading.frame, source, wished.text, wished.label, wished.group)
-    bare, padded = labels.stripped(reading.frame[columns.label])
-    reading = replace(reading, frame=reading.frame.with_columns(bare))
-    for line in (*synopsis(reading, columns), *chosen(wished, columns), *labels.told(padded)):
-        say(line)
-    labels.refuse_spellings(bare)
-    known = [name for name in (columns.text, columns.label, columns.group) if name]
-    folder = fresh(here)
+    reading = read(source, say=say)
     problem = wished.name or slug(Path(source).stem)
-    ingest.lay_out(reading.frame.select(known), problem, wished.group is not None, folder)
-    accept(here, folder, problem, columns, f"table {Path(source).name}", say)
+    today = succession.described(here)
+    known = today if today and today.problem == problem else None
+    columns = find_columns(reading.frame, source, wished, known)
+    reading, told = spelled(
+        reading, columns.label, f"make data SOURCE={shlex.quote(source)} ... MERGE=yes", wished.merge
+    )
+    for line in (*synopsis(reading, columns), *chosen(wished, columns, known), *told, *beside(today, problem, reading)):
+        say(line)
+    limit = Limit(source, f"make data SOURCE={shlex.quote(source)}", wished.withdraw)
+    accept(here, ingest.incoming(reading, columns), problem, f"table {Path(source).name}", say, limit)
 
 
-def chosen(wished: Wished, columns: Columns) -> list[str]:
+def add(here: Places, source: str, wished: Wished, say: Say) -> None:
+    """Rows on top of the pinned ones: new ones, or rows that were set aside and have been mended.
+
+    Raises:
+        Refusal: nothing is pinned, the rows lack a column, or they break a rule; nothing has changed then.
+    """
+    today, pin = settings.load(here.params), versions.pinned(here)
+    versions.fetch(here, pin, ingest.rebuilder(here, pin.source))
+    pinned_rows = read_canonical(here.data / versions.TABLE)
+    reading = read(source, most_broken=1, say=say)
+    succession.require_columns(reading.frame, pinned_rows.columns, today)
+    reading, told = spelled(reading, today.data.label, f"make data ADD={shlex.quote(source)} MERGE=yes", wished.merge)
+    data = today.data
+    reading = quarantined.placed(reading)
+    more = ingest.incoming(reading, Columns(data.text, data.label, data.group, data.slices, data.positive))
+    fresh, there = succession.fresh_rows(pinned_rows, more)
+    say(f"Read {printable(Path(source).name)}: {reading.frame.height:,} rows, of which {there:,} were there already.")
+    for line in told:
+        say(line)
+    labels.refuse_spellings(fresh.frame[data.label], "mend them in the file that is added")
+    before = quarantined.path(here, today.problem)
+    kept = pl.DataFrame() if Path(source).resolve() == before.resolve() else quarantined.read(before)
+    origin = f"table {pin.source.removeprefix('table ')}, {Path(source).name}"
+    accept(here, fresh, today.problem, origin, say, earlier=kept)
+
+
+def find_columns(table: pl.DataFrame, source: str, wished: Wished, known: Settings | None) -> Columns:
+    """The columns as they were typed; for a next version what was not typed is as it was, if the table still has it.
+
+    Raises:
+        Refusal: a column that the problem relies on is not there, or the choice is not plain.
+    """
+    if known is None:
+        return proposal.columns(table, source, wished.text, wished.label, wished.group)
+    data = known.data
+    inherited = data.group if wished.group is None else None
+    succession.require_columns(table, [*([inherited] if inherited else []), *data.slices], known)
+    text = wished.text or (data.text if data.text in table.columns else "")
+    label = wished.label or (data.label if data.label in table.columns else "")
+    found = proposal.columns(table, source, text, label, wished.group or inherited)
+    return replace(found, slices=data.slices, positive=data.positive)
+
+
+def spelled(reading: Reading, label: str, command: str, merge: bool) -> tuple[Reading, list[str]]:
+    """The reading with its labels trimmed, and merged where that was asked for; what was done, in lines.
+
+    Raises:
+        Refusal: classes have more than one spelling, and nobody asked for a merge.
+    """
+    bare, padded = labels.stripped(reading.frame[label])
+    told = labels.told(padded)
+    if merge:
+        bare, lines = labels.merged(bare)
+        told += lines
+    else:
+        labels.refuse_spellings(bare, command)
+    return replace(reading, frame=reading.frame.with_columns(bare)), told
+
+
+def chosen(wished: Wished, columns: Columns, known: Settings | None) -> list[str]:
     """Which columns nobody named, in a line; none where all were named."""
     taken = {"TEXT": (wished.text, columns.text), "LABEL": (wished.label, columns.label)}
     found = " ".join(f"{name}={printable(column)}" for name, (typed, column) in taken.items() if not typed)
-    return [f"Nobody named {found}: no other column fits. Name another on the command line to differ."] if found else []
+    if not found:
+        return []
+    if known and (known.data.text, known.data.label) == (columns.text, columns.label):
+        return [f"As in params.yaml: {found}."]
+    return [f"Nobody named {found}: no other column fits. Name another on the command line to differ."]
 
 
-def accept(here: Places, folder: Path, problem: str, columns: Columns, source: str, say: Say) -> None:
-    """Validate a laid-out table; then, and only then, pin it and describe the problem in params.yaml."""
+def beside(today: Settings | None, problem: str, reading: Reading) -> list[str]:
+    """A hint where a table looks like the next version of today's problem under another name."""
+    if (
+        today is None
+        or today.problem == problem
+        or not {today.data.text, today.data.label} <= set(reading.frame.columns)
+    ):
+        return []
+    return [
+        f"This is a new problem, {problem}. For the next version of {today.problem}, type NAME={today.problem} too."
+    ]
+
+
+def accept(
+    here: Places,
+    table: Incoming,
+    problem: str,
+    source: str,
+    say: Say,
+    limit: Limit | None = None,
+    earlier: pl.DataFrame | None = None,
+) -> None:
+    """Validate a table; then, and only then, pin it and describe the problem in params.yaml, all or nothing.
+
+    Args:
+        limit: how many rows of the last version may be missing; None where none can be or any may.
+        earlier: rows set aside before, which stay so.
+    """
+    judge(table, say)
+    require_positive(table)
+    last = succession.last(here, problem)
+    step = succession.step(last, table, problem, limit)
+    with change.laying_out(here) as folder:
+        ingest.lay_out(table.valid, problem, table.columns.group is not None, folder)
+        pin = versions.as_pinned(here, versions.into_cache(here, folder, source))
+        forgotten = succession.holding(here, problem, pin.version, step.gone)
+        described = params.following(here.params, problem, table.columns, table.valid_canonical)
+        aside = quarantined.joined(earlier, table.aside)
+        named = {"text": table.columns.text, "label": table.columns.label, "group": table.columns.group}
+        before = last.version if last else None
+        line = DataChange(
+            problem, before, pin.version, table.valid.height, step.withdrawn, ledger.person(), step.sentence, named
+        )
+        change.make(here, pin, described, quarantined.written(aside), line, forgotten)
+    report(here, line, described is not None, quarantined.summary(here, problem, aside), forgotten, say)
+
+
+def require_positive(table: Incoming) -> None:
+    """Raise where params.yaml names a positive class that no row has any more.
+
+    Raises:
+        Refusal: it does.
+    """
+    positive, classes = table.columns.positive, table.valid_canonical["label"].unique().sort().to_list()
+    if positive is not None and positive not in classes:
+        raise Refusal(
+            "data.positive in params.yaml names a class of the table.",
+            f"{positive!r}, and the classes are {', '.join(map(repr, classes[:20]))}",
+            "Change or remove it there, then bring the table again; nothing was changed.",
+        )
+
+
+def report(
+    here: Places, line: DataChange, described: bool, aside: Quarantine | None, forgotten: list[str], say: Say
+) -> None:
+    """What was changed, what lies aside, what comes next."""
+    if line.before == line.after:
+        say(f"data.dvc pins these very rows already: version {line.after[:8]}.")
+    else:
+        say(line.why)
+    if line.withdrawn:
+        gone = f"and {len(forgotten)} older version{'s' * (len(forgotten) != 1)} the caches" if forgotten else ""
+        say(f"Withdrawn rows have left data/ {gone}; no model that is built from now on has seen them.")
+        for place in elsewhere(here) if forgotten else []:
+            say(f"{place} may still hold them: have them removed there, too.")
+    if described:
+        say(f"params.yaml describes {line.problem}.")
+    if aside:
+        say(str(aside))
+    say(f"data.dvc pins version {line.after[:8]} of {line.problem}: {line.rows:,} rows. Next: make run")
+
+
+def judge(table: Incoming, say: Say) -> None:
+    """Great Expectations on the whole table.
+
+    Raises:
+        Refusal: it is refused.
+    """
     import expectations
-    from ratchet.steps import table
 
-    raw = canonical(table.read(folder / versions.TABLE), columns)
-    measured = facts.measure(raw)
-    verdict = expectations.check(measured, "raw", expectations.Rules(grouped=columns.group is not None))
+    verdict = expectations.check(table.measured, "raw", expectations.Rules(grouped=table.columns.group is not None))
     if not verdict.passed:
         raise Refusal("A table must pass its expectations.", verdict.headline, "Nothing was changed: mend the table.")
     say(verdict.headline)
     for warning in verdict.warnings:
         say(f"  {warning}")
-    valid, _ = quarantine.set_aside(raw, measured)
-    described = here.work / "params.yaml"
-    described.write_text(params.describe(problem, columns, valid), encoding="utf-8")
-    changed = params.differs(here.params, settings.load(described))
-    pin = versions.pin(here, folder, source)
-    if changed:
-        os.replace(described, here.params)
-        say(f"params.yaml describes {problem}.")
-    say(f"data.dvc pins version {pin.short} of {problem}: {raw.height:,} rows. Next: make run")
 
 
-def canonical(table: pl.DataFrame, columns: Columns) -> pl.DataFrame:
-    """The table under the names that every later step uses.
-
-    Raises:
-        Refusal: it lacks one of the columns.
-    """
-    try:
-        return load.load(table, columns.text, columns.label, columns.group, columns.slices)
-    except ValueError as error:
-        raise Refusal("A table needs the columns that were named.", str(error), "Nothing was changed.") from None
-
-
-def fresh(here: Places) -> Path:
-    folder = here.work / "incoming"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+def elsewhere(here: Places) -> list[str]:
+    """Where rows may lie that left data/ and the caches: copies that a person made on purpose, and must remove."""
+    remote = versions.remote(here)
+    kept = sorted(path.name for path in here.backups.glob("*"))
+    backups = [f"state/backups/ ({len(kept)} entries, newest {kept[-1]})"] if kept else []
+    return [*([f"The DVC remote {remote!r}"] if remote else []), *backups]
 
 
 def slug(name: str) -> str:

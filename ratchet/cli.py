@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 import models
-from ratchet import intent, ledger, lock, problem, recovery, terminal, turn
+from ratchet import change, faults, fitting, intent, ledger, lock, preflight, problem, recovery, terminal, turn
 from ratchet.places import Places, places, settle
 from ratchet.refusal import Refusal
 
@@ -29,16 +29,23 @@ def main(words: list[str]) -> int:
     """Do the verb; a refusal is one sentence on standard error and status 1, with no traceback."""
     verbs: dict[str, Callable[[Places], int]] = {
         "run": run, "data": data, "ui": ui, "predict": predict, "rollback": rollback, "status": status,
-        "history": history, **{name: partial(one_stage, name) for name in STAGES},
+        "history": history, "backup": backup, "restore": restore, "prune": prune,
+        **{name: partial(one_stage, name) for name in STAGES},
     }  # fmt: skip
     if len(words) != 1 or words[0] not in verbs:
         print(f"A verb must be one of {', '.join(verbs)}. Received: {' '.join(words) or 'none'}.", file=sys.stderr)
         return 2
-    here = places()
+    what = f"make {words[0]}"
+    try:
+        here = places()
+    except Refusal as refusal:
+        print(f"\n{refusal}", file=sys.stderr)
+        return 1
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to end is ended in order, as by Ctrl-C
     try:
         settle(here)
         terminal.quieten(here.logs / "libraries.log")
+        preflight.check(here, words[0], terminal.console().print)
         return verbs[words[0]](here)
     except Refusal as refusal:
         print(f"\n{refusal}", file=sys.stderr)
@@ -46,6 +53,9 @@ def main(words: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nStopped. `make status` shows what is live; the same command goes on.", file=sys.stderr)
         return 130
+    except Exception as error:  # the last net: whatever it is, a person gets a sentence, and a log the traceback
+        print(f"\n{faults.explain(error, here, what)}", file=sys.stderr)
+        return 1
 
 
 def typed(name: str) -> str:
@@ -87,6 +97,8 @@ def warm_up(here: Places, name: str) -> None:
 def run(here: Places) -> int:
     """One turn of the loop, unless nothing has changed since the last."""
     out = terminal.console()
+    if change.path_of(here).exists():
+        recovery.catch_up(here, "make run", out.print)
     known = turn.recall(here)
     if known is not None:
         if not lock.is_clean(here.state):
@@ -96,14 +108,24 @@ def run(here: Places) -> int:
         )
         terminal.turned(out, known)
         return 0
-    current = problem.load()
-    with recovery.alone(here, "make run", out.print), prefect_server(here, current.name):
+    with at_work(here, "make run", out):
         from flows.lifecycle import lifecycle
 
-        terminal.listen(out)
         done = lifecycle(trigger="make run")
     terminal.turned(out, done.summary)
     return 0
+
+
+@contextmanager
+def at_work(here: Places, what: str, out: Console) -> Iterator[None]:
+    """The loop is this command's alone, on ground that was put right and fits together, with a Prefect server."""
+    with recovery.alone(here, what, out.print):
+        current = problem.load()
+        if what in ("make run", "make build"):
+            fitting.refuse_unknown_columns(current)
+        with prefect_server(here, current.name):
+            terminal.listen(out)
+            yield
 
 
 def close_what_died(here: Places, out: Console) -> None:
@@ -119,17 +141,15 @@ def close_what_died(here: Places, out: Console) -> None:
 def one_stage(name: str, here: Places) -> int:
     """One stage of the loop, by the name of its verb; 0 where a champion is live afterwards."""
     out = terminal.console()
-    current = problem.load()
     model = {"model": known_model(typed("MODEL"))} if name == "build" and typed("MODEL") else {}
-    with recovery.alone(here, f"make {name}", out.print), prefect_server(here, current.name):
+    with at_work(here, f"make {name}", out):
         from flows.stage import at_hand
 
-        terminal.listen(out)
         stage = getattr(import_module(f"flows.{name}"), name)
         result = stage(trigger=f"make {name}", **model)
         if getattr(result, "scorecard", None):
             terminal.scorecard(out, result.scorecard)
-        _, registry = at_hand()
+        current, registry = at_hand()
         live = registry.champion()
     if live is None and name != "build":
         raise Refusal(f"{current.name} needs a champion.", "none is live", "Turn the whole loop: make run")
@@ -153,11 +173,16 @@ def data(here: Places) -> int:
     from ratchet import bring
 
     out = terminal.console()
+    wished = bring.Wished(
+        typed("TEXT"), typed("LABEL"), typed("GROUP") or None, typed("NAME") or None, bool(typed("MERGE")),
+        typed("WITHDRAW"),
+    )  # fmt: skip
     with recovery.alone(here, "make data", out.print):
         if typed("EXAMPLE"):
             bring.example(here, typed("EXAMPLE"), out.print)
+        elif typed("ADD"):
+            bring.add(here, typed("ADD"), wished, out.print)
         elif typed("SOURCE"):
-            wished = bring.Wished(typed("TEXT"), typed("LABEL"), typed("GROUP") or None, typed("NAME") or None)
             bring.own(here, typed("SOURCE"), wished, out.print)
         else:
             bring.pinned(here, out.print)
@@ -199,14 +224,19 @@ def status(here: Places) -> int:
     """What is live, since when, how good; what waits and what runs."""
     from flows.registry import CHALLENGER, PREVIOUS, Registry
 
-    current = problem.load()
-    registry = Registry(current.name, here)
     out = terminal.console()
     recovery.catch_up(here, "make status", out.print)
+    current = problem.load()
+    registry = Registry(current.name, here)
     moves = ledger.read(here.ledger, current.name)
     live, waiting, previous = registry.champion(), registry.holding(CHALLENGER), registry.holding(PREVIOUS)
     out.print(f"problem    {current.name}, data {current.pin.short} ({current.pin.source})")
-    if live is None:
+    if live is None and moves and moves[-1].after:
+        out.print(
+            f"live       nothing, and the ledger says version {moves[-1].after}: this is not the registry that it was "
+            "written beside. Bring that one back: make restore FROM=file"
+        )
+    elif live is None:
         out.print("live       nothing yet. Next: make run")
     else:
         metric = current.settings.evaluate.metric
@@ -225,10 +255,37 @@ def status(here: Places) -> int:
 def history(here: Places) -> int:
     """Which version was champion when, and why."""
     recovery.catch_up(here, "make history", terminal.console().print)
-    moves = ledger.read(here.ledger)
-    if not moves:
+    story = ledger.story(here.ledger)
+    if not story:
         terminal.console().print("No champion yet, so no history. Next: make run")
-    terminal.history(terminal.console(), moves)
+    terminal.history(terminal.console(), story)
+    lost = ledger.unreadable(here.ledger)
+    if lost:
+        terminal.console().print(f"{lost} damaged or torn lines of {here.ledger} are passed over.")
+    return 0
+
+
+def backup(here: Places) -> int:
+    """All state that matters into one archive."""
+    from ratchet import backup as backups
+
+    backups.make(here, typed("TO"), terminal.console().print)
+    return 0
+
+
+def restore(here: Places) -> int:
+    """The state that an archive holds, in place of today's, which is kept."""
+    from ratchet import backup as backups
+
+    backups.restore(here, typed("FROM"), terminal.console().print)
+    return 0
+
+
+def prune(here: Places) -> int:
+    """Show what nothing needs any more; remove it where that is confirmed."""
+    from ratchet import pruning
+
+    pruning.prune(here, typed("DAYS"), typed("CONFIRM"), terminal.console().print)
     return 0
 
 

@@ -1,14 +1,16 @@
-"""A CSV or TSV file -> a frame of texts and the delimiter found: one parser, so every fault has the line it is on.
+"""A CSV or TSV file -> a frame of texts, each row with its line: one parser, so every fault has the line it is on.
 
 Python's own parser in its strict mode: polars' fills short rows with nulls and reads a quote inside a word as an
-opening one. An empty field is a missing value; blank lines are skipped; rows are taken in batches.
+opening one. An empty field is a missing value; blank lines are skipped; rows are taken in batches. A row of another
+length than the header is broken and stays out; a quote that is not closed spoils all that follows, and is refused.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -16,6 +18,7 @@ from typing import TextIO
 import polars as pl
 
 from ratchet.encoding import Encoding
+from ratchet.parsed import Broken, Meter, Parsed, numbers
 from ratchet.refusal import Refusal
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -27,22 +30,32 @@ LONGEST = 2**31 - 1
 """Characters in a field; the parser's own limit of 131,072 would refuse what validation sets aside with a reason."""
 
 
-def read(path: Path, encoding: Encoding) -> tuple[pl.DataFrame, str]:
-    """All rows, every column of type String; and the delimiter.
+def read(path: Path, encoding: Encoding, tell: Callable[[int], None]) -> Parsed:
+    """All rows, and which delimiter is between their fields; `tell` is called with the bytes that were read.
 
     Raises:
-        Refusal: no rows, an unclosed quote, a row of another length than the header, a column without a name or
-        with another's.
+        Refusal: no rows, an unclosed quote, a column without a name or with another's.
     """
     csv.field_size_limit(LONGEST)
     delimiter = find_delimiter(path, encoding)
+    frames: list[pl.DataFrame] = []
+    lines: list[pl.Series] = []
+    broken: list[Broken] = []
     with path.open(encoding=encoding.codec, newline="") as file:
         rows = numbered(after_excel(file), delimiter, path)
         names = header(next(rows, (1, []))[1], path)
-        frames = [as_frame(batch, len(names)) for batch in batches(rows, len(names), path)]
+        meter = Meter(file, tell)
+        while batch := list(islice(rows, BATCH)):
+            broken += [ragged(path, row, len(names), delimiter) for row in batch if len(row[1]) != len(names)]
+            whole = [row for row in batch if len(row[1]) == len(names)]
+            frames.append(as_frame([row for _, row in whole], len(names)))
+            lines.append(numbers([begins for begins, _ in whole]))
+            meter()
     if not frames:
         raise Refusal(f"{path.name} must hold rows.", "a header and no rows", "Add labelled rows below it.")
-    return named(pl.concat(frames), names, path), delimiter
+    between = f", fields between {DELIMITERS[delimiter]}" if len(names) > 1 else ", one column"
+    frame = named(pl.concat(frames), names, path)
+    return Parsed(frame, pl.concat(lines), tuple(broken), encoding.name + between)
 
 
 def find_delimiter(path: Path, encoding: Encoding) -> str:
@@ -109,27 +122,24 @@ def header(row: list[str], path: Path) -> list[str]:
     return names
 
 
-def batches(rows: Iterator[tuple[int, list[str]]], width: int, path: Path) -> Iterator[Sequence[list[str]]]:
-    """Rows of the header's length, some thousands at a time."""
-    while batch := list(islice(rows, BATCH)):
-        for begins, row in batch:
-            if len(row) != width:
-                raise ragged(path, begins, len(row), width)
-        yield [row for _, row in batch]
-
-
-def ragged(path: Path, line: int, found: int, width: int) -> Refusal:
-    fields = f"{found} field{'s' if found != 1 else ''}"
-    if found > width:
+def ragged(path: Path, row: tuple[int, list[str]], width: int, delimiter: str) -> Broken:
+    """A row that has not the header's number of fields, written again as it was read."""
+    line, values = row
+    fields = f"{len(values)} field{'s' if len(values) != 1 else ''}"
+    if len(values) > width:
         remedy = "Put a text that holds the delimiter in double quotes, or remove what is too much."
     else:
         remedy = "Add the fields that are missing (empty ones will do), or remove the line."
-    return Refusal(f"Every row of {path.name} must have the header's {width} fields.", f"line {line}: {fields}", remedy)
+    rule = f"Every row of {path.name} must have the header's {width} fields."
+    content = io.StringIO()
+    csv.writer(content, delimiter=delimiter, lineterminator="").writerow(values)
+    refusal = Refusal(rule, f"line {line}: {fields}", remedy)
+    return Broken(line, content.getvalue(), f"{fields} instead of {width}", refusal)
 
 
 def as_frame(rows: Sequence[list[str]], width: int) -> pl.DataFrame:
     """Rows as columns under provisional names; an empty field is a missing value."""
-    columns = zip(*rows, strict=True)
+    columns = zip(*rows, strict=True) if rows else ([] for _ in range(width))
     values = {f"{at}": [value or None for value in column] for at, column in enumerate(columns)}
     return pl.DataFrame(values, schema={f"{at}": pl.String for at in range(width)})
 

@@ -31,6 +31,19 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    try:
+        return set_up()
+    except OSError as error:
+        print(
+            f"Setting up .venv needs room and a folder that may be written. Received: {error}. "
+            "Once it is put right, the same command goes on from here.",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def set_up() -> int:
+    """One at a time; where another process just did it, nothing is left to do."""
     (ROOT / "state").mkdir(exist_ok=True)
     with open(ROOT / "state" / "setup.lock", "w") as handle:  # not .venv/.lock: uv takes that one, and would wait
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -1,4 +1,7 @@
-"""The append-only history of what was live: one JSON line for every move of the champion, never rewritten."""
+"""The append-only history: one JSON line for every move of the champion and every change of the data, never rewritten.
+
+The order of lines is the order of events, whatever a clock said.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,29 @@ class Move:
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def append(path: Path, move: Move) -> None:
+@dataclass(frozen=True)
+class DataChange:
+    """One change of the pinned data.
+
+    before, after: data versions, None where the problem had none. rows: of `after`.
+    withdrawn: rows of `before` that were taken back by their owner and are in nothing that is made from now on.
+    why: what changed and what follows, in a sentence or two; never a text of the table.
+    columns: the table's names for text, label and group.
+    """
+
+    problem: str
+    before: str | None
+    after: str
+    rows: int
+    withdrawn: int
+    by: str
+    why: str
+    columns: dict[str, str | None]
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    kind: str = "data"
+
+
+def append(path: Path, move: Move | DataChange) -> None:
     """Write one line and have it on the disk before returning; a line torn by a kill is closed off first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = (json.dumps(asdict(move), ensure_ascii=False, sort_keys=True) + "\n").encode()
@@ -46,23 +71,47 @@ def append(path: Path, move: Move) -> None:
         os.fsync(ledger.fileno())
 
 
-def append_once(path: Path, move: Move) -> None:
-    """Write one line unless that very move has its line, which a move cut off by a kill may or may not have."""
-    if move not in read(path, move.problem):
-        append(path, move)
+def append_once(path: Path, line: Move | DataChange) -> None:
+    """Write one line unless the ledger has that very line, which what a kill cut off may or may not have written."""
+    if line not in story(path, line.problem):
+        append(path, line)
+
+
+def story(path: Path, problem: str | None = None) -> tuple[Move | DataChange, ...]:
+    """All lines, oldest first, of one problem or of all; a line that a kill tore apart is passed over."""
+    known = [line for line in map(understood, lines(path)) if line is not None]
+    return tuple(line for line in known if problem in (None, line.problem))
 
 
 def read(path: Path, problem: str | None = None) -> tuple[Move, ...]:
-    """All moves, oldest first, of one problem or of all; a line that a kill tore apart is passed over."""
+    """The moves of the champion alone."""
+    return tuple(line for line in story(path, problem) if isinstance(line, Move))
+
+
+def changes(path: Path, problem: str | None = None) -> tuple[DataChange, ...]:
+    """The changes of the data alone."""
+    return tuple(line for line in story(path, problem) if isinstance(line, DataChange))
+
+
+def unreadable(path: Path) -> int:
+    """How many lines cannot be read: torn by a kill, or damaged."""
+    return sum(understood(line) is None for line in lines(path))
+
+
+def lines(path: Path) -> list[str]:
     if not path.exists():
-        return ()
-    moves = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            moves.append(Move(**json.loads(line)))
-        except (json.JSONDecodeError, TypeError):
-            continue
-    return tuple(move for move in moves if problem in (None, move.problem))
+        return []
+    return [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+
+
+def understood(line: str) -> Move | DataChange | None:
+    try:
+        written = json.loads(line)
+        event = DataChange(**written) if written.get("kind") == "data" else Move(**written)
+        datetime.fromisoformat(event.at)
+    except (ValueError, TypeError, AttributeError):
+        return None
+    return event
 
 
 def live_at(moves: tuple[Move, ...], moment: datetime) -> int | None:

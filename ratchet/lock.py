@@ -43,7 +43,7 @@ def one_at_a_time(state: Path, what: str, mend: Callable[[bool], Mended]) -> Ite
         yield None
         return
     state.mkdir(parents=True, exist_ok=True)
-    with open(state / "loop.lock", "a+", encoding="utf-8") as handle:
+    with open(state / "loop.lock", "a+", encoding="utf-8", errors="replace") as handle:
         take(handle, state)
         died, in_order = bool(signed(handle)), False
         sign(handle, what)
@@ -105,7 +105,7 @@ def signed(handle: IO[str]) -> str:
 def is_clean(state: Path) -> bool:
     """Whether the last holder let go in order, or holds the lock still."""
     try:
-        with open(state / "loop.lock", encoding="utf-8") as handle:
+        with open(state / "loop.lock", encoding="utf-8", errors="replace") as handle:
             return not signed(handle) or holder(state) is not None
     except FileNotFoundError:
         return True
@@ -114,7 +114,7 @@ def is_clean(state: Path) -> bool:
 def holder(state: Path) -> str | None:
     """Who holds the loop's lock now, in plain words; None where nobody does."""
     try:
-        with open(state / "loop.lock", encoding="utf-8") as handle:
+        with open(state / "loop.lock", encoding="utf-8", errors="replace") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:

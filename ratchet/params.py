@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +11,6 @@ import yaml
 from ratchet import settings
 from ratchet.examples.contract import Columns
 from ratchet.refusal import Refusal
-from ratchet.settings import Settings
 
 TEMPLATE = """\
 # The problem in one screen. An unknown key is refused by name.
@@ -38,6 +38,8 @@ optimise:
   window: 1000   # live predictions looked at when watching for drift
 """
 
+GROUPED = "rows of one group never straddle train and holdout"
+
 LOPSIDED = 0.7
 """Share of the largest class above which accuracy says little, and macro F1 decides instead."""
 
@@ -50,7 +52,7 @@ def describe(problem: str, columns: Columns, valid: pl.DataFrame) -> str:
     )
     lines = []
     if columns.group:
-        lines.append(f"  group: {quoted(columns.group)}   # rows of one group never straddle train and holdout")
+        lines.append(f"  group: {quoted(columns.group)}   # {GROUPED}")
     if columns.slices:
         lines.append(f"  slices: [{', '.join(map(quoted, columns.slices))}]   # scored apart in every scorecard")
     if columns.positive:
@@ -71,17 +73,38 @@ def quoted(value: str) -> str:
     )
 
 
-def differs(path: Path, wanted: Settings) -> bool:
-    """Whether a params.yaml is missing, damaged, or speaks of another problem or of other columns.
+def following(path: Path, problem: str, columns: Columns, valid: pl.DataFrame) -> str | None:
+    """What params.yaml has to say from now on; None where it says so already.
 
-    What a person chose beyond that (slices, the positive class, candidates, gates) stays as it is.
+    For the problem that it describes, columns that are called otherwise now are changed in place, and all that a person
+    chose (slices, the positive class, candidates, gates, comments) stays. Otherwise it is written anew.
     """
     try:
         today = settings.load(path)
     except Refusal:
-        return True
-    return spoken_of(today) != spoken_of(wanted)
+        return describe(problem, columns, valid)
+    if today.problem != problem:
+        return describe(problem, columns, valid)
+    wanted = {"text": columns.text, "label": columns.label, "group": columns.group}
+    changed = {name: value for name, value in wanted.items() if getattr(today.data, name) != value}
+    return renamed(path.read_text(encoding="utf-8"), changed) if changed else None
 
 
-def spoken_of(found: Settings) -> tuple[str | None, ...]:
-    return found.problem, found.data.text, found.data.label, found.data.group
+def renamed(text: str, changed: dict[str, str | None]) -> str:
+    """A params.yaml with other values below `data`, its comments and everything else as they were."""
+    from ruamel.yaml import YAML
+
+    yaml_with_comments = YAML()
+    yaml_with_comments.width = 10_000
+    yaml_with_comments.preserve_quotes = True
+    content = yaml_with_comments.load(text)
+    for name, value in changed.items():
+        if value is None:
+            content["data"].pop(name, None)
+        elif name in content["data"]:
+            content["data"][name] = value
+        else:
+            content["data"].insert(1, name, value, comment=GROUPED)
+    out = io.StringIO()
+    yaml_with_comments.dump(content, out)
+    return out.getvalue()

@@ -13,6 +13,9 @@ from ratchet import database
 TABLE = """create table if not exists predictions (
     id integer primary key, at real not null, problem text not null, version integer not null,
     characters integer not null, label text not null, score real not null)"""
+VERSION = 1
+"""Of the table, kept in `user_version`; UPGRADES[n] leads from version n to the next."""
+UPGRADES: tuple[tuple[str, ...], ...] = ((),)  # version 0 is the same table, from before versions were kept
 INDEX = "create index if not exists latest on predictions (problem, version, id)"
 
 
@@ -26,10 +29,29 @@ def connected(path: Path) -> Iterator[sqlite3.Connection]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with database.patient(path), closing(sqlite3.connect(path, timeout=database.PATIENCE)) as connection:
         connection.execute("pragma journal_mode = wal")
-        connection.execute(TABLE)
-        connection.execute(INDEX)
+        if is_empty(connection):
+            connection.execute("begin immediate")
+            for statement in (TABLE, INDEX, f"pragma user_version = {VERSION}"):
+                connection.execute(statement)
+            connection.commit()
         with connection:
             yield connection
+
+
+def is_empty(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("select count(*) from sqlite_master").fetchone()[0] == 0)
+
+
+def upgrade(path: Path) -> None:
+    """Bring a table of an older version to this one, all steps or none."""
+    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+        connection.execute("begin exclusive")
+        (version,) = connection.execute("pragma user_version").fetchone()
+        for step in UPGRADES[version:]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"pragma user_version = {VERSION}")
+        connection.execute("commit")
 
 
 def record(path: Path, problem: str, version: int, answers: Iterable[tuple[int, str, float]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import polars as pl
 
 from ratchet import delimited, encoding, records
+from ratchet.parsed import Parsed
+from ratchet.progress import Progress, Say
 from ratchet.refusal import Refusal
 
 DELIMITED = (".csv", ".tsv")
@@ -22,16 +25,24 @@ REMEDIES = {
 }
 
 
+MOST_BROKEN = 0.10
+"""Share of lines that are no rows above which a table is refused; the same as for rows that are set aside."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """A table as it was understood.
 
     frame: every column of type String, missing values null.
+    places: where each row of `frame` stands, columns `file` and `line` (in Parquet: the row's number).
+    broken: lines of which no row could be made, columns `reason`, `file`, `line` and `content`.
     files: what it was read from, in order.
     forms: what each kind of file turned out to be, e.g. `UTF-8, fields between commas`.
     """
 
     frame: pl.DataFrame
+    places: pl.DataFrame
+    broken: pl.DataFrame
     files: tuple[Path, ...]
     forms: tuple[str, ...]
 
@@ -40,30 +51,61 @@ def read_any(source: str | Path) -> pl.DataFrame:
     """All rows of one table, or of all that a glob names, in the order of their names; every value a text.
 
     Raises:
-        Refusal: there is no such file, its kind is unknown, or it is damaged.
+        Refusal: there is no such file, its kind is unknown, or it is damaged, be it in one line alone.
     """
-    return read(source).frame
+    reading = read(source, most_broken=0)
+    return reading.frame
 
 
-def read(source: str | Path) -> Reading:
-    """The same, with what was understood.
+def read(source: str | Path, most_broken: float = MOST_BROKEN, say: Say | None = None) -> Reading:
+    """The same, with what was understood; a few broken lines are set apart. say: told how far a long reading is.
 
     Raises:
-        Refusal: as for `read_any`, or the files of a glob differ in their columns.
+        Refusal: as for `read_any`, too many lines are broken, or the files of a glob differ in their columns.
     """
     try:
         paths = found(source)
-        parts = [read_one(path) for path in paths]
+        size = sum(path.stat().st_size for path in paths)
+        progress = Progress(say or unsaid, f"Reading {Path(source).name}", size, "bytes")
+        parts = [read_one(path, progress) for path in paths]
     except OSError as error:
         raise Refusal(
             "A table must be a file that can be read.",
             f"{error.filename or source}: {error.strerror or error}",
             "See to its permissions, or name another.",
         ) from None
-    frames = [frame for frame, _ in parts]
-    refuse_other_columns(paths, frames)
-    whole = pl.concat(frame.select(frames[0].columns) for frame in frames)
-    return Reading(whole, tuple(paths), tuple(dict.fromkeys(form for _, form in parts)))
+    refuse_other_columns(paths, [part.frame for part in parts])
+    refuse_mostly_broken(parts, most_broken)
+    whole = pl.concat(part.frame.select(parts[0].frame.columns) for part in parts)
+    places = [placed(path, part.lines) for path, part in zip(paths, parts, strict=True)]
+    forms = tuple(dict.fromkeys(part.form for part in parts))
+    return Reading(whole, pl.concat(places), set_apart(paths, parts), tuple(paths), forms)
+
+
+def unsaid(_: str) -> None:
+    """Where nobody listens."""
+
+
+def placed(path: Path, lines: pl.Series) -> pl.DataFrame:
+    return lines.to_frame().select(pl.lit(path.name).alias("file"), "line")
+
+
+def refuse_mostly_broken(parts: list[Parsed], most: float) -> None:
+    """Raise what the first broken line broke, where they are too many to be oversights."""
+    broken = [line for part in parts for line in part.broken]
+    if len(broken) > most * (len(broken) + sum(part.frame.height for part in parts)):
+        raise broken[0].refusal
+
+
+def set_apart(paths: list[Path], parts: list[Parsed]) -> pl.DataFrame:
+    """The broken lines of all files."""
+    rows = [
+        (line.reason, path.name, line.line, line.content)
+        for path, part in zip(paths, parts, strict=True)
+        for line in part.broken
+    ]
+    schema = {"reason": pl.String, "file": pl.String, "line": pl.UInt32, "content": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def found(source: str | Path) -> list[Path]:
@@ -81,8 +123,8 @@ def found(source: str | Path) -> list[Path]:
     return paths
 
 
-def read_one(path: Path) -> tuple[pl.DataFrame, str]:
-    """One file's rows as texts, and its form in words.
+def read_one(path: Path, tell: Callable[[int], None] = lambda _: None) -> Parsed:
+    """One file's rows as texts.
 
     Raises:
         Refusal: it is no file, of no known kind, empty, or damaged.
@@ -95,20 +137,16 @@ def read_one(path: Path) -> tuple[pl.DataFrame, str]:
         raise Refusal(f"A table must be one of {', '.join(KINDS)}.", what, remedy)
     if not path.stat().st_size:
         raise Refusal("A table must hold a header and rows.", f"{path.name}: an empty file", "Name another file.")
-    return parquet(path) if kind == ".parquet" else written(path, kind)
+    return parquet(path) if kind == ".parquet" else written(path, kind, tell)
 
 
-def written(path: Path, kind: str) -> tuple[pl.DataFrame, str]:
+def written(path: Path, kind: str, tell: Callable[[int], None]) -> Parsed:
     """A file of text."""
-    known = encoding.recognise(path)
-    if kind in RECORDS:
-        return records.read(path, known), f"{known.name}, JSON records"
-    frame, delimiter = delimited.read(path, known)
-    between = f", fields between {delimited.DELIMITERS[delimiter]}" if frame.width > 1 else ", one column"
-    return frame, known.name + between
+    parser = records if kind in RECORDS else delimited
+    return parser.read(path, encoding.recognise(path), tell)
 
 
-def parquet(path: Path) -> tuple[pl.DataFrame, str]:
+def parquet(path: Path) -> Parsed:
     """Every column as text; lists and structures as JSON.
 
     Raises:
@@ -124,7 +162,8 @@ def parquet(path: Path) -> tuple[pl.DataFrame, str]:
         raise Refusal(f"{path.name} must be a whole Parquet file.", reason, "Write it again.") from None
     if not texts.height:
         raise Refusal(f"{path.name} must hold rows.", "columns and no rows", "Add labelled rows.")
-    return texts, "Parquet"
+    rows = pl.int_range(1, texts.height + 1, dtype=pl.UInt32, eager=True).alias("line")
+    return Parsed(texts, rows, (), "Parquet")
 
 
 def as_texts(column: pl.Series) -> pl.Series:

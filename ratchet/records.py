@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import polars as pl
 
 from ratchet.encoding import Encoding
+from ratchet.parsed import Broken, Meter, Parsed, numbers
 from ratchet.refusal import Refusal
 
 BATCH = 16_384
 """Records held as Python objects at a time."""
 
 
-def read(path: Path, encoding: Encoding) -> pl.DataFrame:
-    """All records, every column of type String, in the order in which the keys first come; a lacking key is missing.
+def read(path: Path, encoding: Encoding, tell: Callable[[int], None]) -> Parsed:
+    """All records, with their keys as columns in the order in which they first come; a lacking key is missing.
+
+    A line that is no JSON object is broken and stays out; an array is read whole or refused.
 
     Raises:
-        Refusal: a line is not a JSON object, or there is none.
+        Refusal: there is no record, or an array is damaged.
     """
     frames: list[pl.DataFrame] = []
-    batch: list[dict[str, str | None]] = []
-    for record in records(path, encoding):
-        batch.append(record)
-        if len(batch) == BATCH:
-            frames.append(as_frame(batch))
-            batch = []
-    if batch:
-        frames.append(as_frame(batch))
-    if not frames:
+    lines: list[pl.Series] = []
+    broken: list[Broken] = []
+    with path.open(encoding=encoding.codec) as file:
+        found, meter = records(path, file, broken), Meter(file, tell)
+        while batch := list(islice(found, BATCH)):
+            frames.append(as_frame([record for _, record in batch]))
+            lines.append(numbers([line for line, _ in batch]))
+            meter()
+    if not frames and not broken:
         raise Refusal(f"{path.name} must hold records.", "none", 'Add lines such as {"text": "...", "label": "..."}.')
-    return pl.concat(frames, how="diagonal")
+    if not frames:
+        raise broken[0].refusal
+    frame = pl.concat(frames, how="diagonal")
+    return Parsed(frame, pl.concat(lines), tuple(broken), f"{encoding.name}, JSON records")
 
 
 def as_frame(batch: list[dict[str, str | None]]) -> pl.DataFrame:
@@ -44,22 +51,25 @@ def as_frame(batch: list[dict[str, str | None]]) -> pl.DataFrame:
     )
 
 
-def records(path: Path, encoding: Encoding) -> Iterator[dict[str, str | None]]:
-    """Every record with its values as text."""
-    with path.open(encoding=encoding.codec) as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            if line.lstrip().startswith("["):
-                yield from array(path, line + file.read(), number)
-                return
-            yield as_texts(parsed(path, line, number), path, f"line {number}")
+def records(path: Path, file: TextIO, broken: list[Broken]) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Every record with its line and its values as text; what is none is added to `broken`."""
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        if line.lstrip().startswith("["):
+            yield from array(path, line + file.read(), number)
+            return
+        try:
+            yield number, as_texts(parsed(path, line, number), path, f"line {number}")
+        except Refusal as refusal:
+            reason = refusal.received.removeprefix(f"line {number}: ")
+            broken.append(Broken(number, line.rstrip("\n"), reason, refusal))
 
 
-def array(path: Path, content: str, first: int) -> Iterator[dict[str, str | None]]:
-    """The records of a JSON array that takes up the whole file."""
+def array(path: Path, content: str, first: int) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """The records of a JSON array that takes up the whole file, each with its number."""
     for number, record in enumerate(parsed(path, content, first), 1):
-        yield as_texts(record, path, f"record {number}")
+        yield number, as_texts(record, path, f"record {number}")
 
 
 def parsed(path: Path, content: str, first: int) -> Any:

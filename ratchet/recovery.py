@@ -1,7 +1,7 @@
 """What a killed command left behind, put right by the next one before it does anything else.
 
-Half a move of the champion is carried out, runs that stand open in MLflow are closed, servers without an owner are
-ended. What stands open in Prefect is closed once its server runs (flows/sweep.py).
+A change of the data or a move of the champion that was cut off is made, runs that stand open in MLflow are closed,
+servers without an owner are ended. What stands open in Prefect is closed once its server runs (flows/sweep.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from ratchet import intent, lock, servers
+from ratchet import change, intent, lock, servers
 from ratchet.ledger import Move
 from ratchet.places import Places
 from ratchet.refusal import Refusal
@@ -38,7 +38,8 @@ def alone(here: Places, what: str, say: Say) -> Iterator[Found]:
 
 def catch_up(here: Places, what: str, say: Say) -> None:
     """The same for a command that only looks: put right what a kill left, unless the loop is at work."""
-    if not lock.is_clean(here.state) or intent.path_of(here).exists() or servers.left_over(here):
+    half_done = intent.path_of(here).exists() or change.path_of(here).exists()
+    if half_done or not lock.is_clean(here.state) or servers.left_over(here):
         with suppress(Refusal), alone(here, what, say):
             pass
 
@@ -48,6 +49,9 @@ def recover(here: Places, died: bool, say: Say) -> Found:
     for name in servers.left_over(here):
         servers.end_left_over(here, name)
         say(f"The {name} server that a killed command left is ended.")
+    changed = change.finish(here)
+    if changed is not None:
+        say(f"The change of the data that was cut off is made now: {changed.why}")
     move = finish_move(here, say)
     if died:
         close_runs(here, say)

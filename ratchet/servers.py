@@ -7,6 +7,7 @@ from a stranger's on the same port; by it the next command ends a server whose w
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -119,8 +120,8 @@ def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
     if server.port is not None and not is_free(here.host, server.port):
         raise Refusal(
             f"Port {server.port} must be free for {server.name}.",
-            "another program listens there",
-            f"Stop it, or name another port: make {server.name.upper()}_PORT={server.port + 1} ...",
+            f"{listener(server.port)} listens there",
+            f"End it, or name another port: make ui {server.name.upper()}_PORT={free_port(here.host, server.port + 1)}",
         )
     begin_database(server)
     here.logs.mkdir(parents=True, exist_ok=True)
@@ -243,14 +244,41 @@ def is_free(host: str, port: int) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
+        except socket.gaierror as error:
+            raise unbindable(host, error) from None
+        except PermissionError:
+            raise Refusal(
+                "A port must be one that this user may open.", str(port), "Name one from 1024 to 65535."
+            ) from None
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise unbindable(host, error) from None
     return True
+
+
+def unbindable(host: str, error: OSError) -> Refusal:
+    return Refusal(
+        "RATCHET_HOST must be an address of this machine.",
+        f"{host}: {error.strerror}",
+        "Leave it out for 127.0.0.1; 0.0.0.0 is every address, open to the network.",
+    )
+
+
+def listener(port: int) -> str:
+    """Who listens on a port, as far as the system tells this user."""
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:
+        pass
+    return "another program"
 
 
 def free_port(host: str, wished: int) -> int:
     """The wished port, or any other where a stranger has it."""
-    if is_free(host, wished):
+    if wished <= 65535 and is_free(host, wished):
         return wished
     with socket.socket() as probe:
         probe.bind((host, 0))

@@ -13,6 +13,9 @@ import models
 from ratchet.refusal import Refusal
 from ratchet.steps.gate import Rules
 
+WEEK = 7 * 24 * 60
+"""Minutes; a training that is allowed longer is a slip of the keyboard."""
+
 
 class Section(BaseModel):
     """A block of params.yaml: frozen, and strict about its keys."""
@@ -23,8 +26,8 @@ class Section(BaseModel):
 class Data(Section):
     """Which columns hold what."""
 
-    text: str
-    label: str
+    text: str = Field(min_length=1)
+    label: str = Field(min_length=1)
     group: str | None = None
     slices: tuple[str, ...] = ()
     positive: str | None = None
@@ -36,12 +39,15 @@ class Build(Section):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     candidates: tuple[str, ...] = Field(min_length=1)
-    seed: int = Field(default=0, ge=0)
-    minutes: float = Field(default=5, gt=0)
+    seed: int = Field(default=0, ge=0, lt=2**32, strict=True)
+    minutes: float = Field(default=5, gt=0, le=WEEK, strict=True)
 
     @model_validator(mode="after")
     def known_models(self) -> Build:
         known = models.names()
+        twice = sorted({name for name in self.candidates if self.candidates.count(name) > 1})
+        if twice:
+            raise ValueError(f"`build.candidates` must name each model once. Received: {', '.join(twice)} twice")
         for name in self.candidates:
             if name not in known:
                 raise ValueError(
@@ -65,8 +71,19 @@ class Evaluate(Section):
     """The metric that decides, the floor below which nothing goes live, and the margin a challenger must win by."""
 
     metric: Literal["accuracy", "f1", "macro_f1", "log_loss"] = "accuracy"
-    floor: float | None = None
-    margin: float = Field(default=0.0, ge=0)
+    floor: float | None = Field(default=None, ge=0, allow_inf_nan=False, strict=True)
+    margin: float = Field(default=0.0, ge=0, allow_inf_nan=False, strict=True)
+
+    @model_validator(mode="after")
+    def shares_of_one(self) -> Evaluate:
+        for name in ("floor", "margin"):
+            value = getattr(self, name)
+            if self.metric != "log_loss" and value is not None and value > 1:
+                raise ValueError(
+                    f"`evaluate.{name}` must lie from 0 to 1, as {self.metric} does. Received: {value:g} "
+                    f"(is {value / 100:g} meant?)"
+                )
+        return self
 
 
 class Deploy(Section):
@@ -76,7 +93,7 @@ class Deploy(Section):
 class Optimise(Section):
     """How far live predictions may move before a drift is called."""
 
-    window: int = Field(default=1000, ge=50)
+    window: int = Field(default=1000, ge=50, le=10**7, strict=True)
 
 
 class Settings(Section):
@@ -103,7 +120,9 @@ def load(path: Path) -> Settings:
         Refusal: there is no such file, it is not YAML, or a key or a value is not one that is known.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        refuse_conflict(path, text)
+        raw = yaml.safe_load(text)
     except FileNotFoundError:
         raise Refusal(
             "A problem is described in params.yaml.", "no such file", "Choose one: make data EXAMPLE=film_reviews"
@@ -122,6 +141,33 @@ def load(path: Path) -> Settings:
         ) from None
 
 
+KINDS = {
+    "string_type": "should be a text (between quotes, where it looks like a number or a yes)",
+    "model_type": "should hold keys and values",
+    "dict_type": "should hold keys and values",
+    "tuple_type": "should be a list, like [one, two]",
+    "float_type": "should be a number",
+    "int_type": "should be a whole number",
+    "int_from_float": "should be a whole number",
+}
+"""What pydantic's type errors are in this file's words."""
+
+
+def refuse_conflict(path: Path, text: str) -> None:
+    """Raise where git has left both sides of a conflict in a file.
+
+    Raises:
+        Refusal: it has; the message names the first line.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith(("<<<<<<< ", ">>>>>>> ")):
+            raise Refusal(
+                f"{path.name} must be free of merge conflicts.",
+                f"line {number}: {line[:60]}",
+                f"Keep one of the two sides in an editor, or take one whole: git checkout --ours {path.name}",
+            )
+
+
 def explain(error: ValidationError) -> str:
     """What pydantic found, in one line of plain words with the keys as they stand in the file."""
     found = []
@@ -134,7 +180,8 @@ def explain(error: ValidationError) -> str:
         elif problem["type"] == "value_error":
             found.append(str(problem["ctx"]["error"]))
         else:
-            found.append(f"`{where}`: {problem['msg'].lower()}, not {problem['input']!r}")
+            said = KINDS.get(problem["type"], problem["msg"].lower().removeprefix("input "))
+            found.append(f"`{where}` {said}, not {problem['input']!r}")
     return "; ".join(found)
 
 
@@ -142,7 +189,7 @@ def model_params(settings: Settings, name: str) -> Any:
     """The hyperparameters of one candidate: its defaults, changed by what params.yaml says under its name.
 
     Raises:
-        Refusal: params.yaml names a hyperparameter that the model does not have.
+        Refusal: params.yaml names a hyperparameter that the model does not have, or gives it a value of another kind.
     """
     params = models.get(name).Params()
     overrides = settings.build.overrides.get(name, {})
@@ -150,6 +197,19 @@ def model_params(settings: Settings, name: str) -> Any:
     for key in overrides:
         if key not in known:
             raise Refusal(f"`build.{name}` takes {', '.join(known) or 'nothing'}.", f"`{key}`", "Mend params.yaml.")
+        refuse_other_kind(f"build.{name}.{key}", getattr(params, key), overrides[key])
     if "minutes" in known and "minutes" not in overrides:
         overrides = overrides | {"minutes": settings.build.minutes}
     return replace(params, **overrides)
+
+
+def refuse_other_kind(key: str, usual: Any, value: Any) -> None:
+    """Raise unless a value is of the same kind as the usual one; a whole number may stand for any number.
+
+    Raises:
+        Refusal: it is not.
+    """
+    kinds = {float: (int, float), tuple: (list, tuple)}.get(type(usual), (type(usual),))
+    if usual is None or (isinstance(value, kinds) and isinstance(value, bool) == isinstance(usual, bool)):
+        return
+    raise Refusal(f"`{key}` is a value like {usual!r}.", repr(value), "Mend params.yaml.")

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ratchet.ledger import Move
+from ratchet.ledger import DataChange, Move
 
 FLOWS = str(Path(__file__).resolve().parent.parent / "flows")
 STARTED = time.monotonic()
@@ -32,7 +32,7 @@ class Listener(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not record.pathname.startswith(FLOWS):
+        if not record.pathname.startswith(FLOWS) or record.exc_info:  # a traceback stays in Prefect's UI
             return
         line = Text(f"{time.monotonic() - STARTED:6.1f} s  ", style="dim")
         line.append(record.getMessage())
@@ -88,17 +88,25 @@ def turned(to: Console, summary: dict[str, Any]) -> None:
     to.print('Look: make ui    Ask it: make predict TEXT="..."    Undo: make rollback', style="dim")
 
 
-def history(to: Console, moves: Sequence[Move]) -> None:
-    """Who was champion when, and why: a line or two for each move, oldest first."""
-    for move in moves:
-        when = datetime.fromisoformat(move.at).astimezone().strftime("%Y-%m-%d %H:%M")
-        before = f"v{move.before}" if move.before else "nothing"
-        after = f"v{move.after}" if move.after else "nothing"
-        model = f" ({move.evidence['model']})" if move.evidence.get("model") else ""
-        to.print(
-            Text.assemble((when, "dim"), "  ", (after, "bold"), f"{model} {move.action} after {before}, by {move.by}")
-        )
-        to.print(Text(f"                  {move.why}"))
-        if move.evidence.get("data_version"):
-            data, commit = move.evidence["data_version"][:8], move.evidence.get("git_commit", "unknown")[:8]
-            to.print(Text(f"                  data {data}, code {commit}", style="dim"))
+def history(to: Console, story: Sequence[Move | DataChange]) -> None:
+    """Who was champion when, on which data, and why: a line or two for each event, oldest first."""
+    for event in story:
+        when = Text(datetime.fromisoformat(event.at).astimezone().strftime("%Y-%m-%d %H:%M"), style="dim")
+        if isinstance(event, Move):
+            moved(to, when, event)
+        else:
+            was = f" after {event.before[:8]}" if event.before else ""
+            data = (f"data {event.after[:8]}", "bold")
+            to.print(Text.assemble(when, "  ", data, f" ({event.problem}, {event.rows:,} rows){was}, by {event.by}"))
+            to.print(Text(f"                  {event.why}"))
+
+
+def moved(to: Console, when: Text, move: Move) -> None:
+    before = f"v{move.before}" if move.before else "nothing"
+    after = f"v{move.after}" if move.after else "nothing"
+    model = f" ({move.evidence['model']})" if move.evidence.get("model") else ""
+    to.print(Text.assemble(when, "  ", (after, "bold"), f"{model} {move.action} after {before}, by {move.by}"))
+    to.print(Text(f"                  {move.why}"))
+    if move.evidence.get("data_version"):
+        data, commit = move.evidence["data_version"][:8], move.evidence.get("git_commit", "unknown")[:8]
+        to.print(Text(f"                  data {data}, code {commit}", style="dim"))

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ import polars as pl
 import models
 from models.contract import Rows
 from ratchet.refusal import Refusal
+from ratchet.stored import Column, Stored, store
 
 
 @dataclass(frozen=True)
@@ -147,11 +148,10 @@ def last_words(log: Path) -> str:
     return lines[-1] if lines else "no output: the process was killed, by the system for its memory perhaps"
 
 
-def write_rows(frame: pl.DataFrame, folder: Path) -> None:
-    """Lay out the training and the validation rows of a prepared frame for the processes that train."""
-    (folder / "rows").mkdir(parents=True)
-    for part in ("train", "validation"):
-        frame.filter(pl.col("split") == part).select("text", "label").write_parquet(folder / "rows" / f"{part}.parquet")
+def write_rows(train: Iterable[pl.DataFrame], validation: pl.DataFrame, folder: Path) -> None:
+    """Lay out prepared rows for the processes that train; those of training come in batches."""
+    for part, batches in (("train", train), ("validation", [validation])):
+        store((frame.select("text", "label") for frame in batches), folder / "rows" / f"{part}.parquet")
 
 
 def main(place: Path) -> None:
@@ -159,10 +159,10 @@ def main(place: Path) -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
     raw = json.loads((place / "job.json").read_text(encoding="utf-8"))
     job = Job(**raw | {"labels": tuple(raw["labels"])})
-    parts = {}
-    for part in ("train", "validation"):
-        frame = pl.read_parquet(place.parent / "rows" / f"{part}.parquet")
-        parts[part] = Rows(frame["text"].to_list(), frame["label"].to_list())
+    train, validation = (Stored(place.parent / "rows" / f"{part}.parquet") for part in ("train", "validation"))
+    judging = validation.read()
+    seen = Rows(Column(train, "text"), Column(train, "label"))
+    unseen = Rows(judging["text"].to_list(), judging["label"].to_list())
     file = models.get(job.model)
     curve: list[dict[str, float]] = []
     started = time.monotonic()
@@ -172,12 +172,10 @@ def main(place: Path) -> None:
         tick = Tick(job.model, done, total, curve[-1], round(time.monotonic() - started, 2))
         print(json.dumps(asdict(tick)), flush=True)
 
-    classifier = file.fit(
-        parts["train"], parts["validation"], job.labels, file.Params(**job.params), seed=job.seed, progress=progress
-    )
+    classifier = file.fit(seen, unseen, job.labels, file.Params(**job.params), seed=job.seed, progress=progress)
     seconds = time.monotonic() - started
     classifier.save(place / "saved")
-    np.save(place / "validation.npy", classifier.predict_proba(parts["validation"].texts), allow_pickle=False)
+    np.save(place / "validation.npy", classifier.predict_proba(unseen.texts), allow_pickle=False)
     (place / "result.json").write_text(json.dumps({"seconds": round(seconds, 3), "curve": curve}), encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The only code that knows DVC: which data is pinned, how it gets to data/, and how a new version is pinned.
+"""The only code that knows DVC: which data is pinned, how it gets to data/, and how a new version gets into the cache.
 
 data/ holds two files: table.csv (canonical bytes, the owner's column names) and split.json (how rows are split).
 data.dvc pins both by one hash, the data version; its `meta` says what can rebuild the bytes.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,14 +19,19 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from ratchet import faults, objects
 from ratchet.places import Places
 from ratchet.refusal import Refusal
+from ratchet.settings import refuse_conflict
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
 TABLE = "table.csv"
 SPLIT = "split.json"
+DVC_ROOM = 4 * 2**20
+"""Bytes for DVC's own databases and scratch files; they took 0.2 MB."""
+MD5 = re.compile(r"[0-9a-f]{32}\.dir")
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,11 @@ class Pin:
     def short(self) -> str:
         return self.version[:8]
 
+    def to_yaml(self) -> str:
+        """data.dvc as DVC writes it, with our `meta` behind."""
+        out = {"md5": f"{self.version}.dir", "size": self.bytes, "nfiles": 2, "hash": "md5", "path": "data"}
+        return yaml.safe_dump({"outs": [out], "meta": {"source": self.source}}, sort_keys=False)
+
 
 def pinned(here: Places) -> Pin:
     """The version that data.dvc pins, read without DVC.
@@ -54,25 +65,40 @@ def pinned(here: Places) -> Pin:
     """
     path = here.root / "data.dvc"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        refuse_conflict(path, text)
+        content = yaml.safe_load(text)
         out = content["outs"][0]
+        if not MD5.fullmatch(out["md5"]) or out["path"] != "data":
+            raise ValueError(f"md5 {out['md5']} of {out['path']}")
         return Pin(out["md5"].removesuffix(".dir"), int(out["size"]), str(content.get("meta", {}).get("source", "")))
     except FileNotFoundError:
         raise Refusal(
             "data.dvc pins the data.", "no such file", "Choose data: make data EXAMPLE=film_reviews"
         ) from None
-    except (yaml.YAMLError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise Refusal(
-            "data.dvc must pin data/ by its hash.", f"a damaged file ({error})", "Restore it: git checkout data.dvc"
+            "data.dvc must pin data/ by its hash.",
+            f"a damaged file ({' '.join(str(error).split())})",
+            "Restore it: git checkout data.dvc",
         ) from None
 
 
 @contextmanager
-def repository(here: Places) -> Iterator[Repo]:
-    """The project's DVC repository, with its cache and its scratch files below state/, saying nothing."""
+def repository(here: Places, needed: int = 0) -> Iterator[Repo]:
+    """The project's DVC repository, with its cache and its scratch files below state/, saying nothing.
+
+    Args:
+        needed: bytes that are going to be written. On a disk without room DVC waits for its own database forever.
+
+    Raises:
+        Refusal: the disk has less room than that.
+    """
     from dvc.repo import Repo
 
-    logging.getLogger("dvc").setLevel(logging.CRITICAL)
+    faults.require_room(here.state, needed + DVC_ROOM)
+    for name in ("dvc", "dvc_data", "dvc_objects"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     (here.root / ".dvc" / "tmp").resolve().mkdir(parents=True, exist_ok=True)
     cache = {"dir": str(here.state / "dvc" / "cache")}
     alone = {"no_scm": True}  # a project unpacked from an archive has no git, and .gitignore is ours to write
@@ -86,6 +112,8 @@ def repository(here: Places) -> Iterator[Repo]:
 def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None) -> str:
     """Put exactly the pinned bytes into data/: from the cache, a DVC remote, or what `rebuild` makes.
 
+    data/ appears whole or not at all. What is there and pinned by nobody is neither used nor overwritten.
+
     Args:
         rebuild: called with an empty folder to fill with table.csv and split.json; None where nothing can.
 
@@ -95,70 +123,109 @@ def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None)
     Raises:
         Refusal: data/ was changed by hand, or nothing gives the pinned bytes.
     """
+    with repository(here, 0 if here.data.exists() else 2 * pin.bytes) as repo:
+        if here.data.exists():
+            found = digest(repo, here.data)
+            if found == pin.version:
+                return "already there"
+            if not objects.take(
+                here, found, fresh(here)
+            ):  # a version that the cache can give back is nobody's only copy
+                raise Refusal(
+                    "data/ must hold what data.dvc pins.",
+                    "other bytes",
+                    "Delete data/ to fetch the pinned ones, or bring them as a new version: make data SOURCE=...",
+                )
+        came = found_again(here, repo, pin) or rebuilt(here, repo, pin, rebuild)
+        shutil.rmtree(here.data, ignore_errors=True)
+        os.replace(here.incoming, here.data)
+        return came
+
+
+def found_again(here: Places, repo: Repo, pin: Pin) -> str:
+    """The pinned bytes in the folder for what comes in, from the cache or else the remote; empty where neither can."""
     from dvc.exceptions import DvcException
 
-    with repository(here) as repo:
-        if here.data.exists():
-            if digest(repo, here.data) == pin.version:
-                return "already there"
-            raise Refusal(
-                "data/ must hold what data.dvc pins.",
-                "other bytes",
-                "Delete data/ to fetch the pinned ones, or bring them as a new version: make data SOURCE=...",
-            )
-        for attempt, words in ((repo.checkout, "from the cache"), (repo.pull, "pulled from the remote")):
-            if attempt == repo.pull and not repo.config["core"].get("remote"):
-                continue
-            try:
-                attempt(targets=["data.dvc"])
-            except DvcException:
-                shutil.rmtree(here.data, ignore_errors=True)
-            if here.data.exists() and digest(repo, here.data) == pin.version:
-                return words
-            shutil.rmtree(here.data, ignore_errors=True)
-        return _rebuilt(here, repo, pin, rebuild)
+    if objects.take(here, pin.version, fresh(here)):
+        return "from the cache"
+    if repo.config["core"].get("remote"):
+        try:
+            repo.fetch(targets=["data.dvc"])
+        except DvcException:
+            return ""
+        if objects.take(here, pin.version, fresh(here)):
+            return "pulled from the remote"
+    return ""
 
 
-def _rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] | None) -> str:
+def rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] | None) -> str:
     if rebuild is None:
+        aside = here.state / "dvc" / "damaged"
         raise Refusal(
             f"data.dvc pins {pin.short}, made from {pin.source or 'an unknown source'}.",
-            "neither DVC's cache nor a remote has it, and nothing here can rebuild it",
+            "neither DVC's cache nor a remote has it whole, and nothing here can rebuild it"
+            + (f"; damaged objects are in {aside}" if aside.exists() else ""),
             "Name the remote that has it (dvc remote add -d NAME URL), or bring the table again: make data SOURCE=...",
         )
-    made = _fresh(here.work / "pinned-data")
-    made.mkdir()
-    rebuild(made)
-    found = digest(repo, made)
+    rebuild(fresh(here))
+    found = digest(repo, here.incoming)
     if found != pin.version:
+        made = here.work / "pinned-data"
+        shutil.rmtree(made, ignore_errors=True)
+        shutil.move(here.incoming, made)
         raise Refusal(
             f"data.dvc pins {pin.short}, and {pin.source} must give these bytes.",
             f"bytes with hash {found[:8]}, kept in {made}",
             "Take this version of the project's code as it was committed, or pin anew: make data EXAMPLE=...",
         )
-    os.replace(made, here.data)
-    _keep(here, repo)
+    _into_cache(repo, here.incoming)
     return f"rebuilt from {pin.source}"
 
 
-def pin(here: Places, folder: Path, source: str) -> Pin:
-    """Make a folder with table.csv and split.json the new data/, and pin it in data.dvc.
+def into_cache(here: Places, folder: Path, source: str) -> Pin:
+    """Put a folder with table.csv and split.json into DVC's cache; the pin that data.dvc may then hold.
 
-    Everything that can fail happens before data/ and data.dvc are touched, but for the disk itself.
+    Neither data/ nor data.dvc is touched.
     """
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    with repository(here, size) as repo:
+        return Pin(_into_cache(repo, folder), size, source)
+
+
+def as_pinned(here: Places, pin: Pin) -> Pin:
+    """The pin as data.dvc has it, where it pins these very bytes already: they keep the source that was named first."""
+    try:
+        known = pinned(here)
+    except Refusal:
+        return pin
+    return known if known.version == pin.version else pin
+
+
+def _into_cache(repo: Repo, folder: Path) -> str:
+    """The version that the folder is, now in the cache."""
+    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.transfer import transfer
+
+    cache = repo.cache.local
+    staging, _, tree = build(cache, str(folder), repo.fs, "md5")
+    transfer(staging, cache, {tree.hash_info}, shallow=False)
+    return str(tree.hash_info.value).removesuffix(".dir")
+
+
+def remote(here: Places) -> str:
+    """The name of the DVC remote that is asked by default, which may hold versions too; empty without one."""
     with repository(here) as repo:
-        old = _fresh(here.work / "replaced-data")
-        if here.data.exists():
-            os.replace(here.data, old)
-        os.replace(folder, here.data)
-        repo.add([str(here.data)])
-        shutil.rmtree(old, ignore_errors=True)
-    path = here.root / "data.dvc"
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) | {"meta": {"source": source}}
-    fresh = path.with_name("data.dvc.new")
-    fresh.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    os.replace(fresh, path)
-    return pinned(here)
+        return str(repo.config["core"].get("remote") or "")
+
+
+def keep(here: Places, pin: Pin) -> bool:
+    """Have DVC's cache hold the pinned version; whether it does, which it cannot where data/ holds other bytes."""
+    objects.set_damaged_aside(here, pin.version)
+    with repository(here) as repo:
+        if not here.data.exists() or digest(repo, here.data) != pin.version:
+            return False
+        _into_cache(repo, here.data)
+    return objects.is_complete(here, pin.version)
 
 
 def digest(repo: Repo, folder: Path) -> str:
@@ -169,20 +236,11 @@ def digest(repo: Repo, folder: Path) -> str:
     return str(tree.hash_info.value).removesuffix(".dir")
 
 
-def _keep(here: Places, repo: Repo) -> None:
-    """Put data/ into DVC's cache, leaving data.dvc byte for byte as it is."""
-    path = here.root / "data.dvc"
-    before = path.read_bytes()
-    repo.commit("data.dvc", force=True)
-    if path.read_bytes() != before:
-        path.write_bytes(before)
-
-
-def _fresh(folder: Path) -> Path:
-    """The same path, with nothing at it and its parent there."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return folder
+def fresh(here: Places) -> Path:
+    """The folder for data that comes in, empty; on the disk of data/, so that it can become data/ in one move."""
+    shutil.rmtree(here.incoming, ignore_errors=True)
+    here.incoming.mkdir()
+    return here.incoming
 
 
 def code_version(here: Places) -> str:

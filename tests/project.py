@@ -11,6 +11,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from ratchet import backup
+
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = """\
 problem: reviews
@@ -103,12 +105,27 @@ class Project:
 
     @property
     def ledger(self) -> list[dict[str, object]]:
+        """The ledger's lines about moves of the champion."""
         path = self.root / "state" / "ledger.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [line for line in lines if line.get("kind") != "data"]
 
     @property
     def tracking_uri(self) -> str:
         return f"sqlite:///{self.root / 'state' / 'mlflow.db'}"
+
+
+def copied(origin: Project, folder: Path) -> Project:
+    """A copy of a project that has turned, with what it has in data/ and state/: cheaper than a turn of its own."""
+    project = Project(folder)
+    for name in ("data.dvc", "params.yaml", "reviews.csv"):
+        shutil.copy2(origin.root / name, folder / name)
+    shutil.copytree(origin.root / "data", folder / "data")
+    shutil.copytree(
+        origin.root / "state", folder / "state", ignore=shutil.ignore_patterns("ui", "loop.lock", "servers")
+    )
+    backup.relocate(folder / "state" / "mlflow.db", {str(origin.root): folder})
+    return project
 
 
 def small_table(rows: int = 600, seed: int = 1) -> str:

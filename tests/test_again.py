@@ -51,7 +51,8 @@ def test_a_model_trained_again_answers_as_the_champion_did(turned: Project, tmp_
     """In a process of its own, with hashes of strings salted anew; held against the tag that evaluate wrote."""
     (cached,) = (turned.root / "state" / "cache").glob("prepared-*.parquet")
     ready = pl.read_parquet(cached)
-    training.write_rows(ready, tmp_path)
+    sides = [ready.filter(pl.col("split") == side) for side in ("train", "validation")]
+    training.write_rows(sides[:1], sides[1], tmp_path)
     linear, labels = models.get("linear"), tuple(sorted(ready["label"].unique()))
     trained = training.train(Job("linear", asdict(linear.Params()), labels, 0, 4.0), tmp_path, lambda _: None)
     texts = ready.filter(pl.col("split") == "holdout")["text"].to_list()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from ratchet import environment, ledger, lock, params, predictions, settings
 from ratchet.examples.contract import Columns
 from ratchet.ledger import Move
+from ratchet.progress import Progress
 from ratchet.refusal import Refusal
 from ratchet.steps import drift
 from tests.project import ROOT
@@ -173,3 +174,16 @@ def test_a_refusal_survives_the_way_between_processes() -> None:
     refusal = Refusal("A rule.", "something else", "Do this.")
     assert str(pickle.loads(pickle.dumps(refusal))) == str(refusal) == "A rule. Received: something else. Do this."
     assert json.dumps(str(refusal))
+
+
+def test_progress_is_silent_while_work_is_short_and_then_tells_rate_and_time_left() -> None:
+    said: list[str] = []
+    short = Progress(said.append, "Reading t.csv", 100)
+    short(50)
+    assert said == []
+    long = Progress(said.append, "Reading t.csv", 40_000_000, "bytes")
+    long.began -= 10
+    long.last -= 10
+    long(10_000_000)
+    long(1)
+    assert said == ["  Reading t.csv: 10.0 of 40.0 MB, 1.0 MB/s, about 30 s left"]

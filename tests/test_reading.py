@@ -320,17 +320,27 @@ def test_labels_lose_the_white_space_around_them() -> None:
     bare, padded = labels.stripped(pl.Series("label", ["good ", "good", "\u00a0bad", "  ", None]))
     assert bare.to_list() == ["good", "good", "bad", None, None]
     assert padded == 3
-    labels.refuse_spellings(bare)
+    labels.refuse_spellings(bare, "make data")
 
 
 def test_labels_that_differ_only_in_case_are_refused_with_their_rows() -> None:
     with pytest.raises(Refusal, match=r"'good' \(2 rows\) / 'GOOD' \(1 rows\) / 'Good' \(1 rows\)"):
-        labels.refuse_spellings(pl.Series("label", ["good", "GOOD", "good", "Good", "bad"]))
+        labels.refuse_spellings(pl.Series("label", ["good", "GOOD", "good", "Good", "bad"]), "make data MERGE=yes")
+
+
+def test_labels_are_merged_into_the_commonest_spelling_when_asked() -> None:
+    typed = pl.Series("label", ["Good", "GOOD", "good", "good", "bad", None])
+    merged, told = labels.merged(typed)
+    assert merged.to_list() == ["good", "good", "good", "good", "bad", None]
+    assert told == ["Merged into 'good': 'GOOD', 'Good'."]
+    assert labels.spellings(merged) == []
 
 
 def test_a_synopsis_says_what_was_understood_in_lines_that_a_terminal_can_show() -> None:
     known = frame(body=[f"Texts \x1b[31m of 好 {n % 30}\n" + "x" * 100 for n in range(60)])
-    lines = synopsis(Reading(known, (Path("t.csv"),), ("UTF-8, fields between commas",)), Columns("body", "queue"))
+    nothing = pl.DataFrame()
+    reading = Reading(known, nothing, nothing, (Path("t.csv"),), ("UTF-8, fields between commas",))
+    lines = synopsis(reading, Columns("body", "queue"))
     said = "\n".join(lines)
     assert "Read t.csv: 60 rows, 3 columns; UTF-8, fields between commas." in said
     assert "text from 'body', label from 'queue'. Left out: id." in said

@@ -279,9 +279,8 @@ def test_a_locked_database_is_waited_for_and_then_named(tmp_path: Path) -> None:
 def test_a_candidate_is_taken_up_only_for_the_very_same_job(tmp_path: Path) -> None:
     import polars as pl
 
-    rows = pl.DataFrame({"text": ["good film", "bad film"] * 20, "label": ["good", "bad"] * 20,
-                         "split": ["train"] * 30 + ["validation"] * 10})  # fmt: skip
-    training.write_rows(rows, tmp_path)
+    rows = pl.DataFrame({"text": ["good film", "bad film"] * 20, "label": ["good", "bad"] * 20})
+    training.write_rows([rows.head(30)], rows.tail(10), tmp_path)
     job = Job("majority", {}, ("bad", "good"), 0, 1.0)
     assert training.finished(job, tmp_path) is None
     trained = training.train(job, tmp_path, lambda _: None)

@@ -3,14 +3,15 @@
 A frame with `text` and `label` enters (`group` and `split` too, where there are some). A frame of the same
 rows in the same order leaves, with one column a fact and without the texts, so that whatever judges or
 prints facts cannot leak one. `row` is the row number in the source table, from 1, taken over where the
-frame has it.
+frame has it. `measure` takes a table that is in memory; ratchet/survey.py finds the same of one that comes in
+batches, from what `alone` tells of each row by itself.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from ratchet.steps.normalise import normalised
+from ratchet.steps.normalise import normal_form
 from ratchet.steps.private import looks_private
 
 MAX_CHARACTERS = 100_000
@@ -32,6 +33,9 @@ REASONS = {
 }
 """The facts that set a row aside, each with its reason, in the order in which they are looked for."""
 
+KEY = "_key"
+"""The column with a row's text in compared form, which no finished facts have."""
+
 _KEPT = ("row", "label", "group", "split", "label_source")
 
 
@@ -41,24 +45,36 @@ def measure(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.Dat
     Raises:
         ValueError: the frame has no column `text` or no column `label`.
     """
+    known = alone(frame, max_characters)
+    facts = known.with_columns(*_classes(known), *_copies(known), *_crossings(known))
+    return facts.drop(KEY)
+
+
+def alone(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataFrame:
+    """The facts that a row has by itself, whatever the other rows are; and its text in compared form, as `_key`.
+
+    Raises:
+        ValueError: the frame has no column `text` or no column `label`.
+    """
     if not {"text", "label"} <= set(frame.columns):
         raise ValueError(f"Facts need the columns text and label. Received: {frame.columns}. Load the table first.")
     numbered = frame if "row" in frame.columns else frame.with_row_index("row", offset=1)
     known = numbered.select(column for column in ("text", *_KEPT) if column in numbered.columns)
     scanned = known.with_columns(*_shape(max_characters), *_damage(), *looks_private(known["text"]))
-    scanned = scanned.with_columns(compared(known["text"]).alias("_key"))
-    counted = scanned.with_columns(_words(), *_copies(scanned)).with_columns(_class())
-    return counted.with_columns(*_classes(), _missing_group(known), *_crossings(counted)).drop("text", "_key")
+    scanned = scanned.with_columns(compared(known["text"]).alias(KEY), _missing_group(known))
+    return scanned.with_columns(_words(), *_staying()).drop("text")
+
+
+def reasons(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataFrame:
+    """Of the facts that a row has by itself, those alone that set it aside: all that `quarantine` needs."""
+    return frame.select(
+        "row", *(fact for fact in (*_shape(max_characters), *_damage()) if fact.meta.output_name() in REASONS)
+    )
 
 
 def compared(text: pl.Series) -> pl.Series:
-    """The form in which two texts are the same text: normalised, then lower-cased.
-
-    Most texts are in normal form already, and finding that out is ten times quicker than normalising them.
-    """
-    unusual = text.str.contains(r"[^ -~]|  |^ | $").arg_true()
-    spelled = text.gather(unusual).rename("text").to_frame().select(normalised(pl.col("text")))["text"]
-    return text.clone().scatter(unusual, spelled).str.to_lowercase()
+    """The form in which two texts are the same text: normalised, then lower-cased."""
+    return normal_form(text).str.to_lowercase()
 
 
 def _shape(max_characters: int) -> list[pl.Expr]:
@@ -94,41 +110,42 @@ def _damage() -> list[pl.Expr]:
 
 def _words() -> pl.Expr:
     """Words are what white space separates; in the compared form that is one space."""
-    key = pl.col("_key")
+    key = pl.col(KEY)
     return pl.when(key == "").then(0).otherwise(key.str.count_matches(" ", literal=True) + 1).alias("words")
 
 
-def _copies(scanned: pl.DataFrame) -> list[pl.Series]:
+def _copies(known: pl.DataFrame) -> list[pl.Series]:
     """`duplicate`: a copy of an earlier row's text. `conflict`: a text whose copies have different labels."""
-    duplicate = scanned.select((~pl.col("_key").is_first_distinct() & pl.col("_key").is_not_null()).alias("duplicate"))
-    copied = scanned.filter(duplicate["duplicate"])["_key"].unique()
-    labels = scanned.filter(pl.col("_key").is_in(copied.implode())).group_by("_key").agg(pl.col("label").n_unique())
-    torn = labels.filter(pl.col("label") > 1)["_key"]
-    conflict = scanned.select(pl.col("_key").is_in(torn.implode()).fill_null(False).alias("conflict"))
+    duplicate = known.select((~pl.col(KEY).is_first_distinct() & pl.col(KEY).is_not_null()).alias("duplicate"))
+    copied = known.filter(duplicate["duplicate"])[KEY].unique()
+    labels = known.filter(pl.col(KEY).is_in(copied.implode())).group_by(KEY).agg(pl.col("label").n_unique())
+    torn = labels.filter(pl.col("label") > 1)[KEY]
+    conflict = known.select(pl.col(KEY).is_in(torn.implode()).fill_null(False).alias("conflict"))
     return [duplicate["duplicate"], conflict["conflict"]]
 
 
-def _class() -> pl.Expr:
-    """The label of a row that stays in the table; missing where the row will be set aside."""
-    return pl.when(~pl.any_horizontal(*REASONS)).then(pl.col("label")).alias("class")
+def _staying() -> list[pl.Expr]:
+    """Whether a row will be set aside; and the label of one that stays, which makes it a row of a class."""
+    aside = pl.any_horizontal(*REASONS)
+    return [pl.when(~aside).then(pl.col("label")).alias("class"), aside.alias("set_aside")]
 
 
-def _classes() -> list[pl.Expr]:
-    rows = pl.col("class").count().over("class")
-    present = pl.col("class").is_not_null()
-    return [
-        pl.any_horizontal(*REASONS).alias("set_aside"),
+def _classes(known: pl.DataFrame) -> list[pl.Series]:
+    """How many rows the class of each row has, as a number and as a share; missing for a row that is set aside."""
+    rows, present = pl.col("class").count().over("class"), pl.col("class").is_not_null()
+    found = known.select(
         pl.when(present).then(rows).alias("class_rows"),
         pl.when(present).then(rows / pl.col("class").count()).alias("class_share"),
-    ]
+    )
+    return found.get_columns()
 
 
-def _crossings(counted: pl.DataFrame) -> list[pl.Expr]:
+def _crossings(known: pl.DataFrame) -> list[pl.Expr]:
     """Whether a row's text, or its group, is in more than one split."""
-    if "split" not in counted.columns:
+    if "split" not in known.columns:
         return []
-    group = _crosses("group") if "group" in counted.columns else pl.lit(False)
-    return [_crosses("_key").alias("text_crosses"), group.alias("group_crosses")]
+    group = _crosses("group") if "group" in known.columns else pl.lit(False)
+    return [_crosses(KEY).alias("text_crosses"), group.alias("group_crosses")]
 
 
 def _crosses(key: str) -> pl.Expr:

@@ -11,12 +11,18 @@ ORIGINAL = "original"
 
 
 def load(
-    table: pl.DataFrame, text: str, label: str, group: str | None = None, slices: Sequence[str] = ()
+    table: pl.DataFrame,
+    text: str,
+    label: str,
+    group: str | None = None,
+    slices: Sequence[str] = (),
+    first: int = 1,
 ) -> pl.DataFrame:
     """The same rows in the same order, under the names that every later step uses.
 
     Args:
         text, label, group, slices: the table's own column names.
+        first: the number of the first row, where the frame is a later batch of a table.
 
     Raises:
         ValueError: the table lacks one of them.
@@ -33,4 +39,4 @@ def load(
         columns["group"] = pl.col(group)
     columns |= {name: pl.col(name) for name in slices if name not in columns}
     columns["label_source"] = pl.col("label_source") if "label_source" in table.columns else pl.lit(ORIGINAL)
-    return table.select(**columns).with_row_index("row", offset=1)
+    return table.select(**columns).with_row_index("row", offset=first)

@@ -19,3 +19,10 @@ def normalised(text: pl.Expr) -> pl.Expr:
 def normalise(texts: Sequence[str]) -> list[str]:
     """The same for a plain sequence of texts, in order."""
     return pl.Series("text", texts, dtype=pl.String).to_frame().select(normalised(pl.col("text")))["text"].to_list()
+
+
+def normal_form(text: pl.Series) -> pl.Series:
+    """The same for a column. Most texts are in normal form already, and finding that out is ten times quicker."""
+    unusual = text.str.contains(r"[^ -~]|  |^ | $").arg_true()
+    spelled = text.gather(unusual).rename("text").to_frame().select(normalised(pl.col("text")))["text"]
+    return text.clone().scatter(unusual, spelled)

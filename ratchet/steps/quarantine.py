@@ -20,10 +20,15 @@ def set_aside(frame: pl.DataFrame, facts: pl.DataFrame) -> tuple[pl.DataFrame, p
             f"A frame and its facts must have the same rows. Received: {frame.height:,} rows, "
             f"facts of {facts.height:,}. Measure the frame again."
         )
-    reason = facts.select(pl.coalesce(_said(fact, words) for fact, words in REASONS.items()).alias("reason"))
-    numbered = frame.with_columns(facts["row"], reason["reason"])
-    bad = pl.col("reason").is_not_null()
-    return frame.filter(reason["reason"].is_null()), numbered.filter(bad)
+    reason = reasons(facts)
+    numbered = frame.with_columns(facts["row"], reason)
+    return frame.filter(reason.is_null()), numbered.filter(reason.is_not_null())
+
+
+def reasons(facts: pl.DataFrame) -> pl.Series:
+    """Why each row is set aside: the first reason that holds, missing where none does."""
+    said = pl.coalesce(_said(fact, words) for fact, words in REASONS.items())
+    return facts.select(said.alias("reason")).to_series()
 
 
 def _said(fact: str, words: str) -> pl.Expr:

@@ -9,14 +9,18 @@ change with it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from typing import Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from ratchet.steps.facts import compared
+
+Floats = NDArray[np.float64]
 
 SPLITS = ("train", "validation", "holdout")
 
@@ -61,14 +65,39 @@ def assign(frame: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:
     Raises:
         ValueError: the rows are to be split by group, and there is no such column.
     """
-    keys = _keys(frame, spec)
-    names = keys.unique()
-    places = np.array([_place(name, spec.salt) for name in names], dtype=np.float64)
     ends = (spec.holdout, spec.holdout + spec.validation)
-    sides = np.array(["holdout", "validation", "train"])[np.searchsorted(ends, places, side="right")]
-    side_of = pl.DataFrame({"_key": names, "split": sides.tolist()}, schema={"_key": pl.String, "split": pl.String})
-    found = keys.alias("_key").to_frame().join(side_of, on="_key", how="left", maintain_order="left")
-    return frame.with_columns(found["split"])
+    sides = np.array(["holdout", "validation", "train"])[np.searchsorted(ends, places(frame, spec), side="right")]
+    return frame.with_columns(pl.Series("split", sides.tolist(), dtype=pl.String))
+
+
+def places(frame: pl.DataFrame, spec: SplitSpec) -> Floats:
+    """The number in [0, 1) on which each row's split hangs, the same for all rows of a group or of a text.
+
+    Raises:
+        ValueError: the rows are to be split by group, and there is no such column.
+    """
+    keys = _keys(frame, spec).alias("key")
+    names = keys.unique()
+    known = pl.DataFrame({"key": names, "place": _places(names.to_list(), spec.salt)})
+    return keys.to_frame().join(known, on="key", how="left", maintain_order="left")["place"].to_numpy()
+
+
+def first(batches: Iterable[pl.DataFrame], spec: SplitSpec, most: int) -> tuple[pl.DataFrame, int]:
+    """Of rows that come in batches, the `most` with the lowest places, in the order in which they came; and how many
+    came.
+
+    Which rows these are hangs on no other row's being there, but for the last place that has room; so as data grows
+    most of them stay the same ones. Groups stay together, but for the last.
+    """
+    kept, where, came = pl.DataFrame(), np.zeros(0), 0
+    for frame in batches:
+        came += frame.height
+        kept = pl.concat([kept, frame]) if kept.width else frame
+        if came > most:
+            where = np.concatenate([where, places(kept[len(where) :], spec)])
+            lowest = np.sort(np.argsort(where, kind="stable")[:most])
+            kept, where = kept[lowest], where[lowest]
+    return kept, came
 
 
 def _keys(frame: pl.DataFrame, spec: SplitSpec) -> pl.Series:
@@ -85,7 +114,8 @@ def _keys(frame: pl.DataFrame, spec: SplitSpec) -> pl.Series:
     return frame.select(pl.coalesce("group:" + pl.col("group"), texts)).to_series()
 
 
-def _place(key: str, salt: str) -> float:
-    """A number in [0, 1) that only the key and the salt decide."""
-    digest = blake2b(key.encode(), digest_size=8, key=blake2b(salt.encode(), digest_size=32).digest())
-    return int.from_bytes(digest.digest(), "big") / 2**64
+def _places(keys: Sequence[str], salt: str) -> Floats:
+    """Numbers in [0, 1) that only the key and the salt decide."""
+    secret = blake2b(salt.encode(), digest_size=32).digest()
+    hashed = b"".join([blake2b(key.encode(), digest_size=8, key=secret).digest() for key in keys])
+    return np.frombuffer(hashed, ">u8").astype(np.float64) / 2**64

@@ -9,7 +9,9 @@ so the same rows have the same hash with any version of any library.
 from __future__ import annotations
 
 import csv
+import io
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +19,9 @@ import polars as pl
 
 SLICE = 65_536
 """Rows turned into bytes at a time: bounds the memory to some tens of MB however long the table is."""
+
+BLOCK = 16 << 20
+"""Bytes of a file read at a time: some 100,000 short texts."""
 
 
 def write(frame: pl.DataFrame, path: Path) -> None:
@@ -28,32 +33,84 @@ def write(frame: pl.DataFrame, path: Path) -> None:
         ValueError: the frame has fewer than two columns, so a missing value could not be told from a blank
         line.
     """
-    _refuse_other_types(frame)
+    write_batches([frame], path)
+
+
+def write_batches(batches: Iterable[pl.DataFrame], path: Path) -> None:
+    """The same for a table that comes in batches of its rows, one or more, all with the same columns."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        write_to(file, frame)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with partial.open("wb") as file:
+            for at, frame in enumerate(batches):
+                _refuse_other_types(frame)
+                if at == 0:
+                    file.write(f"{','.join(_quoted(name) for name in frame.columns)}\n".encode())
+                for rows in frame.iter_slices(SLICE):
+                    file.write("".join(rows.select(_line(frame.columns)).to_series().to_list()).encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        partial.unlink()
+        raise
     partial.replace(path)
 
 
-def write_to(file: BinaryIO, frame: pl.DataFrame) -> None:
-    """The same into a file that is already open, e.g. to hash the bytes without keeping them."""
-    _refuse_other_types(frame)
-    header = ",".join(_quoted(name) for name in frame.columns)
-    file.write(f"{header}\n".encode())
-    for rows in frame.iter_slices(SLICE):
-        file.write("".join(rows.select(_line(frame.columns)).to_series().to_list()).encode())
-
-
 def read(path: Path) -> pl.DataFrame:
-    """The frame that `write` was given: every column of type String, in the file's order.
+    """The frame that `write` was given: every column of type String, in the file's order."""
+    return pl.concat(read_batches(path), rechunk=True)
+
+
+def read_batches(path: Path, block: int = BLOCK) -> Iterator[pl.DataFrame]:
+    """The same in batches of about `block` bytes, at least one of them; a longer row comes by itself.
 
     The names are read apart because polars 2.1 leaves a doubled quote in a name as it is.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        names = next(csv.reader(file), [])
-    return pl.read_csv(path, infer_schema=False, new_columns=names)
+    with path.open("rb") as file:
+        chunks = _whole_rows(file, block)
+        head, rows = _after_header(next(chunks, b""))
+        schema = dict.fromkeys(next(csv.reader(io.StringIO(head.decode(), newline="")), []), pl.String)
+        yield _parsed(rows, schema)
+        for chunk in chunks:
+            yield _parsed(chunk, schema)
+
+
+def _parsed(rows: bytes, schema: dict[str, type[pl.String]]) -> pl.DataFrame:
+    return pl.read_csv(rows, has_header=False, schema=schema) if rows else pl.DataFrame(schema=schema)
+
+
+def _whole_rows(file: BinaryIO, block: int) -> Iterator[bytes]:
+    """The file's bytes in order, cut only where a row ends."""
+    rest = b""
+    while fresh := file.read(block):
+        rest += fresh
+        end = _last_row_end(rest)
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
+    if rest:
+        yield rest
+
+
+def _last_row_end(some: bytes) -> int:
+    """Behind the last LF that an even number of quotes precedes, so that no value is open there; 0 for none."""
+    before, end = some.count(b'"'), len(some)
+    while (at := some.rfind(b"\n", 0, end)) >= 0:
+        before -= some.count(b'"', at, end)
+        if before % 2 == 0:
+            return at + 1
+        end = at
+    return 0
+
+
+def _after_header(some: bytes) -> tuple[bytes, bytes]:
+    """The header's bytes with their LF, and what follows."""
+    quotes = end = 0
+    while (at := some.find(b"\n", end)) >= 0:
+        quotes += some.count(b'"', end, at)
+        end = at + 1
+        if quotes % 2 == 0:
+            return some[:end], some[end:]
+    return some, b""
 
 
 def _line(columns: list[str]) -> pl.Expr:

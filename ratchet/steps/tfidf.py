@@ -7,7 +7,7 @@ TfidfTransformer (sublinear_tf, smooth_idf, norm='l2'), which the numbers equal.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,9 @@ def damped(counts: csr_matrix | csc_matrix) -> csr_matrix | csc_matrix:
     return result
 
 
-def lengths(weighed: csr_matrix | csc_matrix, rare: Floats) -> Floats:
-    """The length of each row, once each column is multiplied by its rarity; 1 for an empty row."""
-    squares = weighed.copy()
+def lengths(counts: csr_matrix | csc_matrix, rare: Floats) -> Floats:
+    """The length of each row of damped counts, once each column is multiplied by its rarity; 1 for an empty row."""
+    squares = counts.copy()
     squares.data = squares.data**2
     return np.asarray(np.sqrt(np.maximum(squares @ rare**2, np.float32(1e-12))))
 
@@ -46,6 +46,15 @@ def tfidf(counts: csr_matrix, rare: Floats) -> csr_matrix:
     size = lengths(result, rare)
     result.data *= rare[result.indices]
     result.data /= np.repeat(size, np.diff(result.indptr))
+    return result
+
+
+def weighed(counts: csc_matrix, rare: Floats) -> csc_matrix:
+    """The same for counts that lie column by column."""
+    result = damped(counts)
+    size = lengths(result, rare)
+    result.data *= np.repeat(rare, np.diff(result.indptr))
+    result.data /= size[result.indices]
     return result
 
 
@@ -71,12 +80,21 @@ class Group:
     def scores(self, counts: Counts) -> Floats:
         """What the n-grams of each text add to its scores."""
         here = counts.columns
-        weighed = damped(counts.matrix)
-        scores = _times(weighed, self.weights[here]) / lengths(weighed, self.rarity[here])[:, None]
+        matrix = damped(counts.matrix)
+        scores = _times(matrix, self.weights[here]) / lengths(matrix, self.rarity[here])[:, None]
         if self.present is not None:
-            weighed.data[:] = 1
-            scores += _times(weighed, self.present[here])
+            matrix.data[:] = 1
+            scores += _times(matrix, self.present[here])
         return scores
+
+    def plus(self, weights: Floats) -> Group:
+        """The group with more added to its weights."""
+        return replace(self, weights=self.weights + weights)
+
+    def times(self, factor: float) -> Group:
+        """The group with all its scores multiplied."""
+        present = None if self.present is None else self.present * np.float32(factor)
+        return replace(self, weights=self.weights * np.float32(factor), present=present)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All of it as arrays, to be saved."""

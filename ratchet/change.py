@@ -1,0 +1,126 @@
+"""One change of the data, whole or not at all: data/, data.dvc, params.yaml, the quarantine and the ledger's line.
+
+Everything is laid out beside its place first (`data.new/`, `data.dvc.new`, ...), which changes nothing; then a note of
+intent is written, and from then on the change is made, by this process or, where it is killed, by the next that holds
+the loop's lock. Making it is renames and removals alone, and every step may be done again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ratchet import ledger, note, objects, versions
+from ratchet.ledger import DataChange
+from ratchet.places import Places
+from ratchet.versions import Pin
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is to be done once all is laid out.
+
+    line: the ledger's.
+    emptied: files to be removed. forgotten: data versions that leave DVC's cache, with all other caches.
+    """
+
+    line: DataChange
+    emptied: tuple[str, ...]
+    forgotten: tuple[str, ...]
+
+
+@contextmanager
+def laying_out(here: Places) -> Iterator[Path]:
+    """An empty folder for the data that comes in; whatever was laid out is removed where the block fails."""
+    clear(here)
+    try:
+        yield versions.fresh(here)
+    except BaseException:
+        if not path_of(here).exists():
+            clear(here)
+        raise
+
+
+def make(here: Places, pin: Pin, params: str | None, quarantine: str, line: DataChange, forgotten: list[str]) -> None:
+    """Change the data to what lies in the incoming folder.
+
+    Args:
+        pin: of that folder, which DVC's cache has already.
+        params: the new params.yaml; None leaves it as it is.
+        quarantine: the rows set aside as CSV; without any, a file of earlier ones is removed.
+    """
+    aside = here.quarantine / f"{line.problem}.csv"
+    written(staged(here.root / "data.dvc"), pin.to_yaml())
+    if params is not None:
+        written(staged(here.params), params)
+    if quarantine:
+        here.quarantine.mkdir(parents=True, exist_ok=True)
+        written(staged(aside), quarantine)
+    intended = Intent(line, () if quarantine else (str(aside),), tuple(forgotten))
+    note.write(path_of(here), asdict(intended))
+    finish(here)
+
+
+def finish(here: Places) -> DataChange | None:
+    """Make the change that is intended, or make it to its end; None where none is. Hold the loop's lock.
+
+    What was laid out without an intent is removed: it came from a command that was killed before it had decided.
+    """
+    raw = note.read(path_of(here))
+    if raw is None:
+        clear(here)
+        return None
+    line = DataChange(**raw["line"])
+    old = here.root / "data.old"
+    if here.incoming.exists():
+        if here.data.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(here.data, old)
+        os.replace(here.incoming, here.data)
+    shutil.rmtree(old, ignore_errors=True)
+    for path in (here.root / "data.dvc", here.params, here.quarantine / f"{line.problem}.csv"):
+        if staged(path).exists():
+            os.replace(staged(path), path)
+    for name in raw["emptied"]:
+        Path(name).unlink(missing_ok=True)
+    if raw["forgotten"]:
+        forget(here, raw["forgotten"], line.after)
+    if line.before != line.after:
+        ledger.append_once(here.ledger, line)
+    note.remove(path_of(here))
+    return line
+
+
+def forget(here: Places, gone: list[str], kept: str) -> None:
+    """Versions that hold withdrawn rows leave DVC's cache; what was made from them leaves ours."""
+    objects.forget(here, gone, kept)
+    for folder in (here.state / "cache", here.work):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def clear(here: Places) -> None:
+    """Remove what was laid out and never decided on."""
+    shutil.rmtree(here.incoming, ignore_errors=True)
+    for path in (here.root / "data.dvc", here.params, *here.quarantine.glob("*.csv.new")):
+        (path if path.suffix == ".new" else staged(path)).unlink(missing_ok=True)
+
+
+def staged(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
+def path_of(here: Places) -> Path:
+    return here.state / "change.json"
+
+
+def written(path: Path, text: str) -> None:
+    """On the disk before anything relies on it."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

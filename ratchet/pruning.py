@@ -1,0 +1,203 @@
+"""What nothing needs any more, by a policy in plain words; shown first, removed where that is confirmed.
+
+Stays, whatever its age: each version that holds an alias or that the ledger says was ever live, with its run, its
+model, the build it came from, and the data version it was trained on; the data that is pinned; the ledger, the log of
+predictions, quarantine and backups. Of the rest, what is older than DAYS goes: MLflow runs and versions with their
+artifacts, prepared rows in the cache, data versions in DVC's cache, and runs in Prefect.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ratchet import ledger, objects, problem, recovery, rows, versions
+from ratchet.places import Places
+from ratchet.refusal import Refusal
+
+DAYS = 30
+LOG_BYTES = 10 * 2**20
+"""A log that is larger is cut to its last tenth."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a registered model, as far as pruning asks. data: the data version it was trained on."""
+
+    problem: str
+    number: int
+    run: str
+    model: str
+    data: str
+    aliased: bool
+    created: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run in MLflow. parent: the build it belongs to, or empty. models: what it logged. ended: seconds, or None."""
+
+    problem: str
+    id: str
+    parent: str
+    models: tuple[str, ...]
+    data: str
+    ended: float | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What goes, and the data versions that what stays was trained on."""
+
+    versions: tuple[Version, ...]
+    runs: tuple[Run, ...]
+    data: frozenset[str]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return tuple(model for run in self.runs for model in run.models)
+
+
+def choose(
+    all_versions: Sequence[Version], all_runs: Sequence[Run], moves: Iterable[ledger.Move], cutoff: float
+) -> Choice:
+    """What of a registry nothing needs: pure.
+
+    Args:
+        cutoff: seconds since 1970; what ended or was made later stays.
+    """
+    once_live = {(move.problem, number) for move in moves for number in (move.before, move.after)}
+    kept = [v for v in all_versions if v.aliased or v.created >= cutoff or (v.problem, v.number) in once_live]
+    needed = {version.run for version in kept} | {run.id for run in all_runs if run.ended is None or run.ended > cutoff}
+    needed |= {run.id for run in all_runs if set(run.models) & {version.model for version in kept}}
+    needed |= {run.parent for run in all_runs if run.id in needed}
+    gone_runs = tuple(run for run in all_runs if run.id not in needed)
+    lost = {run.id for run in gone_runs}
+    gone = tuple(version for version in all_versions if version not in kept and version.run in lost)
+    data = {version.data for version in all_versions if version not in gone}
+    data |= {run.data for run in all_runs if run.id in needed}
+    return Choice(gone, gone_runs, frozenset(data - {""}))
+
+
+def prune(here: Places, days: str, confirm: str, say: Say) -> None:
+    """Show what would go, or remove it.
+
+    Raises:
+        Refusal: DAYS is no number of days, CONFIRM something else than yes, or a loop turns.
+    """
+    age = days_of(days)
+    if confirm not in ("", "yes"):
+        raise Refusal("CONFIRM=yes removes what `make prune` shows.", f"CONFIRM={confirm}", "Look first: make prune")
+    with recovery.alone(here, "make prune", say):
+        from flows import vacuum
+        from flows.upkeep import Upkeep
+
+        cutoff = time.time() - age * 86400
+        upkeep = Upkeep(here)
+        choice = choose(upkeep.versions(), upkeep.runs(), ledger.read(here.ledger), cutoff)
+        files = {
+            "rows prepared for a build, in the cache": old_caches(here, cutoff),
+            "data versions that nothing kept was made from, in DVC's cache": old_objects(
+                here, choice.data | latest(here), cutoff
+            ),
+            "artifacts that no run or version in MLflow owns": upkeep.unowned(choice, cutoff),
+            "logs over 10 MB, but for their end": long_logs(here),
+        }
+        flow_runs = vacuum.count(here, cutoff)
+        show(age, choice, upkeep.size(choice), files, flow_runs, say)
+        if confirm != "yes":
+            say("Nothing was removed. To remove it: make prune CONFIRM=yes" + (f" DAYS={days}" if days else ""))
+            return
+        upkeep.remove(choice)
+        for path in (path for paths in files.values() for path in paths):
+            remove(path)
+        if flow_runs:
+            vacuum.remove(here, cutoff)
+        say("Removed. What was ever live stays: make history")
+
+
+def latest(here: Places) -> set[str]:
+    """The last data version of each problem, which its next one is held against."""
+    return set({change.problem: change.after for change in ledger.changes(here.ledger)}.values())
+
+
+def days_of(typed: str) -> float:
+    try:
+        days = float(typed or DAYS)
+    except ValueError:
+        days = -1.0
+    if not 0 <= days <= 36500:
+        raise Refusal(
+            "DAYS must be a number of days, 0 or more.", typed, f"Leave it out for {DAYS}: make prune DAYS={DAYS}"
+        )
+    return days
+
+
+def show(
+    age: float, choice: Choice, owned: int, files: dict[str, list[Path]], flow_runs: tuple[int, int] | None, say: Say
+) -> None:
+    """What goes, with how many bytes each."""
+    say(f"Older than {age:g} days, and needed by no version that is or was ever live:")
+    say(f"  {size_of(owned)}  {len(choice.runs):,} runs in MLflow, and {len(choice.versions):,} versions never live")
+    for words, paths in files.items():
+        say(f"  {size_of(sum(map(bytes_of, paths)))}  {len(paths):,} {words}")
+    gone, kept = flow_runs or (0, 0)
+    say(f"{' ' * 13}  {gone:,} of {gone + kept:,} runs in Prefect, with their logs and artifacts")
+
+
+def size_of(size: int) -> str:
+    return f"{size / 1e6:>10,.1f} MB"
+
+
+def bytes_of(path: Path) -> int:
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    size = path.stat().st_size
+    return size - size // 10 if path.suffix == ".log" else size
+
+
+def old_caches(here: Places, cutoff: float) -> list[Path]:
+    """Prepared rows of other data, columns or code than today's."""
+    try:
+        today: Path | None = rows.cache_path(problem.load())
+    except Refusal:
+        today = None
+    return [path for path in sorted((here.state / "cache").glob("*")) if path != today and is_old(path, cutoff)]
+
+
+def old_objects(here: Places, needed: Iterable[str], cutoff: float) -> list[Path]:
+    """DVC's objects of data versions that are neither pinned nor behind anything that stays.
+
+    Raises:
+        Refusal: data.dvc is damaged; then nobody can say what is needed.
+    """
+    pinned = versions.pinned(here).version
+    return [path for path in objects.beside(here, {*needed, pinned}) if is_old(path, cutoff)]
+
+
+def long_logs(here: Places) -> list[Path]:
+    return [path for path in sorted(here.logs.glob("*.log")) if path.stat().st_size > LOG_BYTES]
+
+
+def is_old(path: Path, cutoff: float) -> bool:
+    return path.stat().st_mtime <= cutoff
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder; of a log the end stays."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.suffix == ".log":
+        with open(path, "rb+") as file:
+            file.seek(-(path.stat().st_size // 10), 2)
+            end = file.read()
+            file.seek(0)
+            file.write(end)
+            file.truncate()
+    else:
+        path.unlink(missing_ok=True)

@@ -151,9 +151,13 @@ def survives_in_rollback(arena: Arena, rollback: Golden, point: Point) -> None:
 
 
 def survives_in_data(arena: Arena, data: Golden, point: Point) -> None:
-    """Kill `make data` there; the same command again brings the table."""
+    """Kill `make data` there: what is pinned is the old table or the new one, whole; called again it is the new."""
     arena.restore("poor")
+    old = arena.project.bytes_of(*arenas.PINNED)
     before = arena.kill(point, *BRING)
+    fetched = arena.project.make("data")
+    assert fetched.status == 0, f"{point}\n{before}\n---\n{fetched.text}"
+    assert arena.project.bytes_of(*arenas.PINNED) in (old, data.state), f"{point}\n{before}\n---\n{fetched.text}"
     done = arena.project.make(*BRING)
     assert done.status == 0, f"{point}\n{before}\n---\n{done.text}"
     assert arena.project.bytes_of(*arenas.PINNED) == data.state, f"{point}\n{before}\n---\n{done.text}"

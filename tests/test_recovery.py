@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
-from ratchet import database, intent, ledger, lock, note, process, recovery, servers, training
+from ratchet import database, databases, intent, ledger, lock, note, process, recovery, servers, training
 from ratchet.intent import Intent
 from ratchet.ledger import Move
 from ratchet.places import Places
@@ -265,6 +265,25 @@ def held(path: Path) -> sqlite3.Connection:
     connection.commit()
     connection.execute("begin exclusive")
     return connection
+
+
+def test_what_a_kill_left_half_written_in_a_database_is_taken_back(tmp_path: Path) -> None:
+    path, copy = tmp_path / "some.db", tmp_path / "copy.db"
+    code = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("create table t (x)")
+connection.execute("insert into t values (1)")
+connection.execute("pragma cache_size = 1")
+connection.execute("begin immediate")
+connection.executemany("insert into t values (?)", (("x" * 1000,) for _ in range(500)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert path.with_name("some.db-journal").exists()
+    databases.snapshot(path, copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("select x from t").fetchall() == [(1,)]
 
 
 def test_a_locked_database_is_waited_for_and_then_named(tmp_path: Path) -> None:

@@ -6,13 +6,12 @@ from flows import cards
 from flows.registry import PREVIOUS, Registry, Version
 from ratchet import intent, ledger
 from ratchet.intent import Intent
-from ratchet.ledger import Move
+from ratchet.ledger import ROLLED_BACK, Move
 from ratchet.places import Places
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
 
 EVIDENCE = ("data_version", "git_commit", "trigger", "prefect_flow_run_id")
-ROLLED_BACK = "rolled back"
 
 
 def reconcile(problem: Problem, registry: Registry) -> Version | None:
@@ -64,13 +63,6 @@ def carry_out(here: Places, registry: Registry, wanted: Intent) -> None:
     registry.move_champion(wanted.move.before, wanted.move.after)
     ledger.append_once(here.ledger, wanted.move)
     registry.summarise(wanted.page)
-
-
-def was_taken_back(problem: Problem, version: Version) -> bool:
-    """Whether the last word on a version is a person's rollback from it; no decision made before then overrides it."""
-    moves = ledger.read(problem.here.ledger, problem.name)
-    about = [move for move in moves if version.number in (move.before, move.after)]
-    return bool(about) and about[-1].action == ROLLED_BACK and about[-1].before == version.number
 
 
 def told(move: Move) -> str:

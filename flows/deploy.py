@@ -9,6 +9,7 @@ from flows import cards, reports
 from flows import champion as champions
 from flows.registry import CHALLENGER, PROMOTE, Predictor, Registry, Version, number
 from flows.stage import at_hand, say, stage, step
+from ratchet import ledger
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
 
@@ -49,7 +50,8 @@ def find_live(problem: Problem, registry: Registry) -> Version | None:
 def awaits(problem: Problem, decided: Version, live: Version | None) -> bool:
     """Whether a version is to go live and is not yet; from a rollback it comes back by hand alone."""
     promoted, is_live = decided.tags.get("decision") == PROMOTE, live is not None and live.number == decided.number
-    return promoted and not is_live and not champions.was_taken_back(problem, decided)
+    moves = ledger.read(problem.here.ledger, problem.name)
+    return promoted and not is_live and not ledger.was_taken_back(moves, decided.number)
 
 
 def require_fresh(decided: Version, live: Version | None) -> None:

@@ -370,6 +370,7 @@ def make_store(path: Path) -> None:
     engine = create_sqlalchemy_engine_with_retry(f"sqlite:///{fresh}")
     _initialize_tables(engine)
     engine.dispose()
+    path.with_name(f"{path.name}-journal").unlink(missing_ok=True)  # of one that is gone: SQLite would play it back
     with suppress(FileExistsError, FileNotFoundError):
         path.hardlink_to(fresh)  # unlike a move, never in place of one that another command has just made
     for left in path.parent.glob(f"{path.name}.[0-9]*"):

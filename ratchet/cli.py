@@ -213,7 +213,7 @@ def rollback(here: Places) -> int:
         from flows import champion
         from flows.registry import Registry
 
-        if found.move is None or found.move.action != champion.ROLLED_BACK:
+        if found.move is None or found.move.action != ledger.ROLLED_BACK:
             current = problem.load()
             out.print(champion.told(champion.roll_back(current, Registry(current.name, here), ledger.person())))
             intent.done(here)  # only now: whoever was not told calls again, and that must not go back twice

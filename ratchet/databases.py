@@ -87,7 +87,7 @@ def inspect(database: Database, thorough: bool) -> str | None:
     """
     path = database.path
     try:
-        with closing(sqlite3.connect(f"file:{quoted(path)}?mode=ro", uri=True, timeout=30)) as connection:
+        with closing(opened(path)) as connection:
             if thorough and path.stat().st_size <= WHOLE:
                 found = connection.execute("pragma quick_check(1)").fetchone()[0]
                 if found != "ok":
@@ -194,9 +194,18 @@ def upgrade_predictions(here: Places, say: Say) -> None:
         predictions.upgrade(path)
 
 
+def opened(path: Path) -> sqlite3.Connection:
+    """A connection to a database that is there, to read from.
+
+    Open for writing where the system allows it: what a kill left half written is taken back by whoever opens the file
+    next, and one that may only read says "attempt to write a readonly database".
+    """
+    return sqlite3.connect(f"file:{quoted(path)}?mode=rw", uri=True, timeout=30)
+
+
 def user_version(path: Path) -> int:
     try:
-        with closing(sqlite3.connect(f"file:{quoted(path)}?mode=ro", uri=True, timeout=30)) as connection:
+        with closing(opened(path)) as connection:
             if predictions.is_empty(connection):
                 return predictions.VERSION
             return int(connection.execute("pragma user_version").fetchone()[0])
@@ -217,7 +226,7 @@ def keep_copy(here: Places, path: Path, revision: str) -> Path:
 def snapshot(path: Path, copy: Path) -> None:
     """A consistent copy of a database that may be in use, by SQLite's own online backup."""
     with (
-        closing(sqlite3.connect(f"file:{quoted(path)}?mode=ro", uri=True, timeout=30)) as source,
+        closing(opened(path)) as source,
         closing(sqlite3.connect(copy)) as target,
     ):
         source.backup(target, pages=4096, sleep=0.01)
@@ -225,7 +234,7 @@ def snapshot(path: Path, copy: Path) -> None:
 
 
 def put_back(copy: Path, path: Path) -> None:
-    for suffix in ("-wal", "-shm"):
+    for suffix in ("-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     fresh = path.with_name(path.name + ".back")
     snapshot(copy, fresh)

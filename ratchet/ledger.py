@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+ROLLED_BACK = "rolled back"
+
 
 @dataclass(frozen=True)
 class Move:
@@ -120,6 +122,12 @@ def live_at(moves: tuple[Move, ...], moment: datetime) -> int | None:
     """
     before = [move for move in moves if datetime.fromisoformat(move.at) <= moment]
     return before[-1].after if before else None
+
+
+def was_taken_back(moves: tuple[Move, ...], version: int) -> bool:
+    """Whether the last word on a version is a person's rollback from it; no decision made before then overrides it."""
+    about = [move for move in moves if version in (move.before, move.after)]
+    return bool(about) and about[-1].action == ROLLED_BACK and about[-1].before == version
 
 
 def person() -> str:

@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,16 @@ import psutil
 
 from tests.project import Project
 
-WATCHED = (
-    "move.json", "turn.json", "ledger.jsonl", "last-turn.json", "mlflow.db", "mlflow.db-journal", "loop.lock",
-    "prefect/prefect.db-wal",
-)  # fmt: skip
-"""Below state/: what is written in the moments that matter."""
+TURN = {
+    "state/move.json": 2, "state/turn.json": 2, "state/ledger.jsonl": 1, "state/last-turn.json": 1,
+    "state/mlflow.db": 60, "state/mlflow.db-journal": 100, "state/prefect/prefect.db-wal": 60,
+}  # fmt: skip
+ROLLBACK = {
+    "state/move.json": 2, "state/ledger.jsonl": 1, "state/mlflow.db": 5, "state/mlflow.db-journal": 10,
+    "state/loop.lock": 2,
+}  # fmt: skip
+DATA = {"data.dvc": 1, "params.yaml": 1, "data": 3, "data/table.csv": 2, "state/work": 4, "state/loop.lock": 2}
+"""What a command writes in the moments that matter, from the project's root, and how often at most."""
 
 PINNED = ("data.dvc", "params.yaml", "data")
 DATES = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
@@ -35,7 +40,7 @@ DATES = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 class Point:
     """When to kill, and whom.
 
-    after: seconds since the start. line: count of lines printed. said: what stands in a line. write: a file of WATCHED,
+    after: seconds since the start. line: count of lines printed. said: what stands in a line. write: a file or folder,
     and which of its changes. One of the four is given.
     whom: `all` (the whole process group of make), `python` (the command alone), `child` (a process that trains),
     `watcher` (of Prefect's server, with the command).
@@ -108,7 +113,8 @@ class Arena:
             return lambda: any(words in line for line in lines)
         assert point.write is not None
         name, wanted = point.write
-        path, seen, count = self.project.root / "state" / name, stamp(self.project.root / "state" / name), 0
+        path = self.project.root / name
+        seen, count = stamp(path), 0
 
         def changed() -> bool:
             nonlocal seen, count
@@ -233,19 +239,16 @@ def move_in(project: Project, old: Path) -> None:
             database.execute(f"update {table} set {column} = replace({column}, ?, ?)", (str(old), str(project.root)))
 
 
-def points(seed: int, count: int, seconds: float, lines: int, whom: tuple[str, ...]) -> Iterator[Point]:
-    """Kill points from a seed: anywhere in time, behind any line, and at the writes that matter."""
+def point(
+    seed: int, seconds: float, lines: int, writes: dict[str, int], whom: tuple[str, ...] = ("all", "python")
+) -> Point:
+    """A kill point from a seed: anywhere in time, behind any line, or, half of them, at the writes that matter."""
     chance = random.Random(seed)
-    for _ in range(count):
-        victim = chance.choice(whom)
-        kind = chance.choice(("after", "line", "write", "write"))
-        if kind == "after":
-            yield Point(victim, after=chance.uniform(0.05, 1.02) * seconds)
-        elif kind == "line":
-            yield Point(victim, line=chance.randint(1, max(lines, 1)))
-        else:
-            name = chance.choice(WATCHED)
-            most = {"mlflow.db": 60, "mlflow.db-journal": 100, "prefect/prefect.db-wal": 60, "loop.lock": 2}.get(
-                name, 2
-            )
-            yield Point(victim, write=(name, chance.randint(1, most)))
+    kinds = ("after", "line", "write", "write") if lines > 1 else ("after", "write", "write")
+    victim, kind = chance.choice(whom), chance.choice(kinds)
+    if kind == "after":
+        return Point(victim, after=chance.uniform(0.05, 1.02) * seconds)
+    if kind == "line":
+        return Point(victim, line=chance.randint(1, lines))
+    name = chance.choice(sorted(writes))
+    return Point(victim, write=(name, chance.randint(1, writes[name])))

@@ -22,6 +22,12 @@ SEED = 20261124
 BRING = ("data", "SOURCE=more.csv", "TEXT=text", "LABEL=label", "NAME=reviews")
 WHOM = ("all", "all", "all", "python", "watcher", "child")
 
+
+def numbers(count: int, *often: int) -> list[Any]:
+    """The kill points of a command by number; those that `make test` tries, too, and the rest for `make test-long`."""
+    return [number if number in often else pytest.param(number, marks=pytest.mark.long) for number in range(count)]
+
+
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 
 POOR = """
@@ -145,9 +151,13 @@ def survives_in_rollback(arena: Arena, rollback: Golden, point: Point) -> None:
 
 
 def survives_in_data(arena: Arena, data: Golden, point: Point) -> None:
-    """Kill `make data` there; the same command again brings the table."""
+    """Kill `make data` there: what is pinned is the old table or the new one, whole; called again it is the new."""
     arena.restore("poor")
+    old = arena.project.bytes_of(*arenas.PINNED)
     before = arena.kill(point, *BRING)
+    fetched = arena.project.make("data")
+    assert fetched.status == 0, f"{point}\n{before}\n---\n{fetched.text}"
+    assert arena.project.bytes_of(*arenas.PINNED) in (old, data.state), f"{point}\n{before}\n---\n{fetched.text}"
     done = arena.project.make(*BRING)
     assert done.status == 0, f"{point}\n{before}\n---\n{done.text}"
     assert arena.project.bytes_of(*arenas.PINNED) == data.state, f"{point}\n{before}\n---\n{done.text}"
@@ -167,24 +177,18 @@ def test_a_turn_that_was_killed_is_gone_on_with(arena: Arena, run: Golden) -> No
 
 
 def test_a_kill_in_the_middle_of_a_promotion_loses_nothing(arena: Arena, run: Golden) -> None:
-    said = survives_in_run(arena, run, Point("watcher", write=("move.json", 1)))
+    said = survives_in_run(arena, run, Point("watcher", write=("state/move.json", 1)))
     assert "What was cut off is done now: Version 3 (linear) of reviews is live." in said
     assert "prefect server that a killed command left is ended" in said
     assert "was built before the turn was cut off" in said
 
 
-@pytest.mark.parametrize("point", [Point(write=("move.json", 1)), Point(write=("ledger.jsonl", 1))], ids=str)
-def test_a_rollback_that_was_killed_goes_back_once(arena: Arena, rollback: Golden, point: Point) -> None:
-    survives_in_rollback(arena, rollback, point)
-
-
-@pytest.mark.parametrize("point", [Point(said="Accepted")], ids=str)
-def test_data_that_was_killed_can_be_brought_again(arena: Arena, data: Golden, point: Point) -> None:
-    survives_in_data(arena, data, point)
+def test_a_rollback_that_was_killed_goes_back_once(arena: Arena, rollback: Golden) -> None:
+    survives_in_rollback(arena, rollback, Point(write=("state/move.json", 1)))
 
 
 @pytest.mark.skipif(FAKETIME is None, reason="no faketime here: apt-get install faketime")
-@pytest.mark.parametrize("shift", ["-1d", "+365d"])
+@pytest.mark.parametrize("shift", ["-1d", pytest.param("+365d", marks=pytest.mark.long)])
 def test_a_clock_that_jumped_changes_no_order(arena: Arena, rollback: Golden, shift: str) -> None:
     """The history is in the order of the moves, whatever the times say, and so is what a rollback goes by."""
     arena.restore("risen")
@@ -240,33 +244,29 @@ def test_a_database_that_stays_locked_ends_in_one_sentence(
     assert "Traceback" not in done.text
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("number", range(40))
+@pytest.mark.parametrize("number", numbers(40))
 def test_a_first_run_survives_a_kill_anywhere(arena: Arena, first: Golden, struck: list[Point], number: int) -> None:
-    (point,) = arenas.points(4 * SEED + number, 1, first.seconds, first.lines, WHOM)
+    point = arenas.point(4 * SEED + number, first.seconds, first.lines, arenas.TURN, WHOM)
     struck.append(point)
     survives_in_run(arena, first, point, "new")
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("number", range(80))
+@pytest.mark.parametrize("number", numbers(80))
 def test_a_run_survives_a_kill_anywhere(arena: Arena, run: Golden, struck: list[Point], number: int) -> None:
-    (point,) = arenas.points(SEED + number, 1, run.seconds, run.lines, WHOM)
+    point = arenas.point(SEED + number, run.seconds, run.lines, arenas.TURN, WHOM)
     struck.append(point)
     survives_in_run(arena, run, point)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("number", range(80))
+@pytest.mark.parametrize("number", numbers(80, 1))
 def test_a_rollback_survives_a_kill_anywhere(arena: Arena, rollback: Golden, struck: list[Point], number: int) -> None:
-    (point,) = arenas.points(2 * SEED + number, 1, rollback.seconds, rollback.lines, ("all", "python"))
+    point = arenas.point(2 * SEED + number, rollback.seconds, rollback.lines, arenas.ROLLBACK)
     struck.append(point)
     survives_in_rollback(arena, rollback, point)
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("number", range(40))
+@pytest.mark.parametrize("number", numbers(40, 0))
 def test_data_survives_a_kill_anywhere(arena: Arena, data: Golden, struck: list[Point], number: int) -> None:
-    (point,) = arenas.points(3 * SEED + number, 1, data.seconds, data.lines, ("all", "python"))
+    point = arenas.point(3 * SEED + number, data.seconds, data.lines, arenas.DATA)
     struck.append(point)
     survives_in_data(arena, data, point)

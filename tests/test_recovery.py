@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -16,9 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows import champion
 from flows.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
-from ratchet import database, intent, ledger, lock, note, process, recovery, servers, training
+from ratchet import database, databases, intent, ledger, lock, note, process, recovery, servers, training
 from ratchet.intent import Intent
 from ratchet.ledger import Move
 from ratchet.places import Places
@@ -150,17 +150,12 @@ def test_a_recovery_that_fails_is_tried_again_by_the_next(here: Places) -> None:
     assert asked == [True, True, True, False]
 
 
-def test_a_version_that_was_rolled_back_from_is_known_as_such(here: Places, registry: Registry) -> None:
-    class At:  # all that the question needs of a problem
-        name = "reviews"
-
-    At.here = here  # type: ignore[attr-defined]
-    second = registry.version(2)
-    assert not champion.was_taken_back(At(), second)  # type: ignore[arg-type]
-    ledger.append(here.ledger, PROMOTED.move)
-    ledger.append(here.ledger, ROLLED_BACK.move)
-    assert champion.was_taken_back(At(), second)  # type: ignore[arg-type]
-    assert not champion.was_taken_back(At(), registry.version(1))  # type: ignore[arg-type]
+def test_a_version_that_was_rolled_back_from_is_known_as_such_until_it_is_live_again() -> None:
+    promoted, back = PROMOTED.move, ROLLED_BACK.move
+    assert not ledger.was_taken_back((promoted,), 2)
+    assert ledger.was_taken_back((promoted, back), 2)
+    assert not ledger.was_taken_back((promoted, back), 1)
+    assert not ledger.was_taken_back((promoted, back, replace(promoted, action="rolled back")), 2)
 
 
 @settings(max_examples=20)
@@ -270,6 +265,25 @@ def held(path: Path) -> sqlite3.Connection:
     connection.commit()
     connection.execute("begin exclusive")
     return connection
+
+
+def test_what_a_kill_left_half_written_in_a_database_is_taken_back(tmp_path: Path) -> None:
+    path, copy = tmp_path / "some.db", tmp_path / "copy.db"
+    code = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("create table t (x)")
+connection.execute("insert into t values (1)")
+connection.execute("pragma cache_size = 1")
+connection.execute("begin immediate")
+connection.executemany("insert into t values (?)", (("x" * 1000,) for _ in range(500)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert path.with_name("some.db-journal").exists()
+    databases.snapshot(path, copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("select x from t").fetchall() == [(1,)]
 
 
 def test_a_locked_database_is_waited_for_and_then_named(tmp_path: Path) -> None:

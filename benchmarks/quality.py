@@ -4,6 +4,8 @@
     python -m benchmarks.quality chinese        linear on Chinese reviews, duplicates removed
     python -m benchmarks.quality imdb-linear    linear on the official split of IMDb (Maas et al. 2011)
     python -m benchmarks.quality imdb-lstm      the LSTM on the same
+    python -m benchmarks.quality film-switch    what it costs linear that rows do not fit in memory, on validation rows
+    python -m benchmarks.quality imdb-switch    the same on IMDb
 
 Every choice is made on validation rows; holdout rows are scored once, by the finished model. For IMDb the environment
 variable IMDB names a Parquet file with the columns split (train or test), label and text; a tenth of train validates.
@@ -24,6 +26,7 @@ import polars as pl
 import models
 from models.contract import Rows
 from ratchet import examples
+from ratchet.steps import draw
 from ratchet.steps.prepare import prepare
 from ratchet.steps.split import SplitSpec, assign
 
@@ -33,6 +36,7 @@ SALTS = ("1", "2", "3", "4", "5")
 def main(arguments: list[str]) -> int:
     """Run the one benchmark that was asked for."""
     known = {"film": film, "chinese": chinese, "imdb-linear": imdb_linear, "imdb-lstm": imdb_lstm}
+    known |= {"film-switch": film_switch, "imdb-switch": imdb_switch}
     if len(arguments) != 1 or arguments[0] not in known:
         print(f"Name one of {', '.join(known)}. Received: {' '.join(arguments) or 'nothing'}.", file=sys.stderr)
         return 2
@@ -74,6 +78,40 @@ def imdb_linear() -> None:
 def imdb_lstm() -> None:
     """The LSTM on the official split."""
     print(f"imdb_lstm_accuracy={_score('lstm', _imdb()):.4f}")
+
+
+def film_switch() -> None:
+    """Linear with its switch at two fifths and at a sixth of the film reviews."""
+    _switch(_sides(assign(_example("film_reviews"), SplitSpec(by="group", salt="1"))), (500_000, 200_000))
+
+
+def imdb_switch() -> None:
+    """Linear with its switch at a seventh and at a thirtieth of IMDb's training rows."""
+    _switch(_imdb(), (4_000_000, 1_000_000))
+
+
+def _switch(sides: Mapping[str, Rows], switches: tuple[int, ...]) -> None:
+    """Accuracy and log loss on the validation rows: all in memory, a sample alone, and the sample corrected by all."""
+    from models import linear
+
+    train, validation = sides["train"], sides["validation"]
+    labels = tuple(sorted(set(train.labels)))
+    true = np.array([labels.index(label) for label in validation.labels])
+
+    def judged() -> str:
+        model = linear.fit(train, validation, labels, linear.Params(), seed=0, progress=_tell)
+        found = model.predict_proba(validation.texts)
+        loss = -np.log(found[np.arange(len(true)), true]).mean()
+        return f"{(found.argmax(axis=1) == true).mean():.4f} (log loss {loss:.4f})"
+
+    characters, rates = draw.characters(train.texts), linear.RATES
+    print(f"all {characters:,} characters in memory: {judged()}", flush=True)
+    for most in switches:
+        linear.MOST_CHARACTERS = most
+        linear.RATES = ()
+        print(f"a sample of {most:,} alone: {judged()}", flush=True)
+        linear.RATES = rates
+        print(f"that sample corrected by all: {judged()}", flush=True)
 
 
 def _example(name: str) -> pl.DataFrame:

@@ -34,7 +34,7 @@ MOST_WEIGHTS = 10_000_000  # n-grams times classes; L-BFGS keeps 20 copies of 8 
 MOST_CHARACTERS = 32_000_000  # of training texts fitted in memory: a minute or two on two cores, and 1 to 2 GB
 MOST_SCORED = 4_000_000_000  # the same times classes: with 1,000 of them 4 million characters
 PASSES, FEWER_PASSES = 200, 50  # of L-BFGS at most: over all rows, and over a sample that is corrected afterwards
-RATES = (0.1, 0.3, 0.8)  # of the correction; the validation rows choose
+RATES: tuple[float, ...] = (0.1, 0.3, 0.8)  # of the correction; the validation rows choose
 MOST_WORK = 300_000_000  # n-grams in the training texts times classes; above it one fit must do, and NB-SVM is left out
 
 

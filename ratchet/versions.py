@@ -150,7 +150,7 @@ def found_again(here: Places, repo: Repo, pin: Pin) -> str:
         return "from the cache"
     if repo.config["core"].get("remote"):
         try:
-            repo.fetch(targets=["data.dvc"])
+            repo.fetch(targets=[str(here.root / "data.dvc")])
         except DvcException:
             return ""
         if objects.take(here, pin.version, fresh(here)):

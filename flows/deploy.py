@@ -7,7 +7,8 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows import cards, reports
 from flows import champion as champions
-from flows.registry import CHALLENGER, PROMOTE, Predictor, Registry, Version, number
+from flows.predictor import Predictor
+from flows.registry import CHALLENGER, PROMOTE, Registry, Version, number
 from flows.stage import at_hand, say, stage, step
 from ratchet import ledger
 from ratchet.problem import Problem

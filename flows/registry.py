@@ -16,8 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from flows.predictor import Predictor
 from ratchet import database
 from ratchet.places import Places
 from ratchet.refusal import Refusal
@@ -50,25 +49,6 @@ class Version:
     @property
     def uri(self) -> str:
         return f"models:/{self.problem}/{self.number}"
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """A model read back from the artifact store, ready to answer: MLflow's own pyfunc view of it."""
-
-    model: Any
-
-    def table(self, texts: Sequence[str]) -> Any:
-        """What any MLflow client gets: a pandas frame with label, score and p_<label> for every class."""
-        import pandas as pd
-
-        return self.model.predict(pd.DataFrame({"text": pd.Series(list(texts), dtype="str")}))
-
-    def probabilities(self, texts: Sequence[str], labels: Sequence[str]) -> np.ndarray:
-        """Shape (len(texts), len(labels)), in the order of `labels`; a class the model never saw gets 0."""
-        table = self.table(texts)
-        columns = [table[f"p_{label}"] if f"p_{label}" in table else np.zeros(len(table)) for label in labels]
-        return np.column_stack(columns).astype(np.float64)
 
 
 class Registry:

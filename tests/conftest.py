@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from ratchet.places import places, tool_defaults
-from tests.project import SMALL, Project, small_table
+from tests.project import SMALL, Project, copied, small_table
 
 for name, value in tool_defaults(places()).items():
     os.environ.setdefault(name, value)
@@ -58,3 +58,17 @@ def build_again() -> Callable[[Project, int], None]:
         assert done.status == 0, done.text
 
     return turn
+
+
+@pytest.fixture(scope="module")
+def whole(turned: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the turned project that the tests of this module share: each leaves it as it was."""
+    project = copied(turned, tmp_path_factory.mktemp("whole") / "project")
+    assert project.make("predict", "TEXT=a splendid film").status == 0
+    return project
+
+
+@pytest.fixture
+def own(turned: Project, tmp_path: Path) -> Project:
+    """A copy for one test, which may break it."""
+    return copied(turned, tmp_path / "project")

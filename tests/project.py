@@ -115,6 +115,17 @@ class Project:
         return f"sqlite:///{self.root / 'state' / 'mlflow.db'}"
 
 
+def refused(done: Done, *said: str) -> None:
+    """It ended as a refusal ends: one sentence with these words, no traceback, not zero."""
+    assert done.status != 0, done.text
+    assert "Traceback" not in done.text
+    assert "does not know" not in done.text, done.text
+    sentences = [line for line in done.text.splitlines() if " Received: " in line]
+    assert len(sentences) == 1, done.text
+    for words in said:
+        assert words in sentences[0], done.text
+
+
 def copied(origin: Project, folder: Path) -> Project:
     """A copy of a project that has turned, with what it has in data/ and state/: cheaper than a turn of its own."""
     project = Project(folder)

@@ -16,7 +16,7 @@ import pytest
 
 from ratchet import backup, databases, ledger, lock, predictions, pruning
 from ratchet.pruning import Run, Version
-from tests.project import Done, Project, copied
+from tests.project import Project, copied, refused
 from tests.test_loop import start, wait_for
 
 KEPT = ("data", "data.dvc", "params.yaml", ".dvc/config", "state/ledger.jsonl", "state/mlflow.db", "state/artifacts")
@@ -72,14 +72,6 @@ def kept(turned: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def archive(project: Project) -> Path:
     return project.root.parent / "kept.tar.zst"
-
-
-def refused(done: Done, *said: str) -> None:
-    assert done.status != 0, done.text
-    assert "Traceback" not in done.text
-    assert "does not know" not in done.text, done.text
-    for words in ("Received: ", *said):
-        assert words in done.text, done.text
 
 
 def found(project: Project) -> dict:

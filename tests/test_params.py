@@ -1,0 +1,115 @@
+"""params.yaml: every slip is said by its key, and what does not fit the data is found before anything is trained."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratchet import fitting, problem, settings
+from ratchet.places import places
+from ratchet.refusal import Refusal
+from tests.project import SMALL, Project, refused
+
+KEPT = ("data", "data.dvc", "params.yaml", "state/ledger.jsonl", "state/mlflow.db")
+NAMESPACE = ["unshare", "--mount", "--propagation", "private"]
+
+
+SLIPS: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown key": ({"tsk": "classify"}, "`tsk`"),
+    "unknown section key": ({"evaluate.flor": 0.5}, "`evaluate.flor`"),
+    "a number for a name": ({"problem": 5}, "`problem`"),
+    "a yes for a class": ({"data.positive": True}, "between quotes"),
+    "a text for a list": ({"data.slices": "film"}, "list"),
+    "an empty column": ({"data.text": ""}, "`data.text`"),
+    "a list for a section": ({"build": [1]}, "`build`"),
+    "a number for a section": ({"deploy": 5}, "`deploy`"),
+    "a candidate twice": ({"build.candidates": ["linear", "linear"]}, "once"),
+    "no candidate": ({"build.candidates": []}, "`build.candidates`"),
+    "minutes without end": ({"build.minutes": float("inf")}, "`build.minutes`"),
+    "no minutes": ({"build.minutes": 0}, "`build.minutes`"),
+    "minutes as a text": ({"build.minutes": "5"}, "number"),
+    "a seed that is a yes": ({"build.seed": True}, "whole number"),
+    "a floor in percent": ({"evaluate.floor": 65}, "is 0.65 meant?"),
+    "a floor that is no number": ({"evaluate.floor": float("nan")}, "`evaluate.floor`"),
+    "a margin in percent": ({"evaluate.margin": 3}, "is 0.03 meant?"),
+    "an unknown metric": ({"evaluate.metric": "acc"}, "accuracy"),
+    "a window of half a row": ({"optimise.window": 99.5}, "`optimise.window`"),
+}
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_a_slip_in_params_yaml_is_said_by_its_key(tmp_path: Path, name: str) -> None:
+    import yaml
+
+    slips, said = SLIPS[name]
+    content = yaml.safe_load(SMALL)
+    for key, value in slips.items():
+        section, _, rest = key.partition(".")
+        if rest:
+            content.setdefault(section, {})[rest] = value
+        else:
+            content[section] = value
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(Refusal) as caught:
+        settings.load(path)
+    assert said in str(caught.value)
+
+
+def test_a_floor_of_log_loss_is_no_share(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(SMALL.replace("accuracy", "log_loss, floor: 1.2"), encoding="utf-8")
+    assert settings.load(path).evaluate.floor == 1.2
+
+
+MISFITS = {
+    "text": (("text: text", "text: body"), "`data.text`"),
+    "label": (("label: label", "label: stars"), "`data.label`"),
+    "group": (("label: label", "label: label, group: film"), "`data.group`"),
+    "slices": (("label: label", "label: label, slices: [text, lang]"), "`data.slices[1]`"),
+    "text and label one column": (("label: label", "label: text"), "two columns"),
+    "renamed by hand": (("problem: reviews", "problem: revues"), "problem: reviews"),
+    "a hyperparameter of another kind": (("minutes: 2", "minutes: 2, linear: {min_df: few}"), "`build.linear.min_df`"),
+    "a conflict": (("problem: reviews", "<<<<<<< HEAD\nproblem: reviews"), "line 1"),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_params_that_do_not_fit_the_data_are_found_at_the_start(whole: Project, name: str) -> None:
+    (old, new), said = MISFITS[name]
+    whole.write("params.yaml", SMALL.replace(old, new))
+    try:
+        refused(whole.make("build"), said)
+    finally:
+        whole.write("params.yaml", SMALL)
+
+
+@pytest.mark.parametrize(
+    ("change", "classes", "said"),
+    [
+        ("positive: great", ("bad", "good"), "great; the data has the classes bad, good"),
+        ("metric: f1", ("bad", "good", "mixed"), "classes bad, good, mixed"),
+        ("positive: good, metric: f1", ("bad", "good", "mixed"), "one class of two"),
+        ("metric: f1", ("bad", "good"), "not named"),
+        ("positive: good, metric: f1", ("bad", "good"), None),
+    ],
+)
+def test_what_params_say_of_the_classes_must_fit_them(
+    tmp_path: Path, change: str, classes: tuple[str, ...], said: str | None
+) -> None:
+    from ratchet.versions import Pin
+
+    positive = re.search(r"positive: (\w+)", change)
+    text = SMALL.replace("label: label", f"label: label, {positive[0]}") if positive else SMALL
+    text = text.replace("metric: accuracy", "metric: f1") if "f1" in change else text
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    current = problem.Problem(places(), settings.load(path), Pin("0" * 32, 0, ""))
+    if said is None:
+        fitting.refuse_unknown_classes(current, classes)
+        return
+    with pytest.raises(Refusal, match=re.escape(said)):
+        fitting.refuse_unknown_classes(current, classes)

@@ -13,9 +13,6 @@ from ratchet.places import places
 from ratchet.refusal import Refusal
 from tests.project import SMALL, Project, refused
 
-KEPT = ("data", "data.dvc", "params.yaml", "state/ledger.jsonl", "state/mlflow.db")
-NAMESPACE = ["unshare", "--mount", "--propagation", "private"]
-
 
 SLIPS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"tsk": "classify"}, "`tsk`"),

@@ -13,7 +13,6 @@ from ratchet.places import places
 from ratchet.refusal import Refusal
 from tests.project import SMALL, Project, refused
 
-
 SLIPS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"tsk": "classify"}, "`tsk`"),
     "unknown section key": ({"evaluate.flor": 0.5}, "`evaluate.flor`"),

@@ -340,19 +340,18 @@ def quieten() -> None:
 
 def make_store(path: Path) -> None:
     """Lay out the tables beside the place and give them its name whole: a kill in between left half a database."""
-    if path.exists():
-        return
-    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine_with_retry
+    if not path.exists():
+        from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine_with_retry
 
-    quieten()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    engine = create_sqlalchemy_engine_with_retry(f"sqlite:///{fresh}")
-    _initialize_tables(engine)
-    engine.dispose()
-    path.with_name(f"{path.name}-journal").unlink(missing_ok=True)  # of one that is gone: SQLite would play it back
-    with suppress(FileExistsError, FileNotFoundError):
-        path.hardlink_to(fresh)  # unlike a move, never in place of one that another command has just made
+        quieten()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        engine = create_sqlalchemy_engine_with_retry(f"sqlite:///{fresh}")
+        _initialize_tables(engine)
+        engine.dispose()
+        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)  # of one that is gone: SQLite would play it back
+        with suppress(FileExistsError, FileNotFoundError):
+            path.hardlink_to(fresh)  # unlike a move, never in place of one that another command has just made
     for left in path.parent.glob(f"{path.name}.[0-9]*"):
         left.unlink(missing_ok=True)
 

@@ -49,7 +49,7 @@ registry = Registry(current.name, current.here)
 tags = {"model": "linear", "data_version": current.pin.version}
 saved = next((current.here.state / "artifacts" / "reviews" / "models").glob("*/artifacts/data/saved"))
 with registry.run("a build", tags) as parent, registry.run("linear", tags, parent) as run_id:
-    model_id = registry.log_model(run_id, saved, ("bad", "good"), "a film")
+    model_id = registry.log_model(run_id, saved, ("bad", "good"))
 registry.enter(registry.register(run_id, model_id, tags, "never live"))
 """
 
@@ -195,13 +195,13 @@ def test_a_restore_waits_for_nobody_and_needs_a_file(kept: Project) -> None:
 def test_a_restore_needs_the_uis_closed(kept: Project) -> None:
     """A server of this project is noted and lives: this test stands for it, and answers."""
     code = """
-import http.server, json, os, pathlib, psutil, threading
+import http.server, json, os, pathlib, threading
+from ratchet.process import birth
 server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-me = psutil.Process()
-note = {"name": "mlflow", "pid": me.pid, "created": me.create_time(), "owner": me.pid,
-        "owner_created": me.create_time(), "port": server.server_port,
-        "url": f"http://127.0.0.1:{server.server_port}/"}
+me = os.getpid()
+note = {"name": "mlflow", "pid": me, "born": birth(me), "owner": me, "owner_born": birth(me),
+        "port": server.server_port, "url": f"http://127.0.0.1:{server.server_port}/"}
 path = pathlib.Path("state/servers/mlflow.json")
 path.parent.mkdir(exist_ok=True)
 path.write_text(json.dumps(note))

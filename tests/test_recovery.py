@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
+from flows.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry, make_store
 from ratchet import database, databases, intent, ledger, lock, note, process, recovery, servers, training
 from ratchet.intent import Intent
 from ratchet.ledger import Move
@@ -265,6 +265,15 @@ def held(path: Path) -> sqlite3.Connection:
     connection.commit()
     connection.execute("begin exclusive")
     return connection
+
+
+def test_what_a_kill_left_beside_a_new_registry_is_cleared_away(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.touch()
+    path.with_name("mlflow.db.123").hardlink_to(path)
+    path.with_name("mlflow.db.124-journal").touch()
+    make_store(path)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_a_kill_left_half_written_in_a_database_is_taken_back(tmp_path: Path) -> None:

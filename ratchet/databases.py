@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ratchet import predictions
+from ratchet.database import patient
 from ratchet.places import Places
 from ratchet.refusal import Refusal
 
@@ -87,7 +88,7 @@ def inspect(database: Database, thorough: bool) -> str | None:
     """
     path = database.path
     try:
-        with closing(opened(path)) as connection:
+        with patient(path), closing(opened(path)) as connection:
             if thorough and path.stat().st_size <= WHOLE:
                 found = connection.execute("pragma quick_check(1)").fetchone()[0]
                 if found != "ok":
@@ -205,7 +206,7 @@ def opened(path: Path) -> sqlite3.Connection:
 
 def user_version(path: Path) -> int:
     try:
-        with closing(opened(path)) as connection:
+        with patient(path), closing(opened(path)) as connection:
             if predictions.is_empty(connection):
                 return predictions.VERSION
             return int(connection.execute("pragma user_version").fetchone()[0])

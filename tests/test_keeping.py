@@ -30,6 +30,8 @@ for run in client.search_runs([experiment]):
     for file in client.list_artifacts(run.info.run_id):
         mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path=file.path)
 for model in client.search_logged_models([experiment]):
+    if str(model.status) != "READY":  # was being written while the backup was made: MLflow's own word for that
+        continue
     if not os.path.isdir(unquote(urlparse(model.artifact_location).path)):
         missing.append(model.model_id)
 versions = sorted(int(v.version) for v in client.search_model_versions("name = 'reviews'"))

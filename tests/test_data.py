@@ -124,17 +124,6 @@ def test_data_that_nothing_can_give_is_named(small: Project) -> None:
     assert not (small.root / "data").exists()
 
 
-def test_data_changed_by_hand_is_neither_used_nor_overwritten(small: Project) -> None:
-    path = small.root / "data" / "table.csv"
-    path.chmod(0o644)
-    path.write_text(path.read_text() + '"a new row","good"\n')
-    changed = path.read_bytes()
-    done = small.make("run")
-    assert done.status != 0
-    assert "data/ must hold what data.dvc pins" in done.text
-    assert path.read_bytes() == changed
-
-
 def test_an_example_that_no_longer_gives_the_pinned_bytes_is_refused(project: Project) -> None:
     pin = project.root / "data.dvc"
     pin.write_text(pin.read_text().replace("md5: 6291", "md5: 0000", 1))

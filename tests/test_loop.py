@@ -116,7 +116,12 @@ def test_status_and_history_tell_what_is_live_and_why(turned: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["$5 and $(HOME)", "`id` 'quoted' \"twice\"", "$(shell touch hurt)", "-x --y", "天气 😀 %s"]
+    "text",
+    [
+        "$5 and $(HOME) `id` 'quoted' \"twice\" 天气 😀 %s",
+        "$(shell touch hurt)",
+        pytest.param("-x --y", marks=pytest.mark.long),
+    ],
 )
 def test_any_text_is_safe_to_ask_about(turned: Project, text: str) -> None:
     done = turned.make("predict", f"TEXT={text}")

@@ -65,7 +65,7 @@ ui: $(READY) ## Open both UIs and serve the flows, so that a run started there r
 ##@ Know and undo
 status: $(READY) ## What is live, since when, how good; what waits, what runs
 	@$(PY) -m ratchet status
-history: $(READY) ## Which version was champion when, and why
+history: $(READY) ## Which version was champion when, on which data, and why; since when rows are withdrawn
 	@$(PY) -m ratchet history
 rollback: $(READY) ## Make the previous champion live again
 	@$(PY) -m ratchet rollback

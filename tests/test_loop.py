@@ -188,31 +188,29 @@ def test_better_data_promotes_and_a_rollback_goes_back(
     assert registry(small)["aliases"] == {"champion": 2, "previous": 1}
 
 
-def test_a_decision_made_against_another_champion_is_not_deployed(small: Project) -> None:
-    assert small.make("run").status == 0
-    weak = (small.root / "params.yaml").read_text().replace("minutes: 2", "minutes: 2, linear: {max_features: 8}")
-    small.write("params.yaml", weak)
-    assert small.make("build", "MODEL=linear").status == 0
+def test_a_decision_made_against_another_champion_is_not_deployed(own: Project) -> None:
+    weak = (own.root / "params.yaml").read_text().replace("minutes: 2", "minutes: 2, linear: {max_features: 8}")
+    own.write("params.yaml", weak)
+    assert own.make("build", "MODEL=linear").status == 0
     hand = """
 import mlflow
 client = mlflow.MlflowClient()
 client.set_model_version_tag("reviews", "2", "decision", "promote")
 client.set_model_version_tag("reviews", "2", "decided_against", "none")
 """
-    assert small.python(hand, MLFLOW_TRACKING_URI=small.tracking_uri).status == 0
-    done = small.make("deploy")
+    assert own.python(hand, MLFLOW_TRACKING_URI=own.tracking_uri).status == 0
+    done = own.make("deploy")
     assert done.status != 0
     assert "version 2 was held against none, and 1 is live" in done.text
-    assert registry(small)["aliases"] == {"champion": 1, "challenger": 2}
+    assert registry(own)["aliases"] == {"champion": 1, "challenger": 2}
 
 
-def test_a_champion_of_another_split_is_not_compared_and_that_is_said(small: Project) -> None:
-    assert small.make("run").status == 0
-    rows = (small.root / "reviews.csv").read_text().splitlines()
+def test_a_champion_of_another_split_is_not_compared_and_that_is_said(own: Project) -> None:
+    rows = (own.root / "reviews.csv").read_text().splitlines()
     grouped = [rows[0] + ",film"] + [f"{row},film {n % 40}" for n, row in enumerate(rows[1:])]
-    small.write("reviews.csv", "\n".join(grouped) + "\n")
-    assert small.make("data", "SOURCE=reviews.csv", "TEXT=text", "LABEL=label", "GROUP=film").status == 0
-    done = small.make("run")
+    own.write("reviews.csv", "\n".join(grouped) + "\n")
+    assert own.make("data", "SOURCE=reviews.csv", "TEXT=text", "LABEL=label", "GROUP=film").status == 0
+    done = own.make("run")
     assert done.status == 0, done.text
     assert "The first of its split to pass" in done.text
     assert "Version 1 was split otherwise" in done.text

@@ -22,16 +22,20 @@ export RATCHET_TO := $(value TO)
 export RATCHET_FROM := $(value FROM)
 export RATCHET_DAYS := $(value DAYS)
 export RATCHET_CONFIRM := $(value CONFIRM)
-unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM
+export RATCHET_VERSION := $(value VERSION)
+export RATCHET_DATA := $(value DATA)
+unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM VERSION DATA
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history backup restore prune \
+.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history lineage backup restore prune \
         test test-long check format clean bench bench-loop bench-validate bench-text bench-quality bench-scale lock
 .DEFAULT_GOAL := help
 
 help:
-	@awk 'BEGIN { FS = ":.*## " } \
-	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	@if [ -t 1 ] && [ -z "$$NO_COLOR" ]; then bold=$$(printf '\033[1m'); plain=$$(printf '\033[0m'); fi; \
+	  awk -v bold="$$bold" -v plain="$$plain" 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s%s%s\n", bold, substr($$0, 5), plain } \
+	  /^#  / { printf "  %s\n", substr($$0, 4) } \
 	  /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 
@@ -41,66 +45,73 @@ $(READY): requirements.lock
 setup: $(READY)
 
 ##@ Turn the loop
-run: $(READY) ## Everything below once: data, build, evaluate, deploy, optimise
+run: $(READY) ## A model that earns its place: the five stages below, once
 	@$(PY) -m ratchet run
 
-##@ One stage at a time
-data: $(READY) ## Fetch the pinned data; SOURCE=file brings your table, ADD=file more rows, EXAMPLE=name another
+##@ One stage at a time, in the order of the loop
+data: $(READY) ## The data that data.dvc pins, or another: see below
 	@$(PY) -m ratchet data
-build: $(READY) ## Validate, prepare, train; the best becomes the challenger (MODEL=name: that one)
+build: $(READY) ## The best model that this data gives (MODEL=name: that one)
 	@$(PY) -m ratchet build
-evaluate: $(READY) ## Hold the challenger against the champion, on rows that neither has seen
+evaluate: $(READY) ## Is it better than what is live? On rows neither has seen
 	@$(PY) -m ratchet evaluate
-deploy: $(READY) ## Put the winner live, after a smoke test
+deploy: $(READY) ## The winner goes live, after a smoke test
 	@$(PY) -m ratchet deploy
-optimise: $(READY) ## See whether what the champion meets has drifted from what it was judged on
+optimise: $(READY) ## Has the world moved? What the next turn should learn
 	@$(PY) -m ratchet optimise
 
+##@ Bring data
+#  make data SOURCE=file   your own table [TEXT=column LABEL=column GROUP=column]
+#  make data ADD=file      more rows, or mended ones of state/quarantine/
+#  make data EXAMPLE=name  film_reviews, chinese_reviews, newsgroups, fine_foods
+
 ##@ Use it
-predict: $(READY) ## Ask the champion: TEXT="..." or FILE=in.csv OUT=out.csv [TEXT=column]
+predict: $(READY) ## An answer: TEXT="..." or FILE=in.csv OUT=out.csv
 	@$(PY) -m ratchet predict
-ui: $(READY) ## Open both UIs and serve the flows, so that a run started there runs (Ctrl-C ends it)
+ui: $(READY) ## Both UIs in the browser: see it all, start it; Ctrl-C ends
 	@$(PY) -m ratchet ui
 
 ##@ Know and undo
-status: $(READY) ## What is live, since when, how good; what waits, what runs
+status: $(READY) ## What is live, since when, how good; what waits, what is next
 	@$(PY) -m ratchet status
-history: $(READY) ## Which version was champion when, on which data, and why; since when rows are withdrawn
+history: $(READY) ## The story: which version was live when, on which data, and why
 	@$(PY) -m ratchet history
-rollback: $(READY) ## Make the previous champion live again
+lineage: $(READY) ## What a VERSION=n came from; what a DATA=hash became
+	@$(PY) -m ratchet lineage
+rollback: $(READY) ## The previous champion is live again
 	@$(PY) -m ratchet rollback
 
 ##@ Keep it
-backup: $(READY) ## All state into one archive, whatever runs meanwhile (TO=file.tar.zst)
+backup: $(READY) ## All state in one archive, whatever runs (TO=file.tar.zst)
 	@$(PY) -m ratchet backup
-restore: $(READY) ## Back to what an archive holds: FROM=file.tar.zst; what is there now is kept
+restore: $(READY) ## Back to an archive: FROM=file.tar.zst; what is there is kept
 	@$(PY) -m ratchet restore
-prune: $(READY) ## Show what nothing needs any more, older than DAYS=30; CONFIRM=yes removes it
+prune: $(READY) ## What nothing needs, older than DAYS=30; CONFIRM=yes removes it
 	@$(PY) -m ratchet prune
 
 ##@ Work on Ratchet itself
 test: $(READY) ## The tests, in under 15 minutes on 2 cores
 	@$(PY) -m pytest
-test-long: $(READY) ## The long ones: every example data set, more of everything
+test-long: $(READY) ## The long ones: every example, more of everything
 	@$(PY) -m pytest -m long
 check: $(READY) ## Format, lint, types
 	@$(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy
 format: $(READY) ## Put the code into its format
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
 bench: bench-text bench-validate bench-loop ## The quick benchmarks, one after the other
-bench-loop: $(READY) ## What the loop costs over a bare script with the same fits and scores
+bench-loop: $(READY) ## What the loop costs over a bare script of the same fits
 	@$(PY) -m benchmarks.bench_loop
-bench-validate: $(READY) ## How many row-checks a second the validation does
+bench-validate: $(READY) ## Row-checks a second of the validation
 	@$(PY) -m benchmarks.bench_validate
-bench-text: $(READY) ## How many megabytes of text a second the linear model reads, on one core
+bench-text: $(READY) ## Megabytes of text a second the linear model reads
 	@$(PY) -m benchmarks.bench_text
-bench-quality: $(READY) ## How good the models are on the example sets, against a plain baseline
+bench-quality: $(READY) ## How good the models are, against a plain baseline
 	@$(PY) -m benchmarks.quality film && $(PY) -m benchmarks.quality chinese
-bench-scale: $(READY) ## What 10 thousand to 10 million rows take in time and memory (MOST=1000000: up to there)
+bench-scale: $(READY) ## Time and memory of 10 thousand to 10 million rows (MOST=n)
 	@$(PY) -m benchmarks.bench_scale
 lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
 	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --extra dev pyproject.toml -o requirements.lock
-clean: ## Remove what can be rebuilt: .venv, caches, scratch; never data, models or history
+clean: ## Remove what can be rebuilt; never data, models or history
 	@rm -rf .venv state/cache state/work state/keras state/matplotlib state/pytest state/ruff state/mypy \
 	  state/hypothesis state/logs

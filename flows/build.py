@@ -6,13 +6,16 @@ from prefect.artifacts import create_markdown_artifact
 
 import expectations
 from expectations import Verdict, docs
-from flows import cards, reports
+from flows import cards, links, reports
 from flows.candidates import Candidate, best, prove, train_candidates
-from flows.registry import Registry, Version
+from flows.holdings import NOTE, Version
+from flows.registry import Registry
 from flows.round import Round, open_round
 from flows.stage import Model, at_hand, say, stage, step
+from flows.titles import entitle
 from ratchet import fitting, ingest, quarantined, rows, versions
 from ratchet.problem import Problem
+from ratchet.progress import Watched
 from ratchet.quarantined import Quarantine
 from ratchet.refusal import Refusal
 from ratchet.rows import Raw, Ready, Valid
@@ -38,6 +41,7 @@ def build(model: Model | None = None, trigger: str = "manual", turn: str | None 
     problem, registry = at_hand()
     finished = take_up(registry, turn) if turn else None
     if finished is not None:
+        entitle(problem.name, finished.number, finished.model, "taken up")
         return finished.number
     raw = fetch_pinned_data(problem)
     with open_round(problem, registry, trigger, turn) as under_way:
@@ -48,6 +52,7 @@ def build(model: Model | None = None, trigger: str = "manual", turn: str | None 
         chosen = best(candidates, problem.settings.evaluate.metric)
         prove(under_way, chosen, ready)
         challenger = register_challenger(under_way, chosen, candidates)
+    entitle(problem.name, challenger.number, challenger.model)
     return challenger.number
 
 
@@ -78,8 +83,9 @@ def validate_raw_data(under_way: Round, raw: Raw) -> Valid:
     """May these rows enter? Great Expectations judges; bad rows are set aside, a bad table is refused."""
     rules = expectations.Rules(grouped=under_way.problem.settings.data.group is not None)
     with rows.scratch(under_way.problem.here) as folder:
-        found = survey(raw, folder)
-        verdict = expectations.check_slices(found.slices(expectations.SLICE), "raw", rules)
+        found = survey(Watched(raw, say, "Measuring", raw.rows), folder)
+        slices = Watched(found.slices(expectations.SLICE), say, "Validating", raw.rows)
+        verdict = expectations.check_slices(slices, "raw", rules)
         report_verdict(under_way, verdict, quarantine(under_way, found.aside) if verdict.passed else None)
     return Valid(raw)
 
@@ -87,7 +93,7 @@ def validate_raw_data(under_way: Round, raw: Raw) -> Valid:
 @step("Prepare data")
 def prepare_data(problem: Problem, valid: Valid) -> Ready:
     """One spelling for each text, no copies, no text with two labels; each row in the split its hash gives it."""
-    ready, report = rows.prepare_rows(problem, valid)
+    ready, report = rows.prepare_rows(problem, Watched(valid, say, "Preparing", valid.raw.rows))
     shares = ", ".join(f"{ready.count(part):,} {part}" for part in ("train", "validation", "holdout"))
     say(f"Prepared {len(ready):,} rows: {shares}. {report}")
     return ready
@@ -98,7 +104,8 @@ def validate_prepared_data(under_way: Round, ready: Ready) -> None:
     """May a model learn from these rows, and may the holdout judge one?"""
     rules = expectations.Rules(labels=ready.labels, grouped=ready.grouped)
     with rows.scratch(under_way.problem.here) as folder:
-        slices = survey(ready, folder).slices(expectations.SLICE)
+        found = survey(Watched(ready, say, "Measuring", len(ready)), folder)
+        slices = Watched(found.slices(expectations.SLICE), say, "Validating", len(ready))
         report_verdict(under_way, expectations.check_slices(slices, "prepared", rules), None)
     under_way.log_data(under_way.run_id, ready)
 
@@ -112,12 +119,16 @@ def register_challenger(under_way: Round, chosen: Candidate, candidates: list[Ca
     registry.enter(version)
     verdict = f"{model} is the challenger: version {version.number} of {problem.name}."
     table = reports.candidates(problem, {c.trained.model: (c.scores, c.trained.seconds) for c in candidates})
+    live = registry.champion()
+    against = f"version {live.number} ({live.model})" if live else "the floor: nothing is live yet"
+    after = f"Next: *evaluate* holds it against {against}."
+    read_on = reports.links(problem, version, registry.experiment(), live)
     create_markdown_artifact(
-        f"{verdict}\n\n{table}\n\n{reports.links(problem, version.number, version.run_id)}",
+        f"{verdict}\n\n{table}\n\n{after}\n\n{read_on}",
         key="registered-model",
-        description=verdict,
+        description=f"Version {version.number} ({model}): challenger",
     )
-    summary = {"model": model, "mlflow.note.content": f"{verdict}\n\n{table}"}
+    summary = {"model": model, NOTE: f"{verdict}\n\n{table}"}
     registry.log(under_way.run_id, metrics=chosen.scores.as_metrics("validation"), tags=summary)
     say(verdict)
     return version
@@ -139,8 +150,12 @@ def report_verdict(under_way: Round, verdict: Verdict, lying: Quarantine | None)
     Raises:
         Refusal: the verdict is that the table is refused.
     """
-    under_way.registry.log_text(under_way.run_id, docs.render(verdict), f"data-docs/{verdict.suite}.html")
-    create_markdown_artifact(reports.validation(verdict, lying), key="data-validation", description=verdict.headline)
+    registry, run_id, path = under_way.registry, under_way.run_id, f"data-docs/{verdict.suite}.html"
+    registry.log_text(run_id, docs.render(verdict), path)
+    registry.log(run_id, tags={f"validation_{verdict.suite}": verdict.headline})
+    page = links.artifact(under_way.problem.here, registry.experiment(), run_id, path)
+    short = f"The {verdict.suite} table: {'accepted' if verdict.passed else 'refused'}"
+    create_markdown_artifact(reports.validation(verdict, lying, page), key="data-validation", description=short)
     if not verdict.passed:
         raise Refusal("Data must pass its expectations.", verdict.headline, "See the artifact data-validation.")
     say(verdict.headline)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import cast
 from uuid import UUID
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
 from flows import charts
-from flows.round import Round
+from flows.holdings import NOTE
+from flows.round import Round, shown
 from flows.stage import Model, say, step
 from ratchet import training
 from ratchet.refusal import Refusal
@@ -101,7 +102,13 @@ def train_candidate(under_way: Round, name: str, ready: Ready, folder: Path) -> 
     update_progress_artifact(progress, 100.0)
     candidate = log_candidate(under_way, trained, ready)
     metric = settings.evaluate.metric
-    say(f"Trained {name} in {trained.seconds:.1f} s: validation {metric} {getattr(candidate.scores, metric):.3f}.")
+    said = f"Trained {name} in {trained.seconds:.1f} s: validation {metric} {getattr(candidate.scores, metric):.3f}."
+    if len(trained.curve) > 1:
+        picture = charts.as_markdown(charts.learning_curve(name, trained.curve), "learning curve")
+        create_markdown_artifact(
+            f"{said}\n\n{picture}", key=f"learning-curve-{name}", description=f"{name}, step by step"
+        )
+    say(said)
     return candidate
 
 
@@ -110,14 +117,17 @@ def log_candidate(under_way: Round, trained: Trained, ready: Ready) -> Candidate
     validation = ready.validation.frame
     labels, problem, registry = ready.labels, under_way.problem, under_way.registry
     scores = score.score(labels, validation["label"].to_list(), trained.probabilities, problem.settings.data.positive)
-    tags = {**under_way.tags, "model": trained.model}
+    name, metric = f"{under_way.number:03} {trained.model} {problem.pin.short}", problem.settings.evaluate.metric
+    said = f"Validation {metric} {getattr(scores, metric):.4f} after {trained.seconds:.1f} s of training."
+    tags = {**under_way.tags, **shown(under_way.trigger), "model": trained.model, NOTE: said}
     counts = {"train_seconds": trained.seconds, "rows_train": ready.count("train")}
-    with registry.run(f"{trained.model} {problem.pin.short}", tags, under_way.run_id) as run_id:
+    counts |= {"train_joules": trained.joules} if trained.joules is not None else {}
+    with registry.run(name, tags, under_way.run_id, trained.seconds) as run_id:
         registry.log(run_id, trained.params, scores.as_metrics("validation") | counts, trained.curve)
         under_way.log_data(run_id, ready)
         if len(trained.curve) > 1:
             registry.log_figure(run_id, charts.learning_curve(trained.model, trained.curve), "plots/learning-curve.png")
-        model_id = registry.log_model(run_id, trained.saved, labels)
+        model_id = registry.log_model(run_id, trained.model, trained.saved, labels)
     return Candidate(trained, scores, run_id, model_id)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flows import cards
-from flows.registry import PREVIOUS, Registry, Version
+from flows.holdings import CHALLENGER, CHAMPION, PREVIOUS, Version
+from flows.registry import Registry
 from ratchet import intent, ledger
 from ratchet.intent import Intent
 from ratchet.ledger import ROLLED_BACK, Move
@@ -36,7 +39,7 @@ def promote(problem: Problem, registry: Registry, version: Version, by: str, why
     move = Move(
         problem.name, "promoted", before.number if before else None, version.number, by, why, evidence_of(version)
     )
-    carry_out(problem.here, registry, Intent(move, cards.registered_model(problem, version)))
+    carry_out(problem.here, registry, intended(problem, registry, version, move))
     intent.done(problem.here)
 
 
@@ -52,8 +55,25 @@ def roll_back(problem: Problem, registry: Registry, by: str) -> Move:
         raise Refusal("A rollback needs a previous champion.", live, "See what was live when: make history")
     why = f"Rolled back by hand: version {previous.number} is live again instead of {champion.number}."
     move = Move(problem.name, ROLLED_BACK, champion.number, previous.number, by, why, evidence_of(previous))
-    carry_out(problem.here, registry, Intent(move, cards.registered_model(problem, previous)))
+    carry_out(problem.here, registry, intended(problem, registry, previous, move))
     return move
+
+
+def intended(problem: Problem, registry: Registry, live: Version, move: Move) -> Intent:
+    """The move with what both pages of MLflow say after it."""
+    moves, holdings = ledger.read(problem.here.ledger, problem.name), registry.holdings()
+    held = {**holdings.held, CHAMPION: live.number} | ({PREVIOUS: move.before} if move.before else {})
+    if held.get(CHALLENGER) == live.number:
+        held.pop(CHALLENGER)
+    page = cards.registered_model(problem, live, replace(holdings, held=held), (*moves, move))
+    return Intent(move, page, cards.experiment(problem, live))
+
+
+def describe(problem: Problem, registry: Registry, live: Version) -> None:
+    """Bring both pages of MLflow up to what is live, and to what was decided meanwhile."""
+    moves = ledger.read(problem.here.ledger, problem.name)
+    page = cards.registered_model(problem, live, registry.holdings(), moves)
+    registry.summarise(page, cards.experiment(problem, live))
 
 
 def carry_out(here: Places, registry: Registry, wanted: Intent) -> None:
@@ -62,7 +82,7 @@ def carry_out(here: Places, registry: Registry, wanted: Intent) -> None:
     assert wanted.move.after is not None
     registry.move_champion(wanted.move.before, wanted.move.after)
     ledger.append_once(here.ledger, wanted.move)
-    registry.summarise(wanted.page)
+    registry.summarise(wanted.page, wanted.experiment)
 
 
 def told(move: Move) -> str:

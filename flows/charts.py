@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ratchet.steps.score import CalibrationBin
 
@@ -15,14 +16,22 @@ INK, BLUE, ORANGE, GREY = "#1f2430", "#2f6fde", "#e08a2c", "#c9ced8"
 
 
 def learning_curve(model: str, curve: Sequence[Mapping[str, float]]) -> Figure:
-    """Loss and accuracy by step, on training and validation rows, for what the model reported of them."""
+    """Loss and accuracy by step, on training and validation rows, for what the model reported of them.
+
+    Where the last entry repeats an earlier one, the model went back to that step, which is marked.
+    """
+    kept = next((step for step, row in enumerate(curve[:-1], 1) if row == curve[-1]), None)
+    steps = curve[:-1] if kept else curve
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for name, colour in ((measure, GREY), (f"validation_{measure}", BLUE)):
-            points = [(step, row[name]) for step, row in enumerate(curve, 1) if name in row]
+            points = [(step, row[name]) for step, row in enumerate(steps, 1) if name in row]
             if points:
                 axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=name.replace("_", " "))
+        if kept and axes.lines:
+            axes.axvline(kept, color=ORANGE, linestyle="--", label="kept")
         plain(axes, "step", measure)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if axes.get_legend_handles_labels()[1]:
             axes.legend(frameon=False)
     figure.suptitle(f"{model}: learning curve", color=INK)
@@ -57,17 +66,19 @@ def calibration(bins: Sequence[CalibrationBin], champion: Sequence[CalibrationBi
         if found:
             axes.plot([b.confidence for b in found], [b.accuracy for b in found], "o-", color=colour, label=name)
     plain(axes, "confidence", "accuracy")
-    axes.set_xlim(min((b.low for b in bins), default=0), 1)
+    low = min((b.low for b in bins), default=0)
+    axes.set_xlim(low, 1)
+    axes.set_ylim(min([low, *(b.accuracy for b in [*bins, *(champion or ())])]) - 0.02, 1.02)
     axes.legend(frameon=False)
     axes.set_title("Calibration on the holdout", color=INK)
     return figure
 
 
-def as_data_url(figure: Figure) -> str:
-    """The figure as a PNG within a URL, for a page that has no place to keep files."""
+def as_markdown(figure: Figure, name: str) -> str:
+    """The figure as a PNG within Markdown, for a page that has no place to keep files."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return f"![{name}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
 
 
 def plain(axes: object, across: str, up: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from prefect.artifacts import create_markdown_artifact
 
-from flows import cards, reports
 from flows import champion as champions
+from flows import reports
+from flows.holdings import CHALLENGER, PROMOTE, Version, number
 from flows.predictor import Predictor
-from flows.registry import CHALLENGER, PROMOTE, Registry, Version, number
+from flows.registry import Registry
 from flows.stage import at_hand, say, stage, step
+from flows.titles import entitle
 from ratchet import ledger
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
@@ -39,7 +41,9 @@ def deploy(version: int | None = None, trigger: str = "manual") -> int:
         smoke_test(registry, decided)
         promote(problem, registry, decided, trigger)
         live = confirm(problem, registry)
-    return report(problem, registry, decided, live).number
+    shown = report(problem, registry, decided, live)
+    entitle(problem.name, shown.number, shown.model, "live" if decided == shown else "stays live")
+    return shown.number
 
 
 @step("See what is live")
@@ -122,14 +126,17 @@ def report(problem: Problem, registry: Registry, decided: Version | None, live: 
             f"no model that ever passed the gate ({why})",
             "See the scorecard; then better data, other candidates, or another floor in params.yaml.",
         )
-    registry.summarise(cards.registered_model(problem, live))
+    champions.describe(problem, registry, live)
     kept = decided is not None and decided.number != live.number
     verdict = (
         f"Version {live.number} ({live.model}) stays champion of {problem.name}."
         if kept or decided is None
         else f"Version {live.number} ({live.model}) is live as champion of {problem.name}."
     )
+    read_on = reports.links(problem, live, registry.experiment(), decided if kept else None)
     create_markdown_artifact(
-        f"{verdict}\n\n{reports.champion(problem, live)}", key="registered-model", description=verdict
+        f"{verdict}\n\n{reports.champion(live, read_on)}",
+        key="registered-model",
+        description=f"Version {live.number} ({live.model}): live",
     )
     return live

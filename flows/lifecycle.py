@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from flows.build import build
+from flows.case import Evaluation
 from flows.deploy import deploy
-from flows.evaluate import Evaluation, evaluate
+from flows.evaluate import evaluate
 from flows.optimise import Outlook, optimise
-from flows.stage import Model, stage
-from ratchet import turn
-from ratchet.places import places
+from flows.stage import Example, Model, note, say, stage, step
+from flows.titles import entitle
+from ratchet import bring, turn
+from ratchet.places import Places, places
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Turn:
 
 
 @stage
-def lifecycle(model: Model | None = None, trigger: str = "manual") -> Turn:
+def lifecycle(model: Model | None = None, example: Example | None = None, trigger: str = "manual") -> Turn:
     """One turn of the loop: build, evaluate, deploy, optimise.
 
     Trains on the pinned data, lets the best candidate meet the champion on rows that neither has seen, puts the
@@ -47,18 +49,36 @@ def lifecycle(model: Model | None = None, trigger: str = "manual") -> Turn:
 
     Args:
         model: Train this model alone; empty trains all candidates of params.yaml.
+        example: Bring this example data set first, which changes data.dvc and params.yaml; empty keeps what they say.
         trigger: What set this run off; written on every run, version and ledger line.
 
     Returns:
         What came of each of the four.
     """
     here = places()
+    if example is not None:
+        bring_example(here, example)
     with turn.under_way(here, model) as begun:
         challenger = build(model, trigger, begun.id)
         evaluation = evaluate(challenger, trigger)
         champion = deploy(evaluation.version, trigger)
         outlook = optimise(champion, trigger)
         done = Turn(challenger, evaluation, champion, outlook)
+        conclude(done)
         if model is None:
             turn.remember(here, begun.cause, done.summary)
     return done
+
+
+@step("Bring the example data")
+def bring_example(here: Places, example: Example) -> None:
+    """The example becomes the pinned data, and its problem the one in params.yaml."""
+    bring.example(here, example.value, say)
+
+
+def conclude(done: Turn) -> None:
+    """What the turn came to: as the run's name, and at the end of its log."""
+    evaluation = done.evaluation
+    entitle(evaluation.problem, evaluation.version, evaluation.model, evaluation.decision.verdict.lower())
+    note(f"{evaluation.decision.verdict}: {evaluation.decision.reason}")
+    note(f"{done.outlook.verdict} Live: version {done.champion} of {evaluation.problem}.")

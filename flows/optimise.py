@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from prefect.artifacts import create_markdown_artifact
 
 from flows import reports
-from flows.registry import Registry, Version
+from flows.holdings import Version
+from flows.registry import Registry
 from flows.stage import at_hand, say, stage, step
+from flows.titles import entitle
 from ratchet import predictions
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
@@ -44,6 +46,7 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     if live is None:
         raise Refusal("Optimise looks at a champion.", "none is live", "Turn the loop once: make run")
     found = compare_with_holdout(problem, registry, live)
+    entitle(problem.name, live.number, live.model, found.verdict.partition(":")[0].lower())
     return report(problem, live, found)
 
 
@@ -58,6 +61,7 @@ def compare_with_holdout(problem: Problem, registry: Registry, live: Version) ->
 @step("Say what comes next")
 def report(problem: Problem, live: Version, found: Drift) -> Outlook:
     """The drift report, its verdict first."""
-    create_markdown_artifact(reports.drift(problem, live, found), key="drift-report", description=found.verdict)
+    short = f"Version {live.number} ({live.model}): {found.verdict.partition(':')[0].lower()}"
+    create_markdown_artifact(reports.drift(problem, live, found), key="drift-report", description=short)
     say(found.verdict)
     return Outlook(live.number, found.verdict, found.drifted)

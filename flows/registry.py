@@ -11,11 +11,11 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.holdings import BUILD, CHALLENGER, CHAMPION, NOTE, PARENT, PREVIOUS, STATE, TURN, Holdings, Origin, Version
 from flows.predictor import Predictor
 from ratchet import database
 from ratchet.places import Places
@@ -24,31 +24,6 @@ from ratchet.refusal import Refusal
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
-
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-PROMOTE = "promote"
-STATE, TURN = "state", "turn"
-"""Tags: which state folder a run was made from, on every run; the turn of the loop that a version was made in."""
-
-
-@dataclass(frozen=True)
-class Version:
-    """A version of the problem's registered model, as the registry shows it."""
-
-    problem: str
-    number: int
-    run_id: str
-    tags: Mapping[str, str]
-    description: str
-    created: float
-
-    @property
-    def model(self) -> str:
-        return self.tags.get("model", "unknown")
-
-    @property
-    def uri(self) -> str:
-        return f"models:/{self.problem}/{self.number}"
 
 
 class Registry:
@@ -74,8 +49,12 @@ class Registry:
             database.wait_until_free(path)
         return mlflow.MlflowClient()
 
-    def experiment(self, description: str = "") -> str:
-        """The id of the problem's experiment, made on first use with what it is about."""
+    def experiment(self, says: Mapping[str, str] | None = None) -> str:
+        """The id of the problem's experiment, made on first use.
+
+        Args:
+            says: tags of it, which are what its page says (flows/cards.py).
+        """
         found = self.client.get_experiment_by_name(self.problem)
         if found is None:
             root = self.here.state / "artifacts" / self.problem
@@ -83,16 +62,16 @@ class Registry:
             identity = self.client.create_experiment(self.problem, root.as_uri() if local else None)
         else:
             identity = found.experiment_id
-        if description:
-            self.client.set_experiment_tag(identity, "mlflow.note.content", description)
+        for name, value in (says or {}).items():
+            self.client.set_experiment_tag(identity, name, value)
         return identity
 
     # Runs
 
     @contextmanager
-    def run(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> Iterator[str]:
+    def run(self, name: str, tags: Mapping[str, str], parent: str | None = None, seconds: float = 0) -> Iterator[str]:
         """A run that is open while the block runs, and ends as failed where the block does; gives its id."""
-        run_id = self.begin(name, tags, parent)
+        run_id = self.begin(name, tags, parent, seconds)
         try:
             yield run_id
         except BaseException:
@@ -100,12 +79,20 @@ class Registry:
             raise
         self.end(run_id)
 
-    def begin(self, name: str, tags: Mapping[str, str], parent: str | None = None) -> str:
-        """Open a run, below a parent where one is given; its id."""
-        family = {"mlflow.parentRunId": parent} if parent else {}
+    def begin(self, name: str, tags: Mapping[str, str], parent: str | None = None, seconds: float = 0) -> str:
+        """Open a run, below a parent where one is given; its id. seconds: how long ago what it tells of began."""
+        family = {PARENT: parent} if parent else {}
         family[STATE] = self.here.identity
-        run = self.client.create_run(self.experiment(), run_name=name, tags={**tags, **family})
+        began = int(1000 * (time.time() - seconds))
+        run = self.client.create_run(self.experiment(), start_time=began, run_name=name, tags={**tags, **family})
         return run.info.run_id
+
+    def next_build(self) -> int:
+        """The number of the build that comes next, from 1."""
+        builds = self.client.search_runs(
+            [self.experiment()], f"tags.{BUILD} != ''", deleted_too(), 1, ["attributes.start_time DESC"]
+        )
+        return int(builds[0].data.tags[BUILD]) + 1 if builds else 1
 
     def end(self, run_id: str, status: str = "FINISHED") -> None:
         self.client.set_terminated(run_id, status)
@@ -168,8 +155,8 @@ class Registry:
     def log_figure(self, run_id: str, figure: Any, path: str) -> None:
         self.client.log_figure(run_id, figure, path)
 
-    def log_model(self, run_id: str, saved: Path, labels: Sequence[str]) -> str:
-        """Store a saved model with a run: data only, read back by `models.pyfunc`; the model's id.
+    def log_model(self, run_id: str, name: str, saved: Path, labels: Sequence[str]) -> str:
+        """Store a saved model with a run, under a name: data only, read back by `models.pyfunc`; the model's id.
 
         The input example is no row of the table: what is stored here outlives a row that is withdrawn.
         """
@@ -181,7 +168,7 @@ class Registry:
         outputs += [ColSpec(DataType.double, f"p_{label}") for label in labels]
         with mlflow.start_run(run_id=run_id):
             info = mlflow.pyfunc.log_model(
-                name="model",
+                name=name,
                 loader_module="models.pyfunc",
                 data_path=str(saved),
                 # An unnamed column: MLflow then takes a frame and a list of strings alike.
@@ -245,15 +232,27 @@ class Registry:
     def champion(self) -> Version | None:
         return self.holding(CHAMPION)
 
-    def metric(self, version: Version, name: str) -> float:
-        """A metric of the version's run; not a number where it was never logged."""
-        return float(self.client.get_run(version.run_id).data.metrics.get(name, float("nan")))
+    def holdings(self) -> Holdings:
+        """All versions and who holds an alias."""
+        found = self.client.search_model_versions(f"name = '{self.problem}'", 1000, ["version_number DESC"])
+        aliases = self.client.get_registered_model(self.problem).aliases
+        held = {alias: int(number) for alias, number in aliases.items()}
+        return Holdings(tuple(map(_version, found)), held, self.experiment())
+
+    def origin(self, version: Version) -> Origin:
+        """Where a version comes from, and what was measured of it."""
+        run = self.client.get_run(version.run_id)
+        return Origin(run.data.metrics, run.data.tags.get(PARENT, ""), run.info.experiment_id)
+
+    def tags(self, run_id: str) -> Mapping[str, str]:
+        """The tags of a run, its name among them as `mlflow.runName`."""
+        return dict(self.client.get_run(run_id).data.tags)
 
     def describe(self, version: Version, tags: Mapping[str, str], description: str) -> None:
-        """Set tags on a version and its run alike, and replace the version's description."""
+        """Set tags on a version and its run alike, and replace the descriptions of both."""
         for name, value in tags.items():
             self.client.set_model_version_tag(self.problem, str(version.number), name, value)
-        self.log(version.run_id, tags=tags)
+        self.log(version.run_id, tags={**tags, NOTE: description})
         self.client.update_model_version(self.problem, str(version.number), description)
 
     def load(self, version: Version) -> Predictor:
@@ -297,9 +296,10 @@ class Registry:
         if challenger is not None and challenger.number == after:
             self.client.delete_registered_model_alias(self.problem, CHALLENGER)
 
-    def summarise(self, description: str) -> None:
-        """What the registered model's own page says first."""
+    def summarise(self, description: str, experiment: Mapping[str, str]) -> None:
+        """What the registered model's own page says, and the experiment's (its tags)."""
         self.client.update_registered_model(self.problem, description)
+        self.experiment(experiment)
 
     def close_orphans(self) -> int:
         """End the runs that a killed process of this state left open, as killed; how many.
@@ -319,11 +319,6 @@ def deleted_too() -> int:
     from mlflow.entities import ViewType
 
     return int(ViewType.ALL)
-
-
-def number(version: Version | None) -> str:
-    """A version's number as a tag says it; `none` where there is no version."""
-    return str(version.number) if version else "none"
 
 
 def store() -> Path | None:

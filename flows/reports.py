@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from urllib.parse import quote
 
 from expectations import Verdict
-from flows.registry import Version
+from flows import links as addresses
+from flows.holdings import Version
 from ratchet.problem import Problem
 from ratchet.quarantined import Quarantine
 from ratchet.steps.drift import Drift
@@ -26,12 +26,18 @@ METRICS = {
 Row = dict[str, str]
 
 
-def table(rows: Sequence[Mapping[str, str]]) -> str:
+GAP = "\u00a0\u00a0"
+"""After each cell where a page sets none between columns, as MLflow's do not."""
+
+
+def table(rows: Sequence[Mapping[str, str]], gap: str = "") -> str:
     """A Markdown table with the first row's keys as its head; the empty string for no rows."""
     if not rows:
         return ""
     head = list(rows[0])
-    lines = [head, ["---"] * len(head), *([escaped(row[name]) for name in head] for row in rows)]
+    cells = [head, *([escaped(row[name]) for name in head] for row in rows)]
+    lines = [[f"{cell}{gap}" for cell in line] for line in cells]
+    lines.insert(1, ["---"] * len(head))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -39,23 +45,27 @@ def escaped(cell: str) -> str:
     return " ".join(cell.replace("|", "\\|").split())
 
 
-def validation(verdict: Verdict, lying: Quarantine | None) -> str:
-    """The verdict, every check in words, failed ones first, and what lies aside, where, and how it comes back."""
-    mark = {True: "✓", False: "✗"}
-    ordered = sorted(verdict.checks, key=lambda c: (c.success, c.severity != "critical"))
-    rows = [
+def validation(verdict: Verdict, lying: Quarantine | None, page: str) -> str:
+    """The verdict, every check in words, failed ones first, and what lies aside, where, and how it comes back.
+
+    page: the address of Great Expectations' own page.
+    """
+    failed = sorted((c for c in verdict.checks if not c.success), key=lambda c: c.severity != "critical")
+    broken = [
         {
-            "": mark[c.success] if c.success or c.severity == "critical" else "!",
-            "rule": c.name,
-            "otherwise": {"refuse": "table refused", "set aside": "row set aside", "flag": "flagged"}[c.action],
-            "found": c.observed,
-            "first rows": ", ".join(map(str, c.rows[:5])),
+            "": "✗" if check.severity == "critical" else "!",
+            "rule": check.name,
+            "found": check.observed,
+            "so": {"refuse": "table refused", "set aside": "row set aside", "flag": "flagged"}[check.action],
+            "first rows": ", ".join(map(str, check.rows[:5])),
         }
-        for c in ordered
+        for check in failed
     ]
+    held = [{"": "✓", "rule": check.name, "found": check.observed} for check in verdict.checks if check.success]
     aside = f"\n\n{set_aside(lying)}" if lying else ""
-    pages = "Great Expectations' own page is with the MLflow run, under `data-docs/`."
-    return f"{verdict.headline}{aside}\n\n{table(rows)}\n\n{pages}"
+    shown = f"\n\n{table(broken)}" if broken else ""
+    docs = f"[Great Expectations' own page]({page}), with the MLflow run."
+    return f"{verdict.headline}{aside}{shown}\n\n{docs}\n\nThese hold:\n\n{table(held)}"
 
 
 def set_aside(lying: Quarantine) -> str:
@@ -118,16 +128,13 @@ def slices(problem: Problem, challenger: Mapping[str, Scores], champion: Mapping
     ]
 
 
-def decision(problem: Problem, version: Version, found: Decision) -> str:
-    """The decision, what it stands on, and what comes next."""
+def decision(found: Decision, read_on: str) -> str:
+    """The decision, what it stands on, and what comes next. read_on: links."""
     checks = [{"": "✓" if c.success else "✗", "condition": c.name, "found": c.detail} for c in found.checks]
     after = (
         "*deploy* makes it champion." if found.promote else "The champion stays; better data or candidates come first."
     )
-    return (
-        f"{found.verdict}: {found.reason}\n\n{table(checks)}\n\n"
-        f"Next: {after}\n\n{links(problem, version.number, version.run_id)}"
-    )
+    return f"{found.verdict}: {found.reason}\n\n{table(checks)}\n\nNext: {after}\n\n{read_on}"
 
 
 def drift(problem: Problem, live: Version, found: Drift) -> str:
@@ -150,16 +157,21 @@ def drift(problem: Problem, live: Version, found: Drift) -> str:
     return f"{found.verdict}\n\nVersion {live.number} ({live.model}) of {problem.name}.\n\n{table(rows)}\n\n{after}"
 
 
-def links(problem: Problem, number: int, run_id: str) -> str:
-    """Where to read on in MLflow, once `make ui` has opened it."""
-    base = f"http://{problem.here.host}:{problem.here.mlflow_port}/#"
-    name = quote(problem.name)
-    return (
-        f"In MLflow: [version {number}]({base}/models/{name}/versions/{number}) · [its run]({base}/runs/{run_id}) · "
-        f"[all of {problem.name}]({base}/models/{name}). Data version `{problem.pin.version}`."
-    )
+def links(problem: Problem, version: Version, experiment: str, rival: Version | None = None) -> str:
+    """Where to read on in MLflow, once `make ui` has opened it; rival: whom it may be compared with."""
+    here = problem.here
+    pages = {
+        f"version {version.number}": addresses.version(here, problem.name, version.number),
+        "its run": addresses.run(here, version.run_id),
+        f"all of {problem.name}": addresses.model(here, problem.name),
+    }
+    if rival is not None:
+        pages[f"compare with version {rival.number}"] = addresses.comparison(
+            here, experiment, version.run_id, rival.run_id
+        )
+    return f"In MLflow: {addresses.markdown(pages)}. Data version `{problem.pin.version}`."
 
 
-def champion(problem: Problem, live: Version) -> str:
-    why = live.tags.get("decision_reason", "")
-    return f"Why: {why}\n\n{links(problem, live.number, live.run_id)}\n\nBack: `make rollback`"
+def champion(live: Version, read_on: str) -> str:
+    """Why it is live, where to read on, and the way back."""
+    return f"Why: {live.tags.get('decision_reason', '')}\n\n{read_on}\n\nBack: `make rollback`"

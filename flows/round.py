@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows import cards
-from flows.registry import TURN, Registry
+from flows.holdings import BUILD, TURN
+from flows.registry import Registry
 from flows.stage import flow_run_id
 from ratchet import ledger, versions
 from ratchet.problem import Problem
@@ -21,7 +22,7 @@ from ratchet.turn import cause
 class Round:
     """run_id: the build's own MLflow run, whose candidates are its children. trigger: what set the build off.
 
-    folder: where candidates are trained, named by all that they are made from.
+    folder: where candidates are trained, named by all that they are made from. number: of the build, from 1.
     """
 
     problem: Problem
@@ -30,6 +31,7 @@ class Round:
     run_id: str
     tags: Mapping[str, str]
     folder: Path
+    number: int
 
     def log_data(self, run_id: str, ready: Ready) -> None:
         """The data version as the dataset of a run."""
@@ -44,15 +46,23 @@ def open_round(problem: Problem, registry: Registry, trigger: str, turn: str | N
     What was trained is kept for the next build with the same cause until one ends well.
     """
     folder = problem.here.work / f"build-{cause(problem.here)[:16]}"
-    registry.experiment(cards.experiment(problem))
+    registry.experiment(cards.experiment(problem, registry.champion()))
+    number = registry.next_build()
     tags = {
         "data_version": problem.pin.version,
         "git_commit": versions.code_version(problem.here),
         "trigger": trigger,
         "prefect_flow_run_id": flow_run_id(),
         "lineage": problem.lineage,
+        BUILD: str(number),
     } | ({TURN: turn} if turn else {})
-    shown = {"model": "all candidates", "mlflow.user": ledger.person(), "mlflow.source.name": trigger}
-    with registry.run(f"build {problem.pin.short}", tags | shown) as run_id:
-        yield Round(problem, registry, trigger, run_id, tags, folder)
+    with registry.run(
+        f"{number:03} build {problem.pin.short}", tags | shown(trigger) | {"model": "all candidates"}
+    ) as run_id:
+        yield Round(problem, registry, trigger, run_id, tags, folder, number)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def shown(trigger: str) -> dict[str, str]:
+    """Tags that MLflow shows as who made a run, and from what."""
+    return {"mlflow.user": ledger.person(), "mlflow.source.name": trigger}

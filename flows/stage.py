@@ -23,14 +23,16 @@ from prefect.task_runners import ThreadPoolTaskRunner
 import models
 from flows import sweep
 from flows.registry import Registry
-from ratchet import faults, problem, recovery
+from flows.titles import run_name
+from ratchet import examples, faults, problem, recovery, terminal
 from ratchet.places import Places, places, settle
 from ratchet.problem import Problem
 
 Result = TypeVar("Result")
 
 Model = StrEnum("Model", {name: name for name in models.names()})  # type: ignore[misc]
-"""The models, as the run forms offer them."""
+Example = StrEnum("Example", {name: name for name in examples.names()})  # type: ignore[misc]
+"""The models and the example data sets, as the run forms offer them."""
 
 
 def stage(function: Callable[..., Result]) -> Any:
@@ -88,13 +90,6 @@ def step(name: str, run_as: str | None = None) -> Callable[[Callable[..., Result
     return task(name=name, task_run_name=run_as or name, cache_policy=NO_CACHE, persist_result=False)
 
 
-def run_name() -> str:
-    """`build linear, manual`: the stage, the model where one was chosen, and what set it off."""
-    given = runtime.flow_run.parameters
-    chosen = f" {given['model']}" if given.get("model") else ""
-    return f"{runtime.flow_run.flow_name}{chosen}, {given.get('trigger', 'manual')}"
-
-
 def flow_run_id() -> str:
     return str(runtime.flow_run.id or "")
 
@@ -124,3 +119,8 @@ def attended() -> Iterator[None]:
 def say(sentence: str) -> None:
     """One sentence for the run's log in Prefect, and for the terminal where one listens (ratchet/terminal.py)."""
     get_run_logger().info(sentence)
+
+
+def note(sentence: str) -> None:
+    """The same for the run's log alone, where the terminal says it in its own way."""
+    get_run_logger().info(sentence, extra={terminal.UNHEARD: True})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,15 @@ from rich.text import Text
 
 from ratchet import predictions, problem
 from ratchet.places import Places
+from ratchet.progress import Progress
 from ratchet.reading import read_any
 from ratchet.refusal import Refusal
 
 if TYPE_CHECKING:
-    from flows.registry import Version
+    from flows.holdings import Version
 
-AT_ONCE = 20_000
-"""Rows answered at a time; bounds the memory that a large table takes."""
+AT_ONCE = 5_000
+"""Rows answered at a time; bounds the memory that a large table takes, and how long nothing is said."""
 
 
 def text(here: Places, given: str, out: Console) -> None:
@@ -42,7 +43,7 @@ def table(here: Places, source: Path, target: Path | None, column: str | None, o
     """
     if target is None:
         raise Refusal("A table of answers needs a place.", "no OUT", f"make predict FILE={source} OUT=answers.csv")
-    rows = read_any(source)
+    rows = read_any(source, out.print)
     name = column or problem.load().settings.data.text
     if name not in rows.columns:
         raise Refusal(
@@ -50,7 +51,8 @@ def table(here: Places, source: Path, target: Path | None, column: str | None, o
             f"columns {', '.join(rows.columns)}",
             "Name it: make predict ... TEXT=column",
         )
-    live, answers = answer(here, rows[name].cast(pl.String).to_list())
+    progress = Progress(out.print, f"Answering {source.name}", rows.height)
+    live, answers = answer(here, rows[name].cast(pl.String).to_list(), progress)
     taken = [column for column in answers.columns if column in rows.columns]
     done = pl.concat([rows.drop(taken), answers], how="horizontal")
     write_whole(done, target)
@@ -78,8 +80,12 @@ def write_whole(done: pl.DataFrame, target: Path) -> None:
         raise
 
 
-def answer(here: Places, texts: Sequence[str | None]) -> tuple[Version, pl.DataFrame]:
+def answer(
+    here: Places, texts: Sequence[str | None], progress: Callable[[int], None] | None = None
+) -> tuple[Version, pl.DataFrame]:
     """The champion and its answers, in order, as columns predicted, score and p_<label>; logged for optimise.
+
+    progress: called with the number of rows that were answered, as they are.
 
     Raises:
         Refusal: no champion is live.
@@ -93,8 +99,13 @@ def answer(here: Places, texts: Sequence[str | None]) -> tuple[Version, pl.DataF
         raise Refusal("Only a champion answers.", "none is live", "Turn the loop once: make run")
     predictor = registry.load(live)
     known = [given or "" for given in texts]
-    parts = [as_polars(predictor.table(known[at : at + AT_ONCE])) for at in range(0, len(known), AT_ONCE)]
-    answers = pl.concat(parts) if parts else as_polars(predictor.table([]))
+    parts = []
+    for at in range(0, max(1, len(known)), AT_ONCE):
+        batch = known[at : at + AT_ONCE]
+        parts.append(as_polars(predictor.table(batch)))
+        if progress is not None:
+            progress(len(batch))
+    answers = pl.concat(parts)
     logged = zip((len(given) for given in known), answers["predicted"], answers["score"], strict=True)
     predictions.record(here.predictions, current.name, live.number, logged)
     return live, answers

@@ -14,7 +14,6 @@ import shlex
 import shutil
 import sqlite3
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -23,9 +22,8 @@ from typing import Any
 
 from ratchet import archive, databases, ingest, objects, recovery, servers, settings, versions
 from ratchet.places import PLAN, Places, project_version, settle
+from ratchet.progress import Progress, Say
 from ratchet.refusal import Refusal
-
-Say = Callable[[str], None]
 
 REBUILT = frozenset({
     "cache", "work", "keras", "matplotlib", "pytest", "ruff", "mypy", "hypothesis", "pictures", "logs", "backups",
@@ -52,7 +50,7 @@ def make(here: Places, wished: str, say: Say) -> Path:
         files = gather(here, Path(scratch))
         total = sum(path.stat().st_size for _, path in files if path.exists())
         fresh = Path(scratch) / target.name
-        count = archive.write(fresh, about(here, total), files, Progress(say, total))
+        count = archive.write(fresh, about(here, total), files, Progress(say, f"Writing {target.name}", total, "bytes"))
         refuse_overwriting(target)
         os.replace(fresh, target)
     say(f"{count:,} files, {megabytes(total)}, in {target} ({megabytes(target.stat().st_size)}).")
@@ -146,19 +144,6 @@ def about(here: Places, total: int) -> dict[str, Any]:
     }
 
 
-class Progress:
-    """Says every three seconds how far it is."""
-
-    def __init__(self, say: Say, total: int) -> None:
-        self.say, self.total, self.done, self.last = say, total, 0, time.monotonic()
-
-    def __call__(self, size: int) -> None:
-        self.done += size
-        if time.monotonic() - self.last >= 3:
-            self.last = time.monotonic()
-            self.say(f"  {megabytes(self.done)} of {megabytes(self.total)}")
-
-
 def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
@@ -183,7 +168,9 @@ def restore(here: Places, source: str, say: Say) -> None:
         staging = (here.state / PLAN).parent
         shutil.rmtree(staging, ignore_errors=True)
         try:
-            found = archive.unpack(path, staging, Progress(say, path.stat().st_size), enough_room(here))
+            found = archive.unpack(
+                path, staging, Progress(say, f"Reading {path.name}", path.stat().st_size, "bytes"), enough_room(here)
+            )
             relocate(staging / "state" / "mlflow.db", {found["state"]: here.state, found["root"]: here.root})
             write_plan(here, staging)
         except BaseException:

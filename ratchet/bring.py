@@ -23,6 +23,10 @@ from ratchet.succession import Limit
 from ratchet.synopsis import printable, synopsis
 
 
+MANY = 100_000
+"""Rows whose validation takes so long that it is announced."""
+
+
 @dataclass(frozen=True)
 class Wished:
     """What was typed: column names of the table, a name for the problem; whether spellings of labels may be merged,
@@ -239,6 +243,8 @@ def judge(table: Incoming, say: Say) -> None:
     """
     import expectations
 
+    if table.canonical.height >= MANY:
+        say(f"  Validating {table.canonical.height:,} rows ...")
     verdict = expectations.check(table.measured, "raw", expectations.Rules(grouped=table.columns.group is not None))
     if not verdict.passed:
         raise Refusal("A table must pass its expectations.", verdict.headline, "Nothing was changed: mend the table.")

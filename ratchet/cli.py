@@ -29,7 +29,7 @@ def main(words: list[str]) -> int:
     """Do the verb; a refusal is one sentence on standard error and status 1, with no traceback."""
     verbs: dict[str, Callable[[Places], int]] = {
         "run": run, "data": data, "ui": ui, "predict": predict, "rollback": rollback, "status": status,
-        "history": history, "backup": backup, "restore": restore, "prune": prune,
+        "history": history, "lineage": lineage, "backup": backup, "restore": restore, "prune": prune,
         **{name: partial(one_stage, name) for name in STAGES},
     }  # fmt: skip
     if len(words) != 1 or words[0] not in verbs:
@@ -123,6 +123,7 @@ def at_work(here: Places, what: str, out: Console) -> Iterator[None]:
         current = problem.load()
         if what in ("make run", "make build"):
             fitting.refuse_unknown_columns(current)
+        terminal.say(out, "Starting Prefect, and loading Great Expectations and MLflow.")
         with prefect_server(here, current.name):
             terminal.listen(out)
             yield
@@ -221,34 +222,30 @@ def rollback(here: Places) -> int:
 
 
 def status(here: Places) -> int:
-    """What is live, since when, how good; what waits and what runs."""
-    from flows.registry import CHALLENGER, PREVIOUS, Registry
+    """What is live, since when, how good; what waits, what runs, what comes next."""
+    from ratchet.standing import standing
 
     out = terminal.console()
     recovery.catch_up(here, "make status", out.print)
+    terminal.lines(out, standing(here))
+    return 0
+
+
+def lineage(here: Places) -> int:
+    """From a version to all that it came from; from a data version to every model that was built on it."""
+    from flows import lineage as lineages
+    from flows.registry import Registry
+
+    out = terminal.console()
+    recovery.catch_up(here, "make lineage", out.print)
     current = problem.load()
     registry = Registry(current.name, here)
-    moves = ledger.read(here.ledger, current.name)
-    live, waiting, previous = registry.champion(), registry.holding(CHALLENGER), registry.holding(PREVIOUS)
-    out.print(f"problem    {current.name}, data {current.pin.short} ({current.pin.source})")
-    if live is None and moves and moves[-1].after:
-        out.print(
-            f"live       nothing, and the ledger says version {moves[-1].after}: this is not the registry that it was "
-            "written beside. Bring that one back: make restore FROM=file"
-        )
-    elif live is None:
-        out.print("live       nothing yet. Next: make run")
-    else:
-        metric = current.settings.evaluate.metric
-        score = registry.metric(live, f"holdout_{metric}")
-        since = f" since {moves[-1].at[:16].replace('T', ' ')} UTC" if moves and moves[-1].after == live.number else ""
-        out.print(f"live       version {live.number} ({live.model}){since}, holdout {metric} {score:.4f}")
-        out.print(f"why        {live.tags.get('decision_reason', '')}")
-    if waiting:
-        out.print(f"challenger version {waiting.number} ({waiting.model}): {waiting.tags.get('decision', '')}")
-    if previous:
-        out.print(f"previous   version {previous.number} ({previous.model}); back to it: make rollback")
-    out.print(f"running    {lock.holder(here.state) or 'nothing'}")
+    if typed("DATA") and not typed("VERSION"):
+        lines, built = lineages.from_data(current, registry, typed("DATA"))
+        terminal.lines(out, lines)
+        terminal.rows(out, built, "No version of this problem was built on it.")
+        return 0
+    terminal.lines(out, lineages.of_version(current, registry, typed("VERSION")))
     return 0
 
 

@@ -6,7 +6,7 @@ carries it out from the start, which harms nothing that was done already (flows/
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ratchet import note
@@ -16,10 +16,14 @@ from ratchet.places import Places
 
 @dataclass(frozen=True)
 class Intent:
-    """All that the move needs. move: its line in the ledger. page: what the registered model's page then says."""
+    """All that the move needs. move: its line in the ledger.
+
+    page: what the registered model's page then says. experiment: the same for the experiment's, as its tags.
+    """
 
     move: Move
     page: str
+    experiment: dict[str, str] = field(default_factory=dict)
 
 
 def write(here: Places, intent: Intent) -> None:
@@ -29,7 +33,7 @@ def write(here: Places, intent: Intent) -> None:
 def read(here: Places) -> Intent | None:
     """The move that is under way or was cut off; None where there is none."""
     written = note.read(path_of(here))
-    return Intent(Move(**written["move"]), written["page"]) if written else None
+    return Intent(Move(**written["move"]), written["page"], written.get("experiment", {})) if written else None
 
 
 def done(here: Places) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Say = Callable[[str], None]
 
@@ -38,3 +42,16 @@ class Progress:
 
     def shown(self, amount: float) -> str:
         return f"{amount / 1e6:,.1f}" if self.unit == "bytes" else f"{amount:,.0f}"
+
+
+class Watched:
+    """Batches of rows that say how far whoever goes through them is; each time they are gone through, anew."""
+
+    def __init__(self, batches: Iterable[pl.DataFrame], say: Say, what: str, rows: int) -> None:
+        self.batches, self.say, self.what, self.rows = batches, say, what, rows
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        progress = Progress(self.say, self.what, self.rows)
+        for frame in self.batches:
+            yield frame
+            progress(frame.height)

@@ -47,13 +47,15 @@ class Reading:
     forms: tuple[str, ...]
 
 
-def read_any(source: str | Path) -> pl.DataFrame:
+def read_any(source: str | Path, say: Say | None = None) -> pl.DataFrame:
     """All rows of one table, or of all that a glob names, in the order of their names; every value a text.
+
+    say: told how far a long reading is.
 
     Raises:
         Refusal: there is no such file, its kind is unknown, or it is damaged, be it in one line alone.
     """
-    reading = read(source, most_broken=0)
+    reading = read(source, most_broken=0, say=say)
     return reading.frame
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from rich.console import Console
 
-from ratchet import recovery, servers
+from ratchet import ledger, recovery, servers, settings
 from ratchet.places import Places
 from ratchet.refusal import Refusal
 from ratchet.servers import Server
@@ -67,8 +67,24 @@ def sweep_unless_at_work(here: Places, out: Console) -> None:
 
 
 def say_where(here: Places, out: Console) -> None:
-    out.print(f"Prefect  http://{here.host}:{here.prefect_port}   every run of the loop; start one from Deployments")
-    out.print(f"MLflow   http://{here.host}:{here.mlflow_port}   every model; what is live under Models")
+    """What each UI is for, and its page to begin at."""
+    from flows import links
+
+    out.print("Prefect  every run of the loop; start one under Deployments")
+    out.print(f"         {links.prefect(here, 'runs')}")
+    out.print("MLflow   every model; what is live, and why")
+    out.print(f"         {first_page(here)}")
+
+
+def first_page(here: Places) -> str:
+    """The registered model's page in MLflow; the list of experiments while there is none."""
+    from flows import links
+
+    with suppress(Refusal):
+        problem = settings.load(here.params).problem
+        if ledger.read(here.ledger, problem):
+            return links.model(here, problem)
+    return links.mlflow(here, "experiments")
 
 
 def still_up(

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import textwrap
 import time
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from ratchet.ledger import DataChange, Move
 
 FLOWS = str(Path(__file__).resolve().parent.parent / "flows")
 STARTED = time.monotonic()
+UNHEARD = "unheard"
+"""Marks what a flow says for its log alone."""
 
 
 class Listener(logging.Handler):
@@ -34,9 +37,16 @@ class Listener(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if not record.pathname.startswith(FLOWS) or record.exc_info:  # a traceback stays in Prefect's UI
             return
-        line = Text(f"{time.monotonic() - STARTED:6.1f} s  ", style="dim")
-        line.append(record.getMessage())
-        self.console.print(line)
+        if hasattr(record, UNHEARD):
+            return
+        say(self.console, record.getMessage())
+
+
+def say(to: Console, sentence: str) -> None:
+    """A sentence with the seconds since the start."""
+    line = Text(f"{time.monotonic() - STARTED:6.1f} s  ", style="dim")
+    line.append(sentence)
+    to.print(line)
 
 
 def console() -> Console:
@@ -74,6 +84,29 @@ def scorecard(to: Console, rows: Sequence[dict[str, str]]) -> None:
     to.print(shown, width=min(80, to.width))
 
 
+def lines(to: Console, told: Sequence[tuple[str, str]]) -> None:
+    """Names and texts in two columns; on a terminal a long text goes on below its beginning."""
+    width = 2 + max(len(name) for name, _ in told)
+    for name, text in told:
+        room = to.width - width if to.is_terminal else sys.maxsize
+        parts = textwrap.wrap(text, max(20, room), break_long_words=False, break_on_hyphens=False) or [""]
+        to.print(Text.assemble((f"{name:{width}}", "dim"), f"\n{' ' * width}".join(parts)))
+
+
+def rows(to: Console, found: Sequence[Mapping[str, str]], otherwise: str) -> None:
+    """Rows with the same names as a table of at most 80 columns; a sentence where there are none."""
+    if not found:
+        to.print(otherwise)
+        return
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name in found[0]:
+        shown.add_column(name, overflow="fold")
+    for row in found:
+        shown.add_row(*row.values())
+    to.print()
+    to.print(shown, width=min(80, to.width))
+
+
 def turned(to: Console, summary: dict[str, Any]) -> None:
     """What a turn of the loop came to."""
     to.print()
@@ -89,24 +122,56 @@ def turned(to: Console, summary: dict[str, Any]) -> None:
 
 
 def history(to: Console, story: Sequence[Move | DataChange]) -> None:
-    """Who was champion when, on which data, and why: a line or two for each event, oldest first."""
-    for event in story:
+    """Who was champion when, on which data, and why: a few lines for each event, oldest first, and today."""
+    for at, event in enumerate(story):
         when = Text(datetime.fromisoformat(event.at).astimezone().strftime("%Y-%m-%d %H:%M"), style="dim")
         if isinstance(event, Move):
-            moved(to, when, event)
+            earlier = [one for one in story[:at] if isinstance(one, Move) and one.problem == event.problem]
+            told = moved(event, earlier[-1] if earlier else None)
         else:
-            was = f" after {event.before[:8]}" if event.before else ""
-            data = (f"data {event.after[:8]}", "bold")
-            to.print(Text.assemble(when, "  ", data, f" ({event.problem}, {event.rows:,} rows){was}, by {event.by}"))
-            to.print(Text(f"                  {event.why}"))
+            told = changed(event)
+        to.print(Text.assemble(when, "  ", (told[0], "bold")))
+        for line in told[1:]:
+            lines(to, [(" " * 16, line)])
+    moves = [event for event in story if isinstance(event, Move)]
+    for problem in dict.fromkeys(move.problem for move in moves):
+        today(to, [move for move in moves if move.problem == problem][-1])
 
 
-def moved(to: Console, when: Text, move: Move) -> None:
-    before = f"v{move.before}" if move.before else "nothing"
-    after = f"v{move.after}" if move.after else "nothing"
+def moved(move: Move, last: Move | None) -> list[str]:
+    """`v2 (lstm) promoted after v1, by make run`, how long the one before was live, why, and on what it stands."""
+    before, after = (f"v{number}" if number else "nothing" for number in (move.before, move.after))
     model = f" ({move.evidence['model']})" if move.evidence.get("model") else ""
-    to.print(Text.assemble(when, "  ", (after, "bold"), f"{model} {move.action} after {before}, by {move.by}"))
-    to.print(Text(f"                  {move.why}"))
+    told = [f"{after}{model} {move.action} after {before}, by {move.by}", move.why]
+    if last is not None and move.before:
+        told.append(f"{before} had been live for {span(last.at, move.at)}.")
     if move.evidence.get("data_version"):
         data, commit = move.evidence["data_version"][:8], move.evidence.get("git_commit", "unknown")[:8]
-        to.print(Text(f"                  data {data}, code {commit}", style="dim"))
+        told.append(f"data {data}, code {commit}")
+    return told
+
+
+def changed(change: DataChange) -> list[str]:
+    """`data 6291fb1b (film-reviews, 12,808 rows) after 1f3c..., by ana`, and what follows."""
+    was = f" after {change.before[:8]}" if change.before else ""
+    return [
+        f"data {change.after[:8]} ({change.problem}, {change.rows:,} rows){was}, by {change.by}",
+        change.why,
+    ]
+
+
+def today(to: Console, last: Move) -> None:
+    """The end of the story so far."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    live = f"v{last.after} is live, for {span(last.at, now)}" if last.after else "nothing is live"
+    to.print(Text.assemble(("Today             ", "dim"), f"{last.problem}: {live}. Its lineage: make lineage"))
+
+
+def span(begin: str, end: str) -> str:
+    """How long it is between two moments, in the largest unit that fits: `3 days`; where a clock was set, `no time`."""
+    seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return "no time"

@@ -7,7 +7,7 @@ the training and the validation rows alone: the holdout never reaches a process 
     folder/<model>/job.json                          what to train; the folder has this name once all is in it
     folder/<model>/saved/                            the model, as models/<model>.py saves it
     folder/<model>/validation.npy                    its probabilities for the validation rows
-    folder/<model>/result.json                       seconds and learning curve
+    folder/<model>/result.json                       seconds, joules and learning curve
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import polars as pl
 
 import models
 from models.contract import Rows
+from ratchet import energy
 from ratchet.refusal import Refusal
 from ratchet.stored import Column, Stored, store
 
@@ -58,12 +59,16 @@ class Tick:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training. seconds: of fit alone. curve: one dict of metrics a step. probabilities: validation rows."""
+    """A finished training. seconds: of fit alone. joules: of the processor meanwhile, None where it does not say.
+
+    curve: one dict of metrics a step. probabilities: validation rows.
+    """
 
     model: str
     params: Mapping[str, Any]
     saved: Path
     seconds: float
+    joules: float | None
     curve: tuple[Mapping[str, float], ...]
     probabilities: np.ndarray
 
@@ -132,6 +137,7 @@ def read(job: Job, folder: Path) -> Trained:
         job.params,
         place / "saved",
         result["seconds"],
+        result["joules"],
         tuple(result["curve"]),
         np.load(place / "validation.npy", allow_pickle=False),
     )
@@ -165,7 +171,7 @@ def main(place: Path) -> None:
     unseen = Rows(judging["text"].to_list(), judging["label"].to_list())
     file = models.get(job.model)
     curve: list[dict[str, float]] = []
-    started = time.monotonic()
+    started, powered = time.monotonic(), energy.read()
 
     def progress(done: int, total: int, metrics: Mapping[str, float]) -> None:
         curve.append({name: float(value) for name, value in metrics.items()})
@@ -173,10 +179,11 @@ def main(place: Path) -> None:
         print(json.dumps(asdict(tick)), flush=True)
 
     classifier = file.fit(seen, unseen, job.labels, file.Params(**job.params), seed=job.seed, progress=progress)
-    seconds = time.monotonic() - started
+    seconds, joules = round(time.monotonic() - started, 3), energy.joules(powered, energy.read())
     classifier.save(place / "saved")
     np.save(place / "validation.npy", classifier.predict_proba(unseen.texts), allow_pickle=False)
-    (place / "result.json").write_text(json.dumps({"seconds": round(seconds, 3), "curve": curve}), encoding="utf-8")
+    result = {"seconds": seconds, "joules": joules, "curve": curve}
+    (place / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 def end_with_parent() -> None:

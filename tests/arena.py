@@ -33,7 +33,10 @@ DATA = {"data.dvc": 1, "params.yaml": 1, "data": 3, "data/table.csv": 2, "state/
 """What a command writes in the moments that matter, from the project's root, and how often at most."""
 
 PINNED = ("data.dvc", "params.yaml", "data")
-DATES = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
+OF_THE_RUN = re.compile(
+    r"\d{4}-\d\d-\d\d \d\d:\d\d|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}|\d+\.\d+ s\b"
+)
+"""In a text: times, ids of runs, and seconds that something took."""
 
 
 @dataclass(frozen=True)
@@ -183,12 +186,13 @@ def reached(project: Project) -> dict[str, Any]:
             tags = dict(rows("select key, value from model_version_tags where version = ?", (number,)).fetchall())
             metrics = dict(rows("select key, value from latest_metrics where run_uuid = ?", (run,)).fetchall())
             versions[number] = {
-                "tags": without(tags, "prefect_flow_run_id", "turn"),
-                "metrics": without(metrics, "train_seconds"),
+                "tags": without(tags, "prefect_flow_run_id", "turn", "build"),
+                "metrics": without(metrics, "train_seconds", "holdout_seconds"),
                 "status": rows("select status from runs where run_uuid = ?", (run,)).fetchone()[0],
-                "description": description,
+                "description": OF_THE_RUN.sub("its own", description),
             }
-        page = [DATES.sub("then", text) for (text,) in rows("select description from registered_models").fetchall()]
+        pages = rows("select description from registered_models").fetchall()
+        page = [OF_THE_RUN.sub("its own", text) for (text,) in pages]
     moves = [
         without(move, "at") | {"evidence": without(move["evidence"], "prefect_flow_run_id")}
         for move in moves_of(project)

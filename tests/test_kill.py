@@ -33,8 +33,7 @@ FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
 POOR = """
 import mlflow
 client = mlflow.MlflowClient()
-model = next(m for m in mlflow.search_logged_models(["1"], output_format="list") if m.name == "model" and
-             client.get_run(m.source_run_id).data.tags["model"] == "majority")
+model = next(m for m in mlflow.search_logged_models(["1"], output_format="list") if m.name == "majority")
 tags = dict(client.get_model_version("reviews", "1").tags) | {"model": "majority"}
 client.create_model_version("reviews", f"models:/{model.model_id}", model.source_run_id, tags=tags,
                             model_id=model.model_id)

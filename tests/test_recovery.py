@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry, make_store
+from flows.holdings import CHALLENGER, CHAMPION, PREVIOUS
+from flows.registry import Registry, make_store
 from ratchet import database, databases, intent, ledger, lock, note, process, recovery, servers, training
 from ratchet.intent import Intent
 from ratchet.ledger import Move
@@ -74,7 +75,7 @@ def moved(here: Places, registry: Registry, wanted: Intent, steps: int) -> None:
         lambda: client.set_registered_model_alias("reviews", CHAMPION, str(move.after)),
         lambda: client.delete_registered_model_alias("reviews", CHALLENGER),
         lambda: ledger.append(here.ledger, move),
-        lambda: registry.summarise(wanted.page),
+        lambda: registry.summarise(wanted.page, wanted.experiment),
     )
     for step in made[:steps]:
         step()

@@ -20,6 +20,9 @@ Metric = Literal["accuracy", "f1", "macro_f1", "log_loss"]
 AT_ONCE = 4_000_000
 """Draws of a group held at a time: 64 MB."""
 
+MOST_CLASSES = 100
+"""With more classes the figures that are means over classes get no interval: a column of sums for each takes memory."""
+
 
 def group_indices(groups: Sequence[str | None] | None, rows: int) -> Ints:
     """Each row's group as a number from 0; a row without a group is a group of its own."""
@@ -51,6 +54,52 @@ def differences(
     drawn = _drawn(both, resamples, np.random.default_rng(seed))
     gained: Floats = _value(metric, drawn[:, :width]) - _value(metric, drawn[:, width:])
     return gained
+
+
+def intervals(
+    true: Ints,
+    probabilities: Floats,
+    groups: Ints,
+    *,
+    positive: int | None,
+    resamples: int,
+    seed: int,
+    coverage: float = 0.95,
+) -> dict[str, tuple[float, float]]:
+    """Where each figure of one model lies on resamples of the groups, by the percentile method.
+
+    positive: the class that precision, recall and F1 are of; none means the mean over the classes that occur.
+    The calibration error has none: on a resample it is larger than on the rows themselves, so an interval misleads.
+    Nor has anything where there is but one group.
+    """
+    count, classes = int(groups.max()) + 1, probabilities.shape[1]
+    if count < 2:
+        return {}
+    likely = probabilities.argmax(axis=1)
+    kept = range(classes) if classes <= MOST_CLASSES else ()
+    columns = [np.bincount(groups, minlength=count), np.bincount(groups, likely == true, count)]
+    columns.append(np.bincount(groups, row_log_loss(true, probabilities), count))
+    columns += [np.bincount(groups, (likely == at) & (true == at), count) for at in kept]
+    columns += [np.bincount(groups, likely == at, count) for at in kept]
+    columns += [np.bincount(groups, true == at, count) for at in kept]
+    drawn = _drawn(np.stack(columns, axis=1).astype(np.float64), resamples, np.random.default_rng(seed))
+    figures = {"accuracy": drawn[:, 1] / drawn[:, 0], "log_loss": drawn[:, 2] / drawn[:, 0]}
+    if kept:
+        hits, called, there = np.split(drawn[:, 3:], 3, axis=1)
+        figures |= _by_class(hits, called, there, positive)
+    ends = ((1 - coverage) / 2, (1 + coverage) / 2)
+    found = {name: np.quantile(values, ends) for name, values in figures.items()}
+    return {name: (float(low), float(high)) for name, (low, high) in found.items()}
+
+
+def _by_class(hits: Floats, called: Floats, there: Floats, positive: int | None) -> dict[str, Floats]:
+    """Precision, recall and F1 on each resample from the classes' sums, each of shape (resamples, classes)."""
+    ratios = {"precision": (hits, called), "recall": (hits, there), "f1": (2 * hits, called + there)}
+    every = {name: np.divide(a, b, out=np.zeros_like(a), where=b > 0) for name, (a, b) in ratios.items()}
+    occurs = np.maximum(((called + there) > 0).sum(axis=1), 1)
+    means = {name: values.sum(axis=1) / occurs for name, values in every.items()}
+    chosen = means if positive is None else {name: values[:, positive] for name, values in every.items()}
+    return chosen | {"macro_f1": means["f1"]}
 
 
 def _drawn(sums: Floats, resamples: int, rng: np.random.Generator) -> Floats:

@@ -1,0 +1,73 @@
+"""What a judgement is made of: the case, a model as it was judged on it, and what came of it. Plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from flows.holdings import Version
+from flows.registry import Registry
+from ratchet.problem import Problem
+from ratchet.rows import Ready
+from ratchet.steps.gate import Decision
+from ratchet.steps.score import Floats, Scores
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a judgement stands on: the problem, its registry, and the prepared rows."""
+
+    problem: Problem
+    registry: Registry
+    prepared: Ready
+
+    @property
+    def holdout(self) -> pl.DataFrame:
+        return self.prepared.holdout.frame
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        return self.prepared.labels
+
+    @cached_property
+    def truth(self) -> list[str]:
+        return self.holdout["label"].to_list()
+
+    @property
+    def groups(self) -> list[str | None] | None:
+        return self.holdout["group"].to_list() if "group" in self.holdout.columns else None
+
+    @property
+    def positive(self) -> int | None:
+        """The place of the class that precision, recall and F1 are of; None where they are means over classes."""
+        named = self.problem.settings.data.positive
+        return self.labels.index(named) if named in self.labels and len(self.labels) == 2 else None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One model on the holdout: reloaded from the registry, or the baseline. version: None for the baseline.
+
+    seconds: that the answers took.
+    """
+
+    name: str
+    version: Version | None
+    probabilities: Floats
+    scores: Scores
+    slices: Mapping[str, Scores]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluate found: the decision on a version, and the scorecard that it stands on."""
+
+    problem: str
+    version: int
+    model: str
+    decision: Decision
+    scorecard: list[dict[str, str]]

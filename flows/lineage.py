@@ -1,0 +1,104 @@
+"""Where a version comes from, and what came of a data version: as lines of a name and a text. Knows no Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flows import cards, links
+from flows.holdings import PROMOTE, Holdings, Version
+from flows.registry import Registry
+from ratchet import ledger
+from ratchet.ledger import DataChange, Move
+from ratchet.problem import Problem
+from ratchet.refusal import Refusal
+
+Lines = list[tuple[str, str]]
+
+
+def of_version(problem: Problem, registry: Registry, wished: str) -> Lines:
+    """Run, build, validation, data, commit, decision of a version; of the champion where none is named.
+
+    Raises:
+        Refusal: there is no such version.
+    """
+    if wished and not (wished.isascii() and wished.isdigit()):
+        raise Refusal("VERSION is the number of a version.", wished, "See them: make history")
+    found = registry.version(int(wished)) if wished else registry.champion()
+    if found is None:
+        raise Refusal("Lineage starts at a version.", "none is live and none is named", "make lineage VERSION=1")
+    here, tags, origin = problem.here, found.tags, registry.origin(found)
+    moves, holdings = ledger.read(here.ledger, problem.name), registry.holdings()
+    held = [alias for alias, number in holdings.held.items() if number == found.number]
+    name = f"{found.number} of {found.problem} ({found.model})" + (f", {', '.join(held)}" if held else "")
+    lines = [
+        ("version", name),
+        ("live", cards.spells(found.number, moves)),
+        ("decision", " ".join(filter(None, (as_sentence(tags.get("decision", "")), tags.get("decision_reason"))))),
+        ("judged", f"{tags.get('holdout', 'not yet')}; against version {tags.get('decided_against', 'none')}"),
+        ("run", links.run(here, found.run_id)),
+        *validated(registry, origin.parent),
+        *of_data(tags.get("data_version", "unknown"), ledger.changes(here.ledger, problem.name)),
+        ("commit", tags.get("git_commit", "unknown")),
+        ("set off by", tags.get("trigger", "unknown")),
+        ("Prefect", links.flow_run(here, tags.get("prefect_flow_run_id", ""))),
+    ]
+    return [*lines, ("forward", f"make lineage DATA={tags.get('data_version', '')[:8]}")]
+
+
+def as_sentence(decision: str) -> str:
+    if not decision:
+        return "not decided yet."
+    return "Promoted:" if decision == PROMOTE else f"{decision.capitalize()}:"
+
+
+def validated(registry: Registry, build: str) -> Lines:
+    """What the build said of the data, and where."""
+    if not build:
+        return []
+    tags = registry.tags(build)
+    suites = [(name, tags.get(f"validation_{name}")) for name in ("raw", "prepared")]
+    return [
+        ("build", f"{tags['mlflow.runName']}, {links.run(registry.here, build)}"),
+        *((f"{name} data", said) for name, said in suites if said),
+    ]
+
+
+def of_data(data: str, changes: Sequence[DataChange]) -> Lines:
+    """The data version, and what the ledger says of its coming."""
+    came = [change for change in changes if change.after == data]
+    told = [
+        ("", f"{cards.moment(change.at)} UTC, {change.rows:,} rows, by {change.by}: {change.why}") for change in came
+    ]
+    return [("data", data), *told]
+
+
+def from_data(problem: Problem, registry: Registry, wished: str) -> tuple[Lines, list[dict[str, str]]]:
+    """A data version, and a table of all versions that were built on it.
+
+    Raises:
+        Refusal: no version was built on data whose hash begins so, or on more than one.
+    """
+    holdings = registry.holdings()
+    known = sorted({data_of(version) for version in holdings.versions} | {problem.pin.version})
+    meant = [data for data in known if data.startswith(wished.lower())]
+    if len(meant) != 1:
+        raise Refusal(
+            "DATA is the beginning of the hash of one data version.",
+            f"{wished}, which fits {', '.join(data[:8] for data in meant) or 'none'}",
+            f"Those known: {', '.join(data[:8] for data in known)}",
+        )
+    moves = ledger.read(problem.here.ledger, problem.name)
+    lines = of_data(meant[0], ledger.changes(problem.here.ledger, problem.name))
+    pinned = " (pinned now: data.dvc)" if meant[0] == problem.pin.version else ""
+    lines[0] = ("data", f"{meant[0]}{pinned}")
+    return lines, rows_of(holdings, meant[0], moves)
+
+
+def rows_of(holdings: Holdings, data: str, moves: Sequence[Move]) -> list[dict[str, str]]:
+    """The versions that were built on a data version, newest first."""
+    built = [version for version in holdings.versions if data_of(version) == data]
+    return [cards.as_row(version, holdings.held, moves) for version in built]
+
+
+def data_of(version: Version) -> str:
+    return version.tags.get("data_version", "")

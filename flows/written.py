@@ -1,0 +1,129 @@
+"""A decision written down: as artifacts in Prefect; as figures, pictures, evidence and a model card in MLflow."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+from prefect.artifacts import create_markdown_artifact
+
+from flows import charts, model_card, reports
+from flows.case import Case, Evaluation, Judged
+from flows.holdings import EVIDENCE, PROMOTE, number
+from flows.model_card import Findings
+from flows.stage import say, step
+from ratchet.steps import bootstrap, gate, score
+from ratchet.steps.digest import digest
+from ratchet.steps.gate import Decision
+
+RESAMPLES = 1_000
+REFERENCE_ROWS = 5_000
+"""As many as any test of drift needs; a larger holdout would only make a larger artifact."""
+
+
+@step("Write the decision down")
+def write_down(
+    case: Case, challenger: Judged, champion: Judged | None, baseline: Judged, decision: Decision
+) -> Evaluation:
+    """The same words and figures in the run's artifacts, on the MLflow run, and on the version."""
+    problem, registry, version = case.problem, case.registry, challenger.version
+    assert version is not None
+    found = findings(case, challenger, champion, decision)
+    scorecard = reports.scorecard(
+        problem, challenger.scores, champion.scores if champion else None, baseline.scores, decision
+    )
+    by_slice = reports.slices(problem, challenger.slices, champion.slices if champion else None)
+    publish(case, found, scorecard, by_slice)
+    draw(case, found, champion)
+    keep_evidence(case, challenger, found, scorecard, by_slice)
+    metric = problem.settings.evaluate.metric
+    tags = {
+        "decision": PROMOTE if decision.promote else decision.verdict.lower(),
+        "decision_reason": decision.reason,
+        "decided_against": number(registry.champion()),
+        "predictions_digest": found.digest,
+        "holdout": f"{gate.WORDS[metric]} {getattr(challenger.scores, metric):.4f}",
+    }
+    card = model_card.card(problem, case.prepared, found)
+    registry.describe(version, tags, model_card.shortened(card))
+    registry.log_text(version.run_id, card, "model-card.md")
+    create_markdown_artifact(card, key="model-card", description=found.title)
+    say(f"{decision.verdict}: {decision.reason}")
+    return Evaluation(problem.name, version.number, version.model, decision, scorecard)
+
+
+def findings(case: Case, challenger: Judged, champion: Judged | None, decision: Decision) -> Findings:
+    """All that the model card tells."""
+    version, true = challenger.version, score.indices(case.labels, case.truth)
+    assert version is not None
+    return Findings(
+        version=version,
+        decision=decision,
+        scores=challenger.scores,
+        intervals=bootstrap.intervals(
+            true,
+            challenger.probabilities,
+            bootstrap.group_indices(case.groups, len(true)),
+            positive=case.positive,
+            resamples=RESAMPLES,
+            seed=case.problem.settings.build.seed,
+        ),
+        slices=challenger.slices,
+        counts=score.confusion(true, challenger.probabilities.argmax(axis=1), len(case.labels)),
+        bins=score.calibration(true, challenger.probabilities),
+        seconds=challenger.seconds,
+        against=champion.version if champion else None,
+        origin=case.registry.origin(version),
+        digest=digest(case.labels, challenger.probabilities),
+    )
+
+
+def publish(case: Case, found: Findings, scorecard: list[dict[str, str]], by_slice: list[dict[str, str]]) -> None:
+    """The scorecard and the decision as artifacts of the run, each with its verdict first."""
+    headline = f"{found.decision.verdict}: {found.decision.reason}"
+    links = reports.links(case.problem, found.version, found.origin.experiment, found.against)
+    verdict = f"{found.title}: {found.decision.verdict.lower()}"
+    create_markdown_artifact(reports.decision(found.decision, links), key="promotion-decision", description=verdict)
+    create_markdown_artifact(
+        f"{headline}\n\n{case.prepared.holdout}\n\n{reports.table(scorecard)}\n\n## By slice\n\n"
+        f"{reports.table(by_slice)}\n\n{links}",
+        key="scorecard",
+        description=verdict,
+    )
+
+
+def draw(case: Case, found: Findings, champion: Judged | None) -> None:
+    """Confusion matrix and calibration curve, with the run in MLflow and in Prefect, there below what they show."""
+    true = score.indices(case.labels, case.truth)
+    champions = score.calibration(true, champion.probabilities) if champion else None
+    for key, figure, said in (
+        ("confusion-matrix", charts.confusion_matrix(found.counts, case.labels), found.errors(case.labels)),
+        ("calibration", charts.calibration(found.bins, champions), found.calibrated),
+    ):
+        case.registry.log_figure(found.version.run_id, figure, f"plots/{key}.png")
+        picture = charts.as_markdown(figure, key)
+        create_markdown_artifact(f"{said}\n\n{picture}", key=key, description=f"{found.title} on the holdout")
+
+
+def keep_evidence(
+    case: Case, judged: Judged, found: Findings, scorecard: list[dict[str, str]], by_slice: list[dict[str, str]]
+) -> None:
+    """What the decision stands on, with the run: figures to compare by, and what optimise compares with."""
+    run_id, log = found.version.run_id, case.registry.log_text
+    case.registry.log(run_id, metrics=judged.scores.as_metrics("holdout") | {"holdout_seconds": judged.seconds})
+    evidence = {
+        "decision": asdict(found.decision), "scorecard": scorecard, "slices": by_slice, "intervals": found.intervals,
+    }  # fmt: skip
+    log(run_id, json.dumps(evidence, ensure_ascii=False, indent=2), EVIDENCE)
+    log(run_id, json.dumps(reference(case, judged)), "reference.json")
+
+
+def reference(case: Case, judged: Judged) -> dict[str, list[object]]:
+    """What this model met and answered on the holdout, for optimise to hold live predictions against; 5,000 rows."""
+    likely, confidence = judged.probabilities.argmax(axis=1), np.round(judged.probabilities.max(axis=1), 4)
+    return {
+        "characters": case.holdout["text"].str.len_chars().to_list()[:REFERENCE_ROWS],
+        "label": [case.labels[at] for at in likely[:REFERENCE_ROWS]],
+        "score": confidence[:REFERENCE_ROWS].tolist(),
+    }

@@ -1,0 +1,109 @@
+"""How a problem stands: what is live, since when, how good; what waits, what runs, what comes next."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ratchet import ledger, lock, problem, quarantined, servers, turn
+from ratchet.ledger import Move
+from ratchet.places import Places
+from ratchet.problem import Problem
+from ratchet.refusal import Refusal
+
+if TYPE_CHECKING:
+    from flows.holdings import Version
+    from flows.registry import Registry
+
+Lines = list[tuple[str, str]]
+
+
+def standing(here: Places) -> Lines:
+    """Lines of a name and a text, the most wanted first."""
+    from flows.holdings import CHALLENGER, PREVIOUS
+    from flows.registry import Registry
+
+    current = problem.load()
+    registry = Registry(current.name, here)
+    moves = ledger.read(here.ledger, current.name)
+    live, waiting, previous = registry.champion(), registry.holding(CHALLENGER), registry.holding(PREVIOUS)
+    data = current.settings.data
+    lines = [("problem", f"{current.name}: which {data.label} does a {data.text} have?")]
+    lines += is_live(current, registry, live, moves) if live else nothing_live(moves)
+    if previous:
+        lines.append(("before", f"version {previous.number} ({previous.model}); back to it: make rollback"))
+    if waiting:
+        lines.append(("not live", f"version {waiting.number} ({waiting.model}), built last: {decided(waiting)}"))
+    lines.append(("data", f"{current.pin.short} ({current.pin.source})"))
+    aside = quarantined.summary(here, current.name)
+    if aside:
+        lines.append(("set aside", str(aside)))
+    lines += [("running", lock.holder(here.state) or "nothing"), ("UIs", uis(here))]
+    return [*lines, ("next", next_step(here, live, waiting))]
+
+
+def is_live(current: Problem, registry: Registry, live: Version, moves: tuple[Move, ...]) -> Lines:
+    """The champion, since when, how good, and why."""
+    since = f" since {moves[-1].at[:16].replace('T', ' ')} UTC" if moves and moves[-1].after == live.number else ""
+    return [
+        ("live", f"version {live.number} ({live.model}){since}"),
+        ("how good", measured(current, registry, live)),
+        ("why", live.tags.get("decision_reason", "")),
+    ]
+
+
+def measured(current: Problem, registry: Registry, live: Version) -> str:
+    """`accuracy 0.7823 on the holdout (95% interval 0.7551 to 0.8074); always the commonest class: 0.5575`."""
+    from flows.holdings import EVIDENCE
+
+    metric = current.settings.evaluate.metric
+    score = registry.origin(live).metrics.get(f"holdout_{metric}", float("nan"))
+    said = f"holdout {metric} {score:.4f}"
+    with suppress(Refusal):
+        known = registry.read_json(live.run_id, EVIDENCE)
+        low, high = known.get("intervals", {}).get(metric, (None, None))
+        said += f", 95% interval {low:.4f} to {high:.4f}" if low is not None else ""
+        least = next((row["baseline"] for row in known["scorecard"] if "*decides*" in row["metric"]), None)
+        said += f"; always the most frequent class: {least}" if least else ""
+    return said
+
+
+def nothing_live(moves: tuple[Move, ...]) -> Lines:
+    if not moves or moves[-1].after is None:
+        return [("live", "nothing yet")]
+    return [
+        (
+            "live",
+            f"nothing, and the ledger says version {moves[-1].after}: this is not the registry that it was written "
+            "beside. Bring that one back: make restore FROM=file",
+        )
+    ]
+
+
+def decided(waiting: Version) -> str:
+    """What became of the version that was built last."""
+    decision = waiting.tags.get("decision", "")
+    return "passed, and waits for make deploy" if decision == "promote" else decision
+
+
+def uis(here: Places) -> str:
+    """Where both UIs are, or how to open them."""
+    from flows import links
+
+    if servers.ours(here, "mlflow") is None:
+        return "closed; open them: make ui"
+    return f"{links.prefect(here, 'runs')} and {links.mlflow(here, 'models')}"
+
+
+def next_step(here: Places, live: Version | None, waiting: Version | None) -> str:
+    """What a person would do now."""
+    if live is None and waiting is None:
+        return "make run"
+    decision = waiting.tags.get("decision", "") if waiting else ""
+    if decision == "waiting for evaluate":
+        return "make evaluate, which holds the challenger against what is live"
+    if decision == "promote":
+        return "make deploy, which puts the challenger live"
+    if turn.recall(here) is None:
+        return "make run: data, params, lock or code are not those of the last turn"
+    return "nothing needs doing; another turn begins with new data (make data) or other params.yaml"

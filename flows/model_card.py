@@ -87,7 +87,7 @@ def card(problem: Problem, ready: Ready, found: Findings) -> str:
         table(slices(problem, found), GAP),
         f"**Mistakes.** {found.errors(ready.labels)}",
         f"**Calibration.** {found.calibrated}",
-        limits(problem, ready, found),
+        limits(problem, found, ready.labels),
         cost(found),
         "**Made again**, from the same data version, params, lock and seed, on a machine like this one, it answers the "
         f"holdout alike to the last bit: digest `{found.digest}`.",
@@ -151,7 +151,7 @@ def slices(problem: Problem, found: Findings) -> list[dict[str, str]]:
     ]
 
 
-def limits(problem: Problem, ready: Ready, found: Findings) -> str:
+def limits(problem: Problem, found: Findings, labels: Sequence[str]) -> str:
     """What is known to be weak, and what is not known."""
     metric = problem.settings.evaluate.metric
     worst = (max if metric == "log_loss" else min)(
@@ -160,7 +160,7 @@ def limits(problem: Problem, ready: Ready, found: Findings) -> str:
     known = []
     if worst:
         known.append(f"Weakest slice: {worst[0]} ({WORDS[metric]} {getattr(worst[1], metric):.4f}).")
-    rare = [ready.labels[at] for at, rows in enumerate(found.counts.sum(axis=1)) if rows < FEW]
+    rare = [labels[at] for at, rows in enumerate(found.counts.sum(axis=1)) if rows < FEW]
     if rare:
         shown = ", ".join(f"`{label}`" for label in rare[:8]) + (f" and {len(rare) - 8} more" if len(rare) > 8 else "")
         known.append(f"Fewer than {FEW} holdout rows, so hardly measured: {shown}.")

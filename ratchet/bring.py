@@ -22,7 +22,6 @@ from ratchet.steps.table import read as read_canonical
 from ratchet.succession import Limit
 from ratchet.synopsis import printable, synopsis
 
-
 MANY = 100_000
 """Rows whose validation takes so long that it is announced."""
 

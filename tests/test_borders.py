@@ -101,7 +101,11 @@ def test_help_names_every_target_in_the_order_of_the_loop() -> None:
     assert [n for n in names if n in ("run", "data", "build", "evaluate", "deploy", "optimise")] == [
         "run", "data", "build", "evaluate", "deploy", "optimise",
     ]  # fmt: skip
-    assert {"ui", "predict", "rollback", "status", "history", "test", "check", "bench", "clean"} <= set(names)
+    assert {"ui", "predict", "rollback", "status", "history", "lineage", "test", "check", "bench", "clean"} <= set(
+        names
+    )
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "\033" not in done.stdout, "plain where it is no terminal"
 
 
 def test_readme_speaks_of_what_is_there() -> None:

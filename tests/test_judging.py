@@ -110,6 +110,44 @@ def test_each_slice_is_scored_on_its_own_rows() -> None:
 
 # --- bootstrap and gate
 
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10**6), st.integers(2, 4))
+def test_an_interval_holds_the_figure_that_it_is_of(seed: int, classes: int) -> None:
+    labels, truth, probabilities = random_case(seed, classes)
+    true = score.indices(labels, truth)
+    chosen = 1 if classes == 2 else None
+    found = bootstrap.intervals(true, probabilities, np.arange(300), positive=chosen, resamples=300, seed=seed)
+    scores = score.score(labels, truth, probabilities, "c1" if classes == 2 else None)
+    assert set(found) == {"accuracy", "log_loss", "precision", "recall", "f1", "macro_f1"}
+    for name, (low, high) in found.items():
+        assert low <= getattr(scores, name) <= high, name
+
+
+def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
+    rng, held = np.random.default_rng(0), 0
+    for trial in range(200):
+        true = rng.integers(0, 2, 400)
+        answered = answers(true, rng.random(400) < 0.8)
+        groups = np.arange(400)
+        low, high = bootstrap.intervals(true, answered, groups, positive=None, resamples=300, seed=trial)["accuracy"]
+        held += low <= 0.8 <= high
+    assert 178 <= held <= 199  # 95% of 200, give or take 3.3 standard deviations, and a little low as percentiles are
+
+
+def test_rows_of_one_group_make_an_interval_wider_and_one_group_gives_none() -> None:
+    rng = np.random.default_rng(1)
+    groups = np.repeat(np.arange(40), 10)
+    true = rng.integers(0, 2, 400)
+    answered = answers(true, np.repeat(rng.random(40) < 0.7, 10))  # a group is answered wholly right or wholly wrong
+    spans = [
+        np.ptp(bootstrap.intervals(true, answered, by, positive=None, resamples=500, seed=0)["accuracy"])
+        for by in (groups, np.arange(400))
+    ]
+    assert spans[0] > 2 * spans[1]
+    assert bootstrap.intervals(true, answered, np.zeros(400, int), positive=None, resamples=10, seed=0) == {}
+
+
 LABELS = ("a", "b")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import Project, small_table
+from tests.project import Project, refused, small_table
 
 REGISTRY = """
 import json, mlflow
@@ -109,10 +109,40 @@ def test_status_and_history_tell_what_is_live_and_why(turned: Project) -> None:
     status, history = turned.make("status"), turned.make("history")
     assert (status.status, history.status) == (0, 0)
     reason = turned.ledger[0]["why"]
-    assert re.search(r"live +version \d+ \(linear\) since .* UTC, holdout accuracy 0\.\d{4}", status.text)
-    assert "running    nothing" in status.text
+    assert re.search(r"^live +version \d+ \(linear\) since .* UTC$", status.text, re.MULTILINE)
+    assert re.search(
+        r"^how good +holdout accuracy 0\.\d+, 95% interval 0\.\d+ to [01]\.\d+; .*: 0\.\d+$", status.text, re.M
+    )
+    assert re.search(r"^running +nothing$", status.text, re.MULTILINE)
+    assert re.search(r"^UIs +closed; open them: make ui$", status.text, re.MULTILINE)
+    assert re.search(r"^next +nothing needs doing", status.text, re.MULTILINE)
     assert str(reason) in history.text
     assert "promoted after nothing, by make run" in history.text
+    assert re.search(r"^Today +reviews: v1 is live, for \d+", history.text, re.MULTILINE)
+
+
+def test_lineage_walks_from_a_version_to_its_data_and_from_data_to_its_versions(turned: Project) -> None:
+    found, back = registry(turned), turned.make("lineage")
+    data = found["tags"]["data_version"]
+    assert back.status == 0, back.text
+    for name, text in (
+        ("version", r"1 of reviews \(linear\), champion"), ("live", "since .*"), ("data", data), ("run", ".*/runs/.*"),
+        ("decision", f"Promoted: {re.escape(found['tags']['decision_reason'])}"), ("set off by", "make run"),
+        ("judged", r"accuracy 0\.\d+; .*none"), ("raw data", "Accepted: .*"), ("prepared data", "Accepted: .*"),
+        ("commit", found["tags"]["git_commit"]), ("Prefect", f".*{found['tags']['prefect_flow_run_id']}"),
+    ):  # fmt: skip
+        assert re.search(f"^{name} +{text}$", back.text, re.MULTILINE), (name, back.text)
+    forth = turned.make("lineage", f"DATA={data[:6]}")
+    assert re.search(r"^1 champion +linear .*promoted", forth.text, re.MULTILINE), forth.text
+    assert "pinned now" in forth.text
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("DATA=zz", "fits none"), ("VERSION=77", "must be one of the registered model"), ("VERSION=x", "is the number")],
+)
+def test_lineage_of_what_is_not_there_says_what_is(turned: Project, word: str, said: str) -> None:
+    refused(turned.make("lineage", word), said)
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet import environment, ledger, lock, params, predictions, settings
+from ratchet import energy, environment, ledger, lock, params, predictions, settings, terminal
 from ratchet.examples.contract import Columns
 from ratchet.ledger import Move
-from ratchet.progress import Progress
+from ratchet.progress import Progress, Watched
 from ratchet.refusal import Refusal
 from ratchet.steps import drift
 from tests.project import ROOT
@@ -187,3 +188,55 @@ def test_progress_is_silent_while_work_is_short_and_then_tells_rate_and_time_lef
     long(10_000_000)
     long(1)
     assert said == ["  Reading t.csv: 10.0 of 40.0 MB, 1.0 MB/s, about 30 s left"]
+
+
+def test_batches_that_are_watched_come_as_they_are_each_time_anew() -> None:
+    frames = [pl.DataFrame({"row": [1, 2]}), pl.DataFrame({"row": [3]})]
+    said: list[str] = []
+    watched = Watched(frames, said.append, "Preparing", 3)
+    assert [list(watched), list(watched)] == [frames, frames]
+    assert said == []
+
+
+def counters(folder: Path, *packages: tuple[int, int]) -> Path:
+    """A folder as Linux shows one: packages with what they used and where they begin anew, a part below the first."""
+    for at, (used, most) in enumerate(packages):
+        for name in (f"intel-rapl:{at}", f"intel-rapl:{at}:0"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            (folder / name / "energy_uj").write_text(f"{used}\n")
+            (folder / name / "max_energy_range_uj").write_text(f"{most}\n")
+    return folder
+
+
+@given(st.lists(st.tuples(st.integers(0, 999_999), st.integers(0, 999_999)), min_size=1, max_size=3))
+def test_energy_is_what_all_packages_used_also_where_a_counter_began_anew(
+    tmp_path_factory: pytest.TempPathFactory, moves: list[tuple[int, int]]
+) -> None:
+    folder = tmp_path_factory.mktemp("powercap")
+    before = energy.read(counters(folder, *((begin, 999_999) for begin, _ in moves)))
+    after = energy.read(counters(folder, *(((begin + used) % 1_000_000, 999_999) for begin, used in moves)))
+    assert energy.joules(before, after) == pytest.approx(sum(used for _, used in moves) / 1e6)
+
+
+def test_a_machine_that_does_not_show_its_energy_gives_no_figure(tmp_path: Path) -> None:
+    assert energy.read(tmp_path / "none") is None
+    assert energy.joules(None, None) is None
+    folder = counters(tmp_path / "damaged", (1, 9))
+    (folder / "intel-rapl:0" / "energy_uj").write_text("?")
+    assert energy.read(folder) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-5, "no time"),
+        (0, "no time"),
+        (1, "1 second"),
+        (119, "1 minute"),
+        (7200, "2 hours"),
+        (86_400 * 3 + 5, "3 days"),
+    ],
+)
+def test_a_span_is_told_in_the_unit_that_fits(seconds: int, said: str) -> None:
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    assert terminal.span(begin.isoformat(), (begin + timedelta(seconds=seconds)).isoformat()) == said

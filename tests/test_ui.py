@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
@@ -56,7 +59,10 @@ def page(ui: Project) -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(30_000)
-        page.add_init_script("localStorage.setItem('mlflow.assistant.panel.open', 'false')")
+        page.add_init_script(
+            "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');"
+            "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
+        )
         yield page
         browser.close()
 
@@ -66,7 +72,23 @@ def prefect(ui: Project, path: str) -> str:
 
 
 def mlflow(ui: Project, path: str) -> str:
-    return f"http://127.0.0.1:{ui.environment['MLFLOW_PORT']}/#/{path}"
+    mode = f"{'&' if '?' in path else '?'}workflowType=machine_learning"
+    return f"http://127.0.0.1:{ui.environment['MLFLOW_PORT']}/#/{path}{mode}"
+
+
+def stored(ui: Project, database: str, question: str) -> list[tuple[str, str]]:
+    with closing(sqlite3.connect(ui.root / "state" / database)) as connection:
+        return connection.execute(question).fetchall()
+
+
+def open_run(ui: Project, page: Page, name: str) -> None:
+    page.goto(prefect(ui, "runs"))
+    page.get_by_role("link", name=name).first.click()
+
+
+def open_artifact(ui: Project, page: Page, key: str) -> None:
+    ids = dict(stored(ui, "prefect/prefect.db", "select key, id from artifact order by created"))
+    page.goto(prefect(ui, f"artifacts/artifact/{ids[key]}"))
 
 
 def keep(page: Page, ui: Project, name: str) -> None:
@@ -75,21 +97,79 @@ def keep(page: Page, ui: Project, name: str) -> None:
     page.screenshot(path=folder / f"{name}.png")
 
 
-def test_prefect_lists_the_turn_that_make_run_made(ui: Project, page: Page) -> None:
+def test_prefect_lists_the_turn_with_version_outcome_and_trigger(ui: Project, page: Page) -> None:
     page.goto(prefect(ui, "runs"))
-    for name in ("lifecycle", "build", "evaluate", "deploy", "optimise"):
-        page.get_by_text(f"{name}, make run").first.wait_for()
+    for name in (
+        "lifecycle v1 linear: promoted, make run", "build v1 linear, make run",
+        "evaluate v1 linear: promoted, make run", "deploy v1 linear: live, make run",
+        "optimise v1 linear: too early to tell, make run",
+    ):  # fmt: skip
+        page.get_by_role("link", name=name).first.wait_for()
+    for tag in ("problem:reviews", "model:linear", "trigger:make run"):
+        page.get_by_text(tag, exact=True).first.wait_for()
     keep(page, ui, "prefect-runs")
 
 
+def test_a_turn_shows_its_four_stages_and_ends_its_log_with_what_it_came_to(ui: Project, page: Page) -> None:
+    open_run(ui, page, "lifecycle v1 linear: promoted, make run")
+    page.get_by_text("Promoted: The first model to pass").first.wait_for()
+    page.get_by_text("Live: version 1 of reviews.").first.wait_for()
+    graph = page.locator("canvas").first
+    graph.wait_for()
+    box = graph.bounding_box()
+    assert box
+    assert box["width"] > 500
+    keep(page, ui, "prefect-turn")
+
+
 def test_a_run_shows_its_stages_and_its_verdicts(ui: Project, page: Page) -> None:
-    page.goto(prefect(ui, "runs"))
-    page.get_by_role("link", name="evaluate, make run").first.click()
+    open_run(ui, page, "evaluate v1 linear: promoted, make run")
     page.get_by_text("Score the challenger on the holdout").first.wait_for()
     page.get_by_text("Artifacts", exact=True).first.click()
-    page.get_by_text("promotion-decision").first.wait_for()
-    page.get_by_text("Promoted: The first model to pass").first.wait_for()
+    for key in ("promotion-decision", "scorecard", "model-card", "confusion-matrix", "calibration"):
+        page.get_by_text(key, exact=True).first.wait_for()
+    page.get_by_text("Version 1 (linear): promoted").first.wait_for()
     keep(page, ui, "prefect-artifacts")
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("promotion-decision", ("Promoted: The first model to pass", "Next: deploy makes it champion")),
+        ("scorecard", ("Promoted: The first model to pass", "accuracy decides", "By slice", "its run")),
+        ("data-validation", ("Accepted: all", "Great Expectations' own page", "No text is there twice.")),
+        ("registered-model", ("Version 1 (linear) is live as champion of reviews.", "make rollback")),
+        ("model-card", ("Promoted: The first model to pass", "95% interval", "Mistakes.", "Cost.", "Came from")),
+    ],
+)
+def test_an_artifact_begins_with_its_verdict(ui: Project, page: Page, key: str, said: tuple[str, ...]) -> None:
+    open_artifact(ui, page, key)
+    for words in said:
+        page.get_by_text(words).first.wait_for()
+    keep(page, ui, f"prefect-{key}")
+
+
+@pytest.mark.parametrize(("key", "said"), [("confusion-matrix", "Errs most often"), ("calibration", "On average")])
+def test_a_picture_stands_below_what_it_shows(ui: Project, page: Page, key: str, said: str) -> None:
+    open_artifact(ui, page, key)
+    page.get_by_text(said).first.wait_for()
+    drawn = page.get_by_role("img", name=key).first
+    drawn.wait_for()
+    assert drawn.evaluate("picture => picture.naturalWidth") > 300
+
+
+def test_the_form_of_a_turn_offers_the_models_and_the_examples(ui: Project, page: Page) -> None:
+    page.goto(prefect(ui, "deployments"))
+    page.get_by_role("link", name="lifecycle", exact=True).first.click()
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_text("Custom run").click()
+    for words in ("Train this model alone", "Bring this example data set first", "What set this run off"):
+        page.get_by_text(words).wait_for()
+    page.get_by_role("button", name="Model", exact=True).or_(page.get_by_text("Model", exact=True)).first.click()
+    page.get_by_role("combobox").last.click()
+    for name in ("majority", "linear", "lstm"):
+        page.get_by_role("option", name=name).first.wait_for()
+    keep(page, ui, "prefect-turn-form")
 
 
 def test_a_run_started_from_the_form_runs(ui: Project, page: Page) -> None:
@@ -103,7 +183,7 @@ def test_a_run_started_from_the_form_runs(ui: Project, page: Page) -> None:
     page.get_by_text("scheduled to run").or_(page.get_by_text("View run")).first.wait_for()
     for _ in range(30):  # the list does not follow by itself a run that gets its name when it starts
         page.goto(prefect(ui, "runs"))
-        found = page.get_by_role("link", name="optimise, Prefect UI").first
+        found = page.get_by_role("link", name="optimise v1 linear: too early to tell, Prefect UI").first
         with suppress(PlaywrightTimeout):
             found.wait_for(timeout=4_000)
             break
@@ -111,26 +191,50 @@ def test_a_run_started_from_the_form_runs(ui: Project, page: Page) -> None:
     page.get_by_text("Completed").first.wait_for(timeout=90_000)
 
 
-def test_the_registered_model_says_what_is_live_and_what_to_do(ui: Project, page: Page) -> None:
+def test_the_registered_model_says_what_is_live_what_was_and_what_to_do(ui: Project, page: Page) -> None:
     page.goto(mlflow(ui, "models/reviews"))
-    page.get_by_text("Live: version 1").first.wait_for()
-    page.get_by_text("one step back is").first.wait_for()
+    for words in ("Live: version 1", "Before:", "Built last, not live:", "Next:", "make rollback", "accuracy 0."):
+        page.get_by_text(words).first.wait_for()
     page.get_by_text("@ champion").first.wait_for()
     keep(page, ui, "mlflow-model")
 
 
-def test_a_version_tells_why_and_from_which_data(ui: Project, page: Page) -> None:
+def test_a_version_has_its_card(ui: Project, page: Page) -> None:
     page.goto(mlflow(ui, "models/reviews/versions/1"))
-    page.get_by_text("Promoted: The first model to pass").first.wait_for()
-    page.get_by_text("On the holdout").first.wait_for()
-    page.get_by_text("data_version").first.wait_for()
+    for words in (
+        "Promoted: The first model to pass", "On the holdout", "95% interval", "Mistakes.", "Calibration.", "Limits.",
+        "Cost.", "Came from", "Back.", "data_version",
+    ):  # fmt: skip
+        page.get_by_text(words).first.wait_for()
     keep(page, ui, "mlflow-version")
+    page.get_by_role("link", name="validation of raw data").click()
+    page.get_by_text("data-docs/raw.html").first.wait_for()
+    page.frame_locator("iframe").get_by_text("Accepted: all").first.wait_for()
 
 
-def test_the_experiment_asks_its_question(ui: Project, page: Page) -> None:
+def test_the_experiment_asks_its_question_and_says_what_is_live(ui: Project, page: Page) -> None:
     page.goto(mlflow(ui, "experiments/1/runs"))
-    page.get_by_text(re.compile("^build [0-9a-f]{8}$")).first.wait_for()
+    page.get_by_text(re.compile("^001 build [0-9a-f]{8}$")).first.wait_for()
+    page.get_by_text("Live: version 1 (linear).").first.wait_for()
     keep(page, ui, "mlflow-experiment")
+
+
+def test_all_candidates_are_one_table_best_first(ui: Project, page: Page) -> None:
+    page.goto(mlflow(ui, "experiments/1/runs?viewStateShareKey=candidates"))
+    page.get_by_text(re.compile("^001 majority [0-9a-f]{8}$")).first.wait_for()
+    names = page.get_by_text(re.compile("^001 (linear|majority) [0-9a-f]{8}$")).all_inner_texts()
+    assert [name.split()[1] for name in names] == ["linear", "majority"]
+    keep(page, ui, "mlflow-candidates")
+
+
+def test_two_candidates_side_by_side_show_scores_times_and_models(ui: Project, page: Page) -> None:
+    runs = dict(stored(ui, "mlflow.db", "select name, run_uuid from runs"))
+    pair = [next(run for name, run in runs.items() if model in name) for model in ("linear", "majority")]
+    page.goto(mlflow(ui, f"compare-runs?runs={quote(json.dumps(pair))}&experiments={quote(json.dumps(['1']))}"))
+    page.get_by_text("Comparing 2 Runs").wait_for()
+    for words in ("001 linear", "001 majority", "validation_accuracy", "train_seconds", "ngrams"):
+        page.get_by_text(words).first.wait_for()
+    keep(page, ui, "mlflow-compare")
 
 
 def test_a_second_ui_says_where_the_first_is(ui: Project) -> None:

@@ -48,6 +48,12 @@ def candidates(here: Places, experiment: str) -> str:
     return mlflow(here, f"experiments/{experiment}/runs?viewStateShareKey={CANDIDATES}")
 
 
+def built_on(here: Places, experiment: str, data: str) -> str:
+    """All builds on a data version."""
+    asked = quote(f"tags.data_version = '{data}'")
+    return mlflow(here, f"experiments/{experiment}/runs?searchFilter={asked}")
+
+
 def run(here: Places, run_id: str) -> str:
     return mlflow(here, f"runs/{run_id}")
 

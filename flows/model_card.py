@@ -198,6 +198,7 @@ def came_from(problem: Problem, found: Findings) -> str:
         pages[f"compare with version {found.against.number}"] = links.comparison(
             here, origin.experiment, version.run_id, found.against.run_id
         )
+    pages["all builds on this data"] = links.built_on(here, origin.experiment, tags.get("data_version", ""))
     commit = tags.get("git_commit", "unknown")[:12]
     return (
         f"**Came from** {links.markdown(pages)}; commit `{commit}`; set off by {tags.get('trigger', 'unknown')}. "

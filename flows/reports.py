@@ -169,7 +169,9 @@ def links(problem: Problem, version: Version, experiment: str, rival: Version | 
         pages[f"compare with version {rival.number}"] = addresses.comparison(
             here, experiment, version.run_id, rival.run_id
         )
-    return f"In MLflow: {addresses.markdown(pages)}. Data version `{problem.pin.version}`."
+    data = version.tags.get("data_version", problem.pin.version)
+    pages[f"all builds on data {data[:8]}"] = addresses.built_on(here, experiment, data)
+    return f"In MLflow: {addresses.markdown(pages)}."
 
 
 def champion(live: Version, read_on: str) -> str:

@@ -80,7 +80,7 @@ prune: $(READY) ## Show what nothing needs any more, older than DAYS=30; CONFIRM
 
 ##@ Work on Ratchet itself
 test: $(READY) ## The tests, in under 15 minutes on 2 cores
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 test-long: $(READY) ## The long ones: every example data set, more of everything
 	@$(PY) -m pytest -m long
 check: $(READY) ## Format, lint, types

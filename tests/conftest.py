@@ -66,7 +66,7 @@ def brought(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def original(brought: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The small project after its first turn of the loop; for copies alone."""
+    """The small project after its first turn of the loop; for copies, and for questions that change nothing."""
     return made_once(tmp_path_factory, "original", lambda folder: turn(copied(brought, folder)))
 
 
@@ -107,14 +107,14 @@ def build_again() -> Callable[[Project, int], None]:
 
 
 @pytest.fixture(scope="module")
-def whole(turned: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def whole(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of the turned project that the tests of this module share: each leaves it as it was."""
-    project = copied(turned, tmp_path_factory.mktemp("whole") / "project")
+    project = copied(original, tmp_path_factory.mktemp("whole") / "project")
     assert project.make("predict", "TEXT=a splendid film").status == 0
     return project
 
 
 @pytest.fixture
-def own(turned: Project, tmp_path: Path) -> Project:
+def own(original: Project, tmp_path: Path) -> Project:
     """A copy for one test, which may break it."""
-    return copied(turned, tmp_path / "project")
+    return copied(original, tmp_path / "project")

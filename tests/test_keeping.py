@@ -57,9 +57,9 @@ registry.enter(registry.register(run_id, model_id, tags, "never live"))
 
 
 @pytest.fixture(scope="module")
-def kept(turned: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def kept(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with a champion, version 1, two that never went live, 2 and 3, and a backup taken while it built."""
-    project = copied(turned, tmp_path_factory.mktemp("kept") / "project")
+    project = copied(original, tmp_path_factory.mktemp("kept") / "project")
     assert project.make("predict", "TEXT=a splendid film").status == 0
     added = project.python(ANOTHER_VERSION)
     assert added.status == 0, added.text

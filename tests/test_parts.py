@@ -19,6 +19,7 @@ from ratchet.ledger import Move
 from ratchet.progress import Progress
 from ratchet.refusal import Refusal
 from ratchet.steps import drift
+from tests import ports
 from tests.project import ROOT
 
 
@@ -187,3 +188,13 @@ def test_progress_is_silent_while_work_is_short_and_then_tells_rate_and_time_lef
     long(10_000_000)
     long(1)
     assert said == ["  Reading t.csv: 10.0 of 40.0 MB, 1.0 MB/s, about 30 s left"]
+
+
+def test_two_processes_that_test_have_no_port_in_common() -> None:
+    """Each has a block of its own, so that a server of one is never on a port that the other was about to use."""
+    mine = ports.free_ports(3)
+    code = "from tests import ports; print(*ports.free_ports(3))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    blocks = {port // ports.BLOCK for port in mine}
+    assert len(blocks) == 1
+    assert len({int(port) // ports.BLOCK for port in done.stdout.split()} - blocks) == 1

@@ -79,7 +79,7 @@ prune: $(READY) ## Show what nothing needs any more, older than DAYS=30; CONFIRM
 	@$(PY) -m ratchet prune
 
 ##@ Work on Ratchet itself
-test: $(READY) ## The tests, in under 15 minutes on 2 cores
+test: $(READY) ## The tests, one worker a core: in under 10 minutes on 2 cores
 	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 test-long: $(READY) ## The long ones: every example data set, more of everything
 	@$(PY) -m pytest -m long

@@ -90,8 +90,8 @@ prune: $(READY) ## What nothing needs, older than DAYS=30; CONFIRM=yes removes i
 	@$(PY) -m ratchet prune
 
 ##@ Work on Ratchet itself
-test: $(READY) ## The tests, in under 15 minutes on 2 cores
-	@$(PY) -m pytest
+test: $(READY) ## The tests, one worker a core: under 15 minutes on 2
+	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 test-long: $(READY) ## The long ones: every example, more of everything
 	@$(PY) -m pytest -m long
 check: $(READY) ## Format, lint, types

@@ -64,7 +64,7 @@ def typed(name: str) -> str:
 
 
 @contextmanager
-def prefect_server(here: Places, name: str) -> Iterator[None]:
+def prefect_server(here: Places, name: str, checks: bool = False) -> Iterator[None]:
     """A Prefect server for the flows of this process: the one PREFECT_API_URL names, ours that runs, or a new one."""
     if os.environ.get("PREFECT_API_URL"):
         yield
@@ -77,7 +77,7 @@ def prefect_server(here: Places, name: str) -> Iterator[None]:
     with servers.started(here, server) as watcher:
         os.environ["PREFECT_API_URL"] = server.env["PREFECT_API_URL"]
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-        warm_up(here, name)
+        warm_up(here, name, checks)
         servers.wait_until_ready(here, server, watcher)
         from flows.stage import attended
 
@@ -85,12 +85,14 @@ def prefect_server(here: Places, name: str) -> Iterator[None]:
             yield
 
 
-def warm_up(here: Places, name: str) -> None:
-    """Load what the flows need while the server starts on the other core."""
-    import expectations
+def warm_up(here: Places, name: str, checks: bool) -> None:
+    """Load what the flows need while the server starts on the other core; Great Expectations where they check data."""
     from flows.registry import Registry
 
-    expectations.load()
+    if checks:
+        import expectations
+
+        expectations.load()
     Registry(name, here).experiment()
 
 
@@ -121,10 +123,11 @@ def at_work(here: Places, what: str, out: Console) -> Iterator[None]:
     """The loop is this command's alone, on ground that was put right and fits together, with a Prefect server."""
     with recovery.alone(here, what, out.print):
         current = problem.load()
-        if what in ("make run", "make build"):
+        builds = what in ("make run", "make build")
+        if builds:
             fitting.refuse_unknown_columns(current)
-        terminal.say(out, "Starting Prefect, and loading Great Expectations and MLflow.")
-        with prefect_server(here, current.name):
+        terminal.say(out, f"Starting Prefect, and loading {'Great Expectations and ' if builds else ''}MLflow.")
+        with prefect_server(here, current.name, checks=builds):
             terminal.listen(out)
             yield
 

@@ -1,11 +1,13 @@
-"""What tests share: state of Hypothesis outside the repository, and projects that have turned the loop."""
+"""What tests share: how many run at once, state of Hypothesis outside the repository, projects that have turned."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -18,6 +20,24 @@ os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(places().state / "hypo
 settings.register_profile("steady", deadline=None, derandomize=True, database=None)
 settings.load_profile("steady")
 
+LONGEST_FIRST = ("test_loop", "test_models", "test_kill", "test_keeping", "test_data", "test_hard_days", "test_ui")
+"""Files begun first, so that no worker is left alone with a long one at the end; `test_models` needs no project."""
+
+WORKER_BYTES = 3 * 2**30
+"""What a worker may come to: its own TensorFlow, a process that trains, and the servers of a project."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker a processor that we may use, as far as the memory goes; for `pytest -n auto`."""
+    return max(1, min(len(os.sched_getaffinity(0)), psutil.virtual_memory().total // WORKER_BYTES))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the others after them in their order."""
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
@@ -25,19 +45,47 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "project")
 
 
-@pytest.fixture
-def small(project: Project) -> Project:
-    """A fresh project whose problem is a small table of made-up reviews, two quick candidates, and nothing built."""
-    return bring_small(project)
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Project]) -> Project:
+    """The project of that name which the first worker that asks makes in a new folder, for itself and all others."""
+    common = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        common = common.parent
+    with open(common / f"{name}.lock", "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        place = common / f"{name}.txt"
+        if not place.exists():
+            place.write_text(str(make(factory.mktemp(name) / "project").root))
+    return Project(Path(place.read_text()))
 
 
 @pytest.fixture(scope="session")
-def turned(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A small project whose loop has turned once; shared, so a test may add to it and must not break it."""
-    project = bring_small(Project(tmp_path_factory.mktemp("turned") / "project"))
+def brought(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A small table of made-up reviews, two quick candidates, and nothing built; for copies alone."""
+    return made_once(tmp_path_factory, "brought", lambda folder: bring_small(Project(folder)))
+
+
+@pytest.fixture(scope="session")
+def original(brought: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small project after its first turn of the loop; for copies, and for questions that change nothing."""
+    return made_once(tmp_path_factory, "original", lambda folder: turn(copied(brought, folder)))
+
+
+def turn(project: Project) -> Project:
     done = project.make("run")
     assert done.status == 0, done.text
     return project
+
+
+@pytest.fixture
+def small(brought: Project, tmp_path: Path) -> Project:
+    """A copy of what nothing was built in, for one test."""
+    return copied(brought, tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def turned(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of what has turned once, shared by this worker's tests: one may add to it and must not break it."""
+    return copied(original, tmp_path_factory.mktemp("turned") / "project")
 
 
 def bring_small(project: Project, rows: int = 600) -> Project:
@@ -52,23 +100,21 @@ def bring_small(project: Project, rows: int = 600) -> Project:
 def build_again() -> Callable[[Project, int], None]:
     """Brings more rows of the same kind to a small project and turns its loop again."""
 
-    def turn(project: Project, rows: int) -> None:
-        bring_small(project, rows)
-        done = project.make("run")
-        assert done.status == 0, done.text
+    def again(project: Project, rows: int) -> None:
+        turn(bring_small(project, rows))
 
-    return turn
+    return again
 
 
 @pytest.fixture(scope="module")
-def whole(turned: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def whole(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of the turned project that the tests of this module share: each leaves it as it was."""
-    project = copied(turned, tmp_path_factory.mktemp("whole") / "project")
+    project = copied(original, tmp_path_factory.mktemp("whole") / "project")
     assert project.make("predict", "TEXT=a splendid film").status == 0
     return project
 
 
 @pytest.fixture
-def own(turned: Project, tmp_path: Path) -> Project:
+def own(original: Project, tmp_path: Path) -> Project:
     """A copy for one test, which may break it."""
-    return copied(turned, tmp_path / "project")
+    return copied(original, tmp_path / "project")

@@ -6,12 +6,12 @@ import json
 import os
 import random
 import shutil
-import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from ratchet import backup
+from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = """\
@@ -31,24 +31,17 @@ class Done:
 
 
 class Project:
-    """A copy of the tracked files and of those that git would track, with the environment shared."""
+    """A copy of the tracked files and of those that git would track, with the environment shared.
+
+    A folder that is there already is taken as it is.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.root = folder
         self.home = folder.parent / "home"
-        self.home.mkdir()
-        listed = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for name in listed.stdout.splitlines():
-            if (ROOT / name).exists() or (ROOT / name).is_symlink():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
-        (folder / ".venv").symlink_to(ROOT / ".venv")
+        if not folder.exists():
+            self.home.mkdir()
+            copy_files(folder)
         ports = free_ports(3)
         self.environment = {
             name: value
@@ -115,6 +108,21 @@ class Project:
         return f"sqlite:///{self.root / 'state' / 'mlflow.db'}"
 
 
+def copy_files(folder: Path) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).exists() or (ROOT / name).is_symlink():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+
+
 def refused(done: Done, *said: str) -> None:
     """It ended as a refusal ends: one sentence with these words, no traceback, not zero."""
     assert done.status != 0, done.text
@@ -127,7 +135,7 @@ def refused(done: Done, *said: str) -> None:
 
 
 def copied(origin: Project, folder: Path) -> Project:
-    """A copy of a project that has turned, with what it has in data/ and state/: cheaper than a turn of its own."""
+    """A copy of a project, with what it has in data/ and state/: cheaper than commands of its own."""
     project = Project(folder)
     for name in ("data.dvc", "params.yaml", "reviews.csv"):
         shutil.copy2(origin.root / name, folder / name)
@@ -135,7 +143,8 @@ def copied(origin: Project, folder: Path) -> Project:
     shutil.copytree(
         origin.root / "state", folder / "state", ignore=shutil.ignore_patterns("ui", "loop.lock", "servers")
     )
-    backup.relocate(folder / "state" / "mlflow.db", {str(origin.root): folder})
+    if (folder / "state" / "mlflow.db").exists():
+        backup.relocate(folder / "state" / "mlflow.db", {str(origin.root): folder})
     return project
 
 
@@ -153,14 +162,3 @@ def small_table(rows: int = 600, seed: int = 1) -> str:
         said = " ".join(chance.choice(words[word]) for word in side)
         lines.append(f"Film {number} of {chance.randint(1, 10**6)} is {said},{label}")
     return "\n".join(lines) + "\n"
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listened on a moment ago."""
-    held = [socket.socket() for _ in range(count)]
-    for each in held:
-        each.bind(("127.0.0.1", 0))
-    ports = [int(each.getsockname()[1]) for each in held]
-    for each in held:
-        each.close()
-    return ports

@@ -125,17 +125,19 @@ def test_readme_speaks_of_what_is_there() -> None:
             assert list(ROOT.glob(f"**/{name.rstrip('/')}")), name
 
 
-def test_nothing_is_written_outside_state(turned: Project) -> None:
-    """After data, run, predict, status and history: the home is empty, and the repository as git knows it."""
-    home = [str(path.relative_to(turned.home)) for path in turned.home.rglob("*") if path.is_file()]
-    assert [name for name in home if not name.startswith(".cache/uv")] == []
-    known = {turned.root / name for name in TRACKED}
-    written = [
-        str(path.relative_to(turned.root))
-        for path in turned.root.rglob("*")
-        if path.is_file()
-        and path not in known
-        and path.relative_to(turned.root).parts[0] not in ("state", "data", ".venv")
-    ]
-    allowed = {"reviews.csv", "in.csv", "out.csv", "other.csv", "bad.csv", "bad.docx"}
-    assert set(written) <= allowed
+def test_nothing_is_written_outside_state(brought: Project, original: Project, turned: Project) -> None:
+    """After data; run; predict, status and history: the home is empty, and the repository as git knows it."""
+    for words in (("predict", "TEXT=a splendid film"), ("status",), ("history",)):
+        assert turned.make(*words).status == 0
+    for project in (brought, original, turned):
+        home = [str(path.relative_to(project.home)) for path in project.home.rglob("*") if path.is_file()]
+        assert [name for name in home if not name.startswith(".cache/uv")] == []
+        known = {project.root / name for name in TRACKED}
+        written = [
+            str(path.relative_to(project.root))
+            for path in project.root.rglob("*")
+            if path.is_file()
+            and path not in known
+            and path.relative_to(project.root).parts[0] not in ("state", "data", ".venv")
+        ]
+        assert set(written) <= {"reviews.csv", "in.csv", "out.csv", "other.csv", "bad.csv", "bad.docx"}

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.project import Project, small_table
+from tests.project import Project, copied, small_table
 
 KEPT = ("data", "data.dvc", "params.yaml")
 
@@ -133,6 +133,12 @@ def test_an_example_that_no_longer_gives_the_pinned_bytes_is_refused(project: Pr
     assert not (project.root / "data").exists()
 
 
+@pytest.fixture(scope="module")
+def unbuilt(brought: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """For tests that ask for a build and get none."""
+    return copied(brought, tmp_path_factory.mktemp("unbuilt") / "project")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -145,30 +151,21 @@ def test_an_example_that_no_longer_gives_the_pinned_bytes_is_refused(project: Pr
         ("text: text", "text: quote", "quote"),
     ],
 )
-def test_a_wrong_params_yaml_is_refused_by_the_name_of_the_key(
-    small_unbuilt: Project, old: str, new: str, said: str
-) -> None:
-    good = (small_unbuilt.root / "params.yaml").read_text()
+def test_a_wrong_params_yaml_is_refused_by_the_name_of_the_key(unbuilt: Project, old: str, new: str, said: str) -> None:
+    good = (unbuilt.root / "params.yaml").read_text()
     assert old in good
-    small_unbuilt.write("params.yaml", good.replace(old, new))
+    unbuilt.write("params.yaml", good.replace(old, new))
     try:
-        done = small_unbuilt.make("build")
+        done = unbuilt.make("build")
     finally:
-        small_unbuilt.write("params.yaml", good)
+        unbuilt.write("params.yaml", good)
     assert done.status != 0
     assert said in done.text
     assert "Traceback" not in done.text
 
 
-@pytest.fixture(scope="module")
-def small_unbuilt(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    from tests.conftest import bring_small
-
-    return bring_small(Project(tmp_path_factory.mktemp("unbuilt") / "project"))
-
-
-def test_a_model_that_is_not_there_is_refused_before_anything_starts(small_unbuilt: Project) -> None:
-    done = small_unbuilt.make("build", "MODEL=oracle")
+def test_a_model_that_is_not_there_is_refused_before_anything_starts(unbuilt: Project) -> None:
+    done = unbuilt.make("build", "MODEL=oracle")
     assert done.status != 0
     assert "MODEL names one of linear, lstm, majority. Received: oracle." in done.text
     assert "Traceback" not in done.text

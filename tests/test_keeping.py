@@ -1,4 +1,4 @@
-"""Backup, restore, prune, and databases of another version: what is kept is kept whole, and comes back anywhere."""
+"""Backup, restore, prune: what is kept is kept whole, and comes back anywhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ratchet import backup, databases, ledger, lock, predictions, pruning
+from ratchet import backup, ledger, lock, pruning
 from ratchet.pruning import Run, Version
 from tests.project import Project, copied, refused
 from tests.test_loop import start, wait_for
@@ -57,9 +57,9 @@ registry.enter(registry.register(run_id, model_id, tags, "never live"))
 
 
 @pytest.fixture(scope="module")
-def kept(turned: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def kept(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with a champion, version 1, two that never went live, 2 and 3, and a backup taken while it built."""
-    project = copied(turned, tmp_path_factory.mktemp("kept") / "project")
+    project = copied(original, tmp_path_factory.mktemp("kept") / "project")
     assert project.make("predict", "TEXT=a splendid film").status == 0
     added = project.python(ANOTHER_VERSION)
     assert added.status == 0, added.text
@@ -366,83 +366,3 @@ def age_in_prefect(project: Project) -> None:
         connection.execute(
             "update flow_run set end_time = '2020-01-01 00:00:00.000000' where name = 'build majority, make build'"
         )
-
-
-# Databases of another version
-
-STEP_BACK = """
-import os, sqlalchemy
-from ratchet.places import places, settle
-settle(places())
-from alembic import command
-from mlflow.store.db.utils import _get_alembic_config
-url = os.environ["MLFLOW_TRACKING_URI"]
-config = _get_alembic_config(url)
-with sqlalchemy.create_engine(url).begin() as connection:
-    config.attributes["connection"] = connection
-    command.downgrade(config, "-1")
-import subprocess, sys
-subprocess.run([sys.executable, "-m", "prefect", "server", "database", "downgrade", "-y", "-r=-1"], check=True)
-"""
-
-
-def revision(path: Path) -> str:
-    with closing(sqlite3.connect(path)) as connection:
-        return str(connection.execute("select version_num from alembic_version").fetchone()[0])
-
-
-def test_older_databases_are_upgraded_with_a_copy_kept(kept: Project, tmp_path: Path) -> None:
-    project = copied(kept, tmp_path / "project")
-    state = project.root / "state"
-    newest = {name: revision(state / name) for name in ("mlflow.db", "prefect/prefect.db")}
-    assert project.python(STEP_BACK).status == 0
-    with closing(sqlite3.connect(state / "predictions.db")) as connection:
-        connection.execute("pragma user_version = 0")
-    older = {name: revision(state / name) for name in newest}
-    assert not set(older.values()) & set(newest.values())
-    done = project.make("prune")
-    assert done.status == 0, done.text
-    for tool in ("mlflow's database", "prefect's database", "The log of predictions"):
-        assert f"{tool} is of an older version" in done.text
-    assert {name: revision(state / name) for name in newest} == newest
-    copies = {path.name.split("-")[0]: path for path in (state / "backups").glob("*.db")}
-    assert revision(copies["mlflow"]) == older["mlflow.db"]
-    assert revision(copies["prefect"]) == older["prefect/prefect.db"]
-    assert databases.user_version(copies["predictions"]) == 0
-    assert databases.user_version(state / "predictions.db") == predictions.VERSION
-    again = project.make("status")
-    assert "older version" not in again.text
-    assert "live       version 1 (linear)" in again.text
-
-
-def test_a_log_of_predictions_from_the_future_is_refused(kept: Project, tmp_path: Path) -> None:
-    project = copied(kept, tmp_path / "project")
-    path = project.root / "state" / "predictions.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("pragma user_version = 99")
-    refused(project.make("predict", "TEXT=x"), "version 99", "of version 1 or older")
-    assert databases.user_version(path) == 99
-
-
-def test_an_upgrade_that_fails_leaves_the_database_as_it_was(kept: Project, tmp_path: Path) -> None:
-    """The first step of the upgrade makes what is there already."""
-    project = copied(kept, tmp_path / "project")
-    path = project.root / "state" / "mlflow.db"
-    with closing(sqlite3.connect(path)) as connection, connection:
-        first = "451aebb31d03"  # MLflow's first: from there on nothing can be added that is not there already
-        connection.execute("update alembic_version set version_num = ?", (first,))
-        before = connection.execute("select count(*) from runs").fetchone()
-    refused(project.make("status"), "mlflow.db must upgrade", "It is as it was")
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("select count(*) from runs").fetchone() == before
-    assert revision(path) == first
-
-
-def test_the_newest_revision_is_the_one_that_the_tools_name(kept: Project) -> None:
-    for name, package, folder in (
-        ("mlflow.db", "mlflow", "store/db_migrations/versions"),
-        ("prefect/prefect.db", "prefect", "server/database/_migrations/versions/sqlite"),
-    ):
-        database = databases.Database(package, kept.root / "state" / name, package, folder, ())
-        assert databases.newest(database) == revision(kept.root / "state" / name)
-        assert len(databases.revisions(database)) > 50

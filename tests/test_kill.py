@@ -51,17 +51,17 @@ class Golden:
 
 
 @pytest.fixture(scope="module")
-def arena(turned: Project, tmp_path_factory: pytest.TempPathFactory) -> Arena:
+def arena(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Arena:
     """A project whose champion is a poor one, so that the next turn promotes; saved as `poor`."""
     folder = tmp_path_factory.mktemp("arena")
     project = Project(folder / "project")
     for name in ("state", "data", "data.dvc", "reviews.csv"):
-        source, target = turned.root / name, project.root / name
+        source, target = original.root / name, project.root / name
         if source.is_dir():
             shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
         else:
             shutil.copy2(source, target)
-    arenas.move_in(project, turned.root)
+    arenas.move_in(project, original.root)
     done = project.python(POOR, MLFLOW_TRACKING_URI=project.tracking_uri)
     assert done.status == 0, done.text
     project.write("params.yaml", SMALL.replace("minutes: 2", "minutes: 2, seed: 1"))

@@ -20,6 +20,7 @@ from ratchet.ledger import Move
 from ratchet.progress import Progress, Watched
 from ratchet.refusal import Refusal
 from ratchet.steps import drift
+from tests import ports
 from tests.project import ROOT
 
 
@@ -240,3 +241,13 @@ def test_a_machine_that_does_not_show_its_energy_gives_no_figure(tmp_path: Path)
 def test_a_span_is_told_in_the_unit_that_fits(seconds: int, said: str) -> None:
     begin = datetime(2026, 1, 1, tzinfo=UTC)
     assert terminal.span(begin.isoformat(), (begin + timedelta(seconds=seconds)).isoformat()) == said
+
+
+def test_two_processes_that_test_have_no_port_in_common() -> None:
+    """Each has a block of its own, so that a server of one is never on a port that the other was about to use."""
+    mine = ports.free_ports(3)
+    code = "from tests import ports; print(*ports.free_ports(3))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    blocks = {port // ports.BLOCK for port in mine}
+    assert len(blocks) == 1
+    assert len({int(port) // ports.BLOCK for port in done.stdout.split()} - blocks) == 1

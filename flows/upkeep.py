@@ -15,8 +15,8 @@ from ratchet.places import Places, artifact_root
 class Upkeep:
     """All problems of a registry, and the way to be rid of runs and versions for good.
 
-    Where the registry is not a file of this project's own, others turn their loops on it, whose ledgers are not here: then
-    the runs of this state alone may go, and no version that was ever promoted.
+    Where the registry is not a file of this project's own, others may turn their loops on it, and their ledgers are not
+    here: then only runs of this state may go, and no version that was ever promoted.
     """
 
     def __init__(self, here: Places) -> None:

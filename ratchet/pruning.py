@@ -150,9 +150,7 @@ def show(
     gone, kept = flow_runs or (0, 0)
     say(f"{' ' * 13}  {gone:,} of {gone + kept:,} runs in Prefect, with their logs and artifacts")
     if os.environ.get("PREFECT_API_URL") or prefect_database()[1]:
-        say(
-            "Runs in a Prefect server or database beside this project's stay. Prefect itself removes those over 90 days:"
-        )
+        say("Runs in a Prefect server or database of its own stay; Prefect removes those over 90 days itself:")
         say("PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED=events,flow_runs")
 
 

@@ -25,7 +25,7 @@ export RATCHET_CONFIRM := $(value CONFIRM)
 unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history backup restore prune services \
+.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history backup restore prune move services \
         test test-long check format clean bench bench-loop bench-validate bench-text bench-quality bench-scale lock
 .DEFAULT_GOAL := help
 
@@ -77,6 +77,8 @@ restore: $(READY) ## Back to what an archive holds: FROM=file.tar.zst; what is t
 	@$(PY) -m ratchet restore
 prune: $(READY) ## Show what nothing needs any more, older than DAYS=30; CONFIRM=yes removes it
 	@$(PY) -m ratchet prune
+move: $(READY) ## The registry in state/ goes to where MLFLOW_TRACKING_URI and MLFLOW_DEFAULT_ARTIFACT_ROOT point
+	@$(PY) -m ratchet move
 services: $(READY) ## Unit files that keep the UIs running after log-out and restart, with a backup a day
 	@$(PY) -m ratchet services
 

@@ -7,8 +7,9 @@ standard variables (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ratchet.refusal import Refusal
@@ -59,6 +60,17 @@ class Bucket:
         pages = self.connected().get_paginator("list_objects_v2")
         for page in pages.paginate(Bucket=self.name, Prefix=self.prefix):
             yield from ((each["Key"], each["Size"]) for each in page.get("Contents", ()))
+
+    def fill(self, folder: Path, files: Sequence[Path], done: Callable[[int], object]) -> None:
+        """Put files of a folder below the prefix, under the names that they have there.
+
+        Args:
+            done: called with the bytes of each.
+        """
+        client, begin = self.connected(), f"{self.prefix.rstrip('/')}/" if self.prefix else ""
+        for path in files:
+            client.upload_file(str(path), self.name, f"{begin}{path.relative_to(folder).as_posix()}")
+            done(path.stat().st_size)
 
     def remove(self, keys: Sequence[str]) -> None:
         """Remove these objects; no harm where one is gone already."""

@@ -198,6 +198,26 @@ def test_a_backup_says_what_is_not_in_it(team: Project, tmp_path: Path) -> None:
     assert "word@" not in done.text
 
 
+# Going there
+
+
+def test_a_registry_that_began_in_the_state_folder_goes_on(own: Project, stores: Stores) -> None:
+    """Runs, versions, aliases and artifacts as they were; the champion answers from the bucket."""
+    stores.database.sql("postgres", "create database moved")
+    own.environment |= stores.environment | {"MLFLOW_TRACKING_URI": stores.database.address("moved")}
+    own.environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = "s3://models/moved"
+    before = own.bytes_of("state/mlflow.db", "state/artifacts")
+    done = own.make("move")
+    assert done.status == 0, done.text
+    assert own.bytes_of("state/mlflow.db", "state/artifacts") == before
+    assert re.search(r"live +version 1 \(linear\) since", own.make("status").text)
+    shutil.rmtree(own.root / "state" / "artifacts")
+    assert re.match(r"good  \d.*\(version 1, linear\)", own.make("predict", "TEXT=a splendid warm film").text)
+    refused(own.make("move"), "A registry is moved to an empty database", "has reviews")
+    code = "import mlflow; print(mlflow.create_experiment('next', 's3://models/next'))"  # the counter goes on
+    assert own.python(code).text.strip().splitlines()[-1] == "2"
+
+
 # As services
 
 

@@ -77,7 +77,7 @@ restore: $(READY) ## Back to what an archive holds: FROM=file.tar.zst; what is t
 	@$(PY) -m ratchet restore
 prune: $(READY) ## Show what nothing needs any more, older than DAYS=30; CONFIRM=yes removes it
 	@$(PY) -m ratchet prune
-move: $(READY) ## The registry in state/ goes to where MLFLOW_TRACKING_URI and MLFLOW_DEFAULT_ARTIFACT_ROOT point
+move: $(READY) ## Take the registry in state/ to where MLflow's own variables point: PostgreSQL, a bucket
 	@$(PY) -m ratchet move
 services: $(READY) ## Unit files that keep the UIs running after log-out and restart, with a backup a day
 	@$(PY) -m ratchet services

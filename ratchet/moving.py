@@ -71,11 +71,14 @@ def refuse_unmovable(file: Path, target: str) -> None:
 
 def refuse_used(here: Places, target: str) -> None:
     """Raise unless the new registry is empty; MLflow makes its tables where they are not there."""
-    from flows.registry import Registry
+    from flows.registry import Registry, deleted_too
 
     client = Registry("", here).client
-    used = {each.name for each in client.search_experiments()} - BEGUN_WITH
+    experiments = client.search_experiments(view_type=deleted_too())
+    runs = client.search_runs([each.experiment_id for each in experiments], run_view_type=deleted_too(), max_results=1)
+    used = {each.name for each in experiments} - BEGUN_WITH
     used |= {each.name for each in client.search_registered_models()}
+    used = used or {f"a run, {run.info.run_name}" for run in runs}
     if used:
         raise Refusal(
             "A registry is moved to an empty database.",

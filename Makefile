@@ -27,7 +27,8 @@ export RATCHET_DATA := $(value DATA)
 unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM VERSION DATA
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history lineage backup restore prune \
+.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history lineage backup restore \
+        prune move services \
         test test-long check format clean bench bench-loop bench-validate bench-text bench-quality bench-scale lock
 .DEFAULT_GOAL := help
 
@@ -88,6 +89,10 @@ restore: $(READY) ## Back to an archive: FROM=file.tar.zst; what is there is kep
 	@$(PY) -m ratchet restore
 prune: $(READY) ## What nothing needs, older than DAYS=30; CONFIRM=yes removes it
 	@$(PY) -m ratchet prune
+move: $(READY) ## The registry goes on in PostgreSQL and a bucket (see README)
+	@$(PY) -m ratchet move
+services: $(READY) ## Unit files: the UIs stay up, with a backup a day
+	@$(PY) -m ratchet services
 
 ##@ Work on Ratchet itself
 test: $(READY) ## The tests, one worker a core: under 15 minutes on 2

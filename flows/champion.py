@@ -28,6 +28,8 @@ def reconcile(problem: Problem, registry: Registry) -> Version | None:
     found = champion.number if champion else None
     if known != found:
         why = "The registry says so, and the ledger had no line for it: the alias was moved by hand."
+        if champion is None:
+            why = "The registry has no champion: the alias was removed, or another registry is used now."
         evidence = evidence_of(champion) if champion else {}
         ledger.append(problem.here.ledger, Move(problem.name, "found", known, found, "reconcile", why, evidence))
     return champion

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from flows.holdings import BUILD, CHALLENGER, CHAMPION, NOTE, PARENT, PREVIOUS, STATE, TURN, Holdings, Origin, Version
 from flows.predictor import Predictor
 from ratchet import database
-from ratchet.places import Places
+from ratchet.places import Places, artifact_root
 from ratchet.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class Registry:
         """
         found = self.client.get_experiment_by_name(self.problem)
         if found is None:
-            root = self.here.state / "artifacts" / self.problem
-            local = self.client.tracking_uri.startswith("sqlite")
-            identity = self.client.create_experiment(self.problem, root.as_uri() if local else None)
+            theirs = self.client.tracking_uri.startswith(("http", "databricks"))  # a server knows its own root
+            place = None if theirs else f"{artifact_root(self.here).rstrip('/')}/{self.problem}"
+            identity = self.client.create_experiment(self.problem, place)
         else:
             identity = found.experiment_id
         for name, value in (says or {}).items():
@@ -269,7 +269,7 @@ class Registry:
             raise Refusal(
                 f"Version {version.number} must load from the registry.",
                 " ".join(str(error).split())[:300],
-                "Bring back state/artifacts from a backup, or build anew: make build",
+                f"Bring back {artifact_root(self.here)} from a backup, or build anew: make build",
             ) from error
 
     def load_model(self, model_id: str) -> Predictor:

@@ -48,7 +48,8 @@ def stage(function: Callable[..., Result]) -> Any:
         settle(here)
         end_with_runner()
         try:
-            return in_turn(here, *args, **kwargs)
+            with sweep.noted(here):
+                return in_turn(here, *args, **kwargs)
         except Exception as error:
             refusal = faults.explain(error, here, function.__name__)
             if refusal is not error:

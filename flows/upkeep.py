@@ -6,17 +6,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flows.registry import Registry, deleted_too
+from flows.registry import PROMOTE, STATE, Registry, deleted_too, store
 from ratchet import pruning
-from ratchet.places import Places
+from ratchet.bucket import Bucket, is_bucket, of_mlflow
+from ratchet.places import Places, artifact_root
 
 
 class Upkeep:
-    """All problems of a registry, and the way to be rid of runs and versions for good."""
+    """All problems of a registry, and the way to be rid of runs and versions for good.
+
+    Where the registry is not a file of this project's own, others may turn their loops on it, and their ledgers are not
+    here: then only runs of this state may go, and no version that was ever promoted.
+    """
 
     def __init__(self, here: Places) -> None:
         self.here = here
         self.client = Registry("", here).client
+        self.shared = store() is None
 
     def versions(self) -> list[pruning.Version]:
         found = []
@@ -26,13 +32,16 @@ class Upkeep:
                 data, version = one.tags.get("data_version", ""), int(one.version)
                 created = one.creation_timestamp / 1000
                 logged = one.model_id or one.source.removeprefix("models:/")
-                found.append(
-                    pruning.Version(model.name, version, one.run_id, logged, data, version in aliased, created)
-                )
+                named = version in aliased or (self.shared and one.tags.get("decision") == PROMOTE)
+                found.append(pruning.Version(model.name, version, one.run_id, logged, data, named, created))
         return found
 
-    def runs(self) -> list[pruning.Run]:
-        """Those of the problems' experiments; one that somebody deleted in the UI is among them."""
+    def runs(self, of_others: bool = False) -> list[pruning.Run]:
+        """Those of the problems' experiments that may go; one that somebody deleted in the UI is among them.
+
+        Args:
+            of_others: those of other states in a shared registry, too.
+        """
         found = []
         for experiment in self.experiments():
             logged: dict[str, list[str]] = {}
@@ -42,6 +51,8 @@ class Upkeep:
                 self.client.search_runs, experiment_ids=[experiment.experiment_id], run_view_type=deleted_too()
             ):
                 tags, ended = run.data.tags, run.info.end_time
+                if self.shared and not of_others and tags.get(STATE) != self.here.identity:
+                    continue
                 found.append(
                     pruning.Run(
                         experiment.name,
@@ -55,8 +66,8 @@ class Upkeep:
         return found
 
     def experiments(self) -> list[Any]:
-        """Those of problems: with a registered model of the same name, or artifacts below the state."""
-        below = (self.here.state / "artifacts").as_uri() + "/"
+        """Those of problems: with a registered model of the same name, or artifacts where this project puts its own."""
+        below = artifact_root(self.here).rstrip("/") + "/"
         models = {model.name for model in every(self.client.search_registered_models)}
         found = every(self.client.search_experiments)
         return [one for one in found if one.name in models or one.artifact_location.startswith(below)]
@@ -68,12 +79,29 @@ class Upkeep:
         found += [root / run.problem / "models" / model for run in runs for model in run.models]
         return [folder for folder in found if folder.is_dir()]
 
+    def objects(self, runs: Sequence[pruning.Run]) -> list[tuple[Bucket, dict[str, int]]]:
+        """The same in buckets: key and bytes of each object. None on a server, which only marks runs as deleted."""
+        found = []
+        for experiment in self.experiments():
+            mine = [run for run in runs if run.problem == experiment.name]
+            owners = {run.id for run in mine} | {f"models/{model}" for run in mine for model in run.models}
+            if owners and is_bucket(experiment.artifact_location) and self.deletes_for_good:
+                bucket = of_mlflow(experiment.artifact_location.rstrip("/") + "/")
+                sizes = {key: size for key, size in bucket.objects() if owner(key, bucket.prefix) in owners}
+                found.append((bucket, sizes))
+        return found
+
+    @property
+    def deletes_for_good(self) -> bool:
+        return hasattr(self.client._tracking_client.store, "_hard_delete_run")
+
     def size(self, choice: pruning.Choice) -> int:
-        return sum(map(pruning.bytes_of, self.folders(choice.runs)))
+        stored = sum(sum(sizes.values()) for _, sizes in self.objects(choice.runs))
+        return stored + sum(map(pruning.bytes_of, self.folders(choice.runs)))
 
     def unowned(self, choice: pruning.Choice, cutoff: float) -> list[Path]:
         """Old folders of artifacts that no run owns, as a kill or `mlflow gc` leaves them, or that nothing will own."""
-        owned = set(self.folders(self.runs()))
+        owned = set(self.folders(self.runs(of_others=True)))
         found = []
         for experiment in self.experiments():
             root = self.here.state / "artifacts" / experiment.name
@@ -86,7 +114,7 @@ class Upkeep:
 
         On a server the runs are marked as deleted; `mlflow gc` there gives the room back.
         """
-        folders = self.folders(choice.runs)
+        folders, objects = self.folders(choice.runs), self.objects(choice.runs)
         store = self.client._tracking_client.store
         for version in choice.versions:
             self.client.delete_model_version(version.problem, str(version.number))
@@ -96,10 +124,18 @@ class Upkeep:
                 store._hard_delete_logged_model(model)
         for run in choice.runs:
             self.client.delete_run(run.id)
-            if hasattr(store, "_hard_delete_run"):
+            if self.deletes_for_good:
                 store._hard_delete_run(run.id)
         for folder in folders:
             pruning.remove(folder)
+        for bucket, sizes in objects:
+            bucket.remove(list(sizes))
+
+
+def owner(key: str, prefix: str) -> str:
+    """Whose an object is, by its key below an experiment's place: a run's id, or `models/` and a model's."""
+    parts = key.removeprefix(prefix).split("/")
+    return "/".join(parts[:2]) if parts[0] == "models" else parts[0]
 
 
 def every(search: Callable[..., Any], **asked: Any) -> list[Any]:

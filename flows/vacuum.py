@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ratchet.places import Places
+from ratchet.places import Places, prefect_database
 
 LEAST = timedelta(hours=1, seconds=1)
 """Prefect's vacuum takes nothing that ended later than this ago."""
@@ -18,7 +18,7 @@ LEAST = timedelta(hours=1, seconds=1)
 def database(here: Places) -> Path | None:
     """The file that holds the runs; None where a server of somebody else has them, or there are none yet."""
     path = here.state / "prefect" / "prefect.db"
-    elsewhere = os.environ.get("PREFECT_API_URL") or os.environ.get("PREFECT_API_DATABASE_CONNECTION_URL")
+    elsewhere = os.environ.get("PREFECT_API_URL") or prefect_database()[1]
     return None if elsewhere or not path.exists() else path
 
 

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from ratchet import archive, databases, ingest, objects, recovery, servers, settings, versions
-from ratchet.places import PLAN, Places, project_version, settle
+from ratchet.places import PLAN, Places, prefect_database, project_version, settle
 from ratchet.progress import Progress, Say
 from ratchet.refusal import Refusal
 
 REBUILT = frozenset({
     "cache", "work", "keras", "matplotlib", "pytest", "ruff", "mypy", "hypothesis", "pictures", "logs", "backups",
-    "servers", "restoring", "loop.lock", "setup.lock", "upgrade.lock",
+    "servers", "services", "open-runs", "restoring", "loop.lock", "setup.lock", "upgrade.lock",
 })  # fmt: skip
 """What is in state/ and in no backup: made again by itself, of this machine alone, or a backup itself."""
 LEFT_OUT = ("dvc/tmp", "dvc/site", "dvc/global", "dvc/system", "prefect/ui", "last-turn.json")
@@ -56,10 +56,23 @@ def make(here: Places, wished: str, say: Say) -> Path:
     say(f"{count:,} files, {megabytes(total)}, in {target} ({megabytes(target.stat().st_size)}).")
     if target.is_relative_to(here.state):
         say("A backup on the same disk goes when the disk goes. Better: make backup TO=/another/disk/name.tar.zst")
-    if not os.environ.get("MLFLOW_TRACKING_URI", "").startswith("sqlite:///"):
-        say("The registry that MLFLOW_TRACKING_URI names is not in it: back it up where it is.")
+    for what in elsewhere():
+        say(f"{what} is not in it: back it up where it is.")
     say(f"Back to it: make restore FROM={shlex.quote(str(target))}")
     return target
+
+
+def elsewhere() -> list[str]:
+    """What of the state is in other hands, and so in no archive: each with the variable that names it."""
+    found = []
+    if not os.environ.get("MLFLOW_TRACKING_URI", "").startswith("sqlite:///"):
+        found.append("The registry that MLFLOW_TRACKING_URI names")
+    if os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT"):
+        found.append("The store of models and files that MLFLOW_DEFAULT_ARTIFACT_ROOT names")
+    named_by = "PREFECT_API_URL" if os.environ.get("PREFECT_API_URL") else prefect_database()[0]
+    if named_by:
+        found.append(f"The record of runs that {named_by} names")
+    return found
 
 
 def target_of(here: Places, wished: str) -> Path:

@@ -44,6 +44,7 @@ def pinned(here: Places, say: Say) -> None:
     pin = versions.pinned(here)
     came = versions.fetch(here, pin, ingest.rebuilder(here, pin.source))
     say(f"data/ holds version {pin.short} ({pin.bytes:,} bytes, made from {pin.source}): {came}.")
+    share(here, pin.short, say)
 
 
 def example(here: Places, name: str, say: Say) -> None:
@@ -199,6 +200,17 @@ def accept(
     report(here, line, described is not None, quarantined.summary(here, problem, aside), forgotten, say)
 
 
+def share(here: Places, version: str, say: Say) -> None:
+    """Push the pinned version to the DVC remote, where there is one; one that does not take it undoes nothing."""
+    try:
+        remote, pushed = versions.push(here)
+    except Refusal as refusal:
+        say(f"Version {version} is pinned here, and not pushed. {refusal} Then `make data` pushes it.")
+        return
+    if pushed:
+        say(f"Pushed version {version} to the DVC remote {remote!r}: whoever has data.dvc can fetch it.")
+
+
 def require_positive(table: Incoming) -> None:
     """Raise where params.yaml names a positive class that no row has any more.
 
@@ -231,6 +243,7 @@ def report(
         say(f"params.yaml describes {line.problem}.")
     if aside:
         say(str(aside))
+    share(here, line.after[:8], say)
     say(f"data.dvc pins version {line.after[:8]} of {line.problem}: {line.rows:,} rows. Next: make run")
 
 

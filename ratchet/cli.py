@@ -29,7 +29,8 @@ def main(words: list[str]) -> int:
     """Do the verb; a refusal is one sentence on standard error and status 1, with no traceback."""
     verbs: dict[str, Callable[[Places], int]] = {
         "run": run, "data": data, "ui": ui, "predict": predict, "rollback": rollback, "status": status,
-        "history": history, "lineage": lineage, "backup": backup, "restore": restore, "prune": prune,
+        "history": history, "lineage": lineage, "backup": backup, "restore": restore, "prune": prune, "move": move,
+        "services": write_services,
         **{name: partial(one_stage, name) for name in STAGES},
     }  # fmt: skip
     if len(words) != 1 or words[0] not in verbs:
@@ -286,6 +287,22 @@ def prune(here: Places) -> int:
     from ratchet import pruning
 
     pruning.prune(here, typed("DAYS"), typed("CONFIRM"), terminal.console().print)
+    return 0
+
+
+def move(here: Places) -> int:
+    """The registry in state/ goes to where the tools' variables point."""
+    from ratchet import moving
+
+    moving.move(here, terminal.console().print)
+    return 0
+
+
+def write_services(here: Places) -> int:
+    """Unit files of systemd for this project, and how to use them."""
+    from ratchet import services
+
+    services.make(here, terminal.console().print)
     return 0
 
 

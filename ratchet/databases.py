@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ratchet import predictions
 from ratchet.database import patient
-from ratchet.places import Places
+from ratchet.places import Places, prefect_database
 from ratchet.refusal import Refusal
 
 REVISION = re.compile(r"^(down_)?revision\b[^=\n]*= *[\"'](\w+)[\"']", re.MULTILINE)
@@ -54,7 +54,7 @@ def known(here: Places, runs: bool) -> list[Database]:
     if uri.startswith("sqlite:///"):
         path, upgrade = Path(uri.removeprefix("sqlite:///")), ("-m", "mlflow", "db", "upgrade", uri)
         found.append(Database("mlflow", path, "mlflow", "store/db_migrations/versions", upgrade))
-    if runs and not any(os.environ.get(name) for name in ("PREFECT_API_URL", "PREFECT_API_DATABASE_CONNECTION_URL")):
+    if runs and not (os.environ.get("PREFECT_API_URL") or prefect_database()[1]):
         folder = "server/database/_migrations/versions/sqlite"
         words = ("-m", "prefect", "server", "database", "upgrade", "-y")
         found.append(Database("prefect", here.state / "prefect" / "prefect.db", "prefect", folder, words))

@@ -33,9 +33,28 @@ BUSY = ("database is locked",)
 SHUT = ("unable to open database file",)
 FAILING = ("disk i/o error", "input/output error")
 SILENT = (
-    "connection refused", "connection attempts failed", "connection reset", "max retries exceeded",
-    "failed to reach api", "server disconnected", "timed out", "readtimeout", "connecttimeout",
+    "connection refused",
+    "connection attempts failed",
+    "connection reset",
+    "max retries exceeded",
+    "failed to reach api",
+    "server disconnected",
+    "timed out",
+    "readtimeout",
+    "connecttimeout",
+    "could not connect to the endpoint",
+    "server closed the connection",
+    "terminating connection",
+)
+BUCKETLESS = ("nosuchbucket",)
+KEYLESS = (
+    "unable to locate credentials", "invalidaccesskeyid", "signaturedoesnotmatch", "expiredtoken", "accessdenied",
 )  # fmt: skip
+ASKED = (
+    "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+    "PREFECT_API_DATABASE_CONNECTION_URL", "MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL",
+)  # fmt: skip
+"""Variables that may name a server."""
 TOOLS = ("prefect", "mlflow", "scikit-learn", "tensorflow", "great-expectations", "dvc", "polars", "sqlalchemy")
 
 
@@ -172,8 +191,10 @@ def busy(error: BaseException, here: Places) -> Refusal:
 
 
 def silent(error: BaseException, here: Places) -> Refusal:
-    asked = {name: os.environ.get(name, "") for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL")}
-    servers = ", ".join(f"{name}={without_password(url)}" for name, url in asked.items() if url.startswith("http"))
+    asked = {name: os.environ.get(name, "") for name in ASKED}
+    servers = ", ".join(
+        f"{name}={without_password(url)}" for name, url in asked.items() if url and not url.startswith("sqlite")
+    )
     return Refusal(
         "The servers that a run talks to must answer.",
         f"{first_line(error)} ({servers or 'none is named'})",
@@ -181,9 +202,25 @@ def silent(error: BaseException, here: Places) -> Refusal:
     )
 
 
+def bucketless(error: BaseException, here: Places) -> Refusal:
+    return Refusal(
+        "The bucket that artifacts are in must be there.",
+        first_line(error),
+        "Make it again, or see whether MLFLOW_DEFAULT_ARTIFACT_ROOT and AWS_ENDPOINT_URL name the right store.",
+    )
+
+
+def keyless(error: BaseException, here: Places) -> Refusal:
+    return Refusal(
+        "The object store must know the keys, and let them read and write.",
+        first_line(error),
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, to those of an account that may.",
+    )
+
+
 SENTENCES: tuple[tuple[tuple[str, ...], Callable[[BaseException, Places], Refusal]], ...] = (
     (FULL, full), (READ_ONLY, read_only), (BROKEN, broken), (OLD, old), (BUSY, busy), (SHUT, shut),
-    (DENIED, denied), (FAILING, failing), (SILENT, silent),
+    (DENIED, denied), (FAILING, failing), (SILENT, silent), (BUCKETLESS, bucketless), (KEYLESS, keyless),
 )  # fmt: skip
 
 
@@ -200,9 +237,9 @@ def first_line(error: BaseException) -> str:
 
 
 def without_password(url: str) -> str:
-    """An address as it may be shown: a name and a password before the host are left out."""
+    """An address as it may be shown: a name and a password before the host are left out, and what follows a `?`."""
     scheme, mark, rest = url.partition("://")
-    return scheme + mark + rest.rpartition("@")[2] if mark else url
+    return scheme + mark + rest.partition("?")[0].rpartition("@")[2] if mark else url
 
 
 def unforeseen(error: BaseException, here: Places, what: str) -> Refusal:

@@ -106,6 +106,19 @@ def port(name: str, usual: int) -> int:
     return int(typed)
 
 
+def artifact_root(here: Places) -> str:
+    """Where models and files of new experiments go: as MLflow's server has it, else below the state."""
+    return os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or (here.state / "artifacts").as_uri()
+
+
+def prefect_database() -> tuple[str, str]:
+    """The variable that names Prefect's database and the address in it; both empty where it is our own file."""
+    for name in ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL"):
+        if os.environ.get(name):
+            return name, os.environ[name]
+    return "", ""
+
+
 def project_version() -> str:
     """The version of this project's code, as pyproject.toml states it; `unknown` where that cannot be read."""
     try:

@@ -14,7 +14,8 @@ from ratchet.refusal import Refusal
 
 STAGES = frozenset({"run", "build", "evaluate", "deploy", "optimise"})
 WITH_PREFECT = STAGES | {"ui", "prune"}
-WITH_REGISTRY = WITH_PREFECT | {"predict", "rollback", "status", "ui", "prune"}
+WITH_ARTIFACTS = STAGES | {"predict", "prune", "move"}
+WITH_REGISTRY = WITH_PREFECT | {"predict", "rollback", "status", "ui", "prune", "move"}
 
 
 def check(here: Places, verb: str, say: Callable[[str], None]) -> None:
@@ -32,8 +33,12 @@ def check(here: Places, verb: str, say: Callable[[str], None]) -> None:
     if verb in WITH_REGISTRY:
         databases.make_ready(here, say, runs=verb in WITH_PREFECT, thorough=verb in STAGES)
         reach.registry()
+    if verb in WITH_ARTIFACTS:
+        reach.artifacts(here)
     if verb in STAGES:
         reach.prefect()
+    elif verb == "ui":
+        reach.prefect_store()
 
 
 def refuse_unwritable(here: Places) -> None:

@@ -8,6 +8,7 @@ artifacts, prepared rows in the cache, data versions in DVC's cache, and runs in
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ratchet import ledger, objects, problem, recovery, rows, versions
-from ratchet.places import Places
+from ratchet.places import Places, prefect_database
 from ratchet.refusal import Refusal
 
 DAYS = 30
@@ -148,6 +149,9 @@ def show(
         say(f"  {size_of(sum(map(bytes_of, paths)))}  {len(paths):,} {words}")
     gone, kept = flow_runs or (0, 0)
     say(f"{' ' * 13}  {gone:,} of {gone + kept:,} runs in Prefect, with their logs and artifacts")
+    if os.environ.get("PREFECT_API_URL") or prefect_database()[1]:
+        say("Runs in a Prefect server or database of its own stay; Prefect removes those over 90 days itself:")
+        say("PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED=events,flow_runs")
 
 
 def size_of(size: int) -> str:

@@ -1,4 +1,4 @@
-"""Do the servers that a run talks to answer? Asked within seconds, before anything is trained."""
+"""Do the servers, databases and buckets of a run answer? Asked within seconds, before anything is trained."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import urllib.error
 import urllib.request
 
+from ratchet import bucket, postgres
 from ratchet.faults import without_password
+from ratchet.places import Places, artifact_root, prefect_database
 from ratchet.refusal import Refusal
 
 PATIENCE = 8
@@ -16,7 +18,7 @@ STORES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks
 
 
 def registry() -> None:
-    """Raise unless the MLflow server that MLFLOW_TRACKING_URI names answers; a database is not asked here.
+    """Raise unless what MLFLOW_TRACKING_URI names answers: MLflow's server or PostgreSQL; a file is not asked here.
 
     Raises:
         Refusal: it does not, or what the variable names is neither.
@@ -29,15 +31,40 @@ def registry() -> None:
             f"One of {', '.join(STORES)}; leave it out for a database of Ratchet's own.",
         )
     knock("MLflow", "MLFLOW_TRACKING_URI", "/health")
+    postgres.require("MLFLOW_TRACKING_URI", uri, PATIENCE)
 
 
 def prefect() -> None:
     """Raise unless the Prefect server that PREFECT_API_URL names answers; without it one of our own is used.
 
     Raises:
+        Refusal: it does not, or our own server's database does not.
+    """
+    if os.environ.get("PREFECT_API_URL"):
+        knock("Prefect", "PREFECT_API_URL", "/health")
+    else:
+        prefect_store()
+
+
+def prefect_store() -> None:
+    """Raise unless PostgreSQL answers, where Prefect's database is in one.
+
+    Raises:
         Refusal: it does not.
     """
-    knock("Prefect", "PREFECT_API_URL", "/health")
+    variable, url = prefect_database()
+    postgres.require(variable, url, PATIENCE)
+
+
+def artifacts(here: Places) -> None:
+    """Raise unless the bucket answers that new experiments put their files into, where it is one.
+
+    Raises:
+        Refusal: it does not.
+    """
+    root = artifact_root(here)
+    if bucket.is_bucket(root):
+        bucket.of_mlflow(root).require("MLFLOW_DEFAULT_ARTIFACT_ROOT")
 
 
 def knock(server: str, variable: str, path: str) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 import psutil
 
 from ratchet import database, note
-from ratchet.places import Places
+from ratchet.places import Places, artifact_root, prefect_database
 from ratchet.process import birth, lives
 from ratchet.refusal import Refusal
 
@@ -80,21 +80,25 @@ def prefect(here: Places, port: int) -> Server:
             "PREFECT_API_URL": f"{url}/api",
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         },
-        here.state / "prefect" / "prefect.db",
+        None if prefect_database()[1] else here.state / "prefect" / "prefect.db",
     )  # fmt: skip
 
 
 def mlflow(here: Places, port: int) -> Server:
-    """The MLflow server with its UI, on the store that the flows write to, in one worker (1.8 GB less)."""
+    """The MLflow server with its UI, on the store that the flows write to, in one worker (1.8 GB less).
+
+    The store is named in its environment: a command line, with a password in it, is there for everybody to read.
+    """
     return Server(
         "mlflow",
-        (sys.executable, "-m", "mlflow", "server", "--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"],
-         "--default-artifact-root", str(here.state / "artifacts"),
-         "--host", here.host, "--port", str(port), "--workers", "1"),
+        (sys.executable, "-m", "mlflow", "server", "--host", here.host, "--port", str(port), "--workers", "1"),
         port,
         "/health",
-        {},
-    )  # fmt: skip
+        {
+            "MLFLOW_BACKEND_STORE_URI": os.environ["MLFLOW_TRACKING_URI"],
+            "MLFLOW_DEFAULT_ARTIFACT_ROOT": artifact_root(here),
+        },
+    )
 
 
 @contextmanager

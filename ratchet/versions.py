@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ratchet import faults, objects
+from ratchet import bucket, faults, objects
 from ratchet.places import Places
 from ratchet.refusal import Refusal
 from ratchet.settings import refuse_conflict
@@ -136,29 +136,34 @@ def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None)
                     "other bytes",
                     "Delete data/ to fetch the pinned ones, or bring them as a new version: make data SOURCE=...",
                 )
-        came = found_again(here, repo, pin) or rebuilt(here, repo, pin, rebuild)
+        came, trouble = found_again(here, repo, pin)
+        came = came or rebuilt(here, repo, pin, rebuild, trouble)
         shutil.rmtree(here.data, ignore_errors=True)
         os.replace(here.incoming, here.data)
         return came
 
 
-def found_again(here: Places, repo: Repo, pin: Pin) -> str:
-    """The pinned bytes in the folder for what comes in, from the cache or else the remote; empty where neither can."""
-    from dvc.exceptions import DvcException
+def found_again(here: Places, repo: Repo, pin: Pin) -> tuple[str, Refusal | None]:
+    """The pinned bytes in the folder for what comes in, from the cache or else the remote.
 
+    Returns:
+        Where they came from, empty where neither has them; and why the remote could not even be asked.
+    """
     if objects.take(here, pin.version, fresh(here)):
-        return "from the cache"
-    if repo.config["core"].get("remote"):
-        try:
+        return "from the cache", None
+    if not default_remote(repo):
+        return "", None
+    try:
+        with answering(repo):
             repo.fetch(targets=[str(here.root / "data.dvc")])
-        except DvcException:
-            return ""
-        if objects.take(here, pin.version, fresh(here)):
-            return "pulled from the remote"
-    return ""
+    except Refusal as trouble:
+        return "", trouble
+    return ("pulled from the remote" if objects.take(here, pin.version, fresh(here)) else ""), None
 
 
-def rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] | None) -> str:
+def rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] | None, trouble: Refusal | None) -> str:
+    if rebuild is None and trouble is not None:
+        raise trouble
     if rebuild is None:
         aside = here.state / "dvc" / "damaged"
         raise Refusal(
@@ -215,7 +220,50 @@ def _into_cache(repo: Repo, folder: Path) -> str:
 def remote(here: Places) -> str:
     """The name of the DVC remote that is asked by default, which may hold versions too; empty without one."""
     with repository(here) as repo:
-        return str(repo.config["core"].get("remote") or "")
+        return default_remote(repo)
+
+
+def default_remote(repo: Repo) -> str:
+    return str(repo.config["core"].get("remote") or "")
+
+
+def push(here: Places) -> tuple[str, int]:
+    """Have the default remote hold the pinned version; its name, and how many files it lacked. Without one: ("", 0).
+
+    Raises:
+        Refusal: the remote does not take them.
+    """
+    with repository(here) as repo:
+        name = default_remote(repo)
+        if not name:
+            return "", 0
+        with answering(repo):
+            return name, int(repo.push(targets=[str(here.root / "data.dvc")]))
+
+
+@contextmanager
+def answering(repo: Repo) -> Iterator[None]:
+    """Whatever goes wrong with the default remote while the block uses it is one sentence.
+
+    A bucket is asked first: DVC waits ten seconds for one that refuses, and minutes for one that hangs.
+
+    Raises:
+        Refusal: something does.
+    """
+    name = default_remote(repo)
+    try:
+        settings = repo.config["remote"][name]
+        if bucket.is_bucket(str(settings["url"])):
+            bucket.of_dvc(settings).require(f"the DVC remote {name!r}")
+        yield
+    except Refusal:
+        raise
+    except Exception as error:  # every kind of storage has exceptions of its own, and DVC passes them on
+        raise Refusal(
+            f"The DVC remote {name!r} must answer, and hand over or take what it is asked to.",
+            faults.first_line(error),
+            "See where it is (.dvc/config), whether it runs, and whether its keys are in the environment.",
+        ) from error
 
 
 def keep(here: Places, pin: Pin) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flows.registry import PROMOTE, STATE, Registry, deleted_too, store
+from flows.holdings import PROMOTE
+from flows.registry import STATE, Registry, deleted_too, store
 from ratchet import pruning
 from ratchet.bucket import Bucket, is_bucket, of_mlflow
 from ratchet.places import Places, artifact_root

@@ -257,7 +257,9 @@ def history(here: Places) -> int:
     """Which version was champion when, and why."""
     recovery.catch_up(here, "make history", terminal.console().print)
     story = ledger.story(here.ledger)
-    if not story:
+    if not story and not os.environ.get("MLFLOW_TRACKING_URI", "").startswith("sqlite"):
+        terminal.console().print("No history here: it is kept where the loop turns. What is live: make status")
+    elif not story:
         terminal.console().print("No champion yet, so no history. Next: make run")
     terminal.history(terminal.console(), story)
     lost = ledger.unreadable(here.ledger)

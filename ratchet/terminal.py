@@ -86,7 +86,7 @@ def scorecard(to: Console, rows: Sequence[dict[str, str]]) -> None:
 
 def lines(to: Console, told: Sequence[tuple[str, str]]) -> None:
     """Names and texts in two columns; on a terminal a long text goes on below its beginning."""
-    width = 2 + max(len(name) for name, _ in told)
+    width = max(11, 2 + max(len(name) for name, _ in told))
     for name, text in told:
         room = to.width - width if to.is_terminal else sys.maxsize
         parts = textwrap.wrap(text, max(20, room), break_long_words=False, break_on_hyphens=False) or [""]

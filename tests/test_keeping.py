@@ -353,7 +353,7 @@ def test_prune_shows_first_and_removes_what_nothing_needs(kept: Project, tmp_pat
         runs = {run for (run,) in connection.execute("select id from flow_run")}
         logged = {run for (run,) in connection.execute("select distinct flow_run_id from log")}
     assert "build majority, make build" not in names
-    assert "lifecycle, make run" in names
+    assert "lifecycle v1 linear: promoted, make run" in names
     assert logged <= runs
     assert "version 1 (linear)" in project.make("status").text
     assert "promoted after nothing" in project.make("history").text

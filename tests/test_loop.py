@@ -108,10 +108,10 @@ print("heavy", sorted(heavy & set(sys.modules)), "status", status)
     assert original.bytes_of("state/ledger.jsonl", "state/mlflow.db") == before
 
 
-def test_status_and_history_tell_what_is_live_and_why(turned: Project) -> None:
-    status, history = turned.make("status"), turned.make("history")
+def test_status_and_history_tell_what_is_live_and_why(original: Project) -> None:
+    status, history = original.make("status"), original.make("history")
     assert (status.status, history.status) == (0, 0)
-    reason = turned.ledger[0]["why"]
+    reason = original.ledger[0]["why"]
     assert re.search(r"^live +version \d+ \(linear\) since .* UTC$", status.text, re.MULTILINE)
     assert re.search(
         r"^how good +holdout accuracy 0\.\d+, 95% interval 0\.\d+ to [01]\.\d+; .*: 0\.\d+$", status.text, re.M

@@ -108,23 +108,6 @@ def test_help_names_every_target_in_the_order_of_the_loop() -> None:
     assert "\033" not in done.stdout, "plain where it is no terminal"
 
 
-def test_readme_speaks_of_what_is_there() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    spoken = set(re.findall(r"(?:`|^    |\$ )make ([a-z][a-z-]+)", readme, re.MULTILINE))
-    assert len(spoken) > 10
-    assert spoken <= targets, spoken - targets
-    for path in re.findall(r"\]\(((?!http)[^)#]+)\)", readme):
-        assert (ROOT / path).exists(), path
-    tree = re.search(r"```text\n(.*?)```", readme, re.DOTALL)
-    assert tree
-    for line in tree[1].splitlines():
-        name = line.strip().split(" ")[0]
-        if name and not line.startswith(" " * 8):
-            assert list(ROOT.glob(f"**/{name.rstrip('/')}")), name
-
-
 def test_nothing_is_written_outside_state(brought: Project, original: Project, turned: Project) -> None:
     """After data; run; predict, status and history: the home is empty, and the repository as git knows it."""
     for words in (("predict", "TEXT=a splendid film"), ("status",), ("history",)):

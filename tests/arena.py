@@ -16,6 +16,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import psutil
 
@@ -34,7 +35,7 @@ DATA = {"data.dvc": 1, "params.yaml": 1, "data": 3, "data/table.csv": 2, "state/
 
 PINNED = ("data.dvc", "params.yaml", "data")
 OF_THE_RUN = re.compile(
-    r"\d{4}-\d\d-\d\d \d\d:\d\d|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=%22)[0-9a-f]{32}|[0-9a-f]{32}|\d+\.\d+ s\b"
+    r"\d{4}-\d\d-\d\d \d\d:\d\d|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}|\d+\.\d+ s\b"
 )
 """In a text: times, ids of runs, and seconds that something took."""
 
@@ -189,10 +190,10 @@ def reached(project: Project) -> dict[str, Any]:
                 "tags": without(tags, "prefect_flow_run_id", "turn", "build"),
                 "metrics": without(metrics, "train_seconds", "holdout_seconds"),
                 "status": rows("select status from runs where run_uuid = ?", (run,)).fetchone()[0],
-                "description": OF_THE_RUN.sub("its own", description or ""),
+                "description": OF_THE_RUN.sub("its own", unquote(description or "")),
             }
         pages = rows("select description from registered_models").fetchall()
-        page = [OF_THE_RUN.sub("its own", text) for (text,) in pages]
+        page = [OF_THE_RUN.sub("its own", unquote(text)) for (text,) in pages]
     moves = [
         without(move, "at") | {"evidence": without(move["evidence"], "prefect_flow_run_id")}
         for move in moves_of(project)

@@ -16,6 +16,7 @@ from flows.holdings import NOTE
 from flows.round import Round, shown
 from flows.stage import Model, say, step
 from ratchet import training
+from ratchet.progress import Progress
 from ratchet.refusal import Refusal
 from ratchet.rows import Ready
 from ratchet.settings import model_params
@@ -145,7 +146,8 @@ def prove(under_way: Round, chosen: Candidate, ready: Ready) -> None:
         Refusal: they differ by more than 1e-5 somewhere.
     """
     trained, texts = chosen.trained, ready.validation.frame["text"].to_list()
-    stored = under_way.registry.load_model(chosen.model_id).probabilities(texts, ready.labels)
+    progress = Progress(say, f"Proving {trained.model}", len(texts))
+    stored = under_way.registry.load_model(chosen.model_id).probabilities(texts, ready.labels, progress)
     worst = float(abs(stored - trained.probabilities).max())
     if worst > 1e-5:
         raise Refusal(

@@ -15,6 +15,7 @@ from flows.titles import entitle
 from flows.written import write_down
 from models.majority import Majority
 from ratchet import rows
+from ratchet.progress import Progress
 from ratchet.settings import gate_rules
 from ratchet.steps import gate, score, slices
 from ratchet.steps.gate import Decision
@@ -66,8 +67,9 @@ def read_again(registry: Registry, live: Version) -> Evaluation:
 @step("Score on the holdout", "Score the {role} on the holdout")
 def judge(case: Case, version: Version, role: str) -> Judged:
     """What the stored model, read back, says of the holdout rows."""
-    predictor, began = case.registry.load(version), time.monotonic()
-    probabilities = predictor.probabilities(case.holdout["text"].to_list(), case.labels)
+    predictor, texts = case.registry.load(version), case.holdout["text"].to_list()
+    progress, began = Progress(say, f"Scoring the {role}", len(texts)), time.monotonic()
+    probabilities = predictor.probabilities(texts, case.labels, progress)
     return judgement(case, f"v{version.number}", version, probabilities, time.monotonic() - began)
 
 

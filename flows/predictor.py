@@ -8,6 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ratchet.progress import Progress
+
+AT_ONCE = 5_120
+"""Texts answered at a time: whole batches of a neural model (models/lstm.py), so that no answer depends on it."""
+
 
 @dataclass(frozen=True)
 class Predictor:
@@ -21,8 +26,18 @@ class Predictor:
 
         return self.model.predict(pd.DataFrame({"text": pd.Series(list(texts), dtype="str")}))
 
-    def probabilities(self, texts: Sequence[str], labels: Sequence[str]) -> np.ndarray:
-        """Shape (len(texts), len(labels)), in the order of `labels`; a class the model never saw gets 0."""
-        table = self.table(texts)
-        columns = [table[f"p_{label}"] if f"p_{label}" in table else np.zeros(len(table)) for label in labels]
-        return np.column_stack(columns).astype(np.float64)
+    def probabilities(
+        self, texts: Sequence[str], labels: Sequence[str], progress: Progress | None = None
+    ) -> np.ndarray:
+        """Shape (len(texts), len(labels)), in the order of `labels`; a class the model never saw gets 0.
+
+        progress: told how many were answered, as they are.
+        """
+        parts = [np.zeros((0, len(labels)))]
+        for at in range(0, len(texts), AT_ONCE):
+            table = self.table(texts[at : at + AT_ONCE])
+            columns = [table[f"p_{label}"] if f"p_{label}" in table else np.zeros(len(table)) for label in labels]
+            parts.append(np.column_stack(columns).astype(np.float64))
+            if progress is not None:
+                progress(len(table))
+        return np.concatenate(parts)

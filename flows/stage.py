@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
+import httpx
 from prefect import flow, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.events.worker import EventsWorker
+from prefect.exceptions import PrefectException
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Failed, State
@@ -23,7 +26,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 import models
 from flows import sweep
 from flows.registry import Registry
-from flows.titles import run_name
+from flows.titles import blame, run_name
 from ratchet import examples, faults, problem, recovery, terminal
 from ratchet.places import Places, places, settle
 from ratchet.problem import Problem
@@ -54,6 +57,9 @@ def stage(function: Callable[..., Result]) -> Any:
             refusal = faults.explain(error, here, function.__name__)
             if refusal is not error:
                 get_run_logger().error("What was met:", exc_info=error)
+            note(str(refusal), logging.ERROR)
+            with suppress(httpx.HTTPError, PrefectException, OSError):  # where Prefect itself is what failed
+                blame(str(refusal))
             return Failed(message=str(refusal), data=refusal)
 
     def in_turn(here: Places, *args: Any, **kwargs: Any) -> Result:
@@ -122,6 +128,6 @@ def say(sentence: str) -> None:
     get_run_logger().info(sentence)
 
 
-def note(sentence: str) -> None:
+def note(sentence: str, level: int = logging.INFO) -> None:
     """The same for the run's log alone, where the terminal says it in its own way."""
-    get_run_logger().info(sentence, extra={terminal.UNHEARD: True})
+    get_run_logger().log(level, sentence, extra={terminal.UNHEARD: True})

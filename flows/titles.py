@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from prefect import runtime
 from prefect.client.orchestration import get_client
+
+LONGEST = 300
+"""Characters of a name; a page shows so many."""
 
 
 def run_name() -> str:
@@ -25,6 +30,13 @@ def entitle(problem: str, version: int, model: str, outcome: str = "") -> None:
         client.update_flow_run(
             run.id, name=f"{run.flow_name} v{version} {model}{came_to}, {trigger()}", tags=sorted(tags)
         )
+
+
+def blame(sentence: str) -> None:
+    """Name the run that fails after why it does, and what to do: it then stands in every list and above its page."""
+    named = f"{run_name()}: {sentence}"
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(runtime.flow_run.id, name=textwrap.shorten(named, LONGEST, placeholder=" ..."))
 
 
 def trigger() -> str:

@@ -195,7 +195,7 @@ def test_a_registry_whose_address_is_a_slip_is_not_taken_for_an_empty_one(whole:
 
 
 def test_a_failed_flow_says_in_prefect_what_to_do(own: Project) -> None:
-    """The state's message is the sentence that the terminal shows; so is the parent's."""
+    """The state's message is the sentence that the terminal shows, and the run's name ends in it; so the parent's."""
     own.write("params.yaml", SMALL.replace("label: label", "label: label, positive: great"))
     done = own.make("run")
     refused(done, "`data.positive`", "great")
@@ -206,7 +206,7 @@ def test_a_failed_flow_says_in_prefect_what_to_do(own: Project) -> None:
             "on flow_run_state.flow_run_id = flow_run.id where flow_run_state.type = 'FAILED'"
         ).fetchall()
     connection.close()
-    assert dict(failed) == {"lifecycle, make run": sentence, "build, make run": sentence}
+    assert dict(failed) == {f"{flow}, make run: {sentence}": sentence for flow in ("lifecycle", "build")}
 
 
 # Damaged files

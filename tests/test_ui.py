@@ -226,9 +226,13 @@ def test_a_failed_run_says_at_the_top_what_to_do(ui: Project, page: Page) -> Non
         with suppress(PlaywrightTimeout):
             found.wait_for(timeout=4_000)
             break
-    open_run(ui, page, "evaluate, Prefect UI")
-    page.get_by_text("A version must be one of the registered model reviews. Received: 77.").first.wait_for()
-    page.get_by_text("See them: make history").first.wait_for()
+    sentence = "A version must be one of the registered model reviews. Received: 77. See them: make history"
+    open_run(ui, page, f"evaluate, Prefect UI: {sentence}")
+    heading = page.get_by_text(sentence).first
+    heading.wait_for()
+    place = heading.bounding_box()
+    assert place
+    assert place["y"] < 100
     keep(page, ui, "prefect-failed")
 
 

@@ -40,6 +40,7 @@ def until_interrupted(here: Places, out: Console) -> None:
         sweep_unless_at_work(here, out)
         runner = flows(here)
         watched.append((runner, stack.enter_context(servers.started(here, runner))))
+        wait_until_published(here, *watched[-1])
         say_where(here, out)
         out.print("Ctrl-C ends both.", style="dim")
         while True:
@@ -64,6 +65,22 @@ def sweep_unless_at_work(here: Places, out: Console) -> None:
 
         sweep.close_orphans(here)
     os.environ.pop("PREFECT_API_URL")
+
+
+def wait_until_published(here: Places, runner: Server, watcher: subprocess.Popen[bytes] | None) -> None:
+    """Return when Prefect has the forms: a list that was opened before would stay empty.
+
+    Raises:
+        Refusal: their runner ended.
+    """
+    last = f"http://{here.host}:{here.prefect_port}/api/deployments/name/optimise/optimise"
+    deadline = time.monotonic() + servers.READY_SECONDS
+    while not servers.answers(last) and time.monotonic() < deadline:
+        if watcher is not None and watcher.poll() is not None:
+            raise Refusal(
+                "The forms must be published.", f"{runner.name} ended", f"Its log: {here.logs / (runner.name + '.log')}"
+            )
+        time.sleep(0.1)
 
 
 def say_where(here: Places, out: Console) -> None:

@@ -30,12 +30,23 @@ from flows.titles import blame, run_name
 from ratchet import examples, faults, problem, recovery, terminal
 from ratchet.places import Places, places, settle
 from ratchet.problem import Problem
+from ratchet.refusal import Refusal
 
 Result = TypeVar("Result")
 
 Model = StrEnum("Model", {name: name for name in models.names()})  # type: ignore[misc]
 Example = StrEnum("Example", {name: name for name in examples.names()})  # type: ignore[misc]
 """The models and the example data sets, as the run forms offer them."""
+
+
+class Told(logging.Filter):
+    """Keeps the traceback of a refusal out of a run's log: its sentence stands there already."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], Refusal))
+
+
+TOLD = Told()
 
 
 def stage(function: Callable[..., Result]) -> Any:
@@ -50,6 +61,7 @@ def stage(function: Callable[..., Result]) -> Any:
         here = places()
         settle(here)
         end_with_runner()
+        logging.getLogger("prefect.flow_runs").addFilter(TOLD)
         try:
             with sweep.noted(here):
                 return in_turn(here, *args, **kwargs)

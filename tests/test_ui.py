@@ -231,7 +231,9 @@ def test_a_failed_run_says_at_the_top_what_to_do(ui: Project, page: Page) -> Non
     open_run(ui, page, f"evaluate, Prefect UI: {sentence}")
     page.get_by_role("button", name="Retry").wait_for()
     places = [found.bounding_box() for found in page.get_by_text(sentence).all()]
+    page.get_by_text("Finished in state Failed").wait_for()
     keep(page, ui, "prefect-failed")
+    assert page.get_by_text("Traceback").count() == 0
     assert min(place["y"] for place in places if place) < 100
 
 

@@ -23,6 +23,7 @@ MOST = 5_000
 """Characters that MLflow keeps of a version's description; the artifact model-card.md has the card whole."""
 SURE, NEAR = 0.9, 0.02
 """From where an answer counts as sure; how far apart confidence and accuracy may be and still agree."""
+SIDES = (("train", "to learn"), ("validation", "to choose"), ("holdout", "to judge"))
 FEW = 30
 """Holdout rows of a class below which its figures say little; as for a slice (ratchet/steps/slices.py)."""
 
@@ -109,20 +110,20 @@ def shortened(text: str) -> str:
 def what_it_is(problem: Problem, ready: Ready, version: Version) -> str:
     """What it is for, and the data it learned from."""
     data, labels = problem.settings.data, ready.labels
-    names = ", ".join(f"`{label}`" for label in labels[:8]) + (
-        f" and {len(labels) - 8} more" if len(labels) > 8 else ""
-    )
     split = f"by `{data.group}`, so that none straddles" if data.group else "by the hash of its text"
     sides = ", ".join(f"{ready.count(side):,} {use}" for side, use in SIDES)
     return (
-        f"**For** giving each `{data.text}` its `{data.label}`: {names}. The model is {version.model}, trained on "
+        f"**For** giving each `{data.text}` its `{data.label}`: {listed(labels)}. The model is {version.model}, trained on "
         f"texts like those of {problem.pin.source or 'the table'}; its answers on texts of another kind are not "
         "measured.\n\n"
         f"**Data** version `{problem.pin.version}`: {len(ready):,} rows ({sides}), split {split}."
     )
 
 
-SIDES = (("train", "to learn"), ("validation", "to choose"), ("holdout", "to judge"))
+def listed(labels: Sequence[str], most: int = 8) -> str:
+    """The first few by name, and how many more there are."""
+    more = f" and {len(labels) - most} more" if len(labels) > most else ""
+    return ", ".join(f"`{label}`" for label in labels[:most]) + more
 
 
 def resampled(problem: Problem) -> str:
@@ -162,8 +163,7 @@ def limits(problem: Problem, found: Findings, labels: Sequence[str]) -> str:
         known.append(f"Weakest slice: {worst[0]} ({WORDS[metric]} {getattr(worst[1], metric):.4f}).")
     rare = [labels[at] for at, rows in enumerate(found.counts.sum(axis=1)) if rows < FEW]
     if rare:
-        shown = ", ".join(f"`{label}`" for label in rare[:8]) + (f" and {len(rare) - 8} more" if len(rare) > 8 else "")
-        known.append(f"Fewer than {FEW} holdout rows, so hardly measured: {shown}.")
+        known.append(f"Fewer than {FEW} holdout rows, so hardly measured: {listed(rare)}.")
     known.append("Every text gets one of its classes, also one that fits none.")
     return f"**Limits.** {' '.join(known)}"
 

@@ -31,6 +31,8 @@ export PYTHONDONTWRITEBYTECODE := 1
         prune move services \
         test test-long check format clean bench bench-loop bench-validate bench-text bench-quality bench-scale lock
 .DEFAULT_GOAL := help
+.DEFAULT:
+	$(error There is no verb `$@`; `make` alone lists them)
 
 help:
 	@if [ -t 1 ] && [ -z "$$NO_COLOR" ]; then bold=$$(printf '\033[1m'); plain=$$(printf '\033[0m'); fi; \
@@ -48,11 +50,13 @@ setup: $(READY)
 ##@ Turn the loop
 run: $(READY) ## A model that earns its place: the five stages below, once
 	@$(PY) -m ratchet run
+status: $(READY) ## What is live, since when, how good; what waits, what is next
+	@$(PY) -m ratchet status
 
 ##@ One stage at a time, in the order of the loop
 data: $(READY) ## The data that data.dvc pins, or another: see below
 	@$(PY) -m ratchet data
-build: $(READY) ## The best model that this data gives (MODEL=name: that one)
+build: $(READY) ## The best model that this data gives (MODEL=linear: that one)
 	@$(PY) -m ratchet build
 evaluate: $(READY) ## Is it better than what is live? On rows neither has seen
 	@$(PY) -m ratchet evaluate
@@ -73,8 +77,6 @@ ui: $(READY) ## Both UIs in the browser: see it all, start it; Ctrl-C ends
 	@$(PY) -m ratchet ui
 
 ##@ Know and undo
-status: $(READY) ## What is live, since when, how good; what waits, what is next
-	@$(PY) -m ratchet status
 history: $(READY) ## The story: which version was live when, on which data, and why
 	@$(PY) -m ratchet history
 lineage: $(READY) ## What a VERSION=n came from; what a DATA=hash became

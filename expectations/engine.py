@@ -159,8 +159,8 @@ def _observed(found: dict[str, Any], fact: str | None) -> str:
         for key, words in (("partial_missing_list", "without"), ("partial_unexpected_list", "besides"))
         if result.get(key)
     ]
-    return f"{'; '.join(odd)}." if odd else "as it should be." if found["success"] else "nothing to judge by."
+    return f"{'; '.join(odd)}." if odd else "just so." if found["success"] else "nothing to judge by."
 
 
 def _rows(broken: int, rows: int) -> str:
-    return f"{broken:,} of {rows:,} rows ({broken / rows:.2%})." if broken else "no such row."
+    return f"{broken:,} of {rows:,} rows ({broken / rows:.2%})." if broken else "no row breaks it."

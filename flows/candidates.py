@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -124,12 +125,17 @@ def log_candidate(under_way: Round, trained: Trained, ready: Ready) -> Candidate
     counts = {"train_seconds": trained.seconds, "rows_train": ready.count("train")}
     counts |= {"train_joules": trained.joules} if trained.joules is not None else {}
     with registry.run(name, tags, under_way.run_id, trained.seconds) as run_id:
-        registry.log(run_id, trained.params, scores.as_metrics("validation") | counts, trained.curve)
+        registry.log(run_id, trained.params, scores.as_metrics("validation") | counts, by_split(trained.curve))
         under_way.log_data(run_id, ready)
         if len(trained.curve) > 1:
             registry.log_figure(run_id, charts.learning_curve(trained.model, trained.curve), "plots/learning-curve.png")
         model_id = registry.log_model(run_id, trained.model, trained.saved, labels)
     return Candidate(trained, scores, run_id, model_id)
+
+
+def by_split(curve: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """The curve with `loss` and `accuracy` named after the rows that they are of: those of training."""
+    return [{f"train_{name}" if name in ("loss", "accuracy") else name: row[name] for name in row} for row in curve]
 
 
 def best(candidates: list[Candidate], metric: str) -> Candidate:

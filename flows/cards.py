@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from flows import links
-from flows.holdings import CHALLENGER, CHAMPION, NOTE, PREVIOUS, PROMOTE, Holdings, Version
+from flows.holdings import CHALLENGER, CHAMPION, NOTE, PREVIOUS, PROMOTE, Holdings, Version, fate
 from flows.reports import GAP, table
 from ratchet.ledger import Move
 from ratchet.problem import Problem
@@ -26,7 +26,7 @@ def experiment(problem: Problem, live: Version | None) -> dict[str, str]:
     kept = f", with all rows of one `{data.group}` on the same side" if data.group else ""
     now = f"Live: version {live.number} ({live.model})." if live else "Nothing is live yet."
     question = (
-        f"**Which `{data.label}` does a `{data.text}` have?** {now} Next: `make run`.\n\n"
+        f"{now} **Which `{data.label}` does a `{data.text}` have?** What to do next: `make status`.\n\n"
         f"Each build is a run with its candidates as children. They compete on **{WORDS[chosen.metric]}** "
         f"({better} is better); the best on the validation rows meets the champion on the holdout{kept}. "
         f"What is live, and why: [registered model {problem.name}]({links.model(problem.here, problem.name)}).\n\n"
@@ -44,8 +44,8 @@ def candidates_view(problem: Problem) -> str:
         "orderByKey": f"metrics.`validation_{metric}`",
         "orderByAsc": metric == "log_loss",
         "selectedColumns": [
-            f"metrics.`validation_{metric}`", f"metrics.`holdout_{metric}`", "metrics.`train_seconds`",
-            "tags.`decision`", "tags.`trigger`",
+            f"metrics.`validation_{metric}`", f"metrics.`holdout_{metric}`",
+            "tags.`decision`",
         ],
     })  # fmt: skip
 
@@ -57,11 +57,12 @@ def registered_model(problem: Problem, live: Version, holdings: Holdings, moves:
     """
     data, here, held, versions = problem.settings.data, problem.here, holdings.held, holdings.versions
     since = next((move.at for move in reversed(moves) if move.after == live.number), "")
+    back = " one step back is `make rollback`;" if held.get(PREVIOUS) else ""
     found = [
         f"**Live: version {live.number}** ({live.model}{f', since {moment(since)} UTC' if since else ''}), "
         f"alias `champion`. {live.tags.get('decision_reason', '')}",
         f"**Before:** {before(versions, held)} **Built last, not live:** {beside(versions, held)}",
-        f"**Next:** the next turn is `make run`; one step back is `make rollback`; every move is in `make history`. "
+        f"**Next:** `make status` says what to do now; a turn is `make run`;{back} every move is in `make history`. "
         f"Gives each `{data.text}` its `{data.label}`; use it from anywhere: "
         f'`mlflow.pyfunc.load_model("models:/{problem.name}@champion")`.',
         table([as_row(version, held, moves) for version in versions[:MOST_VERSIONS]], GAP),
@@ -70,7 +71,10 @@ def registered_model(problem: Problem, live: Version, holdings: Holdings, moves:
     if rivals:
         pair = links.comparison(here, holdings.experiment, live.run_id, rivals[0].run_id)
         every = links.candidates(here, holdings.experiment)
-        shown = {f"Compare {live.number} and {rivals[0].number}": pair, "All candidates": every}
+        shown = {
+            "All candidates with their scores": every,
+            f"Versions {live.number} and {rivals[0].number} side by side": pair,
+        }
         found.append(links.markdown(shown))
     return "\n\n".join(found)
 
@@ -89,7 +93,7 @@ def beside(versions: Sequence[Version], held: Mapping[str, int]) -> str:
     if version is None:
         return "nothing."
     decision = version.tags.get("decision", "")
-    after = "passed, not yet deployed: `make deploy`" if decision == PROMOTE else decision
+    after = "passed, not yet deployed: `make deploy`" if decision == PROMOTE else fate(decision)
     return f"version {number} ({version.model}), alias `challenger`: {after}."
 
 
@@ -102,8 +106,8 @@ def as_row(version: Version, held: Mapping[str, int], moves: Sequence[Move]) -> 
         "model": version.model,
         "data": tags.get("data_version", "")[:8],
         "holdout": tags.get("holdout", "not judged"),
-        "decision": "promoted" if tags.get("decision") == PROMOTE else tags.get("decision", ""),
-        "live": spells(version.number, moves),
+        "decision": fate(tags.get("decision", "")),
+        "live (UTC)": spells(version.number, moves),
     }
 
 

@@ -7,10 +7,10 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows import champion as champions
 from flows import reports
-from flows.holdings import CHALLENGER, PROMOTE, Version, number
+from flows.holdings import CHALLENGER, PREVIOUS, PROMOTE, Version, number
 from flows.predictor import Predictor
 from flows.registry import Registry
-from flows.stage import at_hand, say, stage, step
+from flows.stage import at_hand, note, say, stage, step
 from flows.titles import entitle
 from ratchet import ledger
 from ratchet.problem import Problem
@@ -133,9 +133,10 @@ def report(problem: Problem, registry: Registry, decided: Version | None, live: 
         if kept or decided is None
         else f"Version {live.number} ({live.model}) is live as champion of {problem.name}."
     )
+    note(verdict)
     read_on = reports.links(problem, live, registry.experiment(), decided if kept else None)
     create_markdown_artifact(
-        f"{verdict}\n\n{reports.champion(live, read_on)}",
+        f"{verdict}\n\n{reports.champion(live, registry.holding(PREVIOUS), read_on)}",
         key="registered-model",
         description=f"Version {live.number} ({live.model}): live",
     )

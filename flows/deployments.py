@@ -5,6 +5,8 @@ Run by `make ui` as a server of its own: `python -m flows.deployments`, until it
 
 from __future__ import annotations
 
+import inspect
+
 from prefect import serve
 from prefect.deployments.runner import EntrypointType
 
@@ -24,6 +26,7 @@ def publish() -> None:
         *(
             flow.to_deployment(
                 name=flow.name,
+                description=inspect.cleandoc(flow.fn.__doc__ or "").partition("\n\nArgs:")[0],
                 parameters={"trigger": STARTED_HERE},
                 tags=["ratchet"],
                 entrypoint_type=EntrypointType.MODULE_PATH,

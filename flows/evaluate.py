@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from flows.case import Case, Evaluation, Judged
-from flows.holdings import CHALLENGER, EVIDENCE, PROMOTE, Version
+from flows.holdings import CHALLENGER, EVIDENCE, PROMOTE, Version, fate
 from flows.registry import Registry
 from flows.stage import at_hand, say, stage, step
 from flows.titles import entitle
@@ -51,7 +51,7 @@ def evaluate(version: int | None = None, trigger: str = "manual") -> Evaluation 
     champion = judge_champion(case, challenger)
     baseline = judge_baseline(case)
     decision = decide(case, judged, champion, baseline)
-    entitle(problem.name, challenger.number, challenger.model, decision.verdict.lower())
+    entitle(problem.name, challenger.number, challenger.model, fate(decision.verdict))
     return write_down(case, judged, champion, baseline, decision)
 
 

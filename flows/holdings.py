@@ -16,6 +16,11 @@ NOTE, PARENT = "mlflow.note.content", "mlflow.parentRunId"
 """MLflow's own tags: the description of a run or an experiment; the run that a run belongs to."""
 
 
+def fate(decision: str) -> str:
+    """What a decision, as its verdict or its tag, means for the version that was judged: `promoted`, `not promoted`."""
+    return {PROMOTE: "promoted", "kept champion": "not promoted"}.get(decision.lower(), decision.lower())
+
+
 @dataclass(frozen=True)
 class Version:
     """A version of the problem's registered model, as the registry shows it."""

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from prefect.artifacts import create_markdown_artifact
+
+from flows import cards
 from flows.build import build
 from flows.case import Evaluation
 from flows.deploy import deploy
 from flows.evaluate import evaluate
+from flows.holdings import fate
 from flows.optimise import Outlook, optimise
-from flows.stage import Example, Model, note, say, stage, step
+from flows.stage import Example, Model, at_hand, note, say, stage, step
 from flows.titles import entitle
-from ratchet import bring, turn
+from ratchet import bring, ledger, turn
 from ratchet.places import Places, places
 
 
@@ -42,7 +46,7 @@ class Turn:
 
 @stage
 def lifecycle(model: Model | None = None, example: Example | None = None, trigger: str = "manual") -> Turn:
-    """One turn of the loop: build, evaluate, deploy, optimise.
+    """One turn of the loop, as `make run` does: build, evaluate, deploy, optimise.
 
     Trains on the pinned data, lets the best candidate meet the champion on rows that neither has seen, puts the
     winner live, and looks at what the champion has met since. A turn that was killed is gone on with.
@@ -79,6 +83,20 @@ def bring_example(here: Places, example: Example) -> None:
 def conclude(done: Turn) -> None:
     """What the turn came to: as the run's name, and at the end of its log."""
     evaluation = done.evaluation
-    entitle(evaluation.problem, evaluation.version, evaluation.model, evaluation.decision.verdict.lower())
-    note(f"{evaluation.decision.verdict}: {evaluation.decision.reason}")
+    entitle(evaluation.problem, evaluation.version, evaluation.model, fate(evaluation.decision.verdict))
+    came_to = f"{evaluation.decision.verdict}: {evaluation.decision.reason}"
+    note(came_to)
     note(f"{done.outlook.verdict} Live: version {done.champion} of {evaluation.problem}.")
+    show_standing(evaluation, came_to, done.outlook.verdict)
+
+
+@step("Say how it stands")
+def show_standing(evaluation: Evaluation, came_to: str, outlook: str) -> None:
+    """What the turn came to, and what is live, before, beside and next: as the registered model's page has it."""
+    problem, registry = at_hand()
+    live = registry.champion()
+    assert live is not None
+    moves = ledger.read(problem.here.ledger, problem.name)
+    page = cards.registered_model(problem, live, registry.holdings(), moves)
+    short = f"Version {evaluation.version} ({evaluation.model}): {fate(evaluation.decision.verdict)}"
+    create_markdown_artifact(f"{came_to}\n\n{outlook}\n\n{page}", key="turn", description=short)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flows import cards, links
 from flows.holdings import PROMOTE, Holdings, Version
@@ -32,17 +32,24 @@ def of_version(problem: Problem, registry: Registry, wished: str) -> Lines:
     name = f"{found.number} of {found.problem} ({found.model})" + (f", {', '.join(held)}" if held else "")
     lines = [
         ("version", name),
-        ("live", cards.spells(found.number, moves)),
+        ("live", f"{cards.spells(found.number, moves)} (UTC)"),
         ("decision", " ".join(filter(None, (as_sentence(tags.get("decision", "")), tags.get("decision_reason"))))),
-        ("judged", f"{tags.get('holdout', 'not yet')}; against version {tags.get('decided_against', 'none')}"),
-        ("run", links.run(here, found.run_id)),
+        ("judged", judged(tags)),
+        ("run", links.run(here, origin.experiment, found.run_id)),
         *validated(registry, origin.parent),
         *of_data(tags.get("data_version", "unknown"), ledger.changes(here.ledger, problem.name)),
         ("commit", tags.get("git_commit", "unknown")),
         ("set off by", tags.get("trigger", "unknown")),
         ("Prefect", links.flow_run(here, tags.get("prefect_flow_run_id", ""))),
     ]
-    return [*lines, ("forward", f"make lineage DATA={tags.get('data_version', '')[:8]}")]
+    return [*lines, ("more of it", f"make lineage DATA={tags.get('data_version', '')[:8]}")]
+
+
+def judged(tags: Mapping[str, str]) -> str:
+    """How good on the holdout, and against whom."""
+    rival = tags.get("decided_against", "none")
+    against = "with nothing live to compare" if rival == "none" else f"against version {rival}"
+    return f"{tags['holdout']}, {against}" if "holdout" in tags else "not yet"
 
 
 def as_sentence(decision: str) -> str:
@@ -58,7 +65,7 @@ def validated(registry: Registry, build: str) -> Lines:
     tags = registry.tags(build)
     suites = [(name, tags.get(f"validation_{name}")) for name in ("raw", "prepared")]
     return [
-        ("build", f"{tags['mlflow.runName']}, {links.run(registry.here, build)}"),
+        ("build", f"{tags['mlflow.runName']}, {links.run(registry.here, registry.experiment(), build)}"),
         *((f"{name} data", said) for name, said in suites if said),
     ]
 

@@ -54,8 +54,8 @@ def built_on(here: Places, experiment: str, data: str) -> str:
     return mlflow(here, f"experiments/{experiment}/runs?searchFilter={asked}")
 
 
-def run(here: Places, run_id: str) -> str:
-    return mlflow(here, f"runs/{run_id}")
+def run(here: Places, experiment: str, run_id: str) -> str:
+    return mlflow(here, f"experiments/{experiment}/runs/{run_id}")
 
 
 def artifact(here: Places, experiment: str, run_id: str, path: str) -> str:

@@ -79,7 +79,7 @@ class Findings:
 def card(problem: Problem, ready: Ready, found: Findings) -> str:
     """The whole card, as Markdown."""
     parts = [
-        f"{found.decision.verdict}: {found.decision.reason}",
+        f"**{found.decision.verdict}: {found.decision.reason}**",
         what_it_is(problem, ready, found.version),
         f"**On the holdout**, {found.scores.rows:,} rows that it was never trained on; 95% intervals over resamples of "
         f"{resampled(problem)}:",
@@ -90,11 +90,12 @@ def card(problem: Problem, ready: Ready, found: Findings) -> str:
         f"**Calibration.** {found.calibrated}",
         limits(problem, found, ready.labels),
         cost(found),
-        "**Made again**, from the same data version, params, lock and seed, on a machine like this one, it answers the "
-        f"holdout alike to the last bit: digest `{found.digest}`.",
+        "**Made again**, from the same data version, params, lock and seed, on a machine like this one, it gives the "
+        f"very same answers on the holdout: digest `{found.digest}`.",
         came_from(problem, found),
-        "**Back.** `make rollback` brings the previous champion back; `make history` says what was live when. "
-        f'Use this one: `mlflow.pyfunc.load_model("models:/{problem.name}/{found.version.number}")`.',
+        "**Back.** If it is live and has to go: `make rollback` brings back what was live before. What was live when: "
+        "`make history`.",
+        f'**Use it.** `mlflow.pyfunc.load_model("models:/{problem.name}/{found.version.number}")`.',
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -110,11 +111,11 @@ def shortened(text: str) -> str:
 def what_it_is(problem: Problem, ready: Ready, version: Version) -> str:
     """What it is for, and the data it learned from."""
     data, labels = problem.settings.data, ready.labels
-    split = f"by `{data.group}`, so that none straddles" if data.group else "by the hash of its text"
+    split = f"by `{data.group}`, all rows of one on the same side" if data.group else "by the hash of its text"
     sides = ", ".join(f"{ready.count(side):,} {use}" for side, use in SIDES)
     return (
-        f"**For** giving each `{data.text}` its `{data.label}`: {listed(labels)}. The model is {version.model}, trained on "
-        f"texts like those of {problem.pin.source or 'the table'}; its answers on texts of another kind are not "
+        f"**For** giving each `{data.text}` its `{data.label}`: {listed(labels)}. The model is {version.model}, made "
+        f"for texts like those of {problem.pin.source or 'the table'}; its answers on texts of another kind are not "
         "measured.\n\n"
         f"**Data** version `{problem.pin.version}`: {len(ready):,} rows ({sides}), split {split}."
     )
@@ -164,7 +165,7 @@ def limits(problem: Problem, found: Findings, labels: Sequence[str]) -> str:
     rare = [labels[at] for at, rows in enumerate(found.counts.sum(axis=1)) if rows < FEW]
     if rare:
         known.append(f"Fewer than {FEW} holdout rows, so hardly measured: {listed(rare)}.")
-    known.append("Every text gets one of its classes, also one that fits none.")
+    known.append("Every text gets one of the classes, even a text that fits none.")
     return f"**Limits.** {' '.join(known)}"
 
 
@@ -185,17 +186,17 @@ def came_from(problem: Problem, found: Findings) -> str:
     """Links to all that the version came from."""
     here, version, origin = problem.here, found.version, found.origin
     tags = version.tags
-    pages = {"its run": links.run(here, version.run_id)}
+    pages = {"its run": links.run(here, origin.experiment, version.run_id)}
     if origin.parent:
-        pages["the build"] = links.run(here, origin.parent)
+        pages["the build"] = links.run(here, origin.experiment, origin.parent)
         for suite in ("raw", "prepared"):
             pages[f"validation of {suite} data"] = links.artifact(
                 here, origin.experiment, origin.parent, f"data-docs/{suite}.html"
             )
     if tags.get("prefect_flow_run_id"):
-        pages["Prefect"] = links.flow_run(here, tags["prefect_flow_run_id"])
+        pages["its build in Prefect"] = links.flow_run(here, tags["prefect_flow_run_id"])
     if found.against:
-        pages[f"compare with version {found.against.number}"] = links.comparison(
+        pages[f"side by side with version {found.against.number}"] = links.comparison(
             here, origin.experiment, version.run_id, found.against.run_id
         )
     pages["all builds on this data"] = links.built_on(here, origin.experiment, tags.get("data_version", ""))

@@ -206,8 +206,10 @@ class Registry:
             return _version(self.client.get_model_version(self.problem, str(number)))
         except MlflowException as error:
             raise_unless_absent(error)
+            found = self.client.search_model_versions(f"name = '{self.problem}'")
+            known = ", ".join(str(each) for each in sorted(int(each.version) for each in found)) or "none"
             raise Refusal(
-                f"A version must be one of the registered model {self.problem}.", f"{number}", "See them: make history"
+                f"A version must be one of the registered model {self.problem}.", f"{number}", f"Those there: {known}"
             ) from None
 
     def has(self, number: int | None) -> bool:

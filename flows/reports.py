@@ -108,7 +108,7 @@ def scorecard(
             "metric": f"{words} *decides*" if deciding else words,
             "challenger": f"{mine:.4f}",
             "champion": "none" if its is None else f"{its:.4f}",
-            "difference": change,
+            "difference [80% interval]": change,
             "baseline": f"{getattr(baseline, name):.4f}",
         })  # fmt: skip
     return rows
@@ -162,11 +162,11 @@ def links(problem: Problem, version: Version, experiment: str, rival: Version | 
     here = problem.here
     pages = {
         f"version {version.number}": addresses.version(here, problem.name, version.number),
-        "its run": addresses.run(here, version.run_id),
+        "its run": addresses.run(here, experiment, version.run_id),
         f"all of {problem.name}": addresses.model(here, problem.name),
     }
     if rival is not None:
-        pages[f"compare with version {rival.number}"] = addresses.comparison(
+        pages[f"side by side with version {rival.number}"] = addresses.comparison(
             here, experiment, version.run_id, rival.run_id
         )
     data = version.tags.get("data_version", problem.pin.version)
@@ -174,6 +174,7 @@ def links(problem: Problem, version: Version, experiment: str, rival: Version | 
     return f"In MLflow: {addresses.markdown(pages)}."
 
 
-def champion(live: Version, read_on: str) -> str:
-    """Why it is live, where to read on, and the way back."""
-    return f"Why: {live.tags.get('decision_reason', '')}\n\n{read_on}\n\nBack: `make rollback`"
+def champion(live: Version, previous: Version | None, read_on: str) -> str:
+    """Why it is live, where to read on, and the way back where there is one."""
+    back = f"Before: version {previous.number} ({previous.model}); back to it: `make rollback`" if previous else ""
+    return f"Why: {live.tags.get('decision_reason', '')}\n\n{read_on}\n\n{back or 'Nothing was live before.'}"

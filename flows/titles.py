@@ -21,7 +21,7 @@ def run_name() -> str:
 def entitle(problem: str, version: int, model: str, outcome: str = "") -> None:
     """Name the run that is under way after what it came to, and tag it.
 
-    `evaluate v2 lstm: kept champion, make run`, with the tags `problem:film-reviews`, `model:lstm`, `trigger:make run`.
+    `evaluate v2 lstm: not promoted, make run`, with the tags `problem:film-reviews`, `model:lstm`, `trigger:make run`.
     """
     run = runtime.flow_run
     came_to = f": {outcome}" if outcome else ""

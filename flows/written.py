@@ -10,7 +10,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows import charts, model_card, reports
 from flows.case import Case, Evaluation, Judged
-from flows.holdings import EVIDENCE, PROMOTE, number
+from flows.holdings import EVIDENCE, PROMOTE, fate, number
 from flows.model_card import Findings
 from flows.stage import say, step
 from ratchet.steps import bootstrap, gate, score
@@ -83,7 +83,7 @@ def publish(case: Case, found: Findings, scorecard: list[dict[str, str]], by_sli
     """The scorecard and the decision as artifacts of the run, each with its verdict first."""
     headline = f"{found.decision.verdict}: {found.decision.reason}"
     links = reports.links(case.problem, found.version, found.origin.experiment, found.against)
-    verdict = f"{found.title}: {found.decision.verdict.lower()}"
+    verdict = f"{found.title}: {fate(found.decision.verdict)}"
     create_markdown_artifact(reports.decision(found.decision, links), key="promotion-decision", description=verdict)
     create_markdown_artifact(
         f"{headline}\n\n{case.prepared.holdout}\n\n{reports.table(scorecard)}\n\n## By slice\n\n"

@@ -79,6 +79,8 @@ def prefect(here: Places, port: int) -> Server:
             "PREFECT_UI_API_URL": f"{url}/api",
             "PREFECT_API_URL": f"{url}/api",
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+            "PREFECT_SERVER_UI_V2_ENABLED": "false",  # one UI, and the one that shows which task said what
+            "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         },
         None if prefect_database()[1] else here.state / "prefect" / "prefect.db",
     )  # fmt: skip

@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ratchet import ledger, lock, problem, quarantined, servers, turn
+from ratchet import ledger, lock, predictions, problem, quarantined, servers, showing, turn
 from ratchet.ledger import Move
 from ratchet.places import Places
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
+from ratchet.steps.drift import FEWEST
 
 if TYPE_CHECKING:
     from flows.holdings import Version
@@ -30,8 +31,8 @@ def standing(here: Places) -> Lines:
     data = current.settings.data
     lines = [("problem", f"{current.name}: which {data.label} does a {data.text} have?")]
     lines += is_live(current, registry, live, moves) if live else nothing_live(moves)
-    if previous:
-        lines.append(("before", f"version {previous.number} ({previous.model}); back to it: make rollback"))
+    if live:
+        lines += [("watched", watched(current, live)), ("before", went_before(previous))]
     if waiting:
         lines.append(("not live", f"version {waiting.number} ({waiting.model}), built last: {decided(waiting)}"))
     lines.append(("data", f"{current.pin.short} ({current.pin.source})"))
@@ -80,10 +81,28 @@ def nothing_live(moves: tuple[Move, ...]) -> Lines:
     ]
 
 
+def watched(current: Problem, live: Version) -> str:
+    """How many of its answers are known, of those that optimise needs."""
+    window = current.settings.optimise.window
+    known = len(predictions.recent(current.here.predictions, current.name, live.number, window)["label"])
+    enough = "" if known >= FEWEST else f"; to see a drift, optimise needs {FEWEST}"
+    return f"{known:,} of its latest answers are logged{enough}"
+
+
+def went_before(previous: Version | None) -> str:
+    if previous is None:
+        return "nothing"
+    return f"version {previous.number} ({previous.model}); back to it: make rollback"
+
+
 def decided(waiting: Version) -> str:
-    """What became of the version that was built last."""
-    decision = waiting.tags.get("decision", "")
-    return "passed, and waits for make deploy" if decision == "promote" else decision
+    """What became of the version that was built last, and why."""
+    from flows.holdings import fate
+
+    decision, why = waiting.tags.get("decision", ""), waiting.tags.get("decision_reason", "")
+    if decision == "promote":
+        return "passed, and waits for make deploy"
+    return f"{fate(decision)}. {why}" if why else decision
 
 
 def uis(here: Places) -> str:
@@ -92,7 +111,7 @@ def uis(here: Places) -> str:
 
     if servers.ours(here, "mlflow") is None:
         return "closed; open them: make ui"
-    return f"{links.prefect(here, 'runs')} and {links.mlflow(here, 'models')}"
+    return f"{links.prefect(here, 'runs')} and {showing.first_page(here)}"
 
 
 def next_step(here: Places, live: Version | None, waiting: Version | None) -> str:

@@ -122,9 +122,9 @@ def turned(to: Console, summary: dict[str, Any]) -> None:
 
 
 def history(to: Console, story: Sequence[Move | DataChange]) -> None:
-    """Who was champion when, on which data, and why: a few lines for each event, oldest first, and today."""
+    """Who was champion when (UTC), on which data, and why: a few lines for each event, oldest first, and today."""
     for at, event in enumerate(story):
-        when = Text(datetime.fromisoformat(event.at).astimezone().strftime("%Y-%m-%d %H:%M"), style="dim")
+        when = Text(datetime.fromisoformat(event.at).astimezone(UTC).strftime("%Y-%m-%d %H:%M"), style="dim")
         if isinstance(event, Move):
             earlier = [one for one in story[:at] if isinstance(one, Move) and one.problem == event.problem]
             told = moved(event, earlier[-1] if earlier else None)
@@ -164,7 +164,7 @@ def today(to: Console, last: Move) -> None:
     """The end of the story so far."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     live = f"v{last.after} is live, for {span(last.at, now)}" if last.after else "nothing is live"
-    to.print(Text.assemble(("Today             ", "dim"), f"{last.problem}: {live}. Its lineage: make lineage"))
+    to.print(Text.assemble(("Today (UTC)       ", "dim"), f"{last.problem}: {live}. Its lineage: make lineage"))
 
 
 def span(begin: str, end: str) -> str:

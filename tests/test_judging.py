@@ -208,7 +208,9 @@ def test_a_clearly_better_challenger_is_promoted_and_says_by_how_much() -> None:
     assert done.difference == pytest.approx(0.1)
     assert done.interval is not None
     assert done.interval[0] < 0.1 < done.interval[1]
-    assert done.reason.startswith("The challenger is right on 10.0 points more of 1,000 holdout rows (80% interval +")
+    assert done.reason.startswith(
+        "The challenger is right on 80.0% of 1,000 holdout rows, v3 on 70.0%: 10.0 points more (80% interval of "
+    )
     assert done.reason.endswith("so it replaces v3.")
 
 

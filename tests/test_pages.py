@@ -78,7 +78,7 @@ class Prepared:
 
 def test_a_card_tells_use_data_scores_mistakes_calibration_limits_cost_origin_and_the_way_back() -> None:
     card = model_card.card(PROBLEM, Prepared(), findings([[30, 10], [5, 55]]))  # type: ignore[arg-type]
-    assert card.startswith("Kept champion: it is no better, so v1 stays.")
+    assert card.startswith("**Kept champion: it is no better, so v1 stays.**")
     assert "100 rows (80 to learn, 10 to choose, 10 to judge)" in card
     assert "| accuracy *decides*\u00a0\u00a0 | 0.8500\u00a0\u00a0 | 0.7000 to 0.9000" in card
     assert "25% of `bad` taken for `good`, 8% of `good` taken for `bad`" in card
@@ -137,7 +137,7 @@ def test_the_models_page_tells_what_is_live_before_beside_and_next() -> None:
     assert "version 3 (linear), alias `challenger`: passed, not yet deployed: `make deploy`." in page
     assert "since 2026-01-02 11:00" in page
     assert "2026-01-01 10:00 to 2026-01-02 11:00" in page
-    assert "[Compare 2 and 3]" in page
+    assert "[Versions 2 and 3 side by side]" in page
 
 
 def test_the_models_page_stays_within_what_mlflow_keeps() -> None:
@@ -157,7 +157,7 @@ def test_the_times_a_version_was_live_are_its_spells() -> None:
 def test_the_experiment_asks_its_question_and_says_what_is_live_in_the_line_that_shows() -> None:
     tags = cards.experiment(PROBLEM, version(7))
     first = tags["mlflow.note.content"].split("\n\n")[0]
-    assert first == "**Which `label` does a `text` have?** Live: version 7 (linear). Next: `make run`."
+    assert first == ("Live: version 7 (linear). **Which `label` does a `text` have?** What to do next: `make status`.")
     assert "Nothing is live yet." in cards.experiment(PROBLEM, None)["mlflow.note.content"]
     view = json.loads(tags[f"mlflow.sharedViewState.{links.CANDIDATES}"])
     assert view["orderByKey"] == "metrics.`validation_accuracy`"
@@ -166,7 +166,7 @@ def test_the_experiment_asks_its_question_and_says_what_is_live_in_the_line_that
 def test_links_follow_the_tools_own_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////p/state/mlflow.db")
     monkeypatch.delenv("PREFECT_UI_URL", raising=False)
-    assert links.run(HERE, "r1") == "http://127.0.0.1:5000/#/runs/r1?workflowType=machine_learning"
+    assert links.run(HERE, "1", "r1") == "http://127.0.0.1:5000/#/experiments/1/runs/r1?workflowType=machine_learning"
     assert links.flow_run(replace(HERE, host="0.0.0.0"), "f1") == "http://127.0.0.1:4200/runs/flow-run/f1"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example/base/")
     monkeypatch.setenv("PREFECT_UI_URL", "https://prefect.example/")

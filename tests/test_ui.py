@@ -138,6 +138,9 @@ def test_a_turn_shows_its_four_stages_and_ends_its_log_with_what_it_came_to(ui: 
     open_run(ui, page, "lifecycle v1 linear: promoted, make run")
     page.get_by_text("Promoted: The first model to pass").first.wait_for()
     page.get_by_text("Live: version 1 of reviews.").first.wait_for()
+    page.get_by_text("Artifacts", exact=True).first.click()
+    page.get_by_text("turn", exact=True).first.wait_for()
+    page.get_by_text("Logs", exact=True).first.click()
     graph = page.locator("canvas").first
     graph.wait_for()
     box = graph.bounding_box()
@@ -162,7 +165,8 @@ def test_a_run_shows_its_stages_and_its_verdicts(ui: Project, page: Page) -> Non
         ("promotion-decision", ("Promoted: The first model to pass", "Next: deploy makes it champion")),
         ("scorecard", ("Promoted: The first model to pass", "accuracy decides", "By slice", "its run")),
         ("data-validation", ("Accepted: all", "Great Expectations' own page", "No text is there twice.")),
-        ("registered-model", ("Version 1 (linear) is live as champion of reviews.", "make rollback")),
+        ("turn", ("Promoted: The first model to pass", "Live: version 1", "Before: nothing.", "Next: make status")),
+        ("registered-model", ("Version 1 (linear) is live as champion of reviews.", "Nothing was live before.")),
         ("model-card", ("Promoted: The first model to pass", "95% interval", "Mistakes.", "Cost.", "Came from")),
     ],
 )
@@ -227,7 +231,7 @@ def test_a_failed_run_says_at_the_top_what_to_do(ui: Project, page: Page) -> Non
         with suppress(PlaywrightTimeout):
             found.wait_for(timeout=4_000)
             break
-    sentence = "A version must be one of the registered model reviews. Received: 77. See them: make history"
+    sentence = "A version must be one of the registered model reviews. Received: 77. Those there: 1"
     open_run(ui, page, f"evaluate, Prefect UI: {sentence}")
     page.get_by_role("button", name="Retry").wait_for()
     places = [found.bounding_box() for found in page.get_by_text(sentence).all()]
@@ -239,7 +243,7 @@ def test_a_failed_run_says_at_the_top_what_to_do(ui: Project, page: Page) -> Non
 
 def test_the_registered_model_says_what_is_live_what_was_and_what_to_do(ui: Project, page: Page) -> None:
     page.goto(mlflow(ui, "models/reviews"))
-    for words in ("Live: version 1", "Before:", "Built last, not live:", "Next:", "make rollback", "accuracy 0."):
+    for words in ("Live: version 1", "Before: nothing.", "Built last, not live:", "Next: make status", "accuracy 0."):
         page.get_by_text(words).first.wait_for()
     page.get_by_text("@ champion").first.wait_for()
     keep(page, ui, "mlflow-model")

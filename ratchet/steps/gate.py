@@ -145,7 +145,8 @@ def _against(
         reason = f"All {rows} are of one group, {lucky}{_stays(champion)}"
         return Decision(False, "Kept champion", reason, None, None, checks)
     ahead, interval = _difference(challenger, champion, holdout, rules.metric, groups, seed)
-    found = f"{_ahead(ahead, rules.metric, rows)} ({_interval(interval, rules.metric)})"
+    values = [_shown(_value(model, holdout, rules.metric), rules.metric) for model in (challenger, champion)]
+    found = f"{_ahead(ahead, rules.metric, rows, values, champion.name)} ({_interval(interval, rules.metric)})"
     better = interval[0] > rules.margin
     checks = (*checks, GateCheck(f"Better than {champion.name}", better, found))
     if better:
@@ -214,13 +215,15 @@ def _baseline(value: float, least: float, rules: Rules) -> GateCheck:
     return GateCheck("Baseline", beaten, f"The challenger's {shown}, that of always giving the most frequent class")
 
 
-def _ahead(ahead: float, metric: Metric, rows: str) -> str:
-    """The difference as a person would say it."""
-    amount = _amount(abs(ahead), metric)
+def _ahead(ahead: float, metric: Metric, rows: str, values: Sequence[str], champion: str) -> str:
+    """Both figures and the difference, as a person would say it."""
+    amount, better = _amount(abs(ahead), metric), "better" if ahead >= 0 else "worse"
     if metric == "accuracy":
-        return f"The challenger is right on {amount} {'more' if ahead >= 0 else 'less'} of {rows}"
-    better = "better" if ahead >= 0 else "worse"
-    return f"The challenger's {WORDS[metric]} is {amount} {better} on {rows}"
+        more = "more" if ahead >= 0 else "fewer"
+        return f"The challenger is right on {values[0]} of {rows}, {champion} on {values[1]}: {amount} {more}"
+    return (
+        f"The challenger's {WORDS[metric]} on {rows} is {values[0]}, that of {champion} {values[1]}: {amount} {better}"
+    )
 
 
 def _doubt(ahead: float, interval: tuple[float, float], rules: Rules) -> str:
@@ -231,7 +234,7 @@ def _doubt(ahead: float, interval: tuple[float, float], rules: Rules) -> str:
 
 def _interval(interval: tuple[float, float], metric: Metric) -> str:
     low, high = (f"{end:+.4f}" if metric == "log_loss" else f"{100 * end:+.1f}" for end in interval)
-    return f"{2 * CONFIDENCE - 1:.0%} interval {low} to {high}"
+    return f"{2 * CONFIDENCE - 1:.0%} interval of the difference {low} to {high}"
 
 
 def _amount(value: float, metric: Metric) -> str:

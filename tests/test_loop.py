@@ -121,7 +121,7 @@ def test_status_and_history_tell_what_is_live_and_why(original: Project) -> None
     assert re.search(r"^next +nothing needs doing", status.text, re.MULTILINE)
     assert str(reason) in history.text
     assert "promoted after nothing, by make run" in history.text
-    assert re.search(r"^Today +reviews: v1 is live, for \d+", history.text, re.MULTILINE)
+    assert re.search(r"^Today \(UTC\) +reviews: v1 is live, for \d+", history.text, re.MULTILINE)
 
 
 def test_lineage_walks_from_a_version_to_its_data_and_from_data_to_its_versions(turned: Project) -> None:

@@ -79,7 +79,7 @@ class Findings:
 def card(problem: Problem, ready: Ready, found: Findings) -> str:
     """The whole card, as Markdown."""
     parts = [
-        f"**{found.decision.verdict}: {found.decision.reason}**",
+        f"{found.decision.verdict}: {found.decision.reason}",
         what_it_is(problem, ready, found.version),
         f"**On the holdout**, {found.scores.rows:,} rows that it was never trained on; 95% intervals over resamples of "
         f"{resampled(problem)}:",

@@ -78,7 +78,7 @@ class Prepared:
 
 def test_a_card_tells_use_data_scores_mistakes_calibration_limits_cost_origin_and_the_way_back() -> None:
     card = model_card.card(PROBLEM, Prepared(), findings([[30, 10], [5, 55]]))  # type: ignore[arg-type]
-    assert card.startswith("**Kept champion: it is no better, so v1 stays.**")
+    assert card.startswith("Kept champion: it is no better, so v1 stays.")
     assert "100 rows (80 to learn, 10 to choose, 10 to judge)" in card
     assert "| accuracy *decides*\u00a0\u00a0 | 0.8500\u00a0\u00a0 | 0.7000 to 0.9000" in card
     assert "25% of `bad` taken for `good`, 8% of `good` taken for `bad`" in card

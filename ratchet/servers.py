@@ -79,7 +79,7 @@ def prefect(here: Places, port: int) -> Server:
             "PREFECT_UI_API_URL": f"{url}/api",
             "PREFECT_API_URL": f"{url}/api",
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-            "PREFECT_SERVER_UI_V2_ENABLED": "false",  # one UI, and the one that shows which task said what
+            "PREFECT_SERVER_UI_V2_ENABLED": "false",  # its address opens the UI whose logs name the task that spoke
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         },
         None if prefect_database()[1] else here.state / "prefect" / "prefect.db",

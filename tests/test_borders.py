@@ -108,6 +108,12 @@ def test_help_names_every_target_in_the_order_of_the_loop() -> None:
     assert "\033" not in done.stdout, "plain where it is no terminal"
 
 
+def test_a_verb_that_is_none_is_told_where_they_are_listed() -> None:
+    done = subprocess.run(["make", "statuss"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "There is no verb `statuss`" in done.stderr
+
+
 def test_nothing_is_written_outside_state(brought: Project, original: Project, turned: Project) -> None:
     """After data; run; predict, status and history: the home is empty, and the repository as git knows it."""
     for words in (("predict", "TEXT=a splendid film"), ("status",), ("history",)):

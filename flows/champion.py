@@ -73,9 +73,13 @@ def intended(problem: Problem, registry: Registry, live: Version, move: Move) ->
 
 def describe(problem: Problem, registry: Registry, live: Version) -> None:
     """Bring both pages of MLflow up to what is live, and to what was decided meanwhile."""
+    registry.summarise(page(problem, registry, live), cards.experiment(problem, live))
+
+
+def page(problem: Problem, registry: Registry, live: Version) -> str:
+    """What the registered model's page says now."""
     moves = ledger.read(problem.here.ledger, problem.name)
-    page = cards.registered_model(problem, live, registry.holdings(), moves)
-    registry.summarise(page, cards.experiment(problem, live))
+    return cards.registered_model(problem, live, registry.holdings(), moves)
 
 
 def carry_out(here: Places, registry: Registry, wanted: Intent) -> None:

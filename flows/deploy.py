@@ -42,7 +42,9 @@ def deploy(version: int | None = None, trigger: str = "manual") -> int:
         promote(problem, registry, decided, trigger)
         live = confirm(problem, registry)
     shown = report(problem, registry, decided, live)
-    entitle(problem.name, shown.number, shown.model, "live" if decided == shown else "stays live")
+    entitle(
+        problem.name, shown.number, shown.model, "live" if decided and decided.number == shown.number else "stays live"
+    )
     return shown.number
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
 
-from flows import cards
+from flows import champion as champions
 from flows.build import build
 from flows.case import Evaluation
 from flows.deploy import deploy
@@ -16,7 +16,7 @@ from flows.holdings import fate
 from flows.optimise import Outlook, optimise
 from flows.stage import Example, Model, at_hand, note, say, stage, step
 from flows.titles import entitle
-from ratchet import bring, ledger, turn
+from ratchet import bring, turn
 from ratchet.places import Places, places
 
 
@@ -96,7 +96,6 @@ def show_standing(evaluation: Evaluation, came_to: str, outlook: str) -> None:
     problem, registry = at_hand()
     live = registry.champion()
     assert live is not None
-    moves = ledger.read(problem.here.ledger, problem.name)
-    page = cards.registered_model(problem, live, registry.holdings(), moves)
+    page = champions.page(problem, registry, live)
     short = f"Version {evaluation.version} ({evaluation.model}): {fate(evaluation.decision.verdict)}"
     create_markdown_artifact(f"{came_to}\n\n{outlook}\n\n{page}", key="turn", description=short)

@@ -22,7 +22,7 @@ def of_version(problem: Problem, registry: Registry, wished: str) -> Lines:
         Refusal: there is no such version.
     """
     if wished and not (wished.isascii() and wished.isdigit()):
-        raise Refusal("VERSION is the number of a version.", wished, "See them: make history")
+        raise Refusal("VERSION is the number of a version.", wished, "make lineage VERSION=1")
     found = registry.version(int(wished)) if wished else registry.champion()
     if found is None:
         raise Refusal("Lineage starts at a version.", "none is live and none is named", "make lineage VERSION=1")

@@ -235,9 +235,15 @@ class Registry:
         return self.holding(CHAMPION)
 
     def holdings(self) -> Holdings:
-        """All versions and who holds an alias."""
+        """All versions and who holds an alias; none before the first version."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            aliases = self.client.get_registered_model(self.problem).aliases
+        except MlflowException as error:
+            raise_unless_absent(error)
+            aliases = {}
         found = self.client.search_model_versions(f"name = '{self.problem}'", 1000, ["version_number DESC"])
-        aliases = self.client.get_registered_model(self.problem).aliases
         held = {alias: int(number) for alias, number in aliases.items()}
         return Holdings(tuple(map(_version, found)), held, self.experiment())
 

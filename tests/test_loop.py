@@ -141,6 +141,15 @@ def test_lineage_walks_from_a_version_to_its_data_and_from_data_to_its_versions(
     assert "pinned now" in forth.text
 
 
+def test_lineage_of_data_that_nothing_was_built_on_says_so(small: Project) -> None:
+    data = re.search(r"md5: (\w{8})", (small.root / "data.dvc").read_text())
+    assert data
+    forth = small.make("lineage", f"DATA={data[1]}")
+    assert forth.status == 0, forth.text
+    assert "No version of this problem was built on it." in forth.text
+    refused(small.make("lineage"), "none is live and none is named")
+
+
 @pytest.mark.parametrize(
     ("word", "said"),
     [("DATA=zz", "fits none"), ("VERSION=77", "must be one of the registered model"), ("VERSION=x", "is the number")],

@@ -58,7 +58,9 @@ def page(ui: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page
 
     home = tmp_path_factory.mktemp("browser")  # of the browser alone: the project's own home must stay empty
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET, env=os.environ | {"HOME": str(home)})
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=QUIET, env={**os.environ, "HOME": str(home)}
+        )
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(30_000)
         page.add_init_script(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from prefect.artifacts import create_markdown_artifact
 
+from flows import bundles, reports
 from flows import champion as champions
-from flows import reports
 from flows.holdings import CHALLENGER, PREVIOUS, PROMOTE, Version, number
 from flows.predictor import Predictor
 from flows.registry import Registry
@@ -39,6 +39,7 @@ def deploy(version: int | None = None, trigger: str = "manual") -> int:
     if decided is not None and awaits(problem, decided, live):
         require_fresh(decided, live)
         smoke_test(registry, decided)
+        pack(registry, decided)
         promote(problem, registry, decided, trigger)
         live = confirm(problem, registry)
     shown = report(problem, registry, decided, live)
@@ -82,6 +83,13 @@ def smoke_test(registry: Registry, version: Version) -> None:
     expect_answers(registry.load(version), version)
 
 
+@step("Pack it for the prediction service")
+def pack(registry: Registry, version: Version) -> None:
+    """The version's bundle, which answers odd texts as well; the service reads nothing else."""
+    place = bundles.export(registry, version)
+    say(f"Packed version {version.number} as bundle {place.digest[:12]}.")
+
+
 @step("Move the aliases")
 def promote(problem: Problem, registry: Registry, version: Version, trigger: str) -> None:
     """Aliases and ledger: the champion's alias moves last."""
@@ -94,6 +102,7 @@ def confirm(problem: Problem, registry: Registry) -> Version:
     live = registry.champion()
     assert live is not None
     expect_answers(registry.load(live), live)
+    bundles.line_up(registry, problem.settings.deploy.canary.tries)
     say(f"Version {live.number} ({live.model}) is the champion of {problem.name}.")
     return live
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -263,6 +264,10 @@ class Registry:
         self.log(version.run_id, tags={**tags, NOTE: description})
         self.client.update_model_version(self.problem, str(version.number), description)
 
+    def mark(self, version: Version, name: str, value: str) -> None:
+        """Set one tag on a version."""
+        self.client.set_model_version_tag(self.problem, str(version.number), name, value)
+
     def load(self, version: Version) -> Predictor:
         """The stored model of a version, read back from the artifact store.
 
@@ -279,6 +284,28 @@ class Registry:
                 " ".join(str(error).split())[:300],
                 f"Bring back {artifact_root(self.here)} from a backup, or build anew: make build",
             ) from error
+
+    @contextmanager
+    def fetched(self, version: Version) -> Iterator[Path]:
+        """The folder that the version's model was saved to, while the block runs.
+
+        Raises:
+            Refusal: the artifact store does not give it.
+        """
+        import mlflow
+
+        self.here.work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.here.work) as scratch:
+            try:
+                data = mlflow.artifacts.download_artifacts(f"{version.uri}/data", dst_path=scratch)
+                (saved,) = Path(data).glob("*/model.json")
+            except (mlflow.exceptions.MlflowException, OSError, ValueError) as error:
+                raise Refusal(
+                    f"Version {version.number} must be in the artifact store.",
+                    " ".join(str(error).split())[:300],
+                    f"Bring back {artifact_root(self.here)} from a backup, or build anew: make build",
+                ) from error
+            yield saved.parent
 
     def load_model(self, model_id: str) -> Predictor:
         """The same for a model that is logged but not registered."""

@@ -1,4 +1,5 @@
-"""The append-only history: one JSON line for every move of the champion and every change of the data, never rewritten.
+"""The append-only history: one JSON line for every move of the champion, every change of the data, and every version
+that the prediction service had to refuse; never rewritten.
 
 The order of lines is the order of events, whatever a clock said.
 """
@@ -57,7 +58,24 @@ class DataChange:
     kind: str = "data"
 
 
-def append(path: Path, move: Move | DataChange) -> None:
+@dataclass(frozen=True)
+class Refused:
+    """A version that the registry names and that the prediction service could not serve; what had answered went on.
+
+    version: None where it is not known. why: what was found, and who goes on answering.
+    """
+
+    problem: str
+    version: int | None
+    why: str
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    kind: str = "refused"
+
+
+Line = Move | DataChange | Refused
+
+
+def append(path: Path, move: Line) -> None:
     """Write one line and have it on the disk before returning; a line torn by a kill is closed off first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = (json.dumps(asdict(move), ensure_ascii=False, sort_keys=True) + "\n").encode()
@@ -71,13 +89,17 @@ def append(path: Path, move: Move | DataChange) -> None:
         os.fsync(ledger.fileno())
 
 
-def append_once(path: Path, line: Move | DataChange) -> None:
+KINDS: dict[str | None, type[Any]] = {"data": DataChange, "refused": Refused}
+"""Of lines, by their `kind`; a move has none."""
+
+
+def append_once(path: Path, line: Line) -> None:
     """Write one line unless the ledger has that very line, which what a kill cut off may or may not have written."""
     if line not in story(path, line.problem):
         append(path, line)
 
 
-def story(path: Path, problem: str | None = None) -> tuple[Move | DataChange, ...]:
+def story(path: Path, problem: str | None = None) -> tuple[Line, ...]:
     """All lines, oldest first, of one problem or of all; a line that a kill tore apart is passed over."""
     known = [line for line in map(understood, lines(path)) if line is not None]
     return tuple(line for line in known if problem in (None, line.problem))
@@ -104,10 +126,10 @@ def lines(path: Path) -> list[str]:
     return [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
 
 
-def understood(line: str) -> Move | DataChange | None:
+def understood(line: str) -> Line | None:
     try:
         written = json.loads(line)
-        event = DataChange(**written) if written.get("kind") == "data" else Move(**written)
+        event: Line = KINDS.get(written.get("kind"), Move)(**written)
         datetime.fromisoformat(event.at)
     except (ValueError, TypeError, AttributeError):
         return None

@@ -54,6 +54,16 @@ class Places:
         return self.state / "predictions.db"
 
     @property
+    def bundles(self) -> Path:
+        """Models as the service reads them, each in a folder named by its digest."""
+        return self.state / "bundles"
+
+    @property
+    def lineup(self) -> Path:
+        """Which of them are to answer."""
+        return self.bundles / "lineup.json"
+
+    @property
     def quarantine(self) -> Path:
         return self.state / "quarantine"
 

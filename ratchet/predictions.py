@@ -1,22 +1,89 @@
-"""The log of what the champion answered: state/predictions.db, SQLite in WAL mode; lengths of texts, no texts."""
+"""The log of what was answered and of what people said of it: state/predictions.db, SQLite in WAL mode.
+
+A prediction has an id that is given out with the answer; feedback is a label that a person gives for an id. Whether a
+text is kept whole is the writer's choice (`deploy.log.texts`); its digest is always there.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ratchet import database
 
-TABLE = """create table if not exists predictions (
-    id integer primary key, at real not null, problem text not null, version integer not null,
-    characters integer not null, label text not null, score real not null)"""
-VERSION = 1
-"""Of the table, kept in `user_version`; UPGRADES[n] leads from version n to the next."""
-UPGRADES: tuple[tuple[str, ...], ...] = ((),)  # version 0 is the same table, from before versions were kept
-INDEX = "create index if not exists latest on predictions (problem, version, id)"
+VERSION = 2
+"""Of the tables, kept in `user_version`; UPGRADES[n] leads from version n to the next."""
+TABLES = (
+    """create table if not exists predictions (
+    id text primary key, at real not null, problem text not null, version integer not null, role text not null,
+    route text not null, label text not null, score real not null, characters integer not null, digest text not null,
+    text text, seconds real) without rowid""",
+    """create table if not exists feedback (
+    prediction text not null, label text not null, source text not null, at real not null,
+    primary key (prediction, label)) without rowid""",
+    "create index if not exists latest on predictions (problem, version, id)",
+    "create index if not exists said on feedback (at)",
+)
+UPGRADES: tuple[tuple[str, ...], ...] = (
+    (),  # version 0 is the same table, from before versions were kept
+    (
+        "drop index if exists latest",
+        "alter table predictions rename to before",
+        *TABLES,
+        """insert into predictions select printf('%032x', id), at, problem, version, 'champion', 'make predict', label,
+        score, characters, '', null, null from before""",
+        "drop table before",
+    ),
+)
+INSERT = "insert into predictions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing"
+FEEDBACK = """insert into feedback values (?, ?, ?, ?)
+    on conflict (prediction, label) do update set at = excluded.at, source = excluded.source"""
+
+Row = tuple[str, float, str, int, str, str, str, float, int, str, "str | None", "float | None"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answer as it is logged. at: seconds since 1970. role: `champion`, `challenger` or `shadow`.
+
+    text: None where the policy is not to keep it, or only redacted. seconds: from the request to the answer.
+    said: the label that a person gave last, None where nobody did.
+    """
+
+    id: str
+    at: float
+    problem: str
+    version: int
+    role: str
+    route: str
+    label: str
+    score: float
+    characters: int
+    digest: str
+    text: str | None
+    seconds: float | None
+    said: str | None = None
+
+
+def identities(count: int, now: float | None = None) -> list[str]:
+    """New ids, in rising order: milliseconds since 1970, 64 random bits, a number; 32 hexadecimal digits."""
+    head = f"{int(1000 * (time.time() if now is None else now)):012x}{os.urandom(8).hex()}"
+    return [f"{head}{number:04x}" for number in range(count)] if count <= 1 << 16 else _many(count)
+
+
+def _many(count: int) -> list[str]:
+    return [name for start in range(0, count, 1 << 16) for name in identities(min(1 << 16, count - start))]
+
+
+def digest(text: str) -> str:
+    """Tells equal texts from others without keeping them: the first 64 bits of SHA-256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @contextmanager
@@ -28,14 +95,19 @@ def connected(path: Path) -> Iterator[sqlite3.Connection]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with database.patient(path), closing(sqlite3.connect(path, timeout=database.PATIENCE)) as connection:
-        connection.execute("pragma journal_mode = wal")
-        if is_empty(connection):
-            connection.execute("begin immediate")
-            for statement in (TABLE, INDEX, f"pragma user_version = {VERSION}"):
-                connection.execute(statement)
-            connection.commit()
+        lay_out(connection)
         with connection:
             yield connection
+
+
+def lay_out(connection: sqlite3.Connection) -> None:
+    """Make the tables where there are none."""
+    connection.execute("pragma journal_mode = wal")
+    if is_empty(connection):
+        connection.execute("begin immediate")
+        for statement in (*TABLES, f"pragma user_version = {VERSION}"):
+            connection.execute(statement)
+        connection.commit()
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:
@@ -43,7 +115,7 @@ def is_empty(connection: sqlite3.Connection) -> bool:
 
 
 def upgrade(path: Path) -> None:
-    """Bring a table of an older version to this one, all steps or none."""
+    """Bring tables of an older version to this one, all steps or none."""
     with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
         connection.execute("begin exclusive")
         (version,) = connection.execute("pragma user_version").fetchone()
@@ -54,14 +126,16 @@ def upgrade(path: Path) -> None:
         connection.execute("commit")
 
 
-def record(path: Path, problem: str, version: int, answers: Iterable[tuple[int, str, float]]) -> None:
-    """Add answers, each as (characters of the text, label, score of that label)."""
+def record(path: Path, problem: str, version: int, answers: Sequence[tuple[str, str, float]]) -> None:
+    """Add what was answered with no server, each as (text, label, score of that label); no text is kept."""
     now = time.time()
+    names = identities(len(answers), now)
+    rows: Iterable[Row] = (
+        (name, now, problem, version, "champion", "make predict", label, score, len(text), digest(text), None, None)
+        for name, (text, label, score) in zip(names, answers, strict=True)
+    )
     with connected(path) as connection:
-        connection.executemany(
-            "insert into predictions (at, problem, version, characters, label, score) values (?, ?, ?, ?, ?, ?)",
-            ((now, problem, version, *answer) for answer in answers),
-        )
+        connection.executemany(INSERT, rows)
 
 
 def recent(path: Path, problem: str, version: int, window: int) -> dict[str, list[object]]:
@@ -75,3 +149,30 @@ def recent(path: Path, problem: str, version: int, window: int) -> dict[str, lis
             (problem, version, window),
         ).fetchall()
     return {name: [row[at] for row in rows] for at, name in enumerate(("characters", "label", "score"))}
+
+
+def find(path: Path, name: str) -> Prediction | None:
+    """The prediction of that id, with what was said of it last; None where none is logged."""
+    if not path.exists():
+        return None
+    with connected(path) as connection:
+        row = connection.execute("select * from predictions where id = ?", (name,)).fetchone()
+        if row is None:
+            return None
+        said = connection.execute(
+            "select label from feedback where prediction = ? order by at desc limit 1", (name,)
+        ).fetchone()
+    return Prediction(*row, said[0] if said else None)
+
+
+def mistakes(path: Path, problem: str, most: int) -> list[Prediction]:
+    """The answers that people corrected last, newest first."""
+    if not path.exists():
+        return []
+    with connected(path) as connection:
+        rows = connection.execute(
+            "select predictions.*, feedback.label from feedback join predictions on predictions.id = prediction "
+            "where problem = ? and feedback.label != predictions.label order by feedback.at desc limit ?",
+            (problem, most),
+        ).fetchall()
+    return [Prediction(*row) for row in rows]

@@ -86,8 +86,54 @@ class Evaluate(Section):
         return self
 
 
+class Canary(Section):
+    """How the challenger is tried on live texts: it answers a share of them, or all of them in the shadow."""
+
+    share: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False, strict=True)
+    shadow: bool = Field(default=False, strict=True)
+
+    @property
+    def tries(self) -> bool:
+        """Whether the challenger is asked at all."""
+        return self.shadow or self.share > 0
+
+    @model_validator(mode="after")
+    def one_way(self) -> Canary:
+        if self.shadow and self.share:
+            raise ValueError("`deploy.canary` takes a share, or shadow: true. Received: both")
+        return self
+
+
+class Log(Section):
+    """What the service keeps of each prediction, and for how many days.
+
+    texts: `whole`; `redacted`: without what looks like an address, a phone or a card number; `hash`: no text at all.
+    """
+
+    texts: Literal["whole", "redacted", "hash"] = "whole"
+    days: int = Field(default=90, ge=1, le=36_500, strict=True)
+
+
+class Limits(Section):
+    """What one request, and all of them together, may take of the service.
+
+    body_mb: megabytes of a request. texts: of a request. characters: of a text. waiting_mb: megabytes of requests being
+    received or answered at a time; what comes above is told to come back. seconds: until a request must be here, whole.
+    """
+
+    body_mb: float = Field(default=8.0, gt=0, le=1024, strict=True)
+    texts: int = Field(default=5_000, ge=1, le=10**6, strict=True)
+    characters: int = Field(default=100_000, ge=1, le=10**8, strict=True)
+    waiting_mb: float = Field(default=64.0, gt=0, le=10**5, strict=True)
+    seconds: float = Field(default=30.0, gt=0, le=3600, strict=True)
+
+
 class Deploy(Section):
-    """Nothing to set yet."""
+    """How the prediction service answers, what it keeps, and what it bears; changed while it runs."""
+
+    canary: Canary = Canary()
+    log: Log = Log()
+    limits: Limits = Limits()
 
 
 class Optimise(Section):

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ratchet.ledger import DataChange, Move
+from ratchet.ledger import DataChange, Line, Move, Refused
 
 FLOWS = str(Path(__file__).resolve().parent.parent / "flows")
 STARTED = time.monotonic()
@@ -121,13 +121,15 @@ def turned(to: Console, summary: dict[str, Any]) -> None:
     to.print('Look: make ui    Ask it: make predict TEXT="..."    Undo: make rollback', style="dim")
 
 
-def history(to: Console, story: Sequence[Move | DataChange]) -> None:
+def history(to: Console, story: Sequence[Line]) -> None:
     """Who was champion when (UTC), on which data, and why: a few lines for each event, oldest first, and today."""
     for at, event in enumerate(story):
         when = Text(datetime.fromisoformat(event.at).astimezone(UTC).strftime("%Y-%m-%d %H:%M"), style="dim")
         if isinstance(event, Move):
             earlier = [one for one in story[:at] if isinstance(one, Move) and one.problem == event.problem]
             told = moved(event, earlier[-1] if earlier else None)
+        elif isinstance(event, Refused):
+            told = [f"v{event.version} refused by the prediction service", event.why]
         else:
             told = changed(event)
         to.print(Text.assemble(when, "  ", (told[0], "bold")))

@@ -30,6 +30,20 @@ def looks_private(text: pl.Series) -> list[pl.Series]:
     return [mail, phone, _cards(text)]
 
 
+def redacted(text: str) -> str:
+    """The text with what looks private replaced by what it is: [mail], [phone], [card]."""
+    text = re.sub(f"[A-Za-z0-9._%+-]*{MAIL}", "[mail]", text)
+    text = re.sub(CARD, lambda found: "[card]" if is_card_number(re.sub("[^0-9]", "", found[0])) else found[0], text)
+    return re.sub(PHONE, _without_phone, text)
+
+
+def _without_phone(found: re.Match[str]) -> str:
+    """The characters beside a number, which its pattern takes with it, stay."""
+    first, last = found[0][0], found[0][-1]
+    before = "" if first.isdigit() or first in "+(" else first
+    return f"{before}[phone]{'' if last.isdigit() else last}"
+
+
 def is_card_number(digits: str) -> bool:
     """The Luhn check, which nine of ten random numbers fail (ISO/IEC 7812-1, annex B)."""
     values = [int(digit) for digit in reversed(digits)]

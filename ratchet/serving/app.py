@@ -1,0 +1,92 @@
+"""The application: all routes, behind the guard; what is started with it and ended with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ratchet import settings
+from ratchet.refusal import Refusal
+from ratchet.serving import guard, inference, intake, lineup, own, scoring
+from ratchet.serving.following import follow
+from ratchet.serving.guard import Guard
+from ratchet.serving.intake import Problem
+from ratchet.serving.log import Policy
+from ratchet.serving.service import Service, Unready
+
+LOOK = 1.0
+"""Seconds between two looks at params.yaml."""
+
+
+def application(service: Service, token: str = "", hosts: frozenset[str] = guard.LOOPBACK) -> Starlette:
+    """The ASGI application. token: empty for none. hosts: names that it answers to without one."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        service.log.start()
+        await service.take(lineup.read(service.here.lineup))
+        tasks = [asyncio.create_task(follow(service)), asyncio.create_task(keep_settings(service))]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await service.settle()
+            await asyncio.to_thread(service.log.close)
+
+    async def metrics(request: Request) -> Response:
+        return Response(service.meters.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return Starlette(
+        routes=[*own.routes(service), *scoring.routes(service), *inference.routes(service), Route("/metrics", metrics)],
+        middleware=[Middleware(Guard, service=service, token=token, hosts=hosts)],
+        exception_handlers={HTTPException: not_routed, Problem: refused, Unready: unready},
+        lifespan=lifespan,
+    )
+
+
+async def not_routed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    told = guard.told(request.url.path, guard.as_problem(error))
+    told.headers.update(error.headers or {})
+    return told
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return guard.told(request.url.path, error)
+
+
+async def unready(request: Request, error: Exception) -> Response:
+    return guard.told(request.url.path, Problem(503, str(error), 1))
+
+
+async def keep_settings(service: Service) -> None:
+    """Until cancelled: what `deploy` in params.yaml says now holds, with no restart; what is damaged changes nothing."""
+    path, seen = service.here.params, 0
+    while True:
+        with suppress(OSError):
+            stamp = path.stat().st_mtime_ns
+            if stamp != seen:
+                seen = stamp
+                read_settings(service)
+        await asyncio.sleep(LOOK)
+
+
+def read_settings(service: Service) -> None:
+    try:
+        found = settings.load(service.here.params)
+    except Refusal as refusal:
+        service.said(f"params.yaml is not followed: {refusal}")
+        return
+    service.settings = found.deploy
+    service.log.policy = Policy(found.deploy.log.texts, found.deploy.log.days)

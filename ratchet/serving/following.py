@@ -1,0 +1,68 @@
+"""The service's end of following: starts the process that looks at the registry, and does what its lines say.
+
+It begins after the first answer. Where that process ends by itself it is started again; what answers goes on answering.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from contextlib import suppress
+from typing import Any
+
+from ratchet.serving.lineup import understood
+from ratchet.serving.service import Service
+
+AGAIN = 5.0
+"""Seconds until a follower that ended is started anew."""
+
+
+async def follow(service: Service) -> None:
+    """Until cancelled: keep a follower, and the service in step with what it tells."""
+    while True:
+        try:
+            await _follow_once(service)
+        except OSError as error:
+            service.said(f"The registry is not followed: {error}.")
+        await asyncio.sleep(AGAIN)
+
+
+async def _follow_once(service: Service) -> None:
+    here = service.here
+    here.logs.mkdir(parents=True, exist_ok=True)
+    with open(here.logs / "following.log", "ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "flows.following",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
+            cwd=here.root, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        async for line in process.stdout:
+            await heed(service, line)
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+    service.said(f"What follows the registry ended; started again in {AGAIN:g} s. Its log: {here.logs}/following.log")
+
+
+async def heed(service: Service, line: bytes) -> None:
+    """Do what a line of the follower says."""
+    try:
+        told: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return  # what a library prints there is none of ours
+    if not isinstance(told, dict):
+        return
+    if "lineup" in told:
+        service.meters.followed.set(told["at"])
+        if told.get("problem") == service.problem:
+            await service.take(understood(told["lineup"]))
+    elif "refused" in told:
+        service.meters.followed.set(told["at"])
+        service.refuse(told["alias"], told["version"], told["refused"])
+    elif "failed" in told:
+        service.fails_to_follow(told["failed"])

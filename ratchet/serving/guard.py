@@ -1,0 +1,148 @@
+"""Who may ask, and how much at a time: looked at before a body is read.
+
+Without a token the service answers to this machine's own names alone, so that a page in a browser cannot reach it under
+another (DNS rebinding); with one, whoever has it. A request that a browser sends from somebody else's page is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import time
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ratchet.serving import intake, inference, scoring
+from ratchet.serving.intake import MEGABYTE, Problem
+from ratchet.serving.service import Service
+
+LEAST = 16_384
+"""Bytes that a request counts for at least: what it holds besides its body."""
+OPEN = frozenset({"/ping", "/v2/health/live", "/v2/health/ready"})
+"""What a supervisor may ask without the token."""
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+]
+
+
+class Guard:
+    """Stands before the application, and counts what passes."""
+
+    def __init__(self, app: ASGIApp, service: Service, token: str, hosts: frozenset[str] = LOOPBACK) -> None:
+        self._app, self._service, self._token, self._hosts = app, service, token, hosts
+        self._inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status, path = time.perf_counter(), 500, scope["path"]
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *HEADERS]
+            await send(message)
+
+        size = 0
+        try:
+            headers = dict(scope["headers"])
+            self._admit(path, scope["method"], headers)
+            size = self._enter(headers)
+            await self._app(scope, receive, counted)
+        except Problem as problem:
+            await told(path, problem)(scope, receive, counted)
+        finally:
+            self._inside -= size
+            route = scope["route"].path if "route" in scope else "other"
+            self._service.meters.requests.labels(route, status).inc()
+            self._service.meters.seconds.labels(route).observe(time.perf_counter() - began)
+
+    def _admit(self, path: str, method: str, headers: dict[bytes, bytes]) -> None:
+        """Return where the caller may ask.
+
+        Raises:
+            Problem: not under that name (403), not from that page (403), or not without the token (401).
+        """
+        host = headers.get(b"host", b"").decode("latin-1")
+        if not self._token and bare(host) not in self._hosts:
+            raise Problem(403, f"The service answers as {', '.join(sorted(self._hosts))}. Received: {host[:100] or 'no host'}.")
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if origin and urlsplit_host(origin) != host:
+            raise Problem(403, f"Pages of other sites may not ask. Received: {origin[:100]}.")
+        if headers.get(b"sec-fetch-site", b"none") == b"cross-site" and method != "GET":
+            raise Problem(403, "Pages of other sites may not ask.")
+        if self._token and path not in OPEN and not hmac.compare_digest(given(headers), self._token.encode()):
+            raise Problem(401, "A token is needed: the header `Authorization: Bearer TOKEN`, or TOKEN as a password.")
+
+    def _enter(self, headers: dict[bytes, bytes]) -> int:
+        """The bytes that a request counts for while it is here.
+
+        Raises:
+            Problem: its body is too large (413), or there is no room now (503).
+        """
+        limits = self._service.settings.limits
+        stated = headers.get(b"content-length", b"")
+        most = int(limits.body_mb * MEGABYTE)
+        chunked = b"transfer-encoding" in headers
+        size = int(stated) if stated.isdigit() else most if chunked else 0
+        if size > most:
+            raise intake.too_large(limits)
+        size = max(size, LEAST)
+        if self._inside + size > max(limits.waiting_mb * MEGABYTE, size):
+            self._service.meters.overload.inc()
+            raise Problem(503, "Too many requests at once. Come back in a second.", 1)
+        self._inside += size
+        self._service.meters.receiving.set(self._inside)
+        return size
+
+
+def told(path: str, problem: Problem) -> Response:
+    """The refusal in the words of the protocol that was spoken."""
+    if path == "/invocations":
+        response = scoring.as_mlflow(problem)
+    elif path.startswith("/v2"):
+        response = inference.as_error(problem)
+    else:
+        response = intake.as_details(problem)
+    if problem.status == 401:
+        response.headers["www-authenticate"] = 'Basic realm="ratchet", charset="UTF-8"'
+    return response
+
+
+def bare(host: str) -> str:
+    """The name in a Host header, without its port."""
+    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
+
+
+def urlsplit_host(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
+
+
+def given(headers: dict[bytes, bytes]) -> bytes:
+    """The token of a request: of `Bearer`, or the password of `Basic`, which browsers ask people for."""
+    kind, _, value = headers.get(b"authorization", b"").partition(b" ")
+    if kind.lower() == b"bearer":
+        return value.strip()
+    if kind.lower() == b"basic":
+        try:
+            return base64.b64decode(value, validate=True).partition(b":")[2]
+        except ValueError:
+            return b""
+    return b""
+
+
+def as_problem(error: HTTPException) -> Problem:
+    """What the router raises, as ours."""
+    words = {404: "There is nothing at this address. What there is: /docs.", 405: "This address is not asked that way."}
+    return Problem(error.status_code, words.get(error.status_code, str(error.detail)))

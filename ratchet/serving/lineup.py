@@ -1,0 +1,46 @@
+"""Which bundles are to answer: written by whoever looked at the registry last, read by the service when it starts.
+
+The registry's aliases are the truth; this note lets the first answer come before MLflow is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ratchet import note
+
+
+@dataclass(frozen=True)
+class Place:
+    """A version and the digest of its bundle."""
+
+    version: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """Who is to answer. challenger: None where no alias or no canary asks for one."""
+
+    champion: Place | None = None
+    challenger: Place | None = None
+
+
+def write(path: Path, lineup: Lineup) -> None:
+    note.write(path, asdict(lineup))
+
+
+def read(path: Path) -> Lineup:
+    """The last lineup; an empty one where none was written, or what is there is none."""
+    return understood(note.read(path) or {})
+
+
+def understood(written: dict[str, object]) -> Lineup:
+    try:
+        places = {
+            alias: Place(**place) for alias in ("champion", "challenger") if isinstance(place := written.get(alias), dict)
+        }
+    except TypeError:
+        return Lineup()
+    return Lineup(**places)

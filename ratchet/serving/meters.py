@@ -1,0 +1,54 @@
+"""What the service counts, by Prometheus' conventions: names end in their unit, labels have few values."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from ratchet.serving.log import Log
+
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+ROLES = ("champion", "challenger")
+
+
+class Meters:
+    """The meters of one service."""
+
+    def __init__(self, log: Log) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter("ratchet_requests", "Requests answered", ("route", "status"), registry=registry)
+        self.seconds = Histogram(
+            "ratchet_request_seconds", "From the first byte to the answer", ("route",), buckets=SECONDS, registry=registry
+        )
+        self.predictions = Counter("ratchet_predictions", "Texts answered", ("version", "role"), registry=registry)
+        self.feedback = Counter("ratchet_feedback", "Feedback taken", ("agrees",), registry=registry)
+        self.overload = Counter("ratchet_overload", "Requests told to come back later", registry=registry)
+        self.live = Gauge("ratchet_version", "The version that answers", ("role",), registry=registry)
+        self.swaps = Counter("ratchet_swaps", "Times that another version began to answer", ("role",), registry=registry)
+        self.refused = Gauge(
+            "ratchet_version_refused", "1 while the registry names a version that cannot answer", ("role",), registry=registry
+        )
+        self.refusals = Counter("ratchet_refusals", "Versions refused", ("role",), registry=registry)
+        self.followed = Gauge(
+            "ratchet_registry_looked_at_timestamp_seconds", "When the registry was looked at last", registry=registry
+        )
+        self.receiving = Gauge("ratchet_requests_bytes", "Of requests being received or answered", registry=registry)
+        for name, help_text, value in (
+            ("ratchet_log_waiting_characters", "Of predictions that wait to be written", lambda: log.waiting),
+            ("ratchet_log_written", "Predictions written", lambda: log.tally.written),
+            ("ratchet_log_dropped", "Predictions answered and not logged: the disk cannot keep up", lambda: log.tally.dropped),
+            ("ratchet_log_failed_writes", "Writes that failed, and were tried again", lambda: log.tally.failed),
+        ):
+            Gauge(name, help_text, registry=registry).set_function(value)
+        for role in ROLES:
+            self.refused.labels(role).set(0)
+
+    def answered(self, version: int, role: str, texts: int, seconds: float) -> None:
+        self.predictions.labels(version, role).inc(texts)
+
+    def swapped(self, role: str, version: int) -> None:
+        self.live.labels(role).set(version)
+        self.swaps.labels(role).inc()
+
+    def page(self) -> bytes:
+        """The text that Prometheus reads."""
+        return generate_latest(self.registry)

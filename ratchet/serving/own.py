@@ -1,0 +1,142 @@
+"""Our own routes: /predict and /feedback."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ratchet.serving import intake
+from ratchet.serving.intake import Problem
+from ratchet.serving.log import Unwritable
+from ratchet.serving.service import Answer, Service
+
+Id = Annotated[str, Meta(min_length=1, max_length=64, description="The id that a prediction was given out with.")]
+
+
+class Question(Struct, forbid_unknown_fields=True):
+    """Texts to be classified. key: requests with the same key are answered by the same version during a canary."""
+
+    texts: Annotated[list[str], Meta(min_length=1, description="One or more texts, in any language.")]
+    key: Annotated[str, Meta(max_length=1000)] | None = None
+
+
+class WordWeight(Struct):
+    """What a word adds to the log-odds of the label against the second likeliest; start, end: code points."""
+
+    word: str
+    start: int
+    end: int
+    weight: float
+
+
+class Explanation(Struct):
+    """Which words moved the answer. method: `exact` (a linear model's own terms) or `occlusion` (each word left out)."""
+
+    against: str
+    method: str
+    words: list[WordWeight]
+
+
+class Prediction(Struct, omit_defaults=True):
+    """The answer to one text. score: the probability of the label. id: for /feedback."""
+
+    id: str
+    label: str
+    score: float
+    probabilities: dict[str, float]
+    explanation: Explanation | None = None
+
+
+class Predictions(Struct):
+    """The answers, in the order of the texts, all by one version."""
+
+    model: str
+    version: str
+    predictions: list[Prediction]
+
+
+class Correction(Struct, forbid_unknown_fields=True):
+    """The right label of a text that was predicted earlier."""
+
+    id: Id
+    label: Annotated[str, Meta(max_length=1000)]
+
+
+class Thanks(Struct):
+    """The feedback is on the disk."""
+
+    id: str
+    label: str
+
+
+QUESTION = msgspec.json.Decoder(Question)
+CORRECTION = msgspec.json.Decoder(Correction)
+MOST_EXPLAINED = 100
+"""Texts that one request may have explained."""
+
+
+def routes(service: Service) -> list[Route]:
+    async def predict(request: Request) -> Response:
+        question = intake.read(await intake.body(request, service.settings.limits), QUESTION)
+        intake.check(question.texts, service.settings.limits)
+        explain = wants_explanation(request, len(question.texts))
+        answer = await service.answer(question.texts, question.key or intake.key(request), "predict")
+        return intake.as_json(predictions(answer, question.texts, explain))
+
+    async def feedback(request: Request) -> Response:
+        correction = intake.read(await intake.body(request, service.settings.limits), CORRECTION)
+        await take(service, correction.id, correction.label, "user")
+        return intake.as_json(Thanks(correction.id, correction.label))
+
+    return [Route("/predict", predict, methods=["POST"]), Route("/feedback", feedback, methods=["POST"])]
+
+
+def wants_explanation(request: Request, texts: int) -> bool:
+    """Whether ?explain=true is asked.
+
+    Raises:
+        Problem: it is something else than true or false, or too much is to be explained.
+    """
+    asked = request.query_params.get("explain", "false") if request.url.query else "false"
+    if asked not in ("true", "false"):
+        raise Problem(422, f"explain must be true or false. Received: {asked:.40}.")
+    if asked == "true" and texts > MOST_EXPLAINED:
+        raise Problem(422, f"A request may have {MOST_EXPLAINED} texts explained. Received: {texts:,}.")
+    return asked == "true"
+
+
+def predictions(answer: Answer, texts: list[str], explain: bool) -> Predictions:
+    names, facts = answer.live.bundle.labels, answer.live.bundle.facts
+    rows = zip(answer.ids, answer.labels, answer.scores, answer.probabilities.tolist(), strict=True)
+    told = [
+        Prediction(name, label, score, dict(zip(names, row, strict=True))) for name, label, score, row in rows
+    ]
+    return Predictions(facts.problem, str(facts.version), told)
+
+
+async def take(service: Service, prediction: str, label: str, source: str) -> None:
+    """Have feedback on the disk.
+
+    Raises:
+        Problem: unknown id (404), unknown label (422), or the disk does not take it (503).
+    """
+    known = service.champion.numbers if service.champion is not None else {}
+    try:
+        found = await service.log.say(prediction, label, source, label in known)
+    except Unwritable:
+        raise Problem(503, "The feedback could not be written; it was not taken. Send it again.", 1) from None
+    if not found:
+        raise Problem(404, f"No prediction has the id {prediction:.64}.")
+    if label not in known:
+        names = ", ".join(list(known)[:20])
+        raise Problem(422, f"A label must be one of: {names}. Received: {label:.100}.")
+    service.meters.feedback.labels("taken").inc()
+
+
+def problem_details(error: Any) -> Response:
+    return intake.as_details(error)

@@ -167,6 +167,4 @@ def sha256(path: Path) -> str:
 
 def facts_of(tags: Mapping[str, str], problem: str, version: int, run: str) -> Facts:
     """The facts, from the tags that a version carries in the registry."""
-    return Facts(
-        problem, version, tags.get("model", ""), run, tags.get("data_version", ""), tags.get("git_commit", "")
-    )
+    return Facts(problem, version, tags.get("model", ""), run, tags.get("data_version", ""), tags.get("git_commit", ""))

@@ -24,8 +24,9 @@ from ratchet.serving import bundle
 from ratchet.serving.batcher import Batcher
 from ratchet.serving.bundle import Bundle
 from ratchet.serving.lineup import Lineup, Place
-from ratchet.serving.log import Answers, Log
+from ratchet.serving.log import Log
 from ratchet.serving.meters import Meters
+from ratchet.serving.writer import Answers
 from ratchet.settings import Deploy
 
 CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"

@@ -28,6 +28,7 @@ from ratchet.steps.tfidf import Group, presence, rarity, tfidf
 from ratchet.steps.vocabulary import Vocabulary, count, count_all, learn
 
 SUMMARY = "Words, pairs and pieces of words, weighed by logistic regression and NB-SVM: seconds to train, hard to beat."
+NEEDS: tuple[str, ...] = ()
 USUAL = (0.8, 1.2)  # factors of the two heads on film reviews (median of 5 splits), from which few rows move little
 SMALL = 1000  # training rows under which even an n-gram seen once is kept
 MOST_WEIGHTS = 10_000_000  # n-grams times classes; L-BFGS keeps 20 copies of 8 bytes each

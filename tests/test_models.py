@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 import subprocess
 import sys
 import unicodedata
@@ -24,10 +25,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import models
+from flows.registry import requirements
 from models import pyfunc
 from models.contract import Rows
 from ratchet.steps import ngrams
 from ratchet.steps.normalise import normalise
+from ratchet.steps.reader import Reader
 from ratchet.steps.vocabulary import Census, count_all, learn
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +46,7 @@ GOOD = ["a fine film", "fine acting", "fine, funny and warm", "warm and fine", "
 BAD = ["a dull film", "dull acting", "dull, cold and long", "long and dull", "a cold dull tale"]
 TEN = Rows([*GOOD, *BAD], ["good"] * 5 + ["bad"] * 5)
 FRAMEWORKS = {"prefect", "mlflow", "great_expectations", "dvc", "tensorflow", "keras", "sklearn"}
+NOT_TO_ANSWER = FRAMEWORKS | {"pandas", "polars", "torch", "jax"}
 STRANGE = {
     "empty": "",
     "blank": " \t\n ",
@@ -98,6 +102,7 @@ def test_a_model_file_offers_what_the_contract_asks(name: str):
     model = models.get(name)
     assert model.SUMMARY
     assert "\n" not in model.SUMMARY
+    assert set(model.NEEDS) <= {"onnx", "onnxruntime"}
     defaults = model.Params()
     for parameter, choices in model.SPACE.items():
         assert all(isinstance(choice, type(getattr(defaults, parameter))) for choice in choices), parameter
@@ -174,16 +179,31 @@ def test_a_saved_model_is_data_without_pickle(name: str, tmp_path: Path):
                 assert all(arrays[key].dtype != object for key in arrays.files)
 
 
-def test_another_process_predicts_the_same_and_needs_no_scikit_learn(tmp_path: Path):
-    model = fitted("linear")
+@pytest.mark.parametrize("name", NAMES)
+def test_another_process_answers_the_same_in_silence_and_without_what_trained_it(name: str, tmp_path: Path):
+    model, texts = fitted(name), [*TEN.texts, STRANGE["Chinese"], ""]
     model.save(tmp_path)
     script = (
         "import sys, pathlib, models\n"
-        f"print(models.load(pathlib.Path({str(tmp_path)!r})).predict_proba({TEN.texts!r}).tobytes().hex())\n"
-        "sys.exit('sklearn' in sys.modules)"
+        f"print(models.load(pathlib.Path({str(tmp_path)!r})).predict_proba({texts!r}).tobytes().hex())\n"
+        f"print(sorted({NOT_TO_ANSWER!r} & set(sys.modules)))"
     )
     told = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == model.predict_proba(TEN.texts).tobytes().hex()
+    assert told.stdout.splitlines() == [model.predict_proba(texts).tobytes().hex(), "[]"]
+    assert told.stderr == ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_answers_as_the_model_does(name: str, again: Any):
+    assert np.array_equal(again(fitted(name)).predict_proba(TEN.texts), fitted(name).predict_proba(TEN.texts))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_registered_model_names_what_it_needs(name: str, tmp_path: Path):
+    fitted(name).save(tmp_path)
+    named = {line.partition("==")[0] for line in requirements(tmp_path)}
+    assert named - {"pandas", "polars"} == {"numpy", "scipy", *models.get(name).NEEDS}
 
 
 @pytest.mark.parametrize("kind", STRANGE)
@@ -228,6 +248,55 @@ def test_the_learning_curve_has_an_entry_a_pass():
 
 def test_the_lstm_stops_when_its_time_is_spent():
     assert len(fit("lstm", TEN, TEN, ("bad", "good"), minutes=0.0).history) == 1
+
+
+def arrays_of_a_network(words: int, classes: int, **more: Any) -> tuple[Any, list[np.ndarray]]:
+    """Keras's own network with weights that nothing trained, biases included, and those weights."""
+    lstm, draw = models.get("lstm"), np.random.default_rng(0)
+    network = lstm._network(words, classes, 24, tiny("lstm", **more))  # type: ignore[attr-defined]
+    weights = [draw.normal(0, 0.5, array.shape).astype(np.float32) for array in network.get_weights()]
+    network.set_weights(weights)
+    return network, weights
+
+
+@pytest.mark.parametrize(("units", "classes"), [(8, 2), (5, 3), (33, 1000)])
+def test_what_keras_trained_is_read_as_keras_reads_it(units: int, classes: int):
+    """Texts of every length, those of one word and of full width among them; also one by one, in any order."""
+    network, weights = arrays_of_a_network(50, classes, units=units)
+    draw, places = np.random.default_rng(1), np.arange(24)
+    lengths = draw.permutation(np.repeat(places + 1, 3))
+    numbers = np.where(places < lengths[:, None], draw.integers(1, 52, (72, 24)), 0).astype(np.int32)
+    reader = Reader(weights)
+    found = reader.probabilities(numbers)
+    assert np.abs(found - network.predict_on_batch(numbers)).max() < 1e-6
+    alone = np.vstack([reader.probabilities(numbers[at : at + 1]) for at in range(72)])
+    assert np.abs(found - alone).max() < 1e-7
+
+
+@pytest.mark.parametrize("at", range(9))
+def test_arrays_that_do_not_fit_together_are_no_reader(at: int):
+    weights = list(fitted("lstm").reader.weights)
+    Reader(weights)
+    before, one, after = weights[:at], weights[at], weights[at + 1 :]
+    wrong = [[*before, *after]] + [[*before, other, *after] for other in (one[None], one[:0], one[..., 1:])]
+    for arrays in wrong:
+        with pytest.raises(ValueError, match=r"must be an embedding .* Received: \("):
+            Reader(arrays)
+
+
+@pytest.mark.parametrize("damage", [
+    lambda arrays: arrays | {"numbers": arrays["numbers"] + 1},
+    lambda arrays: arrays | {"hashes": arrays["hashes"][1:], "numbers": arrays["numbers"][1:]},
+    lambda arrays: arrays | {"numbers": arrays["numbers"][1:]},
+    lambda arrays: arrays | {"weight_07": arrays["weight_07"][:, :1], "weight_08": arrays["weight_08"][:1]},
+])  # fmt: skip
+def test_a_saved_lstm_whose_arrays_are_not_one_models_is_refused(damage: Any, tmp_path: Path):
+    fitted("lstm").save(tmp_path)
+    with np.load(tmp_path / "arrays.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "arrays.npz", **damage(arrays))
+    with pytest.raises(ValueError, match=r"must know each word .* Received: \d+ words"):
+        models.load(tmp_path)
 
 
 def test_the_linear_model_refuses_a_single_class():

@@ -45,7 +45,11 @@ class Rows:
 
 
 class Classifier(Protocol):
-    """A fitted model: texts in, probabilities out, and a folder of data (never code) in between."""
+    """A fitted model: texts in, probabilities out, and a folder of data (never code) in between.
+
+    One that adds up what it finds may also have `evidence(text)`, and its answers are then explained exactly
+    (ratchet/steps/explain.py); any other is asked again without each word.
+    """
 
     labels: tuple[str, ...]
     """The class names, in the order of the columns of predict_proba."""

@@ -28,9 +28,9 @@ STAGES = ("build", "evaluate", "deploy", "optimise")
 def main(words: list[str]) -> int:
     """Do the verb; a refusal is one sentence on standard error and status 1, with no traceback."""
     verbs: dict[str, Callable[[Places], int]] = {
-        "run": run, "data": data, "ui": partial(ui, False), "up": partial(ui, True), "serve": serve, "predict": predict, "rollback": rollback, "status": status,
-        "history": history, "lineage": lineage, "backup": backup, "restore": restore, "prune": prune, "move": move,
-        "services": write_services,
+        "run": run, "data": data, "up": partial(ui, True), "ui": partial(ui, False), "serve": serve,
+        "predict": predict, "rollback": rollback, "status": status, "history": history, "lineage": lineage,
+        "backup": backup, "restore": restore, "prune": prune, "move": move, "services": write_services,
         **{name: partial(one_stage, name) for name in STAGES},
     }  # fmt: skip
     if len(words) != 1 or words[0] not in verbs:

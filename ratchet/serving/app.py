@@ -71,7 +71,7 @@ async def unready(request: Request, error: Exception) -> Response:
 
 
 async def keep_settings(service: Service) -> None:
-    """Until cancelled: what `deploy` in params.yaml says now holds, with no restart; what is damaged changes nothing."""
+    """Until cancelled: what `deploy` in params.yaml says holds, with no restart; what is damaged changes nothing."""
     path, seen = service.here.params, 0
     while True:
         with suppress(OSError):

@@ -3,7 +3,7 @@
     state/bundles/<digest>/manifest.json model.json arrays.npz ...
 
 The digest in the name is the SHA-256 of the manifest, and the manifest holds that of every file. So a bundle is whole
-and of that very version, or it is refused before anything in it is parsed. There is no code in it: JSON and plain arrays.
+and of that very version, or it is refused before anything in it is parsed. There is no code in it: JSON and arrays.
 """
 
 from __future__ import annotations

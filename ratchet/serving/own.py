@@ -36,7 +36,7 @@ class WordWeight(Struct):
 
 
 class Explanation(Struct):
-    """Which words moved the answer. method: `exact` (a linear model's own terms) or `occlusion` (each word left out)."""
+    """Which words moved the answer. method: `exact` (the linear model's terms) or `occlusion` (each word left out)."""
 
     against: str
     method: str

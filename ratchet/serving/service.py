@@ -71,7 +71,7 @@ class Unready(Exception):
 class Service:
     """The state of the service; used by one event loop alone.
 
-    refused: versions that the registry names and that cannot be served, each with why. said: prints for whoever started it.
+    refused: by alias, why the version that the registry names cannot be served. said: prints for whoever started it.
     """
 
     here: Places

@@ -15,6 +15,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -225,10 +226,8 @@ def arrived(source: int, buffer: bytearray, patience: float | None) -> bool:
 
 def tell(sink: int, report: Report) -> None:
     """Send a report; where the service is gone nobody needs it."""
-    try:
+    with suppress(BrokenPipeError):
         os.write(sink, framed(pack(report)))
-    except BrokenPipeError:
-        pass
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Mail addresses, phone numbers and payment cards, by their written forms: what they look like, and a text without them.
+"""Mail addresses, phone numbers and payment cards: what they look like, and a text without them.
 
 Each pattern is a heuristic: it knows written forms, not meaning.
 """

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -104,7 +100,8 @@ def test_predict_answers_in_order_as_the_stored_model_does(project: Project, htt
 def test_feedback_counts_once_and_is_there_at_once(project: Project, http: httpx.Client):
     (row,) = ask(http, "Film 9 is splendid")["predictions"]
     for _ in range(2):
-        assert http.post("/feedback", json={"id": row["id"], "label": "bad"}).json() == {"id": row["id"], "label": "bad"}
+        said = {"id": row["id"], "label": "bad"}
+        assert http.post("/feedback", json=said).json() == said
     assert logged(project, "select label, source from feedback where prediction = ?", row["id"]) == [("bad", "user")]
     text, version = logged(project, "select text, version from predictions where id = ?", row["id"])[0]
     assert (text, version) == ("Film 9 is splendid", 1)
@@ -168,9 +165,13 @@ def test_invocations_takes_and_gives_what_mlflows_own_server_does(project: Proje
 
 
 def test_an_official_client_of_the_open_inference_protocol_is_understood(service: Served, http: httpx.Client):
+    from open_inference.openapi import types
     from open_inference.openapi.client import OpenInferenceClient
     from open_inference.openapi.errors import BadRequestError, NotFoundError
-    from open_inference.openapi.types import InferenceRequest, RequestInput, RequestOutput
+
+    whole: Any = types.InferenceRequest  # fields that may be left out, which its types do not say
+    tensor: Any = types.RequestInput
+    output: Any = types.RequestOutput
 
     client = OpenInferenceClient(base_url=service.address, httpx_client=http)
     client.check_server_liveness()
@@ -183,18 +184,18 @@ def test_an_official_client_of_the_open_inference_protocol_is_understood(service
     assert {output.name: output.shape for output in about.outputs} == {
         "label": [-1], "score": [-1], "probabilities": [-1, 2], "id": [-1],
     }  # fmt: skip
-    texts = RequestInput(name="text", shape=[2], datatype="BYTES", data=TEXTS[:2])
-    found = client.model_infer("reviews", request=InferenceRequest(id="7", inputs=[texts]))
+    texts = tensor(name="text", shape=[2], datatype="BYTES", data=TEXTS[:2])
+    found = client.model_infer("reviews", request=whole(id="7", inputs=[texts]))
     assert (found.id, found.model_name, found.model_version) == ("7", "reviews", "1")
-    outputs = {output.name: output for output in found.outputs}
+    outputs: dict[str, Any] = {each.name: each for each in found.outputs}
     assert outputs["label"].data.__root__ == ["good", "bad"]
     assert outputs["probabilities"].shape == [2, 2]
     assert sum(outputs["probabilities"].data.__root__) == pytest.approx(2)
-    wished = InferenceRequest(inputs=[texts], outputs=[RequestOutput(name="score")])
-    assert [o.name for o in client.model_version_infer("reviews", "1", request=wished).outputs] == ["score"]
-    other = RequestInput(name="image", shape=[1], datatype="FP32", data=[1.0])
+    wished = whole(inputs=[texts], outputs=[output(name="score")])
+    assert [each.name for each in client.model_version_infer("reviews", "1", request=wished).outputs] == ["score"]
+    other = tensor(name="image", shape=[1], datatype="FP32", data=[1.0])
     with pytest.raises(BadRequestError, match="one tensor named 'text'"):
-        client.model_infer("reviews", request=InferenceRequest(inputs=[other]))
+        client.model_infer("reviews", request=whole(inputs=[other]))
     with pytest.raises(NotFoundError, match="The model here is reviews"):
         client.check_model_readiness("cats")
 

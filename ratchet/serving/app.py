@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from ratchet import settings
 from ratchet.refusal import Refusal
-from ratchet.serving import guard, inference, intake, lineup, own, scoring
+from ratchet.serving import docs, guard, inference, intake, lineup, own, scoring
 from ratchet.serving.following import follow
 from ratchet.serving.guard import Guard
 from ratchet.serving.intake import Problem
@@ -47,7 +47,13 @@ def application(service: Service, token: str = "", hosts: frozenset[str] = guard
         return Response(service.meters.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return Starlette(
-        routes=[*own.routes(service), *scoring.routes(service), *inference.routes(service), Route("/metrics", metrics)],
+        routes=[
+            *own.routes(service),
+            *scoring.routes(service),
+            *inference.routes(service),
+            *docs.routes(service),
+            Route("/metrics", metrics),
+        ],
         middleware=[Middleware(Guard, service=service, token=token, hosts=hosts)],
         exception_handlers={HTTPException: not_routed, Problem: refused, Unready: unready},
         lifespan=lifespan,

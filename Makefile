@@ -27,7 +27,7 @@ export RATCHET_DATA := $(value DATA)
 unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM VERSION DATA
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history lineage backup restore \
+.PHONY: help setup run data build evaluate deploy optimise up serve ui predict rollback status history lineage backup restore \
         prune move services \
         test test-long check format clean bench bench-loop bench-validate bench-text bench-quality bench-scale lock
 .DEFAULT_GOAL := help
@@ -73,7 +73,11 @@ optimise: $(READY) ## Has the world moved? What the next turn should learn
 ##@ Use it
 predict: $(READY) ## An answer: TEXT="..." or FILE=in.csv OUT=out.csv
 	@$(PY) -m ratchet predict
-ui: $(READY) ## Both UIs in the browser: see it all, start it; Ctrl-C ends
+up: $(READY) ## All of it: the service, both UIs, the flows; Ctrl-C ends
+	@$(PY) -m ratchet up
+serve: $(READY) ## The prediction service: a page for people, HTTP for programs
+	@$(PY) -m ratchet serve
+ui: $(READY) ## Both UIs in the browser: see it all, start it
 	@$(PY) -m ratchet ui
 
 ##@ Know and undo

@@ -11,7 +11,7 @@ import numpy as np
 from ratchet.progress import Progress
 
 AT_ONCE = 5_120
-"""Texts answered at a time: whole batches of a neural model (models/lstm.py), so that no answer depends on it."""
+"""Texts answered at a time; progress is told after each lot, and no answer depends on it."""
 
 
 @dataclass(frozen=True)

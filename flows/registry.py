@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import models
 from flows.holdings import BUILD, CHALLENGER, CHAMPION, NOTE, PARENT, PREVIOUS, STATE, TURN, Holdings, Origin, Version
 from flows.predictor import Predictor
 from ratchet import database
@@ -407,6 +408,5 @@ def requirements(saved: Path) -> list[str]:
     """What a saved model needs to answer, at the versions that run here; named, so that MLflow need not guess."""
     from importlib.metadata import version
 
-    neural = any("keras" in path.read_text(encoding="utf-8") for path in saved.glob("model.json"))
-    names = ["numpy", "scipy", "polars", "pandas", *(["keras", "tensorflow"] if neural else [])]
+    names = ("numpy", "scipy", "polars", "pandas", *models.needs(saved))
     return [f"{name}=={version(name)}" for name in names]

@@ -31,5 +31,14 @@ def get(name: str) -> ModelFile:
 
 def load(folder: Path) -> Classifier:
     """A fitted model read back from the folder it was saved in; `model.json` there says which file made it."""
-    name = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))["model"]
-    return get(name).load(Path(folder))
+    return get(_maker(folder)).load(Path(folder))
+
+
+def needs(folder: Path) -> tuple[str, ...]:
+    """The packages beyond numpy and scipy that the model saved in a folder needs to answer."""
+    return tuple(get(_maker(folder)).NEEDS)
+
+
+def _maker(folder: Path) -> str:
+    """The name of the file that made a saved model."""
+    return str(json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))["model"])

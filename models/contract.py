@@ -1,14 +1,17 @@
 """What a model file must offer, so that everything around it needs to know nothing else.
 
-A file `models/<name>.py` is a model when it has these five names:
+A file `models/<name>.py` is a model when it has these six names:
 
     SUMMARY          one sentence, shown in help and in the run forms
+    NEEDS            packages that answering takes beyond numpy and scipy: often none
     Params           a frozen dataclass of hyperparameters, each with a default
     SPACE            what `make tune` may search: parameter name -> tuple of choices
     fit(train, validation, labels, params, *, seed, progress) -> Classifier
     load(folder) -> Classifier
 
-A model file knows neither Prefect nor MLflow, reads no configuration, and never changes its input.
+A model file knows neither Prefect nor MLflow, reads no configuration, and never changes its input. Only `fit` may use
+the library that trains: where a model is loaded and asked there is neither TensorFlow nor Keras, scikit-learn, pandas,
+polars, MLflow or Prefect. What `fit` returns holds what `load` reads back, and gives the very same answers.
 Adding a file is all that is needed: it is found, offered and tested by `tests/test_models.py`.
 """
 
@@ -42,13 +45,20 @@ class Rows:
 
 
 class Classifier(Protocol):
-    """A fitted model: texts in, probabilities out, and a folder of data (never code) in between."""
+    """A fitted model: texts in, probabilities out, and a folder of data (never code) in between.
+
+    One that adds up what it finds may also have `evidence(text)`, and its answers are then explained exactly
+    (ratchet/steps/explain.py); any other is asked again without each word.
+    """
 
     labels: tuple[str, ...]
     """The class names, in the order of the columns of predict_proba."""
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Probabilities, shape (len(texts), len(labels)), float64; each row sums to 1."""
+        """Probabilities, shape (len(texts), len(labels)), float64; each row sums to 1.
+
+        A text is answered the same in any company, but for the rounding of float32.
+        """
         ...
 
     def save(self, folder: Path) -> None:
@@ -60,6 +70,7 @@ class ModelFile(Protocol):
     """The face of a module in models/, as `models.get(name)` returns it."""
 
     SUMMARY: str
+    NEEDS: tuple[str, ...]
     Params: ClassVar[type]
     SPACE: Mapping[str, tuple[Any, ...]]
 

@@ -2,8 +2,8 @@
 
 Texts and labels enter, probabilities leave. Words are those of ratchet/steps/ngrams.py: runs of letters, and each
 Chinese or Japanese character, Hangul syllable or emoji by itself. Any backend of Keras will do (KERAS_BACKEND says
-which; TensorFlow otherwise). Weights are saved as plain arrays and the network is rebuilt by this code, so loading runs
-nothing that was saved.
+which; TensorFlow otherwise), and only training needs one: what is fitted are plain arrays, which ONNX Runtime reads
+(ratchet/steps/reader.py). They are what is saved, so loading runs nothing that was saved.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 
 from models.contract import Progress, Rows
 from ratchet.steps import draw
+from ratchet.steps.reader import Reader
 from ratchet.steps.tokens import FIRST, PADDING, Words, learn_words, length, table
 
 SUMMARY = "A bidirectional LSTM that reads word by word: a minute to train, and the better the more text there is."
+NEEDS = ("onnx", "onnxruntime")
 Side = tuple[NDArray[np.int32], NDArray[np.int32]]
 SMALL = 1000  # training texts under which even a word seen once is known
 SHARE = 97  # percentile of training lengths that is read whole; what is longer loses its middle
-AT_ONCE = 256  # texts in a batch of predictions
 MOST_CHARACTERS = 32_000_000  # of training texts that words are learnt from; of more a sample stands for all
 MOST_WORDS = 6_000_000  # texts times words read of each: a pass of a few minutes on two cores; likewise
 
@@ -65,7 +66,7 @@ SPACE = {"units": (32, 48, 96), "embedding": (32, 64, 128), "dropout": (0.3, 0.5
 class Lstm:
     """The fitted model.
 
-    length: words read of a text. words: those known. network: Keras's.
+    length: words read of a text. words: those known. reader: what was learnt about them.
     history: the learning curve, an entry a pass over the data.
     """
 
@@ -73,22 +74,16 @@ class Lstm:
     params: Params
     length: int
     words: Words
-    network: Any
+    reader: Reader
     history: list[dict[str, float]]
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        numbers = table(texts, self.words, self.length)
-        parts = [self._predict(numbers[start : start + AT_ONCE]) for start in range(0, len(texts), AT_ONCE)]
-        raw = np.concatenate([np.zeros((0, len(self.labels))), *parts])
-        return raw / raw.sum(axis=1, keepdims=True)
-
-    def _predict(self, batch: NDArray[np.int32]) -> NDArray[np.float64]:
-        return np.asarray(self.network.predict_on_batch(batch), np.float64)
+        return self.reader.probabilities(table(texts, self.words, self.length))
 
     def save(self, folder: Path) -> None:
         """model.json says what it is, arrays.npz holds the words and the weights."""
         arrays: dict[str, NDArray[Any]] = {"hashes": self.words.hashes, "numbers": self.words.numbers}
-        arrays |= {f"weight_{place:02d}": array for place, array in enumerate(self.network.get_weights())}
+        arrays |= {f"weight_{place:02d}": array for place, array in enumerate(self.reader.weights)}
         np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
         about: dict[str, Any] = {"model": "lstm", "labels": self.labels, "params": asdict(self.params)}
         about |= {"length": self.length, "history": self.history}
@@ -96,15 +91,23 @@ class Lstm:
 
 
 def load(folder: Path) -> Lstm:
-    """The model that `save` wrote there."""
+    """The model that `save` wrote there.
+
+    Raises:
+        ValueError: its arrays are not one model's.
+    """
     about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
         words = Words(arrays["hashes"], arrays["numbers"])
-        weights = [arrays[name] for name in sorted(arrays.files) if name.startswith("weight_")]
-    labels, params = tuple(about["labels"]), Params(**about["params"])
-    network = _network(len(words), len(labels), about["length"], params)
-    network.set_weights(weights)
-    return Lstm(labels, params, about["length"], words, network, about["history"])
+        reader = Reader([arrays[name] for name in sorted(arrays.files) if name.startswith("weight_")])
+    labels, numbered = tuple(about["labels"]), np.array_equal(np.sort(words.numbers), np.arange(FIRST, reader.words))
+    if not numbered or (len(words), len(labels)) != (len(words.numbers), reader.classes):
+        raise ValueError(
+            f"A saved model's arrays must know each word by a number of its own, and each of {len(labels)} labels. "
+            f"Received: {len(words)} words, {len(words.numbers)} numbers, arrays for {reader.words - FIRST} words and "
+            f"{reader.classes} labels. Load the folder as it was saved."
+        )
+    return Lstm(labels, Params(**about["params"]), about["length"], words, reader, about["history"])
 
 
 def fit(
@@ -125,7 +128,7 @@ def fit(
         for rows in (train, validation)
     ]
     history = _trained(network, sides[0], sides[1] if len(validation) else None, params, progress)
-    return Lstm(labels, params, width, words, network, history)
+    return Lstm(labels, params, width, words, Reader(network.get_weights()), history)
 
 
 def _sample(rows: Rows, size: int, most: int, seed: int) -> Rows:

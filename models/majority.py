@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from models.contract import Progress, Rows
 
 SUMMARY = "Always the commonest class: the bar that every other model must clear."
+NEEDS: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

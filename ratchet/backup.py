@@ -26,8 +26,8 @@ from ratchet.progress import Progress, Say
 from ratchet.refusal import Refusal
 
 REBUILT = frozenset({
-    "cache", "work", "keras", "matplotlib", "pytest", "ruff", "mypy", "hypothesis", "pictures", "logs", "backups",
-    "servers", "services", "open-runs", "restoring", "loop.lock", "setup.lock", "upgrade.lock",
+    "cache", "bundles", "work", "keras", "matplotlib", "pytest", "ruff", "mypy", "hypothesis", "pictures", "logs",
+    "backups", "servers", "services", "open-runs", "restoring", "loop.lock", "setup.lock", "upgrade.lock",
 })  # fmt: skip
 """What is in state/ and in no backup: made again by itself, of this machine alone, or a backup itself."""
 LEFT_OUT = ("dvc/tmp", "dvc/site", "dvc/global", "dvc/system", "prefect/ui", "last-turn.json")
@@ -197,10 +197,12 @@ def restore(here: Places, source: str, say: Say) -> None:
 
 
 def refuse_open_uis(here: Places) -> None:
-    open_now = [name for name in ("prefect", "mlflow", "flows") if servers.ours(here, name)]
+    open_now = [name for name in ("prefect", "mlflow", "flows", "service") if servers.ours(here, name)]
     if open_now:
         raise Refusal(
-            "A restore needs the databases for itself.", f"running: {', '.join(open_now)}", "End `make ui` first."
+            "A restore needs the databases for itself.",
+            f"running: {', '.join(open_now)}",
+            "End `make up`, `make ui` or `make serve` first.",
         )
 
 

@@ -28,9 +28,9 @@ STAGES = ("build", "evaluate", "deploy", "optimise")
 def main(words: list[str]) -> int:
     """Do the verb; a refusal is one sentence on standard error and status 1, with no traceback."""
     verbs: dict[str, Callable[[Places], int]] = {
-        "run": run, "data": data, "ui": ui, "predict": predict, "rollback": rollback, "status": status,
-        "history": history, "lineage": lineage, "backup": backup, "restore": restore, "prune": prune, "move": move,
-        "services": write_services,
+        "run": run, "data": data, "up": partial(ui, True), "ui": partial(ui, False), "serve": serve,
+        "predict": predict, "rollback": rollback, "status": status, "history": history, "lineage": lineage,
+        "backup": backup, "restore": restore, "prune": prune, "move": move, "services": write_services,
         **{name: partial(one_stage, name) for name in STAGES},
     }  # fmt: skip
     if len(words) != 1 or words[0] not in verbs:
@@ -308,10 +308,19 @@ def write_services(here: Places) -> int:
     return 0
 
 
-def ui(here: Places) -> int:
-    """Both UIs and the flows, until Ctrl-C."""
+def ui(with_service: bool, here: Places) -> int:
+    """Both UIs and the flows, with the prediction service or without, until Ctrl-C."""
     from ratchet import showing
 
     with suppress(KeyboardInterrupt):
-        showing.until_interrupted(here, terminal.console())
+        showing.until_interrupted(here, terminal.console(), with_service)
+    return 0
+
+
+def serve(here: Places) -> int:
+    """The prediction service, until Ctrl-C."""
+    from ratchet import showing
+
+    with suppress(KeyboardInterrupt):
+        showing.serve(here, terminal.console())
     return 0

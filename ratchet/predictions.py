@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ratchet import database
@@ -162,7 +162,7 @@ def find(path: Path, name: str) -> Prediction | None:
         said = connection.execute(
             "select label from feedback where prediction = ? order by at desc limit 1", (name,)
         ).fetchone()
-    return Prediction(*row, said[0] if said else None)
+    return replace(Prediction(*row), said=said[0] if said else None)
 
 
 def mistakes(path: Path, problem: str, most: int) -> list[Prediction]:
@@ -175,4 +175,4 @@ def mistakes(path: Path, problem: str, most: int) -> list[Prediction]:
             "where problem = ? and feedback.label != predictions.label order by feedback.at desc limit ?",
             (problem, most),
         ).fetchall()
-    return [Prediction(*row) for row in rows]
+    return [replace(Prediction(*row), said=said) for *row, said in rows]

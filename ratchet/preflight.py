@@ -13,9 +13,9 @@ from ratchet.places import PLAN, Places
 from ratchet.refusal import Refusal
 
 STAGES = frozenset({"run", "build", "evaluate", "deploy", "optimise"})
-WITH_PREFECT = STAGES | {"ui", "prune"}
+WITH_PREFECT = STAGES | {"ui", "up", "prune"}
 WITH_ARTIFACTS = STAGES | {"predict", "prune", "move"}
-WITH_REGISTRY = WITH_PREFECT | {"predict", "rollback", "status", "lineage", "ui", "prune", "move"}
+WITH_REGISTRY = WITH_PREFECT | {"predict", "serve", "rollback", "status", "lineage", "prune", "move"}
 
 
 def check(here: Places, verb: str, say: Callable[[str], None]) -> None:
@@ -37,7 +37,7 @@ def check(here: Places, verb: str, say: Callable[[str], None]) -> None:
         reach.artifacts(here)
     if verb in STAGES:
         reach.prefect()
-    elif verb == "ui":
+    elif verb in ("ui", "up"):
         reach.prefect_store()
 
 

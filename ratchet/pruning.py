@@ -18,6 +18,7 @@ from pathlib import Path
 from ratchet import ledger, objects, problem, recovery, rows, versions
 from ratchet.places import Places, prefect_database
 from ratchet.refusal import Refusal
+from ratchet.serving import lineup
 
 DAYS = 30
 LOG_BYTES = 10 * 2**20
@@ -107,6 +108,7 @@ def prune(here: Places, days: str, confirm: str, say: Say) -> None:
                 here, choice.data | latest(here), cutoff
             ),
             "artifacts that no run or version in MLflow owns": upkeep.unowned(choice, cutoff),
+            "bundles of versions that do not answer": idle_bundles(here, cutoff),
             "logs over 10 MB, but for their end": long_logs(here),
         }
         flow_runs = vacuum.count(here, cutoff)
@@ -182,6 +184,13 @@ def old_objects(here: Places, needed: Iterable[str], cutoff: float) -> list[Path
     """
     pinned = versions.pinned(here).version
     return [path for path in objects.beside(here, {*needed, pinned}) if is_old(path, cutoff)]
+
+
+def idle_bundles(here: Places, cutoff: float) -> list[Path]:
+    """Models packed for the service, but for those that it answers with; one that is wanted again is packed again."""
+    answering = lineup.read(here.lineup)
+    used = {place.digest for place in (answering.champion, answering.challenger) if place}
+    return [path for path in sorted(here.bundles.glob("*/")) if path.name not in used and is_old(path, cutoff)]
 
 
 def long_logs(here: Places) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Starts, watches and stops the servers of this project: Prefect and MLflow.
+"""Starts, watches and stops the servers of this project: Prefect, MLflow and the prediction service.
 
 Each runs under a small watcher process (`python -m ratchet.servers`), in a session of its own: the server ends when the
 watcher is told to, and also when whoever started it dies, however it dies. A note in state/servers/ tells our servers
@@ -47,6 +47,11 @@ class Server:
     health: str
     env: dict[str, str]
     database: Path | None = None
+
+    @property
+    def elsewhere(self) -> str:
+        """What to type to have it on another port, but for the number."""
+        return "make serve SERVE_PORT=" if self.name == "service" else f"make ui {self.name.upper()}_PORT="
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,13 @@ def mlflow(here: Places, port: int) -> Server:
     )
 
 
+def service(here: Places, port: int) -> Server:
+    """The prediction service."""
+    return Server(
+        "service", (sys.executable, "-m", "ratchet.serving"), port, "/v2/health/live", {"SERVE_PORT": str(port)}
+    )
+
+
 @contextmanager
 def started(here: Places, server: Server) -> Iterator[subprocess.Popen[bytes] | None]:
     """The server runs while the block does; one of ours that runs already is used and left, and gives None.
@@ -127,7 +139,7 @@ def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
         raise Refusal(
             f"Port {server.port} must be free for {server.name}.",
             f"{listener(server.port)} listens there",
-            f"End it, or name another port: make ui {server.name.upper()}_PORT={free_port(here.host, server.port + 1)}",
+            f"End it, or name another port: {server.elsewhere}{free_port(here.host, server.port + 1)}",
         )
     begin_database(server)
     here.logs.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Unit files of systemd for one project: the UIs with the flows, and a backup a day; for a user, so root is not needed.
+"""Unit files of systemd for one project: service, UIs and flows, and a backup a day; for a user, so root is not needed.
 
     make services
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from ratchet.places import Places, tool_defaults
 from ratchet.refusal import Refusal
 
-KEPT_RUNNING = "ui"
+KEPT_RUNNING = "up"
 """The verb that the service calls."""
 STOP_SECONDS = 90
 """Until what has not ended is killed."""
@@ -26,7 +26,7 @@ KEPT_DAYS = 14
 """Daily backups that are older are removed once a new one is made; those made by hand stay."""
 PASSED_ON = re.compile(
     r"(MLFLOW|PREFECT|AWS|GOOGLE|AZURE|DVC|GX|KERAS|PG|CUDA|OMP|SSL|REQUESTS)[A-Z0-9_]*|(HTTPS?|NO|ALL)_PROXY"
-    r"|SERVE_PORT|RATCHET_HOST|RATCHET_STATE",
+    r"|SERVE_PORT|RATCHET_HOST|RATCHET_STATE|RATCHET_TOKEN",
     re.IGNORECASE,
 )
 """Variables that the tools, the libraries below them or Ratchet go by, and that outlive one command."""
@@ -34,7 +34,7 @@ PASSED_ON = re.compile(
 SERVICE = """\
 # Written by `make services`, which writes it anew.
 [Unit]
-Description=Ratchet in {description}: Prefect UI, MLflow UI and the flows
+Description=Ratchet in {description}: prediction service, Prefect UI, MLflow UI and the flows
 
 [Service]
 Type=exec

@@ -1,4 +1,4 @@
-"""Both UIs with the runs in them, and the flows served so that a run started there runs; until it is told to stop."""
+"""What stays open until it is told to stop: both UIs with the flows served, the prediction service, or all of them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,51 @@ from functools import partial
 from rich.console import Console
 
 from ratchet import ledger, recovery, servers, settings
+from ratchet.access import expected_token
 from ratchet.places import Places
 from ratchet.refusal import Refusal
 from ratchet.servers import Server
 
+Watched = tuple[Server, "subprocess.Popen[bytes] | None"]
+"""A server, and its watcher where this command started it."""
 
-def until_interrupted(here: Places, out: Console) -> None:
+
+def serve(here: Places, out: Console) -> None:
+    """The prediction service alone, until KeyboardInterrupt.
+
+    Raises:
+        Refusal: its port is taken by a stranger, it has no token and needs one, or it ended by itself.
+    """
+    if servers.ours(here, "service"):
+        out.print("The prediction service is open already:")
+        say_where_service(here, out)
+        return
+    recovery.catch_up(here, "make serve", out.print)
+    with ExitStack() as stack:
+        watched = [open_service(here, out, stack)]
+        out.print("Ctrl-C ends it.", style="dim")
+        watch(here, watched, stack)
+
+
+def until_interrupted(here: Places, out: Console, with_service: bool) -> None:
     """Start Prefect, MLflow and the flows' runner, say where they are, and end them all on KeyboardInterrupt.
+
+    with_service: the prediction service as well, and before them: it takes a second where they take ten.
 
     Raises:
         Refusal: a port is taken by a stranger, or a server ended by itself.
     """
-    if all(servers.ours(here, name) for name in ("prefect", "mlflow", "flows")):
+    wanted = ("prefect", "mlflow", "flows", *(["service"] if with_service else []))
+    if all(servers.ours(here, name) for name in wanted):
         out.print("The UIs are open already:")
         say_where(here, out)
+        if with_service:
+            say_where_service(here, out)
         return
-    recovery.catch_up(here, "make ui", out.print)
+    recovery.catch_up(here, "make up" if with_service else "make ui", out.print)
     prepare_store()
     with ExitStack() as stack:
+        service = [open_service(here, out, stack)] if with_service else []
         out.print("Starting the UIs ...", style="dim")
         watched = [
             (server, stack.enter_context(servers.started(here, server)))
@@ -42,10 +69,34 @@ def until_interrupted(here: Places, out: Console) -> None:
         watched.append((runner, stack.enter_context(servers.started(here, runner))))
         wait_until_published(here, *watched[-1])
         say_where(here, out)
-        out.print("Ctrl-C ends both.", style="dim")
-        while True:
-            time.sleep(0.5)
-            watched = [(server, still_up(here, server, watcher, stack)) for server, watcher in watched]
+        out.print("Ctrl-C ends them all." if with_service else "Ctrl-C ends both.", style="dim")
+        watch(here, service + watched, stack)
+
+
+def open_service(here: Places, out: Console, stack: ExitStack) -> Watched:
+    """Start the prediction service, and say where it is once it answers."""
+    expected_token(here)
+    server = servers.service(here, here.serve_port)
+    watcher = stack.enter_context(servers.started(here, server))
+    servers.wait_until_ready(here, server, watcher)
+    say_where_service(here, out)
+    return server, watcher
+
+
+def watch(here: Places, watched: list[Watched], stack: ExitStack) -> None:
+    """Look after servers until KeyboardInterrupt.
+
+    Raises:
+        Refusal: one of ours ended by itself.
+    """
+    while True:
+        time.sleep(0.5)
+        watched = [(server, still_up(here, server, watcher, stack)) for server, watcher in watched]
+
+
+def say_where_service(here: Places, out: Console) -> None:
+    out.print("Service  try a text and correct the answer; for programs: /docs")
+    out.print(f"         http://{here.host}:{here.serve_port}")
 
 
 def prepare_store() -> None:
@@ -116,7 +167,7 @@ def still_up(
         return None if servers.ours(here, server.name) else stack.enter_context(servers.started(here, server))
     if watcher.poll() is not None:
         log = here.logs / f"{server.name}.log"
-        raise Refusal(f"{server.name} must run while the UIs are open.", "it ended", f"Its log: {log}")
+        raise Refusal(f"{server.name} must run until it is told to end.", "it ended", f"Its log: {log}")
     return watcher
 
 

@@ -39,7 +39,7 @@ def standing(here: Places) -> Lines:
     aside = quarantined.summary(here, current.name)
     if aside:
         lines.append(("set aside", str(aside)))
-    lines += [("running", lock.holder(here.state) or "nothing"), ("UIs", uis(here))]
+    lines += [("running", lock.holder(here.state) or "nothing"), ("service", service(here)), ("UIs", uis(here))]
     return [*lines, ("next", next_step(here, live, waiting))]
 
 
@@ -103,6 +103,12 @@ def decided(waiting: Version) -> str:
     if decision == "promote":
         return "passed, and waits for make deploy"
     return f"{fate(decision)}. {why}" if why else decision
+
+
+def service(here: Places) -> str:
+    """Where the prediction service is, or how to open it."""
+    running = servers.ours(here, "service")
+    return f"http://{here.host}:{running.port}" if running else "closed; open it: make serve"
 
 
 def uis(here: Places) -> str:

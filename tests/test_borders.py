@@ -20,6 +20,8 @@ KNOWN_TO = {
     "dvc_data": ("ratchet/versions.py",),
     "tensorflow": (),
     "keras": ("models/",),
+    "onnx": ("ratchet/steps/reader.py",),
+    "onnxruntime": ("ratchet/steps/reader.py",),
 }
 TRACKED = subprocess.run(
     ["git", "ls-files", "--cached", "--others", "--exclude-standard"],

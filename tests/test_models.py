@@ -1,34 +1,30 @@
-"""One contract for every model file, and the properties of the n-grams that the models read texts as.
+"""One contract for every model file.
 
 A new file in models/ is tested here on arrival: it learns ten rows, repeats itself with a seed, survives saving,
-answers for any text, and tells how far it has come.
+answers for any text and says which words moved the answer, and tells how far it has come.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import pickle
 import subprocess
 import sys
-import unicodedata
-from collections import Counter
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import models
+from flows.registry import requirements
 from models import pyfunc
 from models.contract import Rows
-from ratchet.steps import ngrams
-from ratchet.steps.normalise import normalise
-from ratchet.steps.vocabulary import Census, count_all, learn
+from ratchet.steps.explain import explain, without
+from ratchet.steps.reader import Reader
 
 ROOT = Path(__file__).parents[1]
 NAMES = models.names()
@@ -43,6 +39,7 @@ GOOD = ["a fine film", "fine acting", "fine, funny and warm", "warm and fine", "
 BAD = ["a dull film", "dull acting", "dull, cold and long", "long and dull", "a cold dull tale"]
 TEN = Rows([*GOOD, *BAD], ["good"] * 5 + ["bad"] * 5)
 FRAMEWORKS = {"prefect", "mlflow", "great_expectations", "dvc", "tensorflow", "keras", "sklearn"}
+NOT_TO_ANSWER = FRAMEWORKS | {"pandas", "polars", "torch", "jax"}
 STRANGE = {
     "empty": "",
     "blank": " \t\n ",
@@ -98,6 +95,7 @@ def test_a_model_file_offers_what_the_contract_asks(name: str):
     model = models.get(name)
     assert model.SUMMARY
     assert "\n" not in model.SUMMARY
+    assert set(model.NEEDS) <= {"onnx", "onnxruntime"}
     defaults = model.Params()
     for parameter, choices in model.SPACE.items():
         assert all(isinstance(choice, type(getattr(defaults, parameter))) for choice in choices), parameter
@@ -174,16 +172,31 @@ def test_a_saved_model_is_data_without_pickle(name: str, tmp_path: Path):
                 assert all(arrays[key].dtype != object for key in arrays.files)
 
 
-def test_another_process_predicts_the_same_and_needs_no_scikit_learn(tmp_path: Path):
-    model = fitted("linear")
+@pytest.mark.parametrize("name", NAMES)
+def test_another_process_answers_the_same_in_silence_and_without_what_trained_it(name: str, tmp_path: Path):
+    model, texts = fitted(name), [*TEN.texts, STRANGE["Chinese"], ""]
     model.save(tmp_path)
     script = (
         "import sys, pathlib, models\n"
-        f"print(models.load(pathlib.Path({str(tmp_path)!r})).predict_proba({TEN.texts!r}).tobytes().hex())\n"
-        "sys.exit('sklearn' in sys.modules)"
+        f"print(models.load(pathlib.Path({str(tmp_path)!r})).predict_proba({texts!r}).tobytes().hex())\n"
+        f"print(sorted({NOT_TO_ANSWER!r} & set(sys.modules)))"
     )
     told = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == model.predict_proba(TEN.texts).tobytes().hex()
+    assert told.stdout.splitlines() == [model.predict_proba(texts).tobytes().hex(), "[]"]
+    assert told.stderr == ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_answers_as_the_model_does(name: str, again: Any):
+    assert np.array_equal(again(fitted(name)).predict_proba(TEN.texts), fitted(name).predict_proba(TEN.texts))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_registered_model_names_what_it_needs(name: str, tmp_path: Path):
+    fitted(name).save(tmp_path)
+    named = {line.partition("==")[0] for line in requirements(tmp_path)}
+    assert named - {"pandas", "polars"} == {"numpy", "scipy", *models.get(name).NEEDS}
 
 
 @pytest.mark.parametrize("kind", STRANGE)
@@ -210,6 +223,49 @@ def test_a_text_alone_is_judged_as_in_a_batch(name: str):
     assert np.abs(together - alone).max() < 1e-6
 
 
+def log_odds(model: Any, texts: list[str], label: str, against: str) -> np.ndarray:
+    """Of one label against another, a number a text."""
+    logs = np.log(np.maximum(model.predict_proba(texts), 1e-12))
+    return logs[:, model.labels.index(label)] - logs[:, model.labels.index(against)]
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_without_the_words_that_speak_for_it_an_answer_loses_most(name: str):
+    """The three strongest words of each text against three drawn at random and against the three weakest."""
+    model, draw, lost = fitted(name), np.random.default_rng(0), []
+    for text in [f"{one}. {other}" for one in GOOD for other in BAD]:
+        found = explain(model, text)
+        by_weight = sorted(found.words, key=lambda word: -word.weight)
+        chance = [by_weight[at] for at in draw.permutation(len(by_weight))[:3]]
+        lacking = [text] * 3
+        for kind, words in enumerate((by_weight[:3], chance, by_weight[-3:])):
+            for word in sorted(words, key=lambda word: -word.start):
+                lacking[kind] = without(lacking[kind], word.start, word.end)
+        odds = log_odds(model, [text, *lacking], found.label, found.against or "")
+        assert odds[0] == pytest.approx(found.log_odds, abs=1e-4)
+        lost.append(odds[0] - odds[1:])
+    strongest, drawn, weakest = np.mean(lost, axis=0)
+    assert strongest > drawn > weakest
+    assert strongest > 0 > weakest
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+@pytest.mark.parametrize("name", NAMES)
+def test_any_answer_is_explained(name: str, kind: str):
+    text, model = STRANGE[kind], fitted(name)
+    found, probabilities = explain(model, text), model.predict_proba([text])[0]
+    assert found.label == model.labels[probabilities.argmax()]
+    assert {found.label, found.against} == {"bad", "good"}
+    assert np.isfinite([found.log_odds, *(word.weight for word in found.words)]).all()
+    assert (found.bias is None) == (found.method == "occlusion")
+    assert [word for word in found.words if text[word.start : word.end].strip() == ""] == []
+
+
+def test_the_baseline_is_moved_by_no_word():
+    found = explain(fitted("majority"), "a fine film")
+    assert [(word.start, word.end, word.weight) for word in found.words] == [(0, 1, 0), (2, 6, 0), (7, 11, 0)]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_progress_only_grows_and_arrives(name: str):
     _, told = ten_rows(name)
@@ -228,6 +284,55 @@ def test_the_learning_curve_has_an_entry_a_pass():
 
 def test_the_lstm_stops_when_its_time_is_spent():
     assert len(fit("lstm", TEN, TEN, ("bad", "good"), minutes=0.0).history) == 1
+
+
+def arrays_of_a_network(words: int, classes: int, **more: Any) -> tuple[Any, list[np.ndarray]]:
+    """Keras's own network with weights that nothing trained, biases included, and those weights."""
+    lstm, draw = models.get("lstm"), np.random.default_rng(0)
+    network = lstm._network(words, classes, 24, tiny("lstm", **more))  # type: ignore[attr-defined]
+    weights = [draw.normal(0, 0.5, array.shape).astype(np.float32) for array in network.get_weights()]
+    network.set_weights(weights)
+    return network, weights
+
+
+@pytest.mark.parametrize(("units", "classes"), [(8, 2), (5, 3), (33, 1000)])
+def test_what_keras_trained_is_read_as_keras_reads_it(units: int, classes: int):
+    """Texts of every length, those of one word and of full width among them; also one by one, in any order."""
+    network, weights = arrays_of_a_network(50, classes, units=units)
+    draw, places = np.random.default_rng(1), np.arange(24)
+    lengths = draw.permutation(np.repeat(places + 1, 3))
+    numbers = np.where(places < lengths[:, None], draw.integers(1, 52, (72, 24)), 0).astype(np.int32)
+    reader = Reader(weights)
+    found = reader.probabilities(numbers)
+    assert np.abs(found - network.predict_on_batch(numbers)).max() < 1e-6
+    alone = np.vstack([reader.probabilities(numbers[at : at + 1]) for at in range(72)])
+    assert np.abs(found - alone).max() < 1e-7
+
+
+@pytest.mark.parametrize("at", range(9))
+def test_arrays_that_do_not_fit_together_are_no_reader(at: int):
+    weights = list(fitted("lstm").reader.weights)
+    Reader(weights)
+    before, one, after = weights[:at], weights[at], weights[at + 1 :]
+    wrong = [[*before, *after]] + [[*before, other, *after] for other in (one[None], one[:0], one[..., 1:])]
+    for arrays in wrong:
+        with pytest.raises(ValueError, match=r"must be an embedding .* Received: \("):
+            Reader(arrays)
+
+
+@pytest.mark.parametrize("damage", [
+    lambda arrays: arrays | {"numbers": arrays["numbers"] + 1},
+    lambda arrays: arrays | {"hashes": arrays["hashes"][1:], "numbers": arrays["numbers"][1:]},
+    lambda arrays: arrays | {"numbers": arrays["numbers"][1:]},
+    lambda arrays: arrays | {"weight_07": arrays["weight_07"][:, :1], "weight_08": arrays["weight_08"][:1]},
+])  # fmt: skip
+def test_a_saved_lstm_whose_arrays_are_not_one_models_is_refused(damage: Any, tmp_path: Path):
+    fitted("lstm").save(tmp_path)
+    with np.load(tmp_path / "arrays.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "arrays.npz", **damage(arrays))
+    with pytest.raises(ValueError, match=r"must know each word .* Received: \d+ words"):
+        models.load(tmp_path)
 
 
 def test_the_linear_model_refuses_a_single_class():
@@ -280,105 +385,3 @@ class TestPyfunc:
     def test_a_number_is_no_text(self, predictor: pyfunc.Predictor):
         with pytest.raises(TypeError, match=r"must be a string\. Received: 7"):
             predictor.predict([7])
-
-
-def fold(character: str) -> str:
-    """The spelling of a character that counts, as ngrams.py folds case."""
-    if character == "’":
-        return "'"
-    return character.lower() if len(character.lower()) == 1 and ord(character) <= 0xFFFF else character
-
-
-def kinds_of(text: str) -> list[int]:
-    """The kind of each character; an apostrophe is a letter between letters and a gap elsewhere."""
-    table, _ = ngrams.characters()
-    kinds = [int(table[min(ord(character), 0xFFFF)]) for character in text]
-    within = [kinds[at - 1 : at + 2 : 2] == [ngrams.LETTER] * 2 for at in range(len(kinds))]
-    return [
-        (ngrams.LETTER if inside else ngrams.GAP) if kind == ngrams.APOSTROPHE else kind
-        for kind, inside in zip(kinds, within, strict=True)
-    ]
-
-
-def naive(text: str) -> tuple[Counter[tuple[str, ...]], Counter[tuple[str, ...]]]:
-    """Words with pairs and triples, and pieces, of a text: as ngrams.py defines them, character by character."""
-    text = "\n" + unicodedata.normalize("NFC", text) + "\n"
-    kinds, folded = kinds_of(text), [fold(character) for character in text]
-    words: list[tuple[str, bool]] = []
-    for at, kind in enumerate(kinds):
-        if kind == ngrams.LETTER and kinds[at - 1] == ngrams.LETTER:
-            words[-1] = (words[-1][0] + folded[at], False)
-        elif kind != ngrams.GAP:
-            words.append((folded[at], kind == ngrams.SIGN))
-    said: Counter[tuple[str, ...]] = Counter((word,) for word, _ in words)
-    said.update((one, two) for (one, _), (two, _) in pairwise(words))
-    triples = zip(words, words[1:], words[2:], strict=False)
-    said.update(tuple(word for word, _ in three) for three in triples if all(sign for _, sign in three))
-    letters = [character if kind == ngrams.LETTER else "" for character, kind in zip(folded, kinds, strict=True)]
-    runs = (tuple(letters[at : at + ngrams.PIECE]) for at in range(len(letters) - ngrams.PIECE + 1))
-    return said, Counter(run for run in runs if all(run[1:-1]))
-
-
-TEXTS = st.lists(st.text(max_size=40) | st.text("abc de'’É好한!?👍\n.", max_size=40), min_size=1, max_size=6)
-
-
-def hashed(families: tuple[ngrams.Grams, ...]) -> Counter[int]:
-    """How often each hash occurs in a block of one text."""
-    return Counter(int(hash_) for grams in families for hash_ in grams.hashes[grams.valid])
-
-
-@settings(max_examples=150, deadline=None)
-@given(TEXTS)
-def test_ngrams_are_those_of_a_naive_reading(texts: list[str]):
-    for text in texts:
-        block, (said, cut) = ngrams.read([text]), naive(text)
-        assert sorted(hashed(block.words).values()) == sorted(said.values())
-        assert sorted(hashed(block.pieces).values()) == sorted(cut.values())
-
-
-@settings(max_examples=100, deadline=None)
-@given(TEXTS, TEXTS)
-def test_a_matrix_counts_the_known_ngrams(learnt: list[str], texts: list[str]):
-    known = learn(learnt, 1, 10**6)
-    whole = count_all(texts, known)
-    for row, text in enumerate(texts):
-        block = ngrams.read([text])
-        for families, part, matrix in zip((block.words, block.pieces), known, whole, strict=True):
-            expected = [hashed(families)[int(hash_)] for hash_ in part.hashes]
-            assert matrix[row].toarray()[0].tolist() == expected
-
-
-@settings(max_examples=100, deadline=None)
-@given(TEXTS)
-def test_a_texts_ngrams_do_not_depend_on_the_batch(texts: list[str]):
-    block = ngrams.read(texts)
-    for number, text in enumerate(texts):
-        alone = ngrams.read([text])
-        for whole, single in zip((*block.words, *block.pieces), (*alone.words, *alone.pieces), strict=True):
-            own = whole.valid & (block.owner[whole.starts] == number)
-            assert np.array_equal(whole.hashes[own], single.hashes[single.valid])
-
-
-@settings(max_examples=100, deadline=None)
-@given(TEXTS)
-def test_normalising_changes_no_ngram(texts: list[str]):
-    for text, tidy in zip(texts, normalise(texts), strict=True):
-        for one, two in zip(ngrams.read([text]).words, ngrams.read([tidy]).words, strict=True):
-            assert np.array_equal(one.hashes[one.valid], two.hashes[two.valid])
-
-
-@settings(max_examples=50, deadline=None)
-@given(TEXTS, st.integers(1, 60))
-def test_blocks_are_the_texts_in_order(texts: list[str], size: int):
-    runs = list(ngrams.blocks(texts, size))
-    assert [text for run in runs for text in run] == texts
-    assert all(len(run) == 1 or sum(len(text) + 1 for text in run) <= size for run in runs)
-
-
-def test_a_vocabulary_keeps_the_commonest():
-    block = ngrams.read(["a b", "a c", "a b"])
-    census = Census()
-    census.add(block.owner, block.words[:1])
-    most = census.commonest(2, 10)
-    assert len(most) == 2
-    assert most[0] == block.words[0].hashes[0]

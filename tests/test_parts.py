@@ -107,8 +107,8 @@ def test_drift_raises_a_false_alarm_in_about_one_look_of_a_hundred() -> None:
 
 def test_predictions_are_kept_by_version_newest_first_without_texts(tmp_path: Path) -> None:
     path = tmp_path / "predictions.db"
-    predictions.record(path, "reviews", 1, [(10, "good", 0.9), (20, "bad", 0.8)])
-    predictions.record(path, "reviews", 2, [(30, "good", 0.7)])
+    predictions.record(path, "reviews", 1, [("x" * 10, "good", 0.9), ("y" * 20, "bad", 0.8)])
+    predictions.record(path, "reviews", 2, [("z" * 30, "good", 0.7)])
     assert predictions.recent(path, "reviews", 1, 1) == {"characters": [20], "label": ["bad"], "score": [0.8]}
     assert predictions.recent(tmp_path / "absent.db", "reviews", 1, 5)["label"] == []
 

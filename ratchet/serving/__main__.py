@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import datetime
 
 import uvicorn
 
 from ratchet import settings
-from ratchet.places import Places, places
+from ratchet.access import LOOPBACK, expected_token
+from ratchet.places import places
 from ratchet.refusal import Refusal
 from ratchet.serving.app import application
-from ratchet.serving.guard import LOOPBACK
-from ratchet.serving.log import Log, Policy
+from ratchet.serving.log import Log
 from ratchet.serving.meters import Meters
 from ratchet.serving.service import Service
+from ratchet.serving.writer import Policy
 
 KEPT_OPEN = 75
 """Seconds that a connection may be idle."""
@@ -32,7 +32,7 @@ def main() -> int:
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return 1
-    log = Log(here.predictions, Policy(current.deploy.log.texts, current.deploy.log.days))
+    log = Log(here.predictions, Policy(current.deploy.log.texts, current.deploy.log.days), said)
     service = Service(here, current.problem, current.deploy, log, Meters(log), said)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -51,22 +51,6 @@ def main() -> int:
     )
     server.run()
     return 0
-
-
-def expected_token(here: Places) -> str:
-    """The token that callers must have; empty where none is set.
-
-    Raises:
-        Refusal: none is set, and the service is to be reached from outside this machine.
-    """
-    token = os.environ.get("RATCHET_TOKEN", "")
-    if not token and here.host not in LOOPBACK:
-        raise Refusal(
-            "A service that others can reach needs a token.",
-            f"RATCHET_HOST={here.host} and no RATCHET_TOKEN",
-            "Set one: RATCHET_TOKEN=$(openssl rand -hex 16) make serve; or leave RATCHET_HOST out.",
-        )
-    return token
 
 
 def said(words: str) -> None:

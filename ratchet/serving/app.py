@@ -15,12 +15,12 @@ from starlette.routing import Route
 
 from ratchet import settings
 from ratchet.refusal import Refusal
-from ratchet.serving import docs, guard, inference, intake, lineup, own, scoring
+from ratchet.serving import docs, guard, inference, lineup, own, scoring
 from ratchet.serving.following import follow
 from ratchet.serving.guard import Guard
 from ratchet.serving.intake import Problem
-from ratchet.serving.log import Policy
 from ratchet.serving.service import Service, Unready
+from ratchet.serving.writer import Policy
 
 LOOK = 1.0
 """Seconds between two looks at params.yaml."""
@@ -31,7 +31,7 @@ def application(service: Service, token: str = "", hosts: frozenset[str] = guard
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        service.log.start()
+        await service.log.start()
         await service.take(lineup.read(service.here.lineup))
         tasks = [asyncio.create_task(follow(service)), asyncio.create_task(keep_settings(service))]
         try:
@@ -41,7 +41,7 @@ def application(service: Service, token: str = "", hosts: frozenset[str] = guard
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await service.settle()
-            await asyncio.to_thread(service.log.close)
+            await service.log.close()
 
     async def metrics(request: Request) -> Response:
         return Response(service.meters.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -77,7 +77,7 @@ async def unready(request: Request, error: Exception) -> Response:
 
 
 async def keep_settings(service: Service) -> None:
-    """Until cancelled: what `deploy` in params.yaml says now holds, with no restart; what is damaged changes nothing."""
+    """Until cancelled: what `deploy` in params.yaml says holds, with no restart; what is damaged changes nothing."""
     path, seen = service.here.params, 0
     while True:
         with suppress(OSError):
@@ -95,4 +95,6 @@ def read_settings(service: Service) -> None:
         service.said(f"params.yaml is not followed: {refusal}")
         return
     service.settings = found.deploy
-    service.log.policy = Policy(found.deploy.log.texts, found.deploy.log.days)
+    policy = Policy(found.deploy.log.texts, found.deploy.log.days)
+    if policy != service.log.policy:
+        service.log.keep(policy)

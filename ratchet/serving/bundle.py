@@ -3,7 +3,7 @@
     state/bundles/<digest>/manifest.json model.json arrays.npz ...
 
 The digest in the name is the SHA-256 of the manifest, and the manifest holds that of every file. So a bundle is whole
-and of that very version, or it is refused before anything in it is parsed. There is no code in it: JSON and plain arrays.
+and of that very version, or it is refused before anything in it is parsed. There is no code in it: JSON and arrays.
 """
 
 from __future__ import annotations
@@ -167,6 +167,4 @@ def sha256(path: Path) -> str:
 
 def facts_of(tags: Mapping[str, str], problem: str, version: int, run: str) -> Facts:
     """The facts, from the tags that a version carries in the registry."""
-    return Facts(
-        problem, version, tags.get("model", ""), run, tags.get("data_version", ""), tags.get("git_commit", "")
-    )
+    return Facts(problem, version, tags.get("model", ""), run, tags.get("data_version", ""), tags.get("git_commit", ""))

@@ -15,7 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ratchet.serving import intake, inference, scoring
+from ratchet.access import LOOPBACK
+from ratchet.serving import inference, intake, scoring
 from ratchet.serving.intake import MEGABYTE, Problem
 from ratchet.serving.service import Service
 
@@ -23,7 +24,6 @@ LEAST = 16_384
 """Bytes that a request counts for at least: what it holds besides its body."""
 OPEN = frozenset({"/ping", "/v2/health/live", "/v2/health/ready"})
 """What a supervisor may ask without the token."""
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -73,7 +73,9 @@ class Guard:
         """
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._token and bare(host) not in self._hosts:
-            raise Problem(403, f"The service answers as {', '.join(sorted(self._hosts))}. Received: {host[:100] or 'no host'}.")
+            raise Problem(
+                403, f"The service answers as {', '.join(sorted(self._hosts))}. Received: {host[:100] or 'no host'}."
+            )
         origin = headers.get(b"origin", b"").decode("latin-1")
         if origin and urlsplit_host(origin) != host:
             raise Problem(403, f"Pages of other sites may not ask. Received: {origin[:100]}.")

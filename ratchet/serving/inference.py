@@ -169,7 +169,12 @@ def routes(service: Service) -> list[Route]:
             Route(path, told(model)),
         )
     ]
-    return [Route("/v2", told(server)), Route("/v2/health/live", told(live)), Route("/v2/health/ready", ready), *of_model]
+    return [
+        Route("/v2", told(server)),
+        Route("/v2/health/live", told(live)),
+        Route("/v2/health/ready", ready),
+        *of_model,
+    ]
 
 
 def as_error(problem: Problem) -> Response:

@@ -39,7 +39,9 @@ def read(path: Path) -> Lineup:
 def understood(written: dict[str, object]) -> Lineup:
     try:
         places = {
-            alias: Place(**place) for alias in ("champion", "challenger") if isinstance(place := written.get(alias), dict)
+            alias: Place(**place)
+            for alias in ("champion", "challenger")
+            if isinstance(place := written.get(alias), dict)
         }
     except TypeError:
         return Lineup()

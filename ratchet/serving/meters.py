@@ -17,15 +17,24 @@ class Meters:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter("ratchet_requests", "Requests answered", ("route", "status"), registry=registry)
         self.seconds = Histogram(
-            "ratchet_request_seconds", "From the first byte to the answer", ("route",), buckets=SECONDS, registry=registry
+            "ratchet_request_seconds",
+            "From the first byte to the answer",
+            ("route",),
+            buckets=SECONDS,
+            registry=registry,
         )
         self.predictions = Counter("ratchet_predictions", "Texts answered", ("version", "role"), registry=registry)
         self.feedback = Counter("ratchet_feedback", "Feedback taken", ("agrees",), registry=registry)
         self.overload = Counter("ratchet_overload", "Requests told to come back later", registry=registry)
         self.live = Gauge("ratchet_version", "The version that answers", ("role",), registry=registry)
-        self.swaps = Counter("ratchet_swaps", "Times that another version began to answer", ("role",), registry=registry)
+        self.swaps = Counter(
+            "ratchet_swaps", "Times that another version began to answer", ("role",), registry=registry
+        )
         self.refused = Gauge(
-            "ratchet_version_refused", "1 while the registry names a version that cannot answer", ("role",), registry=registry
+            "ratchet_version_refused",
+            "1 while the registry names a version that cannot answer",
+            ("role",),
+            registry=registry,
         )
         self.refusals = Counter("ratchet_refusals", "Versions refused", ("role",), registry=registry)
         self.followed = Gauge(
@@ -33,9 +42,13 @@ class Meters:
         )
         self.receiving = Gauge("ratchet_requests_bytes", "Of requests being received or answered", registry=registry)
         for name, help_text, value in (
-            ("ratchet_log_waiting_characters", "Of predictions that wait to be written", lambda: log.waiting),
+            ("ratchet_log_waiting_bytes", "Of predictions that are not on the disk yet", lambda: log.waiting),
             ("ratchet_log_written", "Predictions written", lambda: log.tally.written),
-            ("ratchet_log_dropped", "Predictions answered and not logged: the disk cannot keep up", lambda: log.tally.dropped),
+            (
+                "ratchet_log_dropped",
+                "Predictions answered and not logged: the disk cannot keep up",
+                lambda: log.tally.dropped,
+            ),
             ("ratchet_log_failed_writes", "Writes that failed, and were tried again", lambda: log.tally.failed),
         ):
             Gauge(name, help_text, registry=registry).set_function(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 import msgspec
@@ -35,7 +36,7 @@ class WordWeight(Struct):
 
 
 class Explanation(Struct):
-    """Which words moved the answer. method: `exact` (a linear model's own terms) or `occlusion` (each word left out)."""
+    """Which words moved the answer. method: `exact` (the linear model's terms) or `occlusion` (each word left out)."""
 
     against: str
     method: str
@@ -113,9 +114,7 @@ def wants_explanation(request: Request, texts: int) -> bool:
 def predictions(answer: Answer, texts: list[str], explain: bool) -> Predictions:
     names, facts = answer.live.bundle.labels, answer.live.bundle.facts
     rows = zip(answer.ids, answer.labels, answer.scores, answer.probabilities.tolist(), strict=True)
-    told = [
-        Prediction(name, label, score, dict(zip(names, row, strict=True))) for name, label, score, row in rows
-    ]
+    told = [Prediction(name, label, score, dict(zip(names, row, strict=True))) for name, label, score, row in rows]
     return Predictions(facts.problem, str(facts.version), told)
 
 
@@ -127,7 +126,7 @@ async def take(service: Service, prediction: str, label: str, source: str) -> No
     """
     known = service.champion.numbers if service.champion is not None else {}
     try:
-        found = await service.log.say(prediction, label, source, label in known)
+        found = await service.log.say(prediction, label, source, label in known, time.time())
     except Unwritable:
         raise Problem(503, "The feedback could not be written; it was not taken. Send it again.", 1) from None
     if not found:

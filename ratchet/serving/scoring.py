@@ -131,9 +131,7 @@ def scores(answer: Answer) -> bytes:
     """The predictions as pandas' records."""
     names = [f"p_{label}" for label in answer.live.bundle.labels]
     rows = zip(answer.labels, answer.scores, answer.probabilities.tolist(), strict=True)
-    told = [
-        {"label": label, "score": score, **dict(zip(names, row, strict=True))} for label, score, row in rows
-    ]
+    told = [{"label": label, "score": score, **dict(zip(names, row, strict=True))} for label, score, row in rows]
     return msgspec.json.encode({"predictions": told})
 
 
@@ -150,7 +148,9 @@ def texts_of(raw: bytes, content_type: str) -> list[str]:
         return of_csv(raw)
     if kind == "application/json":
         return of_json(raw)
-    raise Problem(415, f"The content type must be application/json or text/csv. Received: {content_type[:100] or 'none'}.")
+    raise Problem(
+        415, f"The content type must be application/json or text/csv. Received: {content_type[:100] or 'none'}."
+    )
 
 
 def of_json(raw: bytes) -> list[str]:
@@ -160,7 +160,9 @@ def of_json(raw: bytes) -> list[str]:
         raise Problem(400, problem.detail) from None
     given = [name for name in FORMS if getattr(found, name) is not msgspec.UNSET]
     if len(given) != 1:
-        raise Problem(400, f"The body must have exactly one of {', '.join(FORMS)}. Received: {', '.join(given) or 'none'}.")
+        raise Problem(
+            400, f"The body must have exactly one of {', '.join(FORMS)}. Received: {', '.join(given) or 'none'}."
+        )
     value = getattr(found, given[0])
     if isinstance(value, Split):
         return of_rows(value.data, value.columns)

@@ -24,8 +24,9 @@ from ratchet.serving import bundle
 from ratchet.serving.batcher import Batcher
 from ratchet.serving.bundle import Bundle
 from ratchet.serving.lineup import Lineup, Place
-from ratchet.serving.log import Answers, Log
+from ratchet.serving.log import Log
 from ratchet.serving.meters import Meters
+from ratchet.serving.writer import Answers
 from ratchet.settings import Deploy
 
 CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
@@ -70,7 +71,7 @@ class Unready(Exception):
 class Service:
     """The state of the service; used by one event loop alone.
 
-    refused: versions that the registry names and that cannot be served, each with why. said: prints for whoever started it.
+    refused: by alias, why the version that the registry names cannot be served. said: prints for whoever started it.
     """
 
     here: Places

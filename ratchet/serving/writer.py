@@ -1,0 +1,236 @@
+"""The one writer of the prediction log: a process beside the service, `python -m ratchet.serving.writer PATH`.
+
+A thread would fight the service for the interpreter (a third of its requests a second, measured). Messages come on
+standard input and reports leave on standard output, each with its length before it. Whatever has arrived is written
+in one transaction; it is on the disk before the report. At the end of its input, which is also what a killed service
+leaves, it writes what it has and ends.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ratchet import predictions
+from ratchet.predictions import FEEDBACK, INSERT, Row, digest
+from ratchet.steps.redact import redacted
+
+AGAIN = 1.0
+"""Seconds until a write that failed is tried again."""
+TRIES = 5
+"""Tries of the same rows before they are given up: the disk is full, or the file is held by another."""
+SWEEP = 3600.0
+"""Seconds between two looks for rows that are older than they may be."""
+AT_ONCE = 1 << 20
+"""Bytes read at a time."""
+MOST = 64 * AT_ONCE
+"""Bytes written in one transaction."""
+LENGTH = 4
+"""Bytes that say how long a message is."""
+
+
+class Answers(Struct, array_like=True, tag="answers"):
+    """What one request was told: parallel lists of an entry a text."""
+
+    ids: list[str]
+    texts: list[str]
+    labels: list[str]
+    scores: list[float]
+    problem: str
+    version: int
+    role: str
+    route: str
+    at: float
+    seconds: float
+
+
+class Said(Struct, array_like=True, tag="said"):
+    """A label that somebody gives for an id. known: whether it is one of the problem's; another is not written."""
+
+    prediction: str
+    label: str
+    source: str
+    known: bool
+    at: float
+
+
+class Policy(Struct, array_like=True, tag="policy", frozen=True):
+    """What is kept of a text (`whole`, `redacted`, `hash`), and for how many days."""
+
+    texts: str = "whole"
+    days: int = 90
+
+    def kept(self, text: str) -> str | None:
+        if self.texts == "whole":
+            return text
+        return redacted(text) if self.texts == "redacted" else None
+
+
+class Message(Struct, array_like=True):
+    """number: counts up; a message that comes again has its old one."""
+
+    number: int
+    body: Answers | Said | Policy
+
+
+class Report(Struct, array_like=True):
+    """The messages up to this number are settled. found: for each `Said` among them whether its id was there; None: not
+    written. failed: writes that did not succeed so far."""
+
+    number: int
+    written: int
+    dropped: int
+    failed: int
+    found: dict[int, bool | None]
+
+
+MESSAGE = msgspec.msgpack.Decoder(Message)
+REPORT = msgspec.msgpack.Decoder(Report)
+pack = msgspec.msgpack.Encoder().encode
+
+
+def framed(body: bytes) -> bytes:
+    return len(body).to_bytes(LENGTH, "big") + body
+
+
+def frames(buffer: bytearray) -> Iterator[bytes]:
+    """The whole messages at the beginning of a buffer, which are taken out of it."""
+    at = 0
+    while len(buffer) - at >= LENGTH:
+        end = at + LENGTH + int.from_bytes(buffer[at : at + LENGTH], "big")
+        if len(buffer) < end:
+            break
+        yield bytes(buffer[at + LENGTH : end])
+        at = end
+    del buffer[:at]
+
+
+class Writer:
+    """A connection that is opened when it is needed, and anew after an error or where the file is another one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._file = 0
+        self.policy = Policy()
+
+    def write(self, rows: list[Row], said: dict[int, Said]) -> dict[int, bool | None] | None:
+        """Insert rows, then feedback for ids that are there: whether each is; None where the database took nothing."""
+        try:
+            connection = self._opened()
+            with connection:
+                connection.executemany(INSERT, rows)
+                return {number: give(connection, each) for number, each in said.items()}
+        except (sqlite3.Error, OSError) as error:
+            print(f"{time.strftime('%F %T')}  The log of predictions was not written: {error}", file=sys.stderr)
+            self.close()
+            return None
+
+    def forget(self) -> None:
+        """Remove what is older than the policy says; where that fails, the next time does it."""
+        before = predictions.identities(1, time.time() - 86_400 * self.policy.days)[0]
+        try:
+            connection = self._opened()
+            with connection:
+                connection.execute("delete from feedback where prediction < ?", (before,))
+                connection.execute("delete from predictions where id < ?", (before,))
+        except (sqlite3.Error, OSError):
+            self.close()
+
+    def rows(self, answers: Answers) -> list[Row]:
+        return [
+            (name, answers.at, answers.problem, answers.version, answers.role, answers.route, label, score,
+             len(text), digest(text), self.policy.kept(text), answers.seconds)
+            for name, text, label, score in zip(
+                answers.ids, answers.texts, answers.labels, answers.scores, strict=True
+            )
+        ]  # fmt: skip
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None or not self._path.exists() or self._path.stat().st_ino != self._file:
+            self.close()
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self._path, timeout=5)
+            predictions.lay_out(self._connection)
+            self._connection.execute("pragma synchronous = full")
+            self._file = self._path.stat().st_ino
+        return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+
+def give(connection: sqlite3.Connection, said: Said) -> bool:
+    """Write feedback where its prediction is there and its label a known one; whether the prediction is."""
+    found = connection.execute("select 1 from predictions where id = ?", (said.prediction,)).fetchone() is not None
+    if found and said.known:
+        connection.execute(FEEDBACK, (said.prediction, said.label, said.source, said.at))
+    return found
+
+
+def main(path: Path, source: int = 0, sink: int = 1) -> None:
+    """Write what comes, until the end of the input."""
+    writer, buffer, rows = Writer(path), bytearray(), list[Row]()
+    last = tries = failed = 0
+    swept, ended = float("-inf"), False
+    while not ended or rows:
+        ended = ended or not arrived(source, buffer, AGAIN if tries else None if not rows else 0)
+        messages = [MESSAGE.decode(frame) for frame in frames(buffer)]
+        said = {each.number: each.body for each in messages if isinstance(each.body, Said)}
+        for message in messages:
+            last = message.number
+            if isinstance(message.body, Policy):
+                writer.policy, swept = message.body, float("-inf")
+            elif isinstance(message.body, Answers):
+                rows += writer.rows(message.body)
+        found = writer.write(rows, said) if rows or said else {}
+        if found is None:
+            tries, failed = tries + 1, failed + 1
+            found = dict.fromkeys(said)
+            if not (ended or tries >= TRIES):
+                tell(sink, Report(-1, 0, 0, failed, found))
+                continue
+            tell(sink, Report(last, 0, len(rows), failed, found))
+        elif messages or rows:
+            tell(sink, Report(last, len(rows), 0, failed, found))
+        tries = 0
+        rows.clear()
+        if time.monotonic() - swept > SWEEP:
+            swept = time.monotonic()
+            writer.forget()
+    writer.close()
+
+
+def arrived(source: int, buffer: bytearray, patience: float | None) -> bool:
+    """Wait for input, as long as that takes or so many seconds, and take what is there; False at its end."""
+    while len(buffer) < MOST and select.select([source], [], [], patience)[0]:
+        some = os.read(source, AT_ONCE)
+        if not some:
+            return False
+        buffer += some
+        patience = 0
+    return True
+
+
+def tell(sink: int, report: Report) -> None:
+    """Send a report; where the service is gone nobody needs it."""
+    with suppress(BrokenPipeError):
+        os.write(sink, framed(pack(report)))
+
+
+if __name__ == "__main__":
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, signal.SIG_IGN)  # the end of the input is the sign to end, and comes after the last answer
+    main(Path(sys.argv[1]))

@@ -32,6 +32,7 @@ TEXTS = st.text(max_size=30) | st.lists(st.sampled_from([*PLAIN, *COMPOSING]), m
 @example("한\u0301")
 @example("\U0001d15e fine")
 @example("e" + "\u0301" * 3 + "\u1161")
+@example("a\u0f73\u0323 word")  # the last mark composes with the letter, over one that seems to begin anew
 def test_a_span_holds_its_word_and_no_other(text: str) -> None:
     found, words = spans(text), read([text]).words[0]
     composed = unicodedata.normalize("NFC", text)

@@ -24,7 +24,7 @@ Places = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Spans:
-    """Spans in order, which do not overlap: text[starts[i] : ends[i]]; of[w] is the span of word w of the block."""
+    """Spans in order, which do not overlap: text[starts[i] : ends[i]]; word w, as ngrams.py counts, lies in of[w]."""
 
     starts: Places
     ends: Places

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from ratchet import settings
 from ratchet.refusal import Refusal
-from ratchet.serving import docs, guard, inference, lineup, own, scoring
+from ratchet.serving import docs, guard, inference, lineup, own, page, scoring
 from ratchet.serving.following import follow
 from ratchet.serving.guard import Guard
 from ratchet.serving.intake import Problem
@@ -51,6 +51,7 @@ def application(service: Service, token: str = "", hosts: frozenset[str] = guard
             *own.routes(service),
             *scoring.routes(service),
             *inference.routes(service),
+            *page.routes(service),
             *docs.routes(service),
             Route("/metrics", metrics),
         ],
@@ -62,18 +63,18 @@ def application(service: Service, token: str = "", hosts: frozenset[str] = guard
 
 async def not_routed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    told = guard.told(request.url.path, guard.as_problem(error))
+    told = guard.told(request.scope, guard.as_problem(error))
     told.headers.update(error.headers or {})
     return told
 
 
 async def refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return guard.told(request.url.path, error)
+    return guard.told(request.scope, error)
 
 
 async def unready(request: Request, error: Exception) -> Response:
-    return guard.told(request.url.path, Problem(503, str(error), 1))
+    return guard.told(request.scope, Problem(503, str(error), 1))
 
 
 async def keep_settings(service: Service) -> None:

@@ -56,7 +56,8 @@ def encoded(model: Answering) -> bytes:
 
 
 def contents(operation: Operation) -> tuple[Content, ...]:
-    return (operation.answer, *operation.takes, operation.errors, *(content for _, content in operation.other))
+    answer = () if operation.answer is None else (operation.answer,)
+    return (*answer, *operation.takes, operation.errors, *(content for _, content in operation.other))
 
 
 def schemas_of(table: tuple[Operation, ...]) -> tuple[dict[int, Any], dict[str, Any]]:
@@ -89,7 +90,9 @@ def described(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
 
 def responses(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
     """Every status that the operation can give, with its body."""
-    found = {str(operation.status): {"description": "The answer.", "content": body((operation.answer,), schemas)}}
+    found: dict[str, Any] = {str(operation.status): {"description": "The answer."}}
+    if operation.answer is not None:
+        found[str(operation.status)]["content"] = body((operation.answer,), schemas)
     for status in refusals(operation):
         forms = tuple(content for at, content in operation.other if at == status) or (operation.errors,)
         told = {"description": WORDS.get(status, f"{TITLES[status]}."), "content": body(forms, schemas)}

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ratchet.serving import inference, intake, own, scoring
+from ratchet.serving import inference, intake, own, page, scoring
+from ratchet.serving.html import MEDIA as HTML
 from ratchet.serving.intake import JSON
+from ratchet.serving.page import FORM
 
-HTML, FORM, CSV = "text/html; charset=utf-8", "application/x-www-form-urlencoded", "text/csv"
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
+CSV, TEXT = "text/csv", "text/plain; version=0.0.4; charset=utf-8"
 SAID = "Thank you, this works very well."
 ALSO = "It broke after two days."
 SOME_ID = "0" * 32
@@ -44,6 +45,7 @@ class Parameter:
 class Operation:
     """One way to ask. errors: the body of a refusal, unless `other` has bodies for its status.
 
+    answer: None where the status says it all. status: of the answer.
     refusals: statuses beside those that any request can meet (`ANY`) and that any body can meet (`BODY`).
     """
 
@@ -52,7 +54,7 @@ class Operation:
     part: str
     name: str
     summary: str
-    answer: Content
+    answer: Content | None
     takes: tuple[Content, ...] = ()
     refusals: tuple[int, ...] = ()
     errors: Content = Content(intake.DETAILS, intake.Details)
@@ -69,9 +71,14 @@ KEY = Parameter("ratchet-key", "header", "During a canary, requests with equal k
 MLFLOW_ERROR = Content(JSON, scoring.ScoringError)
 OIP_ERROR = Content(JSON, inference.InferenceError)
 
-OWN, MLFLOW, OIP, PEOPLE = "Ratchet", "MLflow scoring", "Open Inference Protocol", "For people and monitors"
+OWN, MLFLOW, OIP, PEOPLE = (
+    "Predictions and feedback",
+    "MLflow scoring",
+    "Open Inference Protocol",
+    "For people and monitors",
+)
 PARTS = {
-    OWN: "Predictions with ids, and what people say of them.",
+    OWN: "Every answer has an id, by which people can say what would have been right.",
     MLFLOW: "What `mlflow models serve` takes and gives for the same model.",
     OIP: "Version 2, REST and JSON. Texts are a BYTES tensor.",
     PEOPLE: "Pages, and what Prometheus reads.",
@@ -191,8 +198,23 @@ def of_model(path: str, suffix: str, parameters: tuple[Parameter, ...]) -> tuple
 
 
 def of_people() -> tuple[Operation, ...]:
+    lang = Parameter("lang", "query", "en or zh; anything else leaves it to what the browser prefers.")
+    thanks = Parameter("thanks", "query", "right or wrong: what the page gives thanks for.")
+    shown, attempt = Content(HTML, str), Content(FORM, page.Attempt, (("text", {"text": SAID}),))
     return (
+        Operation(
+            "get", "/", PEOPLE, "page", "A page to try a text and correct the answer", shown,
+            errors=shown, parameters=(thanks, lang),
+        ),
+        Operation(
+            "post", "/", PEOPLE, "try", "The same page with an answer", shown, (attempt,), (415, 422),
+            shown, (lang, KEY),
+        ),
+        Operation(
+            "post", "/correct", PEOPLE, "correct", "What the page's buttons send; leads back to the page",
+            None, (Content(FORM, page.Verdict),), (404, 415, 422), shown, (lang,), status=303,
+        ),
         Operation("get", "/metrics", PEOPLE, "metrics", "What the service counts, for Prometheus", Content(TEXT, str)),
         Operation("get", "/docs", PEOPLE, "docs", "This document as a page", Content(HTML, str)),
         Operation("get", "/openapi.json", PEOPLE, "openapi", "This document", Content(JSON, dict[str, Any])),
-    )
+    )  # fmt: skip

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from ratchet.serving import html, openapi
 from ratchet.serving.intake import JSON
 from ratchet.serving.operations import SAID, SOME_ID, Answering
+from ratchet.serving.page import FORM
 from ratchet.serving.service import Service
 
 Document = dict[str, Any]
@@ -69,6 +70,8 @@ class Shell:
         return told + [self._asked(query, *bodies[0]) for query in queries if bodies]
 
     def _asked(self, url: str, media: str, body: Any) -> str:
+        if media == FORM:
+            return self._form(url, body)
         text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
         data = shlex.quote(text)
         first = ""
@@ -76,6 +79,10 @@ class Shell:
             asked = self._asked(f"{self._address}/predict", JSON, {"texts": [SAID]})
             first, data = f"ID=$({asked} | grep -o '[0-9a-f]\\{{32\\}}')\n", data.replace(SOME_ID, "'\"$ID\"'")
         return f"{first}{self._curl} {shlex.quote(url)} -H 'Content-Type: {media}' --data-binary {data}"
+
+    def _form(self, url: str, fields: dict[str, str]) -> str:
+        data = " ".join(f"--data-urlencode {shlex.quote(f'{name}={value}')}" for name, value in fields.items())
+        return f"{self._curl} {shlex.quote(url)} {data}"
 
 
 def examples(way: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ratchet.places import project_version
+from ratchet.serving import own, page
 from ratchet.serving.intake import TITLES
 from ratchet.serving.operations import ANY, BODY, PARTS, Answering, Content, Operation, Parameter, operations
 
@@ -35,7 +36,8 @@ def document(model: Answering) -> dict[str, Any]:
     table = operations(model)
     schemas, components = schemas_of(table)
     if model.labels:
-        components["Correction"]["properties"]["label"]["enum"] = model.labels
+        for name in (own.Correction.__name__, page.Verdict.__name__):
+            components[name]["properties"]["label"]["enum"] = model.labels
     paths: dict[str, dict[str, Any]] = {}
     for operation in table:
         paths.setdefault(operation.path, {})[operation.method] = described(operation, schemas)

@@ -199,7 +199,7 @@ def of_model(path: str, suffix: str, parameters: tuple[Parameter, ...]) -> tuple
 
 def of_people() -> tuple[Operation, ...]:
     lang = Parameter("lang", "query", "en or zh; anything else leaves it to what the browser prefers.")
-    thanks = Parameter("thanks", "query", "right or wrong: what the page gives thanks for.")
+    thanks = Parameter("thanks", "query", f"{page.THANKS}: the page gives thanks.")
     shown, attempt = Content(HTML, str), Content(FORM, page.Attempt, (("text", {"text": SAID}),))
     return (
         Operation(

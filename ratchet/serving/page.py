@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qs
@@ -30,6 +31,8 @@ LIKELIEST = 10
 """Classes that are shown; the others are summed up."""
 BUTTONS = 12
 """Classes that get a button each; more of them are a list to choose from."""
+THANKS = "taken"
+"""In the address that a verdict leads to; nothing of the text is."""
 LATELY = 10
 """Corrections that are listed."""
 Form = TypeVar("Form")
@@ -50,9 +53,7 @@ class Verdict(Struct):
 
 def routes(service: Service) -> list[Route]:
     async def shown(request: Request) -> Response:
-        said = spoken(request)
-        thanks = {"right": said.thanks_right, "wrong": said.thanks_wrong}
-        note = thanks.get(request.query_params.get("thanks", ""), "")
+        note = spoken(request).thanks if request.query_params.get("thanks") == THANKS else ""
         return html.page("page.html", **await frame(service, request), note=note, answer=None, text="")
 
     async def tried(request: Request) -> Response:
@@ -61,19 +62,19 @@ def routes(service: Service) -> list[Route]:
         intake.check([text], service.settings.limits)
         answer = await service.answer([text], intake.key(request), "page")
         found = await asyncio.to_thread(explain, answer.live.bundle.classifier, text)
-        shown = told(spoken(request), answer, text, found)
-        return html.page("page.html", **await frame(service, request), note="", answer=shown, text=text)
+        got = told(spoken(request), answer, text, found)
+        return html.page("page.html", **await frame(service, request), note="", answer=got, text=text)
+
+    async def either(request: Request) -> Response:
+        return await (tried if request.method == "POST" else shown)(request)
 
     async def corrected(request: Request) -> Response:
         form = await read(request, service, Verdict)
         await own.take(service, form.id, form.label, "user")
-        before = await asyncio.to_thread(predictions.find, service.here.predictions, form.id)
-        agrees = before is not None and before.label == form.label
-        return RedirectResponse(f"/?thanks={'right' if agrees else 'wrong'}{kept(request, '&')}", 303)
+        return RedirectResponse(f"/?thanks={THANKS}{kept(request, '&')}", 303)
 
     return [
-        Route("/", shown, methods=["GET"]),
-        Route("/", tried, methods=["POST"]),
+        Route("/", either, methods=["GET", "POST"]),
         Route("/correct", corrected, methods=["POST"]),
     ]
 
@@ -114,7 +115,7 @@ async def frame(service: Service, request: Request) -> dict[str, Any]:
     now, said = time.time(), spoken(request)
     try:
         mistakes = await asyncio.to_thread(predictions.mistakes, service.here.predictions, service.problem, LATELY)
-    except Refusal:
+    except (Refusal, sqlite3.Error):
         mistakes = None
     return {
         "words": said,

@@ -42,8 +42,7 @@ class Words:
     wrong: str
     choose: str
     correct: str
-    thanks_right: str
-    thanks_wrong: str
+    thanks: str
     lately: str
     none_lately: str
     not_read: str
@@ -98,8 +97,7 @@ ENGLISH = Words(
     wrong="No, it is {label}",
     choose="No, it is",
     correct="Correct it",
-    thanks_right="Thank you. That it was right is kept beside the prediction.",
-    thanks_wrong="Thank you. The correction is kept beside the prediction, and stands below.",
+    thanks="Thank you. What you said is kept beside the prediction; corrections are listed below.",
     lately="Corrected lately",
     none_lately="Nothing has been corrected yet.",
     not_read="The list cannot be read now. Load the page again.",
@@ -165,8 +163,7 @@ CHINESE = Words(
     wrong="不对，是 {label}",
     choose="不对，应当是",
     correct="更正",
-    thanks_right="谢谢。“判断正确”已与这次预测一起保存。",
-    thanks_wrong="谢谢。更正已与这次预测一起保存，并列在下面。",
+    thanks="谢谢。您的回答已与这次预测一起保存；更正会列在下面。",
     lately="最近的更正",
     none_lately="还没有人更正过。",
     not_read="现在读不到这份列表，请重新载入页面。",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import bundles
-from flows.registry import Registry
+from flows.registry import Registry, store
 from ratchet import faults, settings
 from ratchet.places import Places, places, settle
 from ratchet.refusal import Refusal
@@ -43,13 +43,21 @@ def look(here: Places, watched: dict[str, Any]) -> dict[str, Any]:
     now = {"at": time.time()}
     try:
         current = params(here.params, watched)
+        if not is_there():
+            return now | {"problem": current.problem, "lineup": asdict(Lineup())}
         registry = watched.setdefault(current.problem, Registry(current.problem, here))
         found = bundles.line_up(registry, current.deploy.canary.tries)
     except bundles.Unexported as error:
         return now | {"alias": error.alias, "version": error.version, "refused": str(error)}
     except Exception as error:  # a registry that is away for a while is no reason to end: the next look tells
         return now | {"failed": str(faults.explain(error, here, "following the registry"))}
-    return now | {"problem": current.problem, "lineup": as_words(found)}
+    return now | {"problem": current.problem, "lineup": asdict(found)}
+
+
+def is_there() -> bool:
+    """Whether there is a registry to look into: it is made by whoever turns the loop, and not twice at once."""
+    path = store()
+    return path is None or path.exists()
 
 
 def params(path: Path, watched: dict[str, Any]) -> settings.Settings:
@@ -59,10 +67,6 @@ def params(path: Path, watched: dict[str, Any]) -> settings.Settings:
         watched["settings"], watched["stamp"] = settings.load(path), stamp
     found: settings.Settings = watched["settings"]
     return found
-
-
-def as_words(lineup: Lineup) -> dict[str, Any]:
-    return asdict(lineup)
 
 
 if __name__ == "__main__":

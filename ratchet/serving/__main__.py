@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
+from typing import Any, cast
 
 import uvicorn
 
@@ -12,6 +13,7 @@ from ratchet.access import LOOPBACK, expected_token
 from ratchet.places import places
 from ratchet.refusal import Refusal
 from ratchet.serving.app import application
+from ratchet.serving.connections import Connections
 from ratchet.serving.log import Log
 from ratchet.serving.meters import Meters
 from ratchet.serving.service import Service
@@ -34,16 +36,17 @@ def main() -> int:
         return 1
     log = Log(here.predictions, Policy(current.deploy.log.texts, current.deploy.log.days), said)
     service = Service(here, current.problem, current.deploy, log, Meters(log), said)
+    connections = Connections(service)
     server = uvicorn.Server(
         uvicorn.Config(
-            application(service, token, LOOPBACK | {here.host}),
+            application(service, connections, token, LOOPBACK | {here.host}),
             host=here.host,
             port=here.serve_port,
             loop="uvloop",
-            http="httptools",
+            http=cast("Any", connections),
             ws="none",
             access_log=False,
-            log_level="warning",
+            log_level="error",
             server_header=False,
             timeout_keep_alive=KEPT_OPEN,
             timeout_graceful_shutdown=DRAIN,

@@ -14,8 +14,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ratchet import settings
+from ratchet.access import LOOPBACK
 from ratchet.refusal import Refusal
 from ratchet.serving import docs, guard, inference, lineup, own, page, scoring
+from ratchet.serving.connections import Connections
 from ratchet.serving.following import follow
 from ratchet.serving.guard import Guard
 from ratchet.serving.intake import Problem
@@ -26,14 +28,17 @@ LOOK = 1.0
 """Seconds between two looks at params.yaml."""
 
 
-def application(service: Service, token: str = "", hosts: frozenset[str] = guard.LOOPBACK) -> Starlette:
+def application(
+    service: Service, connections: Connections, token: str = "", hosts: frozenset[str] = LOOPBACK
+) -> Starlette:
     """The ASGI application. token: empty for none. hosts: names that it answers to without one."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await service.log.start()
         await service.take(lineup.read(service.here.lineup))
-        tasks = [asyncio.create_task(follow(service)), asyncio.create_task(keep_settings(service))]
+        jobs = (follow(service), keep_settings(service), connections.watch())
+        tasks = [asyncio.create_task(job) for job in jobs]
         try:
             yield
         finally:

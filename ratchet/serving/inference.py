@@ -178,7 +178,9 @@ def routes(service: Service) -> list[Route]:
 
 
 def as_error(problem: Problem) -> Response:
-    return Response(msgspec.json.encode(InferenceError(problem.detail)), problem.status, problem.headers, intake.JSON)
+    """The protocol's error body; what does not fit is a bad request in its words (400)."""
+    status = 400 if problem.status == 422 else problem.status
+    return Response(msgspec.json.encode(InferenceError(problem.detail)), status, problem.headers, intake.JSON)
 
 
 def at(service: Service, request: Request) -> Live:
@@ -204,7 +206,7 @@ def texts_of(question: Inference) -> list[str]:
     """The texts of a request.
 
     Raises:
-        Problem: there is another tensor than the one of texts, or its shape or an element is another (422).
+        Problem: there is another tensor than the one of texts, or its shape or an element is another.
     """
     if [tensor.name for tensor in question.inputs] != [INPUT]:
         received = ", ".join(tensor.name for tensor in question.inputs[:20]) or "none"
@@ -230,7 +232,7 @@ def outputs_of(question: Inference) -> tuple[str, ...]:
     """The outputs that are wanted.
 
     Raises:
-        Problem: there is none of that name (422).
+        Problem: there is none of that name.
     """
     if not question.outputs:
         return OUTPUTS

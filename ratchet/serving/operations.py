@@ -192,7 +192,7 @@ def of_model(path: str, suffix: str, parameters: tuple[Parameter, ...]) -> tuple
         ),
         Operation(
             "post", f"{path}/infer", OIP, f"infer{suffix}", "Classify texts",
-            Content(JSON, inference.Inferred), (takes,), (404, 422), OIP_ERROR, (*parameters, KEY),
+            Content(JSON, inference.Inferred), (takes,), (404,), OIP_ERROR, (*parameters, KEY),
         ),
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from ratchet import settings
 from ratchet.access import LOOPBACK
 from ratchet.refusal import Refusal
-from ratchet.serving import guard, inference, lineup, own, scoring
+from ratchet.serving import docs, guard, inference, lineup, own, page, scoring
 from ratchet.serving.connections import Connections
 from ratchet.serving.following import follow
 from ratchet.serving.guard import Guard
@@ -52,7 +52,14 @@ def application(
         return Response(service.meters.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return Starlette(
-        routes=[*own.routes(service), *scoring.routes(service), *inference.routes(service), Route("/metrics", metrics)],
+        routes=[
+            *own.routes(service),
+            *scoring.routes(service),
+            *inference.routes(service),
+            *page.routes(service),
+            *docs.routes(service),
+            Route("/metrics", metrics),
+        ],
         middleware=[Middleware(Guard, service=service, token=token, hosts=hosts)],
         exception_handlers={HTTPException: not_routed, Problem: refused, Unready: unready},
         lifespan=lifespan,
@@ -61,18 +68,18 @@ def application(
 
 async def not_routed(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    told = guard.told(request.url.path, guard.as_problem(error))
+    told = guard.told(request.scope, guard.as_problem(error))
     told.headers.update(error.headers or {})
     return told
 
 
 async def refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return guard.told(request.url.path, error)
+    return guard.told(request.scope, error)
 
 
 async def unready(request: Request, error: Exception) -> Response:
-    return guard.told(request.url.path, Problem(503, str(error), 1))
+    return guard.told(request.scope, Problem(503, str(error), 1))
 
 
 async def keep_settings(service: Service) -> None:

@@ -12,11 +12,12 @@ import time
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ratchet.access import LOOPBACK
-from ratchet.serving import inference, intake, scoring
+from ratchet.serving import inference, intake, page, scoring
 from ratchet.serving.intake import MEGABYTE, Problem
 from ratchet.serving.service import Service
 
@@ -27,7 +28,7 @@ OPEN = frozenset({"/ping", "/v2/health/live", "/v2/health/ready"})
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),
 ]
 
 
@@ -58,7 +59,7 @@ class Guard:
             size = self._enter(headers)
             await self._app(scope, receive, counted)
         except Problem as problem:
-            await told(path, problem)(scope, receive, counted)
+            await told(scope, problem)(scope, receive, counted)
         finally:
             self._inside -= size
             route = scope["route"].path if "route" in scope else "other"
@@ -106,9 +107,12 @@ class Guard:
         return size
 
 
-def told(path: str, problem: Problem) -> Response:
-    """The refusal in the words of the protocol that was spoken."""
-    if path == "/invocations":
+def told(scope: Scope, problem: Problem) -> Response:
+    """The refusal in the words of the protocol that was spoken, or as a page to who looks at one."""
+    path = scope["path"]
+    if path in page.ADDRESSES:
+        response = page.as_page(Request(scope), problem)
+    elif path == "/invocations":
         response = scoring.as_mlflow(problem)
     elif path.startswith("/v2"):
         response = inference.as_error(problem)

@@ -26,27 +26,37 @@ OUTPUTS = ("label", "score", "probabilities", "id")
 Size = Annotated[int, Meta(ge=0, le=10**9)]
 
 
-class Tensor(Struct):
-    """A request's tensor: datatype BYTES, and a string for each element, nested or flat."""
+def documented(**schema: object) -> Meta:
+    """What the document says beyond the type; looked at by hand, so that the refusal says more than `wrong value`."""
+    return Meta(extra_json_schema=schema)
 
-    name: str
+
+STRINGS = documented(
+    items={"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 1}]}
+)
+
+
+class Tensor(Struct):
+    """The tensor `text`: datatype BYTES, shape [n] or [n, 1], and n strings in `data`, flat or each in a list."""
+
+    name: Annotated[str, documented(const=INPUT)]
     shape: Annotated[list[Size], Meta(min_length=1, max_length=8)]
-    datatype: str
-    data: list[Any]
+    datatype: Annotated[str, documented(const="BYTES")]
+    data: Annotated[list[Any], STRINGS]
     parameters: dict[str, Any] | None = None
 
 
 class Wish(Struct):
     """An output that the client wants."""
 
-    name: str
+    name: Annotated[str, documented(enum=OUTPUTS)]
     parameters: dict[str, Any] | None = None
 
 
 class Inference(Struct):
     """A request for inference."""
 
-    inputs: list[Tensor]
+    inputs: Annotated[list[Tensor], documented(minItems=1, maxItems=1)]
     id: str | None = None
     parameters: dict[str, Any] | None = None
     outputs: list[Wish] | None = None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -19,6 +20,7 @@ from ratchet.settings import Limits
 MEGABYTE = 1_000_000
 Wanted = TypeVar("Wanted")
 JSON = "application/json"
+DETAILS = "application/problem+json"
 TITLES = {
     400: "Bad request", 401: "Token needed", 403: "Not from there", 404: "Not found", 405: "Not that way",
     408: "Too slow", 413: "Too large", 415: "Not a kind that is read here", 422: "Not possible", 503: "Not now",
@@ -38,15 +40,18 @@ class Problem(Exception):
         return {} if self.retry is None else {"retry-after": str(self.retry)}
 
 
+class Details(Struct):
+    """Why a request is not answered, as RFC 9457 has it. detail: the rule, and what was received."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
 def as_details(problem: Problem) -> Response:
-    """RFC 9457: type, title, status, detail."""
-    body = {
-        "type": "about:blank",
-        "title": TITLES.get(problem.status, "Error"),
-        "status": problem.status,
-        "detail": problem.detail,
-    }
-    return Response(msgspec.json.encode(body), problem.status, problem.headers, "application/problem+json")
+    body = Details("about:blank", TITLES.get(problem.status, "Error"), problem.status, problem.detail)
+    return Response(msgspec.json.encode(body), problem.status, problem.headers, DETAILS)
 
 
 def as_json(content: object) -> Response:

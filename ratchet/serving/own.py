@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from ratchet.serving import intake
 from ratchet.serving.intake import Problem
 from ratchet.serving.log import Unwritable
 from ratchet.serving.service import Answer, Service
+from ratchet.steps.explain import explain
 
 Id = Annotated[str, Meta(min_length=1, max_length=64, description="The id that a prediction was given out with.")]
 
@@ -36,11 +38,18 @@ class WordWeight(Struct):
 
 
 class Explanation(Struct):
-    """Which words moved the answer. method: `exact` (the linear model's terms) or `occlusion` (each word left out)."""
+    """Which words moved the answer. method: `exact` (the linear model's terms) or `occlusion` (each word left out).
 
-    against: str
+    against: the second likeliest label, null where there is one label alone. log_odds: of the label against it; where
+    the method is exact, the sum of the weights and the bias. left_out: words without a weight, as there are too many.
+    """
+
+    against: str | None
     method: str
+    log_odds: float
+    bias: float | None
     words: list[WordWeight]
+    left_out: int
 
 
 class Prediction(Struct, omit_defaults=True):
@@ -85,9 +94,12 @@ def routes(service: Service) -> list[Route]:
     async def predict(request: Request) -> Response:
         question = intake.read(await intake.body(request, service.settings.limits), QUESTION)
         intake.check(question.texts, service.settings.limits)
-        explain = wants_explanation(request, len(question.texts))
+        explained = wants_explanation(request, len(question.texts))
         answer = await service.answer(question.texts, question.key or intake.key(request), "predict")
-        return intake.as_json(predictions(answer, question.texts, explain))
+        told = predictions(answer)
+        if explained:
+            await add_explanations(told, answer, question.texts)
+        return intake.as_json(told)
 
     async def feedback(request: Request) -> Response:
         correction = intake.read(await intake.body(request, service.settings.limits), CORRECTION)
@@ -111,11 +123,21 @@ def wants_explanation(request: Request, texts: int) -> bool:
     return asked == "true"
 
 
-def predictions(answer: Answer, texts: list[str], explain: bool) -> Predictions:
+def predictions(answer: Answer) -> Predictions:
     names, facts = answer.live.bundle.labels, answer.live.bundle.facts
     rows = zip(answer.ids, answer.labels, answer.scores, answer.probabilities.tolist(), strict=True)
     told = [Prediction(name, label, score, dict(zip(names, row, strict=True))) for name, label, score, row in rows]
     return Predictions(facts.problem, str(facts.version), told)
+
+
+async def add_explanations(told: Predictions, answer: Answer, texts: list[str]) -> None:
+    """Explain each answer by the version that gave it; in a thread, so that others are answered meanwhile."""
+    for prediction, text in zip(told.predictions, texts, strict=True):
+        found = await asyncio.to_thread(explain, answer.live.bundle.classifier, text)
+        words = [WordWeight(text[word.start : word.end], word.start, word.end, word.weight) for word in found.words]
+        prediction.explanation = Explanation(
+            found.against, found.method, found.log_odds, found.bias, words, found.left_out
+        )
 
 
 async def take(service: Service, prediction: str, label: str, source: str) -> None:

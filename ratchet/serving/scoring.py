@@ -9,10 +9,10 @@ from __future__ import annotations
 import csv
 import io
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,11 +26,42 @@ FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 CODES = {404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE", 500: "INTERNAL_ERROR"}
 
 
-class Split(Struct):
-    """A frame in pandas' orientation `split`."""
+TEXT = {"type": ["string", "null"]}
+"""What the document says of a text; a missing one is empty."""
+CELL = {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 1}]}
+RECORD = {"type": "object", "properties": {COLUMN: TEXT}, "required": [COLUMN]}
+Record = Annotated[dict[str, Any], Meta(extra_json_schema=RECORD)]
+Many = Annotated[list[Any], Meta(extra_json_schema={"items": {"anyOf": [*CELL["anyOf"], RECORD]}})]
+Columns = Annotated[
+    dict[str, Any],
+    Meta(
+        extra_json_schema={
+            "properties": {COLUMN: {"anyOf": [TEXT, {"type": "array", "items": CELL}]}},
+            "required": [COLUMN],
+        }
+    ),
+]
 
-    data: list[list[Any]]
-    columns: list[Any] = []
+
+Row = Annotated[list[Any], Meta(extra_json_schema={"items": TEXT, "minItems": 1, "maxItems": 1})]
+Names = Annotated[list[Any], Meta(extra_json_schema={"enum": [[COLUMN], [0], []]})]
+Lines = Annotated[
+    str,
+    Meta(
+        description="A header with a column `text`, and a row a text. The pattern is that of a single column.",
+        pattern=r'^text((\r\n|\r|\n)([^",\r\n][^,\r\n]*|"([^"]|"")*")?)*$',
+    ),
+]
+
+
+class Split(Struct):
+    """A frame in pandas' orientation `split`, with a column `text`, or one column without a name.
+
+    There may be other columns, with a value in every row; the schema is that of a single one.
+    """
+
+    data: list[Row]
+    columns: Names = []
     index: list[Any] | None = None
 
 
@@ -38,10 +69,13 @@ class Invocation(Struct):
     """Exactly one of the four forms. params: taken and not used, as by MLflow for these models."""
 
     dataframe_split: Split | msgspec.UnsetType = msgspec.UNSET
-    dataframe_records: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
-    inputs: list[Any] | dict[str, Any] | str | msgspec.UnsetType = msgspec.UNSET
-    instances: list[Any] | dict[str, Any] | str | msgspec.UnsetType = msgspec.UNSET
+    dataframe_records: list[Record] | msgspec.UnsetType = msgspec.UNSET
+    inputs: Many | Columns | str | msgspec.UnsetType = msgspec.UNSET
+    instances: Many | Columns | str | msgspec.UnsetType = msgspec.UNSET
     params: dict[str, Any] | None = None
+
+
+OneForm = Annotated[Invocation, Meta(extra_json_schema={"oneOf": [{"required": [form]} for form in FORMS]})]
 
 
 class Scores(Struct):

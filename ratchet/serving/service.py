@@ -36,10 +36,11 @@ PARTS = 1 << 32
 
 @dataclass(frozen=True)
 class Live:
-    """A version that answers, with its queue."""
+    """A version that answers, with its queue. since: seconds since 1970."""
 
     bundle: Bundle
     batcher: Batcher
+    since: float = field(default_factory=time.time)
 
     @property
     def version(self) -> int:

@@ -1,0 +1,220 @@
+"""What can be asked of the service, in one table: each address, what goes in, what comes out, which refusals it gives.
+
+The types are the very Structs that requests are read into and answers are written from; the document at /openapi.json
+and the page at /docs are made of this table alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ratchet.serving import inference, intake, own, page, scoring
+from ratchet.serving.html import MEDIA as HTML
+from ratchet.serving.intake import JSON
+from ratchet.serving.page import FORM
+
+CSV, TEXT = "text/csv", "text/plain; version=0.0.4; charset=utf-8"
+SAID = "Thank you, this works very well."
+ALSO = "It broke after two days."
+SOME_ID = "0" * 32
+"""Stands for the id of a prediction."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """A body: its media type, what it is made of (None: not to be checked), and an example of each of its forms."""
+
+    media: str
+    type: Any
+    examples: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A part of the address or a header. place: `path`, `query` or `header`."""
+
+    name: str
+    place: str
+    words: str
+    schema: tuple[tuple[str, Any], ...] = (("type", "string"),)
+    example: str | None = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One way to ask. errors: the body of a refusal, unless `other` has bodies for its status.
+
+    answer: None where the status says it all. status: of the answer.
+    refusals: statuses beside those that any request can meet (`ANY`) and that any body can meet (`BODY`).
+    """
+
+    method: str
+    path: str
+    part: str
+    name: str
+    summary: str
+    answer: Content | None
+    takes: tuple[Content, ...] = ()
+    refusals: tuple[int, ...] = ()
+    errors: Content = Content(intake.DETAILS, intake.Details)
+    parameters: tuple[Parameter, ...] = ()
+    other: tuple[tuple[int, Content], ...] = ()
+    open: bool = False
+    status: int = 200
+
+
+ANY = (403, 503)
+"""Who may ask, and whether there is room: looked at before anything else."""
+BODY = (400, 408, 413)
+KEY = Parameter("ratchet-key", "header", "During a canary, requests with equal keys meet the same version.")
+MLFLOW_ERROR = Content(JSON, scoring.ScoringError)
+OIP_ERROR = Content(JSON, inference.InferenceError)
+
+OWN, MLFLOW, OIP, PEOPLE = (
+    "Predictions and feedback",
+    "MLflow scoring",
+    "Open Inference Protocol",
+    "For people and monitors",
+)
+PARTS = {
+    OWN: "Every answer has an id, by which people can say what would have been right.",
+    MLFLOW: "What `mlflow models serve` takes and gives for the same model.",
+    OIP: "Version 2, REST and JSON. Texts are a BYTES tensor.",
+    PEOPLE: "Pages, and what Prometheus reads.",
+}
+
+
+def mlflow_forms() -> tuple[tuple[str, Any], ...]:
+    return (
+        ("dataframe_split", {"dataframe_split": {"columns": ["text"], "data": [[SAID], [ALSO]]}}),
+        ("dataframe_records", {"dataframe_records": [{"text": SAID}, {"text": ALSO}]}),
+        ("inputs", {"inputs": [SAID, ALSO]}),
+        ("instances", {"instances": [{"text": SAID}]}),
+    )
+
+
+@dataclass(frozen=True)
+class Answering:
+    """What answers, for the examples. version: empty, and labels: none, where nothing is live."""
+
+    problem: str
+    version: str = ""
+    labels: tuple[str, ...] = ()
+
+
+def operations(model: Answering) -> tuple[Operation, ...]:
+    """The table."""
+    return (*of_own(model.labels), *of_mlflow(), *of_inference(model), *of_people())
+
+
+def of_own(labels: tuple[str, ...]) -> tuple[Operation, ...]:
+    explain = Parameter(
+        "explain",
+        "query",
+        f"true: tell the words that moved each answer; of {own.MOST_EXPLAINED} texts at most.",
+        (("type", "string"), ("enum", ["true", "false"]), ("default", "false")),
+        "true",
+    )
+    question = Content(JSON, own.Question, (("texts", {"texts": [SAID, ALSO]}),))
+    label = {"id": SOME_ID, "label": labels[0] if labels else "label"}
+    correction = Content(JSON, own.Correction, (("correction", label),))
+    return (
+        Operation(
+            "post", "/predict", OWN, "predict", "Classify texts", Content(JSON, own.Predictions),
+            (question,), (422,), parameters=(explain, KEY),
+        ),
+        Operation(
+            "post", "/feedback", OWN, "feedback", "Say which label is right for a text that was predicted",
+            Content(JSON, own.Thanks), (correction,), (404, 422),
+        ),
+    )  # fmt: skip
+
+
+def of_mlflow() -> tuple[Operation, ...]:
+    csv = Content(CSV, scoring.Lines, (("csv", f'text\n"{SAID}"\n{ALSO}\n'),))
+    return (
+        Operation(
+            "post", "/invocations", MLFLOW, "invocations", "Classify texts",
+            Content(JSON, scoring.Scores), (Content(JSON, scoring.OneForm, mlflow_forms()), csv), (415,),
+            MLFLOW_ERROR, (KEY,),
+        ),
+        Operation(
+            "get", "/ping", MLFLOW, "ping", "Whether a version is live: an empty line",
+            Content(JSON, None), other=((404, Content(JSON, None)),), open=True,
+        ),
+        Operation(
+            "get", "/version", MLFLOW, "version", "MLflow's version, without quotes around it, as MLflow gives it",
+            Content(JSON, None),
+        ),
+    )  # fmt: skip
+
+
+def of_inference(model: Answering) -> tuple[Operation, ...]:
+    name = Parameter("name", "path", "The problem that params.yaml names.", example=model.problem)
+    version = Parameter(
+        "version", "path", "One that answers now; `GET /v2/models/{name}` lists them.", example=model.version or "1"
+    )
+    ready = Content(JSON, inference.Ready)
+    server = (
+        Operation("get", "/v2", OIP, "server", "What serves", Content(JSON, inference.ServerInfo), errors=OIP_ERROR),
+        Operation(
+            "get", "/v2/health/live", OIP, "live", "Whether the service runs",
+            Content(JSON, inference.Alive), errors=OIP_ERROR, open=True,
+        ),
+        Operation(
+            "get", "/v2/health/ready", OIP, "ready", "Whether a version is live",
+            ready, errors=OIP_ERROR, other=((503, ready), (503, OIP_ERROR)), open=True,
+        ),
+    )  # fmt: skip
+    return (
+        *server,
+        *of_model("/v2/models/{name}", "", (name,)),
+        *of_model("/v2/models/{name}/versions/{version}", "_version", (name, version)),
+    )
+
+
+def of_model(path: str, suffix: str, parameters: tuple[Parameter, ...]) -> tuple[Operation, ...]:
+    tensor = {"name": inference.INPUT, "shape": [2], "datatype": "BYTES", "data": [SAID, ALSO]}
+    takes = Content(
+        JSON,
+        inference.Inference,
+        (("texts", {"inputs": [tensor]}), ("labels alone", {"inputs": [tensor], "outputs": [{"name": "label"}]})),
+    )
+    return (
+        Operation(
+            "get", path, OIP, f"model{suffix}", "What the model takes and gives",
+            Content(JSON, inference.ModelInfo), (), (404,), OIP_ERROR, parameters,
+        ),
+        Operation(
+            "get", f"{path}/ready", OIP, f"model_ready{suffix}", "Whether the model answers",
+            Content(JSON, inference.ModelReady), (), (404,), OIP_ERROR, parameters,
+        ),
+        Operation(
+            "post", f"{path}/infer", OIP, f"infer{suffix}", "Classify texts",
+            Content(JSON, inference.Inferred), (takes,), (404,), OIP_ERROR, (*parameters, KEY),
+        ),
+    )  # fmt: skip
+
+
+def of_people() -> tuple[Operation, ...]:
+    lang = Parameter("lang", "query", "en or zh; anything else leaves it to what the browser prefers.")
+    thanks = Parameter("thanks", "query", f"{page.THANKS}: the page gives thanks.")
+    shown, attempt = Content(HTML, str), Content(FORM, page.Attempt, (("text", {"text": SAID}),))
+    return (
+        Operation(
+            "get", "/", PEOPLE, "page", "A page to try a text and correct the answer", shown,
+            errors=shown, parameters=(thanks, lang),
+        ),
+        Operation(
+            "post", "/", PEOPLE, "try", "The same page with an answer", shown, (attempt,), (415, 422),
+            shown, (lang, KEY),
+        ),
+        Operation(
+            "post", "/correct", PEOPLE, "correct", "What the page's buttons send; leads back to the page",
+            None, (Content(FORM, page.Verdict),), (404, 415, 422), shown, (lang,), status=303,
+        ),
+        Operation("get", "/metrics", PEOPLE, "metrics", "What the service counts, for Prometheus", Content(TEXT, str)),
+        Operation("get", "/docs", PEOPLE, "docs", "This document as a page", Content(HTML, str)),
+        Operation("get", "/openapi.json", PEOPLE, "openapi", "This document", Content(JSON, dict[str, Any])),
+    )  # fmt: skip

@@ -1,11 +1,11 @@
-"""A load generator for the service: requests over kept connections, every text another, latencies and statuses out.
+"""A load generator for the service: requests over kept connections, every text another; latencies and statuses out.
 
 Runs as a process of its own, so that its work does not share an interpreter with what it measures:
 `python -m benchmarks.load` takes a plan as JSON on standard input and prints what it found as JSON.
 
     closed loop   `rate` null: each of `connections` clients asks again as soon as it is answered
-    open loop     requests are due at a steady `rate` a second, whoever is still waiting; a latency counts from when its
-                  request was due, so that a stall is not hidden (Tene, How NOT to Measure Latency)
+    open loop     requests are due at a steady `rate` a second, whoever is still waiting; a latency counts from when
+                  its request was due, so that a stall is not hidden (Tene, How NOT to Measure Latency)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import uvloop
 
 @dataclass(frozen=True)
 class Plan:
-    """What to ask. path: and form: `texts`, `inputs`. batch: texts in a request. rate: a second, None for closed loop."""
+    """What to ask. form: `texts` or `inputs`. batch: texts in a request. rate: a second, None for a closed loop."""
 
     port: int
     seconds: float

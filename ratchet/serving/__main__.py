@@ -48,6 +48,7 @@ def main() -> int:
             access_log=False,
             log_level="error",
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=KEPT_OPEN,
             timeout_graceful_shutdown=DRAIN,
         )

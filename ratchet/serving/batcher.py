@@ -12,9 +12,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from models.contract import Classifier
 
 CHARACTERS = 1 << 15
@@ -23,14 +20,22 @@ TEXTS = 256
 """In one batch, at most."""
 
 
-@dataclass
+@dataclass(slots=True)
+class Found:
+    """What the model says of some texts. rows: the probabilities of each. best: the number of its likeliest label."""
+
+    rows: list[list[float]] = field(default_factory=list)
+    best: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class _Waiting:
-    """A request's texts. done: how many are answered."""
+    """A request's texts. taken: how many the model has seen."""
 
     texts: Sequence[str]
-    answer: asyncio.Future[NDArray[np.float64]]
-    parts: list[NDArray[np.float64]] = field(default_factory=list)
-    done: int = 0
+    answer: asyncio.Future[Found]
+    found: Found = field(default_factory=Found)
+    taken: int = 0
 
 
 class Batcher:
@@ -41,8 +46,8 @@ class Batcher:
         self._queue: deque[_Waiting] = deque()
         self._turning = False
 
-    async def ask(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Probabilities, shape (len(texts), number of labels)."""
+    async def ask(self, texts: Sequence[str]) -> Found:
+        """What the model says, in the order of the texts."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(texts, loop.create_future())
         self._queue.append(waiting)
@@ -56,12 +61,13 @@ class Batcher:
         batch = self._gathered()
         try:
             found = self._classifier.predict_proba([text for _, some in batch for text in some])
+            rows, best = found.tolist(), found.argmax(axis=1).tolist()  # once for all of them
         except Exception as error:  # a model must not end the service: whoever asked gets it, the others go on
             for waiting, _ in batch:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(error)
         else:
-            self._hand_out(batch, found)
+            self._hand_out(batch, rows, best)
         if self._queue:
             loop.call_soon(self._turn, loop)
         else:
@@ -75,21 +81,22 @@ class Batcher:
             waiting = self._queue.popleft()
             if waiting.answer.done():
                 continue  # cancelled: its client has gone
-            start = waiting.done
-            while waiting.done < len(waiting.texts) and room > 0 and places > 0:
-                room -= len(waiting.texts[waiting.done]) + 1
+            start = waiting.taken
+            while waiting.taken < len(waiting.texts) and room > 0 and places > 0:
+                room -= len(waiting.texts[waiting.taken]) + 1
                 places -= 1
-                waiting.done += 1
-            batch.append((waiting, waiting.texts[start : waiting.done]))
+                waiting.taken += 1
+            batch.append((waiting, waiting.texts[start : waiting.taken]))
         return batch
 
-    def _hand_out(self, batch: list[tuple[_Waiting, Sequence[str]]], found: NDArray[np.float64]) -> None:
+    def _hand_out(self, batch: list[tuple[_Waiting, Sequence[str]]], rows: list[list[float]], best: list[int]) -> None:
         at = 0
         for waiting, some in batch:
-            waiting.parts.append(found[at : at + len(some)])
-            at += len(some)
-            if waiting.done < len(waiting.texts):
+            end = at + len(some)
+            waiting.found.rows += rows[at:end]
+            waiting.found.best += best[at:end]
+            at = end
+            if waiting.taken < len(waiting.texts):
                 self._queue.append(waiting)
             elif not waiting.answer.done():
-                parts = waiting.parts
-                waiting.answer.set_result(parts[0] if len(parts) == 1 else np.concatenate(parts))
+                waiting.answer.set_result(waiting.found)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import hmac
 import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -16,10 +18,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ratchet.access import LOOPBACK
 from ratchet.serving import inference, intake, page, scoring
 from ratchet.serving.intake import MEGABYTE, Problem
-from ratchet.serving.service import Service
+from ratchet.serving.service import Service, Unready
 
 LEAST = 16_384
 """Bytes that a request counts for at least: what it holds besides its body."""
@@ -32,39 +33,65 @@ HEADERS = [
 ]
 
 
-class Guard:
-    """Stands before the application, and counts what passes."""
+Handler = Callable[[Request], Awaitable[Response]]
 
-    def __init__(self, app: ASGIApp, service: Service, token: str, hosts: frozenset[str] = LOOPBACK) -> None:
-        self._app, self._service, self._token, self._hosts = app, service, token, hosts
-        self._inside = 0
+
+class Guard:
+    """Stands before the application, and counts what passes.
+
+    lane: handlers of addresses that are asked by POST thousands of times a second. They are called from here: the way
+    through the framework's layers costs as much as all the rest of a request (decisions/0017).
+    """
+
+    def __init__(
+        self, app: ASGIApp, service: Service, token: str, hosts: frozenset[str], lane: Mapping[str, Handler]
+    ) -> None:
+        self._app, self._service, self._lane = app, service, lane
+        self._token, self._hosts = token.encode(), hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status, path = time.perf_counter(), 500, scope["path"]
+        began, status = time.perf_counter(), 0
 
         async def counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *HEADERS]
+                message["headers"] += HEADERS
             await send(message)
 
-        size = 0
+        size, meters = 0, self._service.meters
         try:
             headers = dict(scope["headers"])
-            self._admit(path, scope["method"], headers)
+            self._admit(scope["path"], scope["method"], headers)
             size = self._enter(headers)
-            await self._app(scope, receive, counted)
+            await self._pass_on(scope, receive, counted)
         except Problem as problem:
             await told(scope, problem)(scope, receive, counted)
+        except Unready as unready:
+            await told(scope, Problem(503, str(unready), 1))(scope, receive, counted)
+        except Exception:
+            traceback.print_exc()
+            if not status:
+                await told(scope, Problem(500, "The service could not answer; its log says why."))(
+                    scope, receive, counted
+                )
         finally:
-            self._inside -= size
-            route = scope["route"].path if "route" in scope else "other"
-            self._service.meters.requests.labels(route, status).inc()
-            self._service.meters.seconds.labels(route).observe(time.perf_counter() - began)
+            meters.inside -= size
+            route = (
+                scope["route"].path if "route" in scope else scope["path"] if scope["path"] in self._lane else "other"
+            )
+            meters.passed(route, status, time.perf_counter() - began)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handler = self._lane.get(scope["path"]) if scope["method"] == "POST" else None
+        if handler is None:
+            await self._app(scope, receive, send)
+        else:
+            response = await handler(Request(scope, receive))
+            await response(scope, receive, send)
 
     def _admit(self, path: str, method: str, headers: dict[bytes, bytes]) -> None:
         """Return where the caller may ask.
@@ -82,7 +109,7 @@ class Guard:
             raise Problem(403, f"Pages of other sites may not ask. Received: {origin[:100]}.")
         if headers.get(b"sec-fetch-site", b"none") == b"cross-site" and method != "GET":
             raise Problem(403, "Pages of other sites may not ask.")
-        if self._token and path not in OPEN and not hmac.compare_digest(given(headers), self._token.encode()):
+        if self._token and path not in OPEN and not hmac.compare_digest(given(headers), self._token):
             raise Problem(401, "A token is needed: the header `Authorization: Bearer TOKEN`, or TOKEN as a password.")
 
     def _enter(self, headers: dict[bytes, bytes]) -> int:
@@ -99,11 +126,11 @@ class Guard:
         if size > most:
             raise intake.too_large(limits)
         size = max(size, LEAST)
-        if self._inside + size > max(limits.waiting_mb * MEGABYTE, size):
-            self._service.meters.overload.inc()
+        meters = self._service.meters
+        if meters.inside + size > max(limits.waiting_mb * MEGABYTE, size):
+            meters.overload.inc()
             raise Problem(503, "Too many requests at once. Come back in a second.", 1)
-        self._inside += size
-        self._service.meters.receiving.set(self._inside)
+        meters.inside += size
         return size
 
 

@@ -244,11 +244,13 @@ def outputs_of(question: Inference) -> tuple[str, ...]:
 
 
 def inferred(answer: Answer, wished: tuple[str, ...], name: str | None) -> Inferred:
-    rows, labels = answer.probabilities.shape
+    rows, labels = len(answer.rows), len(answer.live.bundle.labels)
     outputs = {
         "label": lambda: Output("label", [rows], "BYTES", answer.labels),
         "score": lambda: Output("score", [rows], "FP64", answer.scores),
-        "probabilities": lambda: Output("probabilities", [rows, labels], "FP64", answer.probabilities.ravel().tolist()),
+        "probabilities": lambda: Output(
+            "probabilities", [rows, labels], "FP64", [each for row in answer.rows for each in row]
+        ),
         "id": lambda: Output("id", [rows], "BYTES", answer.ids),
     }
     facts = answer.live.bundle.facts

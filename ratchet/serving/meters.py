@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from ratchet.serving.log import Log
@@ -11,9 +13,11 @@ ROLES = ("champion", "challenger")
 
 
 class Meters:
-    """The meters of one service."""
+    """The meters of one service. inside: bytes that the requests which are here count for (guard.py)."""
 
     def __init__(self, log: Log) -> None:
+        self._children: dict[tuple[object, ...], Any] = {}
+        self.inside = 0
         self.registry = registry = CollectorRegistry()
         self.requests = Counter("ratchet_requests", "Requests answered", ("route", "status"), registry=registry)
         self.seconds = Histogram(
@@ -40,8 +44,8 @@ class Meters:
         self.followed = Gauge(
             "ratchet_registry_looked_at_timestamp_seconds", "When the registry was looked at last", registry=registry
         )
-        self.receiving = Gauge("ratchet_requests_bytes", "Of requests being received or answered", registry=registry)
         for name, help_text, value in (
+            ("ratchet_requests_bytes", "Of requests being received or answered", lambda: self.inside),
             ("ratchet_log_waiting_bytes", "Of predictions that are not on the disk yet", lambda: log.waiting),
             ("ratchet_log_written", "Predictions written", lambda: log.tally.written),
             (
@@ -55,8 +59,22 @@ class Meters:
         for role in ROLES:
             self.refused.labels(role).set(0)
 
-    def answered(self, version: int, role: str, texts: int, seconds: float) -> None:
-        self.predictions.labels(version, role).inc(texts)
+    def answered(self, version: int, role: str, texts: int) -> None:
+        """Count texts that a version answered."""
+        self._kept(self.predictions, version, role).inc(texts)
+
+    def passed(self, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self._kept(self.requests, route, status).inc()
+        self._kept(self.seconds, route).observe(seconds)
+
+    def _kept(self, meter: Any, *labels: object) -> Any:
+        """The meter of these labels, looked up once: the library does it by way of strings and a lock."""
+        key = (id(meter), *labels)
+        found = self._children.get(key)
+        if found is None:
+            found = self._children[key] = meter.labels(*labels)
+        return found
 
     def swapped(self, role: str, version: int) -> None:
         self.live.labels(role).set(version)

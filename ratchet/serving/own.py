@@ -115,7 +115,7 @@ def wants_explanation(request: Request, texts: int) -> bool:
     Raises:
         Problem: it is something else than true or false, or too much is to be explained.
     """
-    asked = request.query_params.get("explain", "false") if request.url.query else "false"
+    asked = request.query_params.get("explain", "false") if request.scope["query_string"] else "false"
     if asked not in ("true", "false"):
         raise Problem(422, f"explain must be true or false. Received: {asked:.40}.")
     if asked == "true" and texts > MOST_EXPLAINED:
@@ -125,7 +125,7 @@ def wants_explanation(request: Request, texts: int) -> bool:
 
 def predictions(answer: Answer) -> Predictions:
     names, facts = answer.live.bundle.labels, answer.live.bundle.facts
-    rows = zip(answer.ids, answer.labels, answer.scores, answer.probabilities.tolist(), strict=True)
+    rows = zip(answer.ids, answer.labels, answer.scores, answer.rows, strict=True)
     told = [Prediction(name, label, score, dict(zip(names, row, strict=True))) for name, label, score, row in rows]
     return Predictions(facts.problem, str(facts.version), told)
 

@@ -167,7 +167,7 @@ def told(said: Words, answer: Answer, text: str, found: Explanation) -> dict[str
 
 def likeliest(answer: Answer) -> list[tuple[str, float]]:
     """Every class with its probability, the answer first."""
-    pairs = list(zip(answer.live.bundle.labels, answer.probabilities[0].tolist(), strict=True))
+    pairs = list(zip(answer.live.bundle.labels, answer.rows[0], strict=True))
     return sorted(pairs, key=lambda pair: (pair[0] != answer.labels[0], -pair[1]))
 
 

@@ -130,7 +130,7 @@ def as_mlflow(problem: Problem) -> Response:
 def scores(answer: Answer) -> bytes:
     """The predictions as pandas' records."""
     names = [f"p_{label}" for label in answer.live.bundle.labels]
-    rows = zip(answer.labels, answer.scores, answer.probabilities.tolist(), strict=True)
+    rows = zip(answer.labels, answer.scores, answer.rows, strict=True)
     told = [{"label": label, "score": score, **dict(zip(names, row, strict=True))} for label, score, row in rows]
     return msgspec.json.encode({"predictions": told})
 

@@ -13,15 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ratchet import ledger, predictions
 from ratchet.ledger import Refused
 from ratchet.places import Places
 from ratchet.refusal import Refusal
 from ratchet.serving import bundle
-from ratchet.serving.batcher import Batcher
+from ratchet.serving.batcher import Batcher, Found
 from ratchet.serving.bundle import Bundle
 from ratchet.serving.lineup import Lineup, Place
 from ratchet.serving.log import Log
@@ -52,16 +49,16 @@ class Live:
         return {label: number for number, label in enumerate(self.bundle.labels)}
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Answer:
-    """What a request is told. probabilities: shape (texts, labels), in the order of `live.bundle.labels`."""
+    """What a request is told. rows: the probabilities of each text, in the order of `live.bundle.labels`."""
 
     live: Live
     role: str
     ids: list[str]
     labels: list[str]
     scores: list[float]
-    probabilities: NDArray[np.float64]
+    rows: list[list[float]]
 
 
 class Unready(Exception):
@@ -103,8 +100,7 @@ class Service:
         """
         began = time.perf_counter()
         live, role = self._named(version) if version is not None else self._chosen(key, texts)
-        probabilities = await live.batcher.ask(texts)
-        answer = self._told(live, role, texts, probabilities, route, began)
+        answer = self._told(live, role, texts, await live.batcher.ask(texts), route, began)
         if role == CHAMPION and version is None and self.settings.canary.shadow and self.challenger is not None:
             shadow = asyncio.create_task(self._shadowed(self.challenger, texts, route))
             self._shadows.add(shadow)
@@ -135,20 +131,17 @@ class Service:
         began = time.perf_counter()
         self._told(live, SHADOW, texts, await live.batcher.ask(texts), route, began)
 
-    def _told(
-        self, live: Live, role: str, texts: list[str], probabilities: NDArray[np.float64], route: str, began: float
-    ) -> Answer:
+    def _told(self, live: Live, role: str, texts: list[str], found: Found, route: str, began: float) -> Answer:
         """The answer with its ids, handed to the log."""
         names = live.bundle.labels
-        best = probabilities.argmax(axis=1).tolist()
-        scores: list[float] = probabilities.max(axis=1, initial=0).tolist()
-        labels, ids = [names[number] for number in best], predictions.identities(len(texts))
+        scores = [row[number] for row, number in zip(found.rows, found.best, strict=True)]
+        labels, ids = [names[number] for number in found.best], predictions.identities(len(texts))
         facts, seconds = live.bundle.facts, time.perf_counter() - began
         self.log.put(
             Answers(ids, texts, labels, scores, facts.problem, facts.version, role, route, time.time(), seconds)
         )
-        self.meters.answered(facts.version, role, len(texts), seconds)
-        return Answer(live, role, ids, labels, scores, probabilities)
+        self.meters.answered(facts.version, role, len(texts))
+        return Answer(live, role, ids, labels, scores, found.rows)
 
     # Changing who answers
 

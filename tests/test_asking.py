@@ -105,6 +105,15 @@ def test_predict_tells_the_words_that_moved_the_answer(service: Served) -> None:
     assert "explanation" not in answered(service, "/predict", body)[2]
 
 
+@pytest.mark.parametrize("texts", [["a"] * 101, ["a " * 40_000] * 3])
+def test_so_much_is_explained_at_a_time(service: Served, texts: list[str]) -> None:
+    body = json.dumps({"texts": texts}).encode()
+    status, _, told = answered(service, "/predict?explain=true", body)
+    assert status == 422
+    assert "explained. Received:" in json.loads(told)["detail"]
+    assert answered(service, "/predict", body)[0] == 200
+
+
 @pytest.mark.parametrize(
     ("path", "fields", "status", "title"),
     [

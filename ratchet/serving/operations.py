@@ -112,7 +112,8 @@ def of_own(labels: tuple[str, ...]) -> tuple[Operation, ...]:
     explain = Parameter(
         "explain",
         "query",
-        f"`true` tells the words that moved each answer, of {own.MOST_EXPLAINED} texts at most.",
+        f"`true` tells the words that moved each answer, of {own.MOST_EXPLAINED} texts and "
+        f"{own.MOST_CHARACTERS:,} characters at most.",
         (("type", "string"), ("enum", ["true", "false"]), ("default", "false")),
         "true",
     )

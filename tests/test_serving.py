@@ -179,7 +179,7 @@ def test_an_official_client_of_the_open_inference_protocol_is_understood(service
     client.check_model_readiness("reviews")
     client.check_model_version_readiness("reviews", "1")
     assert client.read_server_metadata().name == "ratchet"
-    about = client.read_model_metadata("reviews")
+    about: Any = client.read_model_metadata("reviews")
     assert (about.name, about.versions, about.inputs[0].datatype) == ("reviews", ["1"], "BYTES")
     assert {output.name: output.shape for output in about.outputs} == {
         "label": [-1], "score": [-1], "probabilities": [-1, 2], "id": [-1],

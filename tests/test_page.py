@@ -215,7 +215,9 @@ def test_a_page_is_light(visit: Visit) -> None:
 def test_a_browser_is_asked_for_the_token_and_comes_in_with_it(project: Project, browser: Browser) -> None:
     with served(project, RATCHET_TOKEN="open sesame") as service:
         friend = Visit(browser, service, {"http_credentials": {"username": "", "password": "open sesame"}})
-        refused = browser.new_context(locale="zh-CN").request.get(f"{service.address}/")
+        refused = browser.new_context(extra_http_headers={"Accept-Language": "zh-CN"}).request.get(
+            f"{service.address}/"
+        )
         welcomed = friend.page.goto(f"{service.address}/")
         assert refused.status == 401
         assert refused.headers["www-authenticate"].startswith("Basic ")

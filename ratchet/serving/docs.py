@@ -70,19 +70,25 @@ class Shell:
         return told + [self._asked(query, *bodies[0]) for query in queries if bodies]
 
     def _asked(self, url: str, media: str, body: Any) -> str:
-        if media == FORM:
-            return self._form(url, body)
-        text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
-        data = shlex.quote(text)
-        first = ""
+        """A command that sends a body; first one that gets an id, where the body has one."""
+        data, first = sent(media, body), ""
         if SOME_ID in data:
             asked = self._asked(f"{self._address}/predict", JSON, {"texts": [SAID]})
             first, data = f"ID=$({asked} | grep -o '[0-9a-f]\\{{32\\}}')\n", data.replace(SOME_ID, "'\"$ID\"'")
-        return f"{first}{self._curl} {shlex.quote(url)} -H 'Content-Type: {media}' --data-binary {data}"
+        return f"{first}{self._curl} {shlex.quote(url)} {data}"
 
-    def _form(self, url: str, fields: dict[str, str]) -> str:
-        data = " ".join(f"--data-urlencode {shlex.quote(f'{name}={value}')}" for name, value in fields.items())
-        return f"{self._curl} {shlex.quote(url)} {data}"
+
+def sent(media: str, body: Any) -> str:
+    """What curl is told of a body; a field of a form is a word of its own, whatever is in it."""
+    if media == FORM:
+        return " ".join(f"--data-urlencode {quoted(f'{name}={value}')}" for name, value in body.items())
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    return f"-H 'Content-Type: {media}' --data-binary {quoted(text)}"
+
+
+def quoted(text: str) -> str:
+    """Between single quotes in any case, so that what stands for an id can be cut out."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 def examples(way: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -105,20 +105,20 @@ class Answering:
 
 def operations(model: Answering) -> tuple[Operation, ...]:
     """The table."""
-    return (*of_own(model.labels), *of_mlflow(), *of_inference(model), *of_people())
+    return (*of_own(model.labels), *of_mlflow(), *of_inference(model), *of_people(model.labels))
 
 
 def of_own(labels: tuple[str, ...]) -> tuple[Operation, ...]:
     explain = Parameter(
         "explain",
         "query",
-        f"true: tell the words that moved each answer; of {own.MOST_EXPLAINED} texts at most.",
+        f"`true` tells the words that moved each answer, of {own.MOST_EXPLAINED} texts and "
+        f"{own.MOST_CHARACTERS:,} characters at most.",
         (("type", "string"), ("enum", ["true", "false"]), ("default", "false")),
         "true",
     )
     question = Content(JSON, own.Question, (("texts", {"texts": [SAID, ALSO]}),))
-    label = {"id": SOME_ID, "label": labels[0] if labels else "label"}
-    correction = Content(JSON, own.Correction, (("correction", label),))
+    correction = Content(JSON, own.Correction, (("correction", verdict(labels)),))
     return (
         Operation(
             "post", "/predict", OWN, "predict", "Classify texts", Content(JSON, own.Predictions),
@@ -129,6 +129,11 @@ def of_own(labels: tuple[str, ...]) -> tuple[Operation, ...]:
             Content(JSON, own.Thanks), (correction,), (404, 422),
         ),
     )  # fmt: skip
+
+
+def verdict(labels: tuple[str, ...]) -> dict[str, str]:
+    """What somebody says of a prediction."""
+    return {"id": SOME_ID, "label": labels[0] if labels else "label"}
 
 
 def of_mlflow() -> tuple[Operation, ...]:
@@ -197,10 +202,11 @@ def of_model(path: str, suffix: str, parameters: tuple[Parameter, ...]) -> tuple
     )  # fmt: skip
 
 
-def of_people() -> tuple[Operation, ...]:
+def of_people(labels: tuple[str, ...]) -> tuple[Operation, ...]:
     lang = Parameter("lang", "query", "en or zh; anything else leaves it to what the browser prefers.")
     thanks = Parameter("thanks", "query", f"{page.THANKS}: the page gives thanks.")
     shown, attempt = Content(HTML, str), Content(FORM, page.Attempt, (("text", {"text": SAID}),))
+    pressed = Content(FORM, page.Verdict, (("verdict", verdict(labels)),))
     return (
         Operation(
             "get", "/", PEOPLE, "page", "A page to try a text and correct the answer", shown,
@@ -212,7 +218,7 @@ def of_people() -> tuple[Operation, ...]:
         ),
         Operation(
             "post", "/correct", PEOPLE, "correct", "What the page's buttons send; leads back to the page",
-            None, (Content(FORM, page.Verdict),), (404, 415, 422), shown, (lang,), status=303,
+            None, (pressed,), (404, 415, 422), shown, (lang,), status=303,
         ),
         Operation("get", "/metrics", PEOPLE, "metrics", "What the service counts, for Prometheus", Content(TEXT, str)),
         Operation("get", "/docs", PEOPLE, "docs", "This document as a page", Content(HTML, str)),

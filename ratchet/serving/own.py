@@ -88,13 +88,15 @@ QUESTION = msgspec.json.Decoder(Question)
 CORRECTION = msgspec.json.Decoder(Correction)
 MOST_EXPLAINED = 100
 """Texts that one request may have explained."""
+MOST_CHARACTERS = 200_000
+"""Of those texts together: what is told of each word is ten times as long as the word."""
 
 
 def routes(service: Service) -> list[Route]:
     async def predict(request: Request) -> Response:
         question = intake.read(await intake.body(request, service.settings.limits), QUESTION)
         intake.check(question.texts, service.settings.limits)
-        explained = wants_explanation(request, len(question.texts))
+        explained = wants_explanation(request, question.texts)
         answer = await service.answer(question.texts, question.key or intake.key(request), "predict")
         told = predictions(answer)
         if explained:
@@ -109,7 +111,7 @@ def routes(service: Service) -> list[Route]:
     return [Route("/predict", predict, methods=["POST"]), Route("/feedback", feedback, methods=["POST"])]
 
 
-def wants_explanation(request: Request, texts: int) -> bool:
+def wants_explanation(request: Request, texts: list[str]) -> bool:
     """Whether ?explain=true is asked.
 
     Raises:
@@ -118,9 +120,14 @@ def wants_explanation(request: Request, texts: int) -> bool:
     asked = request.query_params.get("explain", "false") if request.scope["query_string"] else "false"
     if asked not in ("true", "false"):
         raise Problem(422, f"explain must be true or false. Received: {asked:.40}.")
-    if asked == "true" and texts > MOST_EXPLAINED:
-        raise Problem(422, f"A request may have {MOST_EXPLAINED} texts explained. Received: {texts:,}.")
-    return asked == "true"
+    if asked == "false":
+        return False
+    if len(texts) > MOST_EXPLAINED:
+        raise Problem(422, f"A request may have {MOST_EXPLAINED} texts explained. Received: {len(texts):,}.")
+    characters = sum(map(len, texts))
+    if characters > MOST_CHARACTERS:
+        raise Problem(422, f"A request may have {MOST_CHARACTERS:,} characters explained. Received: {characters:,}.")
+    return True
 
 
 def predictions(answer: Answer) -> Predictions:

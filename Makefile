@@ -24,10 +24,11 @@ export RATCHET_DAYS := $(value DAYS)
 export RATCHET_CONFIRM := $(value CONFIRM)
 export RATCHET_VERSION := $(value VERSION)
 export RATCHET_DATA := $(value DATA)
-unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM VERSION DATA
+export RATCHET_ID := $(value ID)
+unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM VERSION DATA ID
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history lineage backup restore \
+.PHONY: help setup run data build evaluate deploy optimise ui predict rollback status history lineage trace backup restore \
         prune move services \
         test test-long check format clean bench bench-loop bench-validate bench-text bench-quality bench-scale lock
 .DEFAULT_GOAL := help
@@ -81,6 +82,8 @@ history: $(READY) ## The story: which version was live when, on which data, and 
 	@$(PY) -m ratchet history
 lineage: $(READY) ## What a VERSION=n came from; what a DATA=hash became
 	@$(PY) -m ratchet lineage
+trace: $(READY) ## What one prediction came from: its ID=... is in each answer
+	@$(PY) -m ratchet trace
 rollback: $(READY) ## The previous champion is live again
 	@$(PY) -m ratchet rollback
 

@@ -71,17 +71,21 @@ def read(source: str | Path, most_broken: float = MOST_BROKEN, say: Say | None =
         progress = Progress(say or unsaid, f"Reading {Path(source).name}", size, "bytes")
         parts = [joined(list(read_one(path, progress))) for path in paths]
     except OSError as error:
-        raise Refusal(
-            "A table must be a file that can be read.",
-            f"{error.filename or source}: {error.strerror or error}",
-            "See to its permissions, or name another.",
-        ) from None
+        raise unreadable(source, error) from None
     refuse_other_columns(paths, [part.frame.columns for part in parts])
     refuse_mostly_broken(parts, most_broken)
     whole = pl.concat(part.frame.select(parts[0].frame.columns) for part in parts)
     places = [placed(path, part.lines) for path, part in zip(paths, parts, strict=True)]
     forms = tuple(dict.fromkeys(part.form for part in parts))
     return Reading(whole, pl.concat(places), set_apart(paths, parts), tuple(paths), forms)
+
+
+def unreadable(source: str | Path, error: OSError) -> Refusal:
+    return Refusal(
+        "A table must be a file that can be read.",
+        f"{error.filename or source}: {error.strerror or error}",
+        "See to its permissions, or name another.",
+    )
 
 
 def unsaid(_: str) -> None:

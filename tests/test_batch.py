@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import models
 from models.contract import Rows
-from ratchet import batch, parsed, reading, writing
+from ratchet import batch, parsed, predictions, reading, writing
 from ratchet.refusal import Refusal
 from ratchet.serving import bundle
 from ratchet.serving.bundle import Bundle, Facts
@@ -286,13 +286,19 @@ def test_a_table_that_changes_while_it_is_answered_is_refused(tmp_path: Path, li
 # Through make
 
 
-def test_a_killed_command_is_gone_on_with_by_the_next_and_not_by_two_at_once(turned: Project) -> None:
+def answers_of(project: Project) -> int:
+    """How many answers of `make predict` a project has logged."""
+    with predictions.connected(project.root / "state" / "predictions.db") as log:
+        return int(log.execute("select count(*) from predictions where route = 'make predict'").fetchone()[0])
+
+
+def test_a_killed_command_is_gone_on_with_by_the_next_and_not_by_two_at_once(own: Project) -> None:
     """Killed for good in its third part; the command that follows is the one a person would type."""
-    turned.write("in.csv", small_table(40_000))
+    own.write("in.csv", small_table(40_000))
     words = ("predict", "FILE=in.csv", "OUT=out.csv")
-    with batch.alone(turned.root / "out.csv"):
-        refused(turned.make(*words), "One command at a time", "another `make predict` is at work on out.csv")
-    killed = turned.python(
+    with batch.alone(own.root / "out.csv"):
+        refused(own.make(*words), "One command at a time", "another `make predict` is at work on out.csv")
+    killed = own.python(
         "import os, signal, sys\n"
         "from ratchet.cli import main\n"
         "def kill(event, args):\n"
@@ -304,16 +310,14 @@ def test_a_killed_command_is_gone_on_with_by_the_next_and_not_by_two_at_once(tur
         RATCHET_OUT="out.csv",
     )
     assert killed.status == -signal.SIGKILL, killed.text
-    assert not (turned.root / "out.csv").exists()
-    done = turned.make(*words)
+    assert not (own.root / "out.csv").exists()
+    done = own.make(*words)
     assert done.status == 0, done.text
     assert "Going on after 32,768 of 40,000 rows, which were answered earlier." in done.text
     assert "40,000 rows answered by version 1 (linear): out.csv" in done.text
-    assert [row[:2] for row in rows_of(turned.root / "out.csv")] == rows_of(turned.root / "in.csv")
-    assert not (turned.root / ".out.csv.parts").exists()
-    with closing(sqlite3.connect(turned.root / "state" / "predictions.db")) as log:
-        (count,) = log.execute("select count(*) from predictions where route = 'make predict'").fetchone()
-    assert count == 40_000
+    assert [row[:2] for row in rows_of(own.root / "out.csv")] == rows_of(own.root / "in.csv")
+    assert not (own.root / ".out.csv.parts").exists()
+    assert answers_of(own) == 40_000, "each row is logged once"
 
 
 def test_a_form_that_cannot_be_written_is_refused_before_anything_is_read(turned: Project) -> None:

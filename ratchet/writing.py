@@ -58,5 +58,5 @@ def require_place(target: Path) -> None:
         raise Refusal(
             "OUT ends in .csv, .tsv, .jsonl or .parquet, which is the form that it gets.",
             str(target),
-            f"Name another: OUT={target.with_suffix('.csv')}",
+            "Name another: OUT=answers.csv",
         )

@@ -24,12 +24,14 @@ export RATCHET_DAYS := $(value DAYS)
 export RATCHET_CONFIRM := $(value CONFIRM)
 export RATCHET_VERSION := $(value VERSION)
 export RATCHET_DATA := $(value DATA)
-unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM VERSION DATA
+export RATCHET_ID := $(value ID)
+unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM VERSION DATA ID
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup run data build evaluate deploy optimise up serve ui predict rollback status history lineage backup restore \
-        prune move services \
-        test test-long check format clean bench bench-loop bench-validate bench-text bench-quality bench-scale lock
+.PHONY: help setup run data build evaluate deploy optimise up serve ui predict rollback status history lineage trace \
+        backup restore prune move services \
+        test test-long check format clean bench bench-loop bench-serve bench-validate bench-text bench-quality \
+        bench-scale lock
 .DEFAULT_GOAL := help
 .DEFAULT:
 	$(error There is no verb `$@`; `make` alone lists them)
@@ -85,6 +87,8 @@ history: $(READY) ## The story: which version was live when, on which data, and 
 	@$(PY) -m ratchet history
 lineage: $(READY) ## What a VERSION=n came from; what a DATA=hash became
 	@$(PY) -m ratchet lineage
+trace: $(READY) ## What one prediction came from: its ID=... is in each answer
+	@$(PY) -m ratchet trace
 rollback: $(READY) ## The previous champion is live again
 	@$(PY) -m ratchet rollback
 
@@ -109,9 +113,11 @@ check: $(READY) ## Format, lint, types
 	@$(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy
 format: $(READY) ## Put the code into its format
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
-bench: bench-text bench-validate bench-loop ## The quick benchmarks, one after the other
+bench: bench-text bench-validate bench-loop bench-serve ## The quick benchmarks, one after the other
 bench-loop: $(READY) ## What the loop costs over a bare script of the same fits
 	@$(PY) -m benchmarks.bench_loop
+bench-serve: $(READY) ## The service: over MLflow's own, under load, swaps, overload
+	@$(PY) -m benchmarks.bench_serve
 bench-validate: $(READY) ## Row-checks a second of the validation
 	@$(PY) -m benchmarks.bench_validate
 bench-text: $(READY) ## Megabytes of text a second the linear model reads

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from flows import cards, links
+from flows.bundles import DIGEST
 from flows.holdings import PROMOTE, Holdings, Version
 from flows.registry import Registry
 from ratchet import ledger
@@ -15,8 +16,8 @@ from ratchet.refusal import Refusal
 Lines = list[tuple[str, str]]
 
 
-def of_version(problem: Problem, registry: Registry, wished: str) -> Lines:
-    """Run, build, validation, data, commit, decision of a version; of the champion where none is named.
+def of_version(registry: Registry, wished: str) -> Lines:
+    """Run, bundle, build, validation, data, commit, decision of a version; of the champion where none is named.
 
     Raises:
         Refusal: there is no such version.
@@ -26,8 +27,8 @@ def of_version(problem: Problem, registry: Registry, wished: str) -> Lines:
     found = registry.version(int(wished)) if wished else registry.champion()
     if found is None:
         raise Refusal("Lineage starts at a version.", "none is live and none is named", "make lineage VERSION=1")
-    here, tags, origin = problem.here, found.tags, registry.origin(found)
-    moves, holdings = ledger.read(here.ledger, problem.name), registry.holdings()
+    here, tags, origin = registry.here, found.tags, registry.origin(found)
+    moves, holdings = ledger.read(here.ledger, registry.problem), registry.holdings()
     held = [alias for alias, number in holdings.held.items() if number == found.number]
     name = f"{found.number} of {found.problem} ({found.model})" + (f", {', '.join(held)}" if held else "")
     lines = [
@@ -35,9 +36,10 @@ def of_version(problem: Problem, registry: Registry, wished: str) -> Lines:
         ("live", f"{cards.spells(found.number, moves)} (UTC)"),
         ("decision", " ".join(filter(None, (as_sentence(tags.get("decision", "")), tags.get("decision_reason"))))),
         ("judged", judged(tags)),
+        *([("bundle", tags[DIGEST])] if DIGEST in tags else []),
         ("run", links.run(here, origin.experiment, found.run_id)),
         *validated(registry, origin.parent),
-        *of_data(tags.get("data_version", "unknown"), ledger.changes(here.ledger, problem.name)),
+        *of_data(tags.get("data_version", "unknown"), ledger.changes(here.ledger, registry.problem)),
         ("commit", tags.get("git_commit", "unknown")),
         ("set off by", tags.get("trigger", "unknown")),
         ("Prefect", links.flow_run(here, tags.get("prefect_flow_run_id", ""))),

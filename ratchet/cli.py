@@ -30,7 +30,8 @@ def main(words: list[str]) -> int:
     verbs: dict[str, Callable[[Places], int]] = {
         "run": run, "data": data, "up": partial(ui, True), "ui": partial(ui, False), "serve": serve,
         "predict": predict, "rollback": rollback, "status": status, "history": history, "lineage": lineage,
-        "backup": backup, "restore": restore, "prune": prune, "move": move, "services": write_services,
+        "trace": trace, "backup": backup, "restore": restore, "prune": prune, "move": move,
+        "services": write_services,
         **{name: partial(one_stage, name) for name in STAGES},
     }  # fmt: skip
     if len(words) != 1 or words[0] not in verbs:
@@ -249,7 +250,19 @@ def lineage(here: Places) -> int:
         terminal.lines(out, lines)
         terminal.rows(out, built, "No version of this problem was built on it.")
         return 0
-    terminal.lines(out, lineages.of_version(current, registry, typed("VERSION")))
+    terminal.lines(out, lineages.of_version(registry, typed("VERSION")))
+    return 0
+
+
+def trace(here: Places) -> int:
+    """From a prediction to the version that made it, and to all that this came from."""
+    from flows import trace as traces
+    from flows.registry import Registry
+
+    out = terminal.console()
+    recovery.catch_up(here, "make trace", out.print)
+    found = traces.find(here.predictions, typed("ID"), problem.load().settings.deploy.log.days)
+    terminal.lines(out, traces.of_prediction(Registry(found.problem, here), found))
     return 0
 
 

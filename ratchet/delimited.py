@@ -18,44 +18,42 @@ from typing import TextIO
 import polars as pl
 
 from ratchet.encoding import Encoding
-from ratchet.parsed import Broken, Meter, Parsed, numbers
+from ratchet.parsed import Broken, Meter, Parsed, batched, numbers
 from ratchet.refusal import Refusal
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-BATCH = 16_384
-"""Rows held as Python strings at a time."""
 LOOKED_AT = 200
 """Rows that a delimiter is judged by."""
 LONGEST = 2**31 - 1
 """Characters in a field; the parser's own limit of 131,072 would refuse what validation sets aside with a reason."""
 
 
-def read(path: Path, encoding: Encoding, tell: Callable[[int], None]) -> Parsed:
-    """All rows, and which delimiter is between their fields; `tell` is called with the bytes that were read.
+def read(path: Path, encoding: Encoding, tell: Callable[[int], None]) -> Iterator[Parsed]:
+    """All rows, batch by batch, and which delimiter is between their fields; `tell` is called with the bytes read.
 
     Raises:
         Refusal: no rows, an unclosed quote, a column without a name or with another's.
     """
     csv.field_size_limit(LONGEST)
     delimiter = find_delimiter(path, encoding)
-    frames: list[pl.DataFrame] = []
-    lines: list[pl.Series] = []
-    broken: list[Broken] = []
     with path.open(encoding=encoding.codec, newline="") as file:
         rows = numbered(after_excel(file), delimiter, path)
         names = header(next(rows, (1, []))[1], path)
-        meter = Meter(file, tell)
-        while batch := list(islice(rows, BATCH)):
-            broken += [ragged(path, row, len(names), delimiter) for row in batch if len(row[1]) != len(names)]
+        between = f", fields between {DELIMITERS[delimiter]}" if len(names) > 1 else ", one column"
+        meter, empty = Meter(file, tell), True
+        for batch in batched(rows, characters):
             whole = [row for row in batch if len(row[1]) == len(names)]
-            frames.append(as_frame([row for _, row in whole], len(names)))
-            lines.append(numbers([begins for begins, _ in whole]))
+            frame = named(as_frame([row for _, row in whole], len(names)), names, path)
+            broken = tuple(ragged(path, row, len(names), delimiter) for row in batch if len(row[1]) != len(names))
+            yield Parsed(frame, numbers([begins for begins, _ in whole]), broken, encoding.name + between)
             meter()
-    if not frames:
+            empty = False
+    if empty:
         raise Refusal(f"{path.name} must hold rows.", "a header and no rows", "Add labelled rows below it.")
-    between = f", fields between {DELIMITERS[delimiter]}" if len(names) > 1 else ", one column"
-    frame = named(pl.concat(frames), names, path)
-    return Parsed(frame, pl.concat(lines), tuple(broken), encoding.name + between)
+
+
+def characters(row: tuple[int, list[str]]) -> int:
+    return sum(map(len, row[1]))
 
 
 def find_delimiter(path: Path, encoding: Encoding) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from ratchet.refusal import Refusal
 
 BLOCK = 1 << 20
-"""Bytes looked at at a time: a file in UTF-8 is never held in memory whole."""
+"""Bytes looked at at a time: no file is held in memory whole, but for one without line ends that is not UTF-8."""
+ASCII = bytes(range(128))
 
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig", "UTF-8 with a byte order mark"),
@@ -80,7 +81,7 @@ def _marked(path: Path, encoding: Encoding) -> Encoding:
     if _fits(path, encoding.codec):
         return encoding
     if encoding.codec == "utf-8-sig":
-        raise _mixed(path, path.read_bytes().split(b"\n"), "utf-8", "UTF-8")
+        raise _mixed(path, "utf-8", "UTF-8")
     raise Refusal(
         f"{path.name} begins with the mark of {encoding.name} and must keep to it.",
         "bytes that are no character of it: the file is cut short or damaged",
@@ -127,25 +128,63 @@ def _refuse_nul(path: Path) -> None:
 
 def _guess(path: Path) -> Encoding:
     """The encoding of bytes that are not UTF-8, by how plausible the text is that they would make."""
-    data = path.read_bytes()
-    lines = data.split(b"\n")
-    beyond = [line for line in lines if not line.isascii()]
-    if _share(beyond, "utf-8") >= MIXED:
-        raise _mixed(path, lines, "utf-8", "UTF-8")
-    chinese = b"".join(line for line in beyond if _decodes(line, "gb18030")).decode("gb18030")
-    if _is_chinese(chinese) and _share(beyond, "gb18030") >= 0.5:
-        if _decodes(data, "gb18030"):
+    seen = _look(path)
+    if seen.utf8 >= MIXED * seen.beyond:
+        raise _mixed(path, "utf-8", "UTF-8")
+    if _is_chinese(seen.chinese) and seen.gb18030 >= 0.5 * seen.beyond:
+        if _fits(path, "gb18030"):
             return Encoding("gb18030", "GB18030 (guessed)")
-        raise _mixed(path, lines, "gb18030", "GB18030")
-    letters = data.translate(None, b" \t\r\n")
-    if _decodes(data, "cp1252") and len(letters.translate(None, bytes(range(128)))) <= ACCENTS * len(letters):
+        raise _mixed(path, "gb18030", "GB18030")
+    if seen.accents <= ACCENTS * seen.letters and _fits(path, "cp1252"):
         return Encoding("cp1252", "Windows-1252 (guessed)")
-    number = next(n for n, line in enumerate(lines, 1) if not line.isascii())
     raise Refusal(
         f"{path.name} must be text in UTF-8, UTF-16, GB18030 or Windows-1252.",
-        f"bytes that fit none of them, first on line {number}",
+        f"bytes that fit none of them, first on line {seen.first}",
         "Save it as UTF-8.",
     )
+
+
+@dataclass
+class _Seen:
+    """What a file is made of. beyond: lines with a byte beyond ASCII; first: the number of the first of them.
+
+    utf8, gb18030: those of them that are text in it. chinese: what the latter would say, BLOCK characters at most.
+    letters: bytes that are no white space; accents: those of them beyond ASCII.
+    """
+
+    beyond: int = 0
+    first: int = 0
+    utf8: int = 0
+    gb18030: int = 0
+    chinese: str = ""
+    letters: int = 0
+    accents: int = 0
+
+
+def _look(path: Path) -> _Seen:
+    """Count in one pass, a line in memory at a time."""
+    seen, chinese, room = _Seen(), list[str](), BLOCK
+    for number, line in enumerate(_lines(path), 1):
+        seen.letters += len(line) - sum(map(line.count, (b" ", b"\t", b"\r", b"\n")))
+        if line.isascii():
+            continue
+        seen.accents += len(line.translate(None, ASCII))
+        seen.beyond, seen.first = seen.beyond + 1, seen.first or number
+        seen.utf8 += _decodes(line, "utf-8")
+        if _decodes(line, "gb18030"):
+            seen.gb18030 += 1
+            if room > 0:
+                chinese.append(line.decode("gb18030"))
+                room -= len(chinese[-1])
+    seen.chinese = "".join(chinese)
+    return seen
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file without their LF."""
+    with path.open("rb") as file:
+        for line in file:
+            yield line.removesuffix(b"\n")
 
 
 def _decodes(data: bytes, codec: str) -> bool:
@@ -156,11 +195,6 @@ def _decodes(data: bytes, codec: str) -> bool:
     return True
 
 
-def _share(lines: list[bytes], codec: str) -> float:
-    """Share of the lines that are text in the codec."""
-    return sum(_decodes(line, codec) for line in lines) / len(lines)
-
-
 def _is_chinese(text: str) -> bool:
     """Whether text that GB18030 made of some bytes is everyday Chinese, by the characters beyond ASCII."""
     beyond = [character for character in text[:BLOCK] if character > "\x7f"]
@@ -169,13 +203,18 @@ def _is_chinese(text: str) -> bool:
     return everyday > EVERYDAY * len(beyond) and (len(beyond) < ENOUGH or frequent > OFTEN * len(beyond))
 
 
-def _mixed(path: Path, lines: list[bytes], codec: str, name: str) -> Refusal:
+def _mixed(path: Path, codec: str, name: str) -> Refusal:
     """Names the first line that is not like the others."""
-    bad = [number for number, line in enumerate(lines, 1) if not _decodes(line, codec)]
-    shown = lines[bad[0] - 1].decode("cp1252", "replace").strip()
-    cut = "".join(character if character.isprintable() else " " for character in shown[:60])
+    bad, first, shown = 0, 0, b""
+    for number, line in enumerate(_lines(path), 1):
+        if not _decodes(line, codec):
+            bad += 1
+            if bad == 1:
+                first, shown = number, line
+    begins = shown.decode("cp1252", "replace").strip()
+    cut = "".join(character if character.isprintable() else " " for character in begins[:60])
     return Refusal(
         f"{path.name} must be in one encoding.",
-        f"{name}, but not on line {bad[0]}, which begins {cut!r} ({len(bad):,} such lines)",
+        f"{name}, but not on line {first}, which begins {cut!r} ({bad:,} such lines)",
         "Save those lines in the encoding of the others.",
     )

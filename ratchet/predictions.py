@@ -81,6 +81,15 @@ def _many(count: int) -> list[str]:
     return [name for start in range(0, count, 1 << 16) for name in identities(min(1 << 16, count - start))]
 
 
+def repeatable(count: int, began: int, token: str, part: int) -> list[str]:
+    """Ids of a part of a long piece of work, the same each time: a part that is made again is not logged twice.
+
+    Args:
+        count: of them, at most 65,536. began: milliseconds since 1970. token: 8 hexadecimal digits, of the work.
+    """
+    return [f"{began:012x}{token}{part:08x}{number:04x}" for number in range(count)]
+
+
 def digest(text: str) -> str:
     """Tells equal texts from others without keeping them: the first 64 bits of SHA-256."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -126,10 +135,19 @@ def upgrade(path: Path) -> None:
         connection.execute("commit")
 
 
-def record(path: Path, problem: str, version: int, answers: Sequence[tuple[str, str, float]]) -> None:
-    """Add what was answered with no server, each as (text, label, score of that label); no text is kept."""
+def record(
+    path: Path,
+    problem: str,
+    version: int,
+    answers: Sequence[tuple[str, str, float]],
+    names: Sequence[str] | None = None,
+) -> None:
+    """Add what was answered with no server, each as (text, label, score of that label); no text is kept.
+
+    names: ids; new ones by default. Of an id that is there already, nothing is changed.
+    """
     now = time.time()
-    names = identities(len(answers), now)
+    names = identities(len(answers), now) if names is None else names
     rows: Iterable[Row] = (
         (name, now, problem, version, "champion", "make predict", label, score, len(text), digest(text), None, None)
         for name, (text, label, score) in zip(names, answers, strict=True)

@@ -15,7 +15,7 @@ from ratchet.refusal import Refusal
 STAGES = frozenset({"run", "build", "evaluate", "deploy", "optimise"})
 WITH_PREFECT = STAGES | {"ui", "up", "prune"}
 WITH_ARTIFACTS = STAGES | {"predict", "prune", "move"}
-WITH_REGISTRY = WITH_PREFECT | {"predict", "serve", "rollback", "status", "lineage", "prune", "move"}
+WITH_REGISTRY = WITH_PREFECT | {"predict", "serve", "rollback", "status", "lineage", "trace", "prune", "move"}
 
 
 def check(here: Places, verb: str, say: Callable[[str], None]) -> None:

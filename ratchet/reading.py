@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import polars as pl
 
 from ratchet import delimited, encoding, records
-from ratchet.parsed import Parsed
+from ratchet.parsed import BATCH, BATCH_CHARACTERS, Parsed, joined
 from ratchet.progress import Progress, Say
 from ratchet.refusal import Refusal
 
@@ -69,19 +69,23 @@ def read(source: str | Path, most_broken: float = MOST_BROKEN, say: Say | None =
         paths = found(source)
         size = sum(path.stat().st_size for path in paths)
         progress = Progress(say or unsaid, f"Reading {Path(source).name}", size, "bytes")
-        parts = [read_one(path, progress) for path in paths]
+        parts = [joined(list(read_one(path, progress))) for path in paths]
     except OSError as error:
-        raise Refusal(
-            "A table must be a file that can be read.",
-            f"{error.filename or source}: {error.strerror or error}",
-            "See to its permissions, or name another.",
-        ) from None
-    refuse_other_columns(paths, [part.frame for part in parts])
+        raise unreadable(source, error) from None
+    refuse_other_columns(paths, [part.frame.columns for part in parts])
     refuse_mostly_broken(parts, most_broken)
     whole = pl.concat(part.frame.select(parts[0].frame.columns) for part in parts)
     places = [placed(path, part.lines) for path, part in zip(paths, parts, strict=True)]
     forms = tuple(dict.fromkeys(part.form for part in parts))
     return Reading(whole, pl.concat(places), set_apart(paths, parts), tuple(paths), forms)
+
+
+def unreadable(source: str | Path, error: OSError) -> Refusal:
+    return Refusal(
+        "A table must be a file that can be read.",
+        f"{error.filename or source}: {error.strerror or error}",
+        "See to its permissions, or name another.",
+    )
 
 
 def unsaid(_: str) -> None:
@@ -125,8 +129,8 @@ def found(source: str | Path) -> list[Path]:
     return paths
 
 
-def read_one(path: Path, tell: Callable[[int], None] = lambda _: None) -> Parsed:
-    """One file's rows as texts.
+def read_one(path: Path, tell: Callable[[int], None] = lambda _: None) -> Iterator[Parsed]:
+    """One file's rows as texts, batch by batch.
 
     Raises:
         Refusal: it is no file, of no known kind, empty, or damaged.
@@ -139,33 +143,55 @@ def read_one(path: Path, tell: Callable[[int], None] = lambda _: None) -> Parsed
         raise Refusal(f"A table must be one of {', '.join(KINDS)}.", what, remedy)
     if not path.stat().st_size:
         raise Refusal("A table must hold a header and rows.", f"{path.name}: an empty file", "Name another file.")
-    return parquet(path) if kind == ".parquet" else written(path, kind, tell)
+    return parquet(path, tell) if kind == ".parquet" else written(path, kind, tell)
 
 
-def written(path: Path, kind: str, tell: Callable[[int], None]) -> Parsed:
+def written(path: Path, kind: str, tell: Callable[[int], None]) -> Iterator[Parsed]:
     """A file of text."""
     parser = records if kind in RECORDS else delimited
     return parser.read(path, encoding.recognise(path), tell)
 
 
-def parquet(path: Path) -> Parsed:
+def parquet(path: Path, tell: Callable[[int], None]) -> Iterator[Parsed]:
     """Every column as text; lists and structures as JSON.
 
     Raises:
         Refusal: it is damaged, or holds no rows.
     """
-    try:
-        frame = pl.read_parquet(path, glob=False)
-        texts = frame.select(as_texts(column) for column in frame.iter_columns())
-    except pl.exceptions.PanicException:  # polars' own word for bytes that it did not expect
-        raise Refusal(f"{path.name} must be a whole Parquet file.", "damaged contents", "Write it again.") from None
-    except pl.exceptions.PolarsError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise Refusal(f"{path.name} must be a whole Parquet file.", reason, "Write it again.") from None
-    if not texts.height:
+    import pyarrow
+
+    first, size = 1, path.stat().st_size
+    with path.open("rb") as file:
+        try:
+            for frame, share in _groups(file):
+                texts = frame.select(as_texts(column) for column in frame.iter_columns())
+                rows = pl.int_range(first, first + texts.height, dtype=pl.UInt32, eager=True).alias("line")
+                yield Parsed(texts, rows, (), "Parquet")
+                first += texts.height
+                tell(int(share * size))
+        except pl.exceptions.PanicException:  # polars' own word for bytes that it did not expect
+            raise Refusal(f"{path.name} must be a whole Parquet file.", "damaged contents", "Write it again.") from None
+        except (pl.exceptions.PolarsError, pyarrow.ArrowException, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise Refusal(f"{path.name} must be a whole Parquet file.", reason, "Write it again.") from None
+    if first == 1:
         raise Refusal(f"{path.name} must hold rows.", "columns and no rows", "Add labelled rows.")
-    rows = pl.int_range(1, texts.height + 1, dtype=pl.UInt32, eager=True).alias("line")
-    return Parsed(texts, rows, (), "Parquet")
+
+
+def _groups(file: BinaryIO) -> Iterator[tuple[pl.DataFrame, float]]:
+    """The rows of a Parquet file in batches, each with its share of all; none that is empty.
+
+    A row group may be the whole file: it is read in pieces, too.
+    """
+    import pyarrow.parquet
+
+    whole = pyarrow.parquet.ParquetFile(file, buffer_size=1 << 20)
+    facts = whole.metadata
+    size = sum(facts.row_group(at).total_byte_size for at in range(facts.num_row_groups))
+    most = max(1, min(BATCH, BATCH_CHARACTERS * facts.num_rows // max(size, 1)))
+    for rows in whole.iter_batches(most, use_threads=False):
+        if rows.num_rows:
+            yield cast(pl.DataFrame, pl.from_arrow(rows)), rows.num_rows / facts.num_rows
 
 
 def as_texts(column: pl.Series) -> pl.Series:
@@ -183,15 +209,15 @@ def as_text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def refuse_other_columns(paths: list[Path], frames: list[pl.DataFrame]) -> None:
+def refuse_other_columns(paths: Sequence[Path], columns: Sequence[Sequence[str]]) -> None:
     """The files of a glob are one table, so they have the same columns; the order may differ."""
-    wanted = frames[0].columns
-    for path, frame in zip(paths, frames, strict=True):
-        lacking = [name for name in wanted if name not in frame.columns]
-        added = [name for name in frame.columns if name not in wanted]
+    wanted = columns[0]
+    for path, names in zip(paths, columns, strict=True):
+        lacking = [name for name in wanted if name not in names]
+        added = [name for name in names if name not in wanted]
         if lacking or added:
             differs = "; ".join(
-                f"{words} {', '.join(names)}" for words, names in (("lacks", lacking), ("adds", added)) if names
+                f"{words} {', '.join(some)}" for words, some in (("lacks", lacking), ("adds", added)) if some
             )
             raise Refusal(
                 f"All files of a table must have the columns of {paths[0].name}: {', '.join(wanted)}.",

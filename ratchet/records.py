@@ -4,43 +4,47 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
 import polars as pl
 
 from ratchet.encoding import Encoding
-from ratchet.parsed import Broken, Meter, Parsed, numbers
+from ratchet.parsed import Broken, Meter, Parsed, batched, numbers
 from ratchet.refusal import Refusal
 
-BATCH = 16_384
-"""Records held as Python objects at a time."""
 
-
-def read(path: Path, encoding: Encoding, tell: Callable[[int], None]) -> Parsed:
-    """All records, with their keys as columns in the order in which they first come; a lacking key is missing.
+def read(path: Path, encoding: Encoding, tell: Callable[[int], None]) -> Iterator[Parsed]:
+    """All records, batch by batch, with their keys as columns in the order in which they first come in it.
 
     A line that is no JSON object is broken and stays out; an array is read whole or refused.
 
     Raises:
         Refusal: there is no record, or an array is damaged.
     """
-    frames: list[pl.DataFrame] = []
-    lines: list[pl.Series] = []
     broken: list[Broken] = []
     with path.open(encoding=encoding.codec) as file:
-        found, meter = records(path, file, broken), Meter(file, tell)
-        while batch := list(islice(found, BATCH)):
-            frames.append(as_frame([record for _, record in batch]))
-            lines.append(numbers([line for line, _ in batch]))
+        found, meter, empty = records(path, file, broken), Meter(file, tell), True
+        for batch in batched(found, characters):
+            yield parsed_batch(batch, broken, encoding)
+            broken.clear()
             meter()
-    if not frames and not broken:
-        raise Refusal(f"{path.name} must hold records.", "none", 'Add lines such as {"text": "...", "label": "..."}.')
-    if not frames:
+            empty = False
+    if empty and broken:
         raise broken[0].refusal
-    frame = pl.concat(frames, how="diagonal")
-    return Parsed(frame, pl.concat(lines), tuple(broken), f"{encoding.name}, JSON records")
+    if empty:
+        raise Refusal(f"{path.name} must hold records.", "none", 'Add lines such as {"text": "...", "label": "..."}.')
+    if broken:
+        yield parsed_batch([], broken, encoding)
+
+
+def parsed_batch(batch: list[tuple[int, dict[str, str | None]]], broken: list[Broken], encoding: Encoding) -> Parsed:
+    lines = numbers([line for line, _ in batch])
+    return Parsed(as_frame([record for _, record in batch]), lines, tuple(broken), f"{encoding.name}, JSON records")
+
+
+def characters(numbered: tuple[int, dict[str, str | None]]) -> int:
+    return sum(len(value) for value in numbered[1].values() if value)
 
 
 def as_frame(batch: list[dict[str, str | None]]) -> pl.DataFrame:

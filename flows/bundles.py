@@ -56,6 +56,8 @@ class Unexported(Exception):
 def line_up(registry: Registry, with_challenger: bool = False) -> Lineup:
     """Export who is to answer, and leave the note that the service starts from.
 
+    Where no version is champion (an alias removed by hand, an empty registry) who answered goes on answering.
+
     Raises:
         Unexported: one of them cannot be.
     """
@@ -65,7 +67,8 @@ def line_up(registry: Registry, with_challenger: bool = False) -> Lineup:
             places[alias] = export(registry, version)
         except Refusal as refusal:
             raise Unexported(alias, version.number, str(refusal)) from refusal
-    found = Lineup(**places)
-    if found != lineup.read(registry.here.lineup):
+    before = lineup.read(registry.here.lineup)
+    found = Lineup(places.get(CHAMPION, before.champion), places.get(CHALLENGER))
+    if found != before:
         lineup.write(registry.here.lineup, found)
     return found

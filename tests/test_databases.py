@@ -59,7 +59,7 @@ def test_a_log_of_predictions_from_the_future_is_refused(whole: Project, tmp_pat
     path = project.root / "state" / "predictions.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("pragma user_version = 99")
-    refused(project.make("predict", "TEXT=x"), "version 99", "of version 1 or older")
+    refused(project.make("predict", "TEXT=x"), "version 99", f"of version {predictions.VERSION} or older")
     assert databases.user_version(path) == 99
 
 

@@ -8,6 +8,7 @@ output. It ends when the service does: when its standard input is closed.
 from __future__ import annotations
 
 import json
+import os
 import select
 import sys
 import time
@@ -70,6 +71,7 @@ def params(path: Path, watched: dict[str, Any]) -> settings.Settings:
 
 
 if __name__ == "__main__":
+    os.nice(10)  # a look can wait; who asks the service should not
     try:
         main()
     except (KeyboardInterrupt, BrokenPipeError, Refusal):

@@ -27,7 +27,7 @@ from ratchet.steps.heads import Best, Floats, Numbers
 from ratchet.steps.ngrams import Block, blocks, read
 from ratchet.steps.refine import Refiner
 from ratchet.steps.tfidf import Group, presence, rarity, tfidf
-from ratchet.steps.vocabulary import Vocabulary, count, count_all, learn
+from ratchet.steps.vocabulary import Vocabulary, count, count_all, learn, tally
 
 SUMMARY = "Words, pairs and pieces of words, weighed by logistic regression and NB-SVM: seconds to train, hard to beat."
 NEEDS: tuple[str, ...] = ()
@@ -37,6 +37,7 @@ MOST_WEIGHTS = 10_000_000  # n-grams times classes; L-BFGS keeps 20 copies of 8 
 MOST_CHARACTERS = 32_000_000  # of training texts fitted in memory: a minute or two on two cores, and 1 to 2 GB
 MOST_SCORED = 4_000_000_000  # the same times classes: with 1,000 of them 4 million characters
 PASSES, FEWER_PASSES = 200, 50  # of L-BFGS at most: over all rows, and over a sample that is corrected afterwards
+FEW_CHARACTERS, FEW_SCORES = 1 << 14, 16  # up to so many a tally is quicker than a matrix: for one text, twice
 RATES: tuple[float, ...] = (0.1, 0.3, 0.8)  # of the correction; the validation rows choose
 MOST_WORK = 300_000_000  # n-grams in the training texts times classes; above it one fit must do, and NB-SVM is left out
 
@@ -91,7 +92,10 @@ class Linear:
         words = shares(block, self.words, self.pieces, column)
         return Evidence(self.seen[label], self.seen[against], words, float(column(self.bias[None])[0]))
 
-    def _scores(self, block: Block) -> Floats:
+    def _scores(self, block: Block) -> NDArray[np.floating]:
+        if len(block.owner) <= FEW_CHARACTERS and len(self.bias) <= FEW_SCORES:
+            words = self.words.scores_of(tally(block, block.words, self.words.known))
+            return words + self.pieces.scores_of(tally(block, block.pieces, self.pieces.known)) + self.bias
         words = self.words.scores(count(block, block.words, self.words.known))
         return words + self.pieces.scores(count(block, block.pieces, self.pieces.known)) + self.bias
 

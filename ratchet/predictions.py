@@ -191,7 +191,8 @@ def mistakes(path: Path, problem: str, most: int) -> list[Prediction]:
         rows = connection.execute(
             "select predictions.*, feedback.label from feedback join predictions on predictions.id = prediction "
             "where problem = ? and feedback.label != predictions.label and not exists (select 1 from feedback later "
-            "where later.prediction = feedback.prediction and later.at > feedback.at) order by feedback.at desc limit ?",
+            "where later.prediction = feedback.prediction and later.at > feedback.at) "
+            "order by feedback.at desc limit ?",
             (problem, most),
         ).fetchall()
     return [replace(Prediction(*row), said=said) for *row, said in rows]

@@ -25,8 +25,13 @@ DRAIN = 4
 """Seconds that requests which are here may take once the service is told to end; its watcher insists after five."""
 
 
+TURN = 0.0005
+"""Seconds that a thread may keep the interpreter to itself: a version that is being loaded holds up no answer."""
+
+
 def main() -> int:
     """Serve until told to end."""
+    sys.setswitchinterval(TURN)
     here = places()
     try:
         token = expected_token(here)

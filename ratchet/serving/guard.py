@@ -6,6 +6,7 @@ another (DNS rebinding); with one, whoever has it. A request that a browser send
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import time
@@ -24,6 +25,8 @@ from ratchet.serving.service import Service, Unready
 
 LEAST = 16_384
 """Bytes that a request counts for at least: what it holds besides its body."""
+PACE = 0.5
+"""Seconds until a client is told that there is no room: who comes back at once must not take time from the others."""
 OPEN = frozenset({"/ping", "/v2/health/live", "/v2/health/ready"})
 """What a supervisor may ask without the token."""
 HEADERS = [
@@ -69,6 +72,8 @@ class Guard:
             size = self._enter(headers)
             await self._pass_on(scope, receive, counted)
         except Problem as problem:
+            if problem.status == 503:
+                await asyncio.sleep(PACE)
             await told(scope, problem)(scope, receive, counted)
         except Unready as unready:
             await told(scope, Problem(503, str(unready), 1))(scope, receive, counted)

@@ -1,6 +1,6 @@
 """The service's end of the prediction log: hands answers to the writer (writer.py), never in the way of a request.
 
-Answers wait a few hundredths of a second to be sent together, and are kept until the writer reports them on the disk;
+Answers wait a quarter of a second to be sent together, and are kept until the writer reports them on the disk;
 where it dies it is started anew and gets them again. So many may wait; the rest is dropped and counted. Feedback is
 acknowledged when it is on the disk.
 """
@@ -17,8 +17,8 @@ from pathlib import Path
 from ratchet.places import ROOT
 from ratchet.serving.writer import REPORT, Answers, Message, Policy, Said, framed, frames, pack
 
-GATHER = 0.05
-"""Seconds that answers are gathered before they are sent together."""
+GATHER = 0.25
+"""Seconds that answers are gathered before they are sent together: what is written more often costs others more."""
 MOST_BYTES = 128_000_000
 """Of answers that are not on the disk yet."""
 PATIENCE = 15.0

@@ -233,4 +233,6 @@ def tell(sink: int, report: Report) -> None:
 if __name__ == "__main__":
     for sign in (signal.SIGTERM, signal.SIGINT):
         signal.signal(sign, signal.SIG_IGN)  # the end of the input is the sign to end, and comes after the last answer
+    os.nice(10)  # what it writes can wait for a few milliseconds; who asks the service should not
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     main(Path(sys.argv[1]))

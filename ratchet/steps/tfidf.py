@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 
-from ratchet.steps.vocabulary import Counts, Vocabulary, lookup
+from ratchet.steps.vocabulary import Counts, Tally, Vocabulary, lookup
 
 Floats = NDArray[np.float32]
 
@@ -85,6 +85,19 @@ class Group:
         if self.present is not None:
             matrix.data[:] = 1
             scores += _times(matrix, self.present[here])
+        return scores
+
+    def scores_of(self, found: Tally) -> NDArray[np.float64]:
+        """The same of a tally, for few scores: sums over its entries, one score after the other."""
+        damped = 1 + np.log(found.counts)
+        squares = np.bincount(found.texts, (damped * self.rarity[found.columns]) ** 2, found.size)
+        length = np.sqrt(np.maximum(squares, 1e-12))
+        scores = np.empty((found.size, self.weights.shape[1]))
+        for place in range(scores.shape[1]):
+            weights = self.weights[found.columns, place]
+            scores[:, place] = np.bincount(found.texts, damped * weights, found.size) / length
+            if self.present is not None:
+                scores[:, place] += np.bincount(found.texts, self.present[found.columns, place], found.size)
         return scores
 
     def plus(self, weights: Floats) -> Group:

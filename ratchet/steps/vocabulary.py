@@ -47,6 +47,19 @@ class Counts:
     columns: NDArray[np.int32] | slice
 
 
+@dataclass(frozen=True)
+class Tally:
+    """The same as parallel arrays, by text and then by column: text texts[i] has columns[i] counts[i] times.
+
+    size: number of texts. For few texts several times as quick to make as a matrix; for many the sorting costs more.
+    """
+
+    size: int
+    texts: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
 class Census:
     """Counts in how many texts each n-gram occurs, block after block, in memory that follows the distinct ones."""
 
@@ -97,7 +110,7 @@ def find(grams: Grams, known: Vocabulary) -> tuple[NDArray[np.intp], NDArray[np.
     if not len(known):
         return np.zeros(0, np.intp), columns[:0]
     same = known.hashes.take(columns, mode="wrap") == grams.hashes  # an empty place (-1) is the last hash: not here
-    hits = np.flatnonzero(same & grams.valid)
+    (hits,) = (same & grams.valid).nonzero()
     return hits, columns[hits]
 
 
@@ -113,6 +126,23 @@ def count(block: Block, families: Sequence[Grams], known: Vocabulary, *, whole: 
         width = len(columns)
     ones = np.ones(len(rows), np.float32)
     return Counts(coo_matrix((ones, (rows, places)), shape=(block.size, width)).tocsc(), columns)
+
+
+def tally(block: Block, families: Sequence[Grams], known: Vocabulary) -> Tally:
+    """What `count` counts, as a Tally."""
+    found = [find(grams, known) for grams in families]
+    texts = np.concatenate([block.owner[g.starts[hits]] for g, (hits, _) in zip(families, found, strict=True)])
+    keys = texts.astype(np.int64) << 32 | np.concatenate([columns for _, columns in found])
+    keys.sort()
+    first = np.empty(len(keys), np.bool_)
+    first[:1] = True
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    (firsts,) = first.nonzero()
+    counts = np.empty(len(firsts), np.int64)
+    np.subtract(firsts[1:], firsts[:-1], out=counts[:-1])
+    counts[-1:] = len(keys) - firsts[-1:]
+    kept = keys[firsts]
+    return Tally(block.size, kept >> 32, kept & 0xFFFFFFFF, counts)
 
 
 def learn(texts: Sequence[str], min_df: int, most: int) -> tuple[Vocabulary, Vocabulary]:

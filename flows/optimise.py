@@ -54,7 +54,7 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
 def compare_with_holdout(problem: Problem, registry: Registry, live: Version) -> Drift:
     """The last predictions of the live version against its answers on the holdout."""
     window = problem.settings.optimise.window
-    recent = predictions.recent(problem.here.predictions, problem.name, live.number, window)
+    recent = predictions.recent(predictions.place(problem.here), problem.name, live.number, window)
     return drift.compare(registry.read_json(live.run_id, "reference.json"), recent)
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from flows import cards, lineage
 from flows.lineage import Lines
 from flows.registry import Registry
 from ratchet import ledger, predictions
-from ratchet.predictions import Prediction
+from ratchet.predictions import Place, Prediction
 from ratchet.refusal import Refusal
 
 
-def find(log: Path, wished: str, days: int) -> Prediction:
+def find(log: Place, wished: str, days: int) -> Prediction:
     """The prediction of that id. days: for how many they are kept.
 
     Raises:

@@ -22,7 +22,7 @@ def text(here: Places, given: str, out: Console) -> None:
     answers, names = answer(live, [given]), predictions.identities(1)
     row = answers.row(0, named=True)
     logged = [(given, row["predicted"], row["score"])]
-    predictions.record(here.predictions, live.facts.problem, live.facts.version, logged, names)
+    predictions.record(predictions.place(here), live.facts.problem, live.facts.version, logged, names)
     classes = sorted(((row[c], c.removeprefix("p_")) for c in answers.columns if c.startswith("p_")), reverse=True)
     made = f"  (version {live.facts.version}, {live.facts.model})"
     out.print(Text.assemble((row["predicted"], "bold"), f"  {row['score']:.1%} sure", (made, "dim")))
@@ -50,7 +50,7 @@ def table(here: Places, source: Path, target: Path | None, column: str | None, o
                 "Name it: make predict ... TEXT=column",
             )
         live = champion(here)
-        batch.run(batch.Asked(rows, name, live, here.predictions), target, folder, out.print)
+        batch.run(batch.Asked(rows, name, live, predictions.place(here)), target, folder, out.print)
     facts = live.facts
     out.print(f"{rows.rows:,} rows answered by version {facts.version} ({facts.model}): {target}")
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ratchet import archive, databases, ingest, objects, recovery, servers, settings, versions
+from ratchet import archive, databases, ingest, objects, predictions, recovery, servers, settings, versions
 from ratchet.places import PLAN, Places, prefect_database, project_version, settle
 from ratchet.progress import Progress, Say
 from ratchet.refusal import Refusal
@@ -69,6 +69,8 @@ def elsewhere() -> list[str]:
         found.append("The registry that MLFLOW_TRACKING_URI names")
     if os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT"):
         found.append("The store of models and files that MLFLOW_DEFAULT_ARTIFACT_ROOT names")
+    if os.environ.get(predictions.VARIABLE):
+        found.append(f"The log of predictions that {predictions.VARIABLE} names")
     named_by = "PREFECT_API_URL" if os.environ.get("PREFECT_API_URL") else prefect_database()[0]
     if named_by:
         found.append(f"The record of runs that {named_by} names")

@@ -51,7 +51,7 @@ class Asked:
     table: Streamed
     column: str
     live: Bundle
-    log: Path
+    log: predictions.Place
 
     @property
     def made_from(self) -> dict[str, Any]:

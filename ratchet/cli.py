@@ -261,7 +261,9 @@ def trace(here: Places) -> int:
 
     out = terminal.console()
     recovery.catch_up(here, "make trace", out.print)
-    found = traces.find(here.predictions, typed("ID"), problem.load().settings.deploy.log.days)
+    from ratchet import predictions
+
+    found = traces.find(predictions.place(here), typed("ID"), problem.load().settings.deploy.log.days)
     terminal.lines(out, traces.of_prediction(Registry(found.problem, here), found))
     return 0
 

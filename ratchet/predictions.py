@@ -1,4 +1,4 @@
-"""The log of what was answered and of what people said of it: state/predictions.db, SQLite in WAL mode.
+"""The log of what was answered and of what people said of it: state/predictions.db, SQLite in WAL mode; or PostgreSQL.
 
 A prediction has an id that is given out with the answer; feedback is a label that a person gives for an id. Whether a
 text is kept whole is the writer's choice (`deploy.log.texts`); its digest is always there.
@@ -14,8 +14,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ratchet import database
+from ratchet.places import Places
+from ratchet.refusal import Refusal
+from ratchet.remote_log import RemoteLog
+
+Place = Path | str
+"""A file of SQLite, or the address of a PostgreSQL database."""
+VARIABLE = "RATCHET_PREDICTIONS"
 
 VERSION = 2
 """Of the tables, kept in `user_version`; UPGRADES[n] leads from version n to the next."""
@@ -95,13 +103,46 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+def place(here: Places) -> Place:
+    """Where the log is: a file of the state, or the database that RATCHET_PREDICTIONS names."""
+    return os.environ.get(VARIABLE) or here.predictions
+
+
+def is_there(log: Place) -> bool:
+    """Whether anything can have been logged."""
+    return isinstance(log, str) or log.exists()
+
+
 @contextmanager
-def connected(path: Path) -> Iterator[sqlite3.Connection]:
+def connected(log: Place) -> Iterator[Any]:
     """A connection that waits for a writer, and commits where the block ends well.
 
     Raises:
-        Refusal: another program holds the file all the while.
+        Refusal: another program holds the file all the while, or the database is not reached.
     """
+    if isinstance(log, str):
+        with remote(log) as connection:
+            yield connection
+    else:
+        with local(log) as connection:
+            yield connection
+
+
+@contextmanager
+def remote(address: str) -> Iterator[Any]:
+    try:
+        with closing(RemoteLog(address)) as connection, connection:
+            yield connection
+    except OSError as error:
+        raise Refusal(
+            f"The log of predictions must be reached where {VARIABLE} says.",
+            str(error),
+            f"Start that database, mend the address, or leave {VARIABLE} out: it is then a file of Ratchet's own.",
+        ) from None
+
+
+@contextmanager
+def local(path: Path) -> Iterator[sqlite3.Connection]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with database.patient(path), closing(sqlite3.connect(path, timeout=database.PATIENCE)) as connection:
         lay_out(connection)
@@ -136,7 +177,7 @@ def upgrade(path: Path) -> None:
 
 
 def record(
-    path: Path,
+    log: Place,
     problem: str,
     version: int,
     answers: Sequence[tuple[str, str, float]],
@@ -152,15 +193,15 @@ def record(
         (name, now, problem, version, "champion", "make predict", label, score, len(text), digest(text), None, None)
         for name, (text, label, score) in zip(names, answers, strict=True)
     )
-    with connected(path) as connection:
+    with connected(log) as connection:
         connection.executemany(INSERT, rows)
 
 
-def recent(path: Path, problem: str, version: int, window: int) -> dict[str, list[object]]:
+def recent(log: Place, problem: str, version: int, window: int) -> dict[str, list[object]]:
     """The last answers of one version, newest first, as columns characters, label and score."""
-    if not path.exists():
+    if not is_there(log):
         return {"characters": [], "label": [], "score": []}
-    with connected(path) as connection:
+    with connected(log) as connection:
         rows = connection.execute(
             "select characters, label, score from predictions "
             "where problem = ? and version = ? order by id desc limit ?",
@@ -169,11 +210,11 @@ def recent(path: Path, problem: str, version: int, window: int) -> dict[str, lis
     return {name: [row[at] for row in rows] for at, name in enumerate(("characters", "label", "score"))}
 
 
-def find(path: Path, name: str) -> Prediction | None:
+def find(log: Place, name: str) -> Prediction | None:
     """The prediction of that id, with what was said of it last; None where none is logged."""
-    if not path.exists():
+    if not is_there(log):
         return None
-    with connected(path) as connection:
+    with connected(log) as connection:
         row = connection.execute("select * from predictions where id = ?", (name,)).fetchone()
         if row is None:
             return None
@@ -183,11 +224,11 @@ def find(path: Path, name: str) -> Prediction | None:
     return replace(Prediction(*row), said=said[0] if said else None)
 
 
-def mistakes(path: Path, problem: str, most: int) -> list[Prediction]:
+def mistakes(log: Place, problem: str, most: int) -> list[Prediction]:
     """The answers that people corrected last, newest first."""
-    if not path.exists():
+    if not is_there(log):
         return []
-    with connected(path) as connection:
+    with connected(log) as connection:
         rows = connection.execute(
             "select predictions.*, feedback.label from feedback join predictions on predictions.id = prediction "
             "where problem = ? and feedback.label != predictions.label and not exists (select 1 from feedback later "

@@ -15,6 +15,7 @@ from ratchet.refusal import Refusal
 STAGES = frozenset({"run", "build", "evaluate", "deploy", "optimise"})
 WITH_PREFECT = STAGES | {"ui", "up", "prune"}
 WITH_ARTIFACTS = STAGES | {"predict", "prune", "move"}
+WITH_LOG = frozenset({"run", "optimise", "predict", "serve", "up", "trace", "status"})
 WITH_REGISTRY = WITH_PREFECT | {"predict", "serve", "rollback", "status", "lineage", "trace", "prune", "move"}
 
 
@@ -33,6 +34,8 @@ def check(here: Places, verb: str, say: Callable[[str], None]) -> None:
     if verb in WITH_REGISTRY:
         databases.make_ready(here, say, runs=verb in WITH_PREFECT, thorough=verb in STAGES)
         reach.registry()
+    if verb in WITH_LOG:
+        reach.log()
     if verb in WITH_ARTIFACTS:
         reach.artifacts(here)
     if verb in STAGES:

@@ -7,7 +7,7 @@ import os
 import urllib.error
 import urllib.request
 
-from ratchet import bucket, postgres
+from ratchet import bucket, postgres, predictions
 from ratchet.faults import without_password
 from ratchet.places import Places, artifact_root, prefect_database
 from ratchet.refusal import Refusal
@@ -32,6 +32,22 @@ def registry() -> None:
         )
     knock("MLflow", "MLFLOW_TRACKING_URI", "/health")
     postgres.require("MLFLOW_TRACKING_URI", uri, PATIENCE)
+
+
+def log() -> None:
+    """Raise unless PostgreSQL answers, where the log of predictions is in one.
+
+    Raises:
+        Refusal: it does not, or what the variable names is none.
+    """
+    address = os.environ.get(predictions.VARIABLE, "")
+    if address and address.partition(":")[0].partition("+")[0] != "postgresql":
+        raise Refusal(
+            f"{predictions.VARIABLE} must name a PostgreSQL database.",
+            without_password(address),
+            "It reads postgresql://user:password@host:5432/name; leave it out for a file of Ratchet's own.",
+        )
+    postgres.require(predictions.VARIABLE, address, PATIENCE)
 
 
 def prefect() -> None:

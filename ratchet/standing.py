@@ -84,7 +84,7 @@ def nothing_live(moves: tuple[Move, ...]) -> Lines:
 def watched(current: Problem, live: Version) -> str:
     """How many of its answers are known, of those that optimise needs."""
     window = current.settings.optimise.window
-    known = len(predictions.recent(current.here.predictions, current.name, live.number, window)["label"])
+    known = len(predictions.recent(predictions.place(current.here), current.name, live.number, window)["label"])
     enough = "" if known >= FEWEST else f"; to see a drift, optimise needs {FEWEST}"
     return f"{known:,} of its latest answers are logged{enough}"
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 
 from ratchet import bucket, faults, reach
@@ -27,8 +28,10 @@ from ratchet.refusal import Refusal
 from tests.arena import of_folder
 from tests.conftest import bring_small
 from tests.project import Project, refused
+from tests.serving import served
 from tests.stores import BINARIES, Postgres, object_store, postgres
 from tests.test_services import Unit
+from tests.test_serving import metrics, until
 
 pytestmark = pytest.mark.skipif(BINARIES is None, reason="no PostgreSQL here: apt-get install postgresql")
 
@@ -130,6 +133,32 @@ def test_new_data_is_pushed_and_what_does_not_take_it_undoes_nothing(team: Proje
         stores.s3.delete_object(Bucket="data", Key=key)
     assert "Pushed version" in team.make("data").text
     assert stores.keys("data", "reviews/") == objects
+
+
+def test_the_service_answers_from_the_bucket_and_logs_into_postgresql(team: Project, stores: Stores) -> None:
+    """Neither a bundle nor a log is on this disk when it starts; NUL is the one character that the database lacks."""
+    shutil.rmtree(team.root / "state" / "bundles")
+    stores.database.sql("postgres", "create database answers")
+    where = {"RATCHET_PREDICTIONS": stores.database.address("answers")}
+    with served(team, **where) as service, httpx.Client(base_url=service.address, timeout=30) as http:
+        until(lambda: http.get("/ping").status_code == 200, "the champion came from the bucket")
+        texts = ["a splendid warm film", "dull?\0 '; drop table predictions; --", "%s {}"]
+        rows = http.post("/predict", json={"texts": texts}).json()["predictions"]
+        wrong = {"id": rows[0]["id"], "label": "bad"}
+        assert http.post("/feedback", json=wrong).status_code == 200
+        assert http.post("/feedback", json={"id": "never", "label": "bad"}).status_code == 404
+        assert "a splendid warm film" in http.get("/").text
+        assert metrics(http)["ratchet_log_written"] == 3
+    kept = stores.database.sql("answers", "select text from predictions order by id")
+    assert [text for (text,) in kept] == [text.replace("\0", "\ufffd") for text in texts]
+    assert stores.database.sql("answers", "select prediction, label, source from feedback") == [
+        [rows[0]["id"], "bad", "user"]
+    ]
+    traced = team.make("trace", f"ID={rows[0]['id']}", **where)
+    assert "a splendid warm film" in traced.text, traced.text
+    assert "3 of its latest answers are logged" in team.make("status", **where).text
+    refused(team.make("serve", RATCHET_PREDICTIONS="postgresql://me:secret@127.0.0.1:1/none"), "RATCHET_PREDICTIONS")
+    refused(team.make("predict", "TEXT=x", RATCHET_PREDICTIONS="mysql://me@host/none"), "PostgreSQL")
 
 
 MADE = ("back", "never live", "of somebody else")
@@ -245,7 +274,7 @@ def test_a_service_runs_what_its_unit_says_and_leaves_nothing(team: Project, sto
     with unit.started(team.home) as service:
         mlflow = f"http://127.0.0.1:{team.environment['MLFLOW_PORT']}"
         prefect = f"http://127.0.0.1:{team.environment['PREFECT_PORT']}/api"
-        wait_for_lines(service, "Ctrl-C ends both")
+        wait_for_lines(service, "Ctrl-C ends them all")
         assert answer(f"{mlflow}/health") == b"OK"
         ((run,),) = stores.database.sql("mlflow", "select run_id from model_versions where version = 1")
         card = answer(f"{mlflow}/get-artifact?path=model-card.md&run_uuid={run}")

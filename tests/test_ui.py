@@ -39,15 +39,15 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def ui(turned: Project) -> Iterator[Project]:
-    """`make ui` as it runs on the project that has turned once; ended by SIGTERM, which must leave nothing."""
-    process = start(turned, "ui")
+    """`make up` as it runs on the project that has turned once; ended by SIGTERM, which must leave nothing."""
+    process = start(turned, "up")
     try:
-        wait_for(process, "Ctrl-C ends both")
+        wait_for(process, "Ctrl-C ends them all")
         yield turned
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate(timeout=60)
-    for port in ("PREFECT_PORT", "MLFLOW_PORT"):
+    for port in ("PREFECT_PORT", "MLFLOW_PORT", "SERVE_PORT"):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", int(turned.environment[port]))) != 0
 
@@ -122,6 +122,15 @@ def keep(page: Page, ui: Project, name: str) -> None:
     folder = ui.root / "state" / "pictures"
     folder.mkdir(exist_ok=True)
     page.screenshot(path=folder / f"{name}.png")
+
+
+def test_the_service_answers_beside_the_uis(ui: Project, page: Page) -> None:
+    page.goto(f"http://127.0.0.1:{ui.environment['SERVE_PORT']}")
+    page.get_by_label("Your text").fill("a splendid film")
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Yes, good").wait_for()
+    assert f"service    http://127.0.0.1:{ui.environment['SERVE_PORT']}" in ui.make("status").text
+    keep(page, ui, "service")
 
 
 def test_prefect_lists_the_turn_with_version_outcome_and_trigger(ui: Project, page: Page) -> None:

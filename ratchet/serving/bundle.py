@@ -15,6 +15,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,9 @@ def pack(saved: Path, facts: Facts, bundles: Path) -> str:
                 os.fsync(file.fileno())
         if not is_whole(bundles / digest):
             shutil.rmtree(bundles / digest, ignore_errors=True)
-            os.replace(folder, bundles / digest)
+            with suppress(OSError):  # the same bundle, which somebody else has just packed
+                os.replace(folder, bundles / digest)
+    verified(bundles / digest)
     return digest
 
 

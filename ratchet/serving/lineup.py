@@ -5,6 +5,7 @@ The registry's aliases are the truth; this note lets the first answer come befor
 
 from __future__ import annotations
 
+import fcntl
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +29,11 @@ class Lineup:
 
 
 def write(path: Path, lineup: Lineup) -> None:
-    note.write(path, asdict(lineup))
+    """Leave the note; *deploy* and the follower may both be at it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_suffix(".lock"), "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        note.write(path, asdict(lineup))
 
 
 def read(path: Path) -> Lineup:

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ratchet.places import ROOT
 from ratchet.serving.writer import REPORT, Answers, Message, Policy, Said, framed, frames, pack
@@ -44,7 +43,6 @@ class Tally:
 class Log:
     """The queue to the writer. Used by one event loop alone."""
 
-    path: Path
     policy: Policy
     said: Callable[[str], None] = print
     tally: Tally = field(default_factory=Tally)
@@ -123,7 +121,7 @@ class Log:
     async def _spawn(self) -> None:
         """A new writer, which gets all that is not settled."""
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "ratchet.serving.writer", str(self.path),
+            sys.executable, "-m", "ratchet.serving.writer",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=ROOT,
         )  # fmt: skip
         self._unsent = list(self._unsettled.values())

@@ -114,7 +114,9 @@ async def frame(service: Service, request: Request) -> dict[str, Any]:
     """What stands around an answer: who answers, and what was corrected lately."""
     now, said = time.time(), spoken(request)
     try:
-        mistakes = await asyncio.to_thread(predictions.mistakes, service.here.predictions, service.problem, LATELY)
+        mistakes = await asyncio.to_thread(
+            predictions.mistakes, predictions.place(service.here), service.problem, LATELY
+        )
     except (Refusal, sqlite3.Error):
         mistakes = None
     return {

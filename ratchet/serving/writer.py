@@ -1,4 +1,4 @@
-"""The one writer of the prediction log: a process beside the service, `python -m ratchet.serving.writer PATH`.
+"""The one writer of the prediction log: a process beside the service, `python -m ratchet.serving.writer`.
 
 A thread would fight the service for the interpreter (a third of its requests a second, measured). Messages come on
 standard input and reports leave on standard output, each with its length before it. Whatever has arrived is written
@@ -17,12 +17,15 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from ratchet import predictions
-from ratchet.predictions import FEEDBACK, INSERT, Row, digest
+from ratchet.places import places
+from ratchet.predictions import FEEDBACK, INSERT, Place, Row, digest
+from ratchet.remote_log import RemoteLog
 from ratchet.steps.redact import redacted
 
 AGAIN = 1.0
@@ -118,9 +121,9 @@ def frames(buffer: bytearray) -> Iterator[bytes]:
 class Writer:
     """A connection that is opened when it is needed, and anew after an error or where the file is another one."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
+    def __init__(self, log: Place) -> None:
+        self._log = log
+        self._connection: Any = None
         self._file = 0
         self.policy = Policy()
 
@@ -156,15 +159,23 @@ class Writer:
             )
         ]  # fmt: skip
 
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None or not self._path.exists() or self._path.stat().st_ino != self._file:
+    def _opened(self) -> Any:
+        if self._connection is None or self._is_another():
             self.close()
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self._path, timeout=5)
-            predictions.lay_out(self._connection)
-            self._connection.execute("pragma synchronous = full")
-            self._file = self._path.stat().st_ino
+            self._connection = RemoteLog(self._log) if isinstance(self._log, str) else self._file_opened(self._log)
         return self._connection
+
+    def _is_another(self) -> bool:
+        """Whether the file is not the one that was opened: a restore has put another in its place."""
+        return isinstance(self._log, Path) and not (self._log.exists() and self._log.stat().st_ino == self._file)
+
+    def _file_opened(self, path: Path) -> sqlite3.Connection:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=5)
+        predictions.lay_out(connection)
+        connection.execute("pragma synchronous = full")
+        self._file = path.stat().st_ino
+        return connection
 
     def close(self) -> None:
         if self._connection is not None:
@@ -172,7 +183,7 @@ class Writer:
         self._connection = None
 
 
-def give(connection: sqlite3.Connection, said: Said) -> bool:
+def give(connection: Any, said: Said) -> bool:
     """Write feedback where its prediction is there and its label a known one; whether the prediction is."""
     found = connection.execute("select 1 from predictions where id = ?", (said.prediction,)).fetchone() is not None
     if found and said.known:
@@ -180,9 +191,9 @@ def give(connection: sqlite3.Connection, said: Said) -> bool:
     return found
 
 
-def main(path: Path, source: int = 0, sink: int = 1) -> None:
+def main(log: Place, source: int = 0, sink: int = 1) -> None:
     """Write what comes, until the end of the input."""
-    writer, buffer, rows = Writer(path), bytearray(), list[Row]()
+    writer, buffer, rows = Writer(log), bytearray(), list[Row]()
     last = tries = failed = 0
     swept, ended = float("-inf"), False
     while not ended or rows:
@@ -235,4 +246,4 @@ if __name__ == "__main__":
         signal.signal(sign, signal.SIG_IGN)  # the end of the input is the sign to end, and comes after the last answer
     os.nice(10)  # what it writes can wait for a few milliseconds; who asks the service should not
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    main(Path(sys.argv[1]))
+    main(predictions.place(places()))

@@ -65,6 +65,7 @@ class Connection(HttpToolsProtocol):
         self.since: float | None = None
         self.receiving = True
         self._head = 0
+        self._answered: Any = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -76,6 +77,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._others.open.discard(self)
+        self._give_up()
         super().connection_lost(exc)
 
     def cut(self) -> None:
@@ -85,7 +87,8 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Say of what is no HTTP that it is none, as everything else is said, and close."""
-        begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        cycle = self._answered
+        begun = cycle is not None and cycle.response_started and not cycle.response_complete
         self._give_up()
         if not begun:
             told = intake.as_details(Problem(400, "What was sent must be HTTP/1.1. It could not be read."))
@@ -93,10 +96,18 @@ class Connection(HttpToolsProtocol):
             self.transport.write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n%b\r\n%b" % (head, told.body))
         self.transport.close()
 
+    def eof_received(self) -> None:
+        self._give_up()
+        super().eof_received()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answered = cycle  # not always `cycle`, which is the last that came: requests may follow at once
+        super()._start_asgi_task(cycle, app)
+
     def _give_up(self) -> None:
         """Who still makes an answer need not send it: there is nobody to send it to."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True
+        if self._answered is not None:
+            self._answered.disconnected = True
 
     def data_received(self, data: bytes) -> None:
         in_body = self.receiving and self._head < 0

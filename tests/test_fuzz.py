@@ -95,7 +95,7 @@ class Desk:
         here = Places(folder, folder / "state", "127.0.0.1", 0, 0, 0)
         log = Log(here.predictions, Policy())
         self.service = Service(here, "reviews", Deploy(), log, Meters(log), print)
-        model = learnt()
+        model: Any = learnt()
         self.service.champion = Live(Bundle("", Facts("reviews", 1, "linear", "", "", ""), model), Batcher(model))
         app: Any = application(self.service, Connections(self.service))
         self._loop = asyncio.Runner()

@@ -93,7 +93,9 @@ class Connection(HttpToolsProtocol):
         if not begun:
             told = intake.as_details(Problem(400, "What was sent must be HTTP/1.1. It could not be read."))
             head = b"".join(b"%b: %b\r\n" % header for header in told.raw_headers)
-            self.transport.write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n%b\r\n%b" % (head, told.body))
+            self.transport.write(
+                b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n%b\r\n%b" % (head, bytes(told.body))
+            )
         self.transport.close()
 
     def eof_received(self) -> None:

@@ -219,7 +219,7 @@ def texts_of(question: Inference) -> list[str]:
         raise Problem(422, f"The shape must be [n] or [n, 1] with n elements. Received: {tensor.shape}, {len(texts)}.")
     for text in texts:
         if not isinstance(text, str):
-            raise Problem(422, f"Every element must be a string. Received: {text!r:.80}.")
+            raise Problem(422, f"Every element must be a string. Received: {intake.shown(text)}.")
     return texts
 
 

@@ -7,6 +7,7 @@ sentence in them.
 from __future__ import annotations
 
 import asyncio
+import reprlib
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -19,6 +20,8 @@ from ratchet.settings import Limits
 
 MEGABYTE = 1_000_000
 Wanted = TypeVar("Wanted")
+MOST_SAID = 300
+"""Characters of what a decoder says, which may repeat a name of any length."""
 JSON = "application/json"
 DETAILS = "application/problem+json"
 TITLES = {
@@ -107,9 +110,14 @@ def read(raw: bytes, decoder: msgspec.json.Decoder[Wanted]) -> Wanted:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise Problem(422, f"{error}.") from None
+        raise Problem(422, f"{error!s:.{MOST_SAID}}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, f"The body must be JSON in UTF-8. {error}.") from None
+
+
+def shown(value: object) -> str:
+    """What was received, for a refusal: cut short without looking at all of it, which may be megabytes."""
+    return f"{reprlib.repr(value):.100}"
 
 
 def check(texts: Sequence[str], limits: Limits) -> None:

@@ -199,7 +199,7 @@ def column(row: dict[str, Any]) -> Any:
 
 
 def no_column(columns: list[Any]) -> Problem:
-    received = ", ".join(map(repr, columns[:20])) or "no columns"
+    received = ", ".join(map(intake.shown, columns[:20])) or "no columns"
     return Problem(400, f"The input must have a column {COLUMN!r}. Received: {received}. Rename the column of texts.")
 
 
@@ -217,7 +217,7 @@ def as_text(value: Any) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise Problem(400, f"Every text must be a string. Received: {value!r:.80}.")
+        raise Problem(400, f"Every text must be a string. Received: {intake.shown(value)}.")
     return value
 
 

@@ -93,7 +93,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         here = Places(folder, folder / "state", "127.0.0.1", 0, 0, 0)
-        log = Log(here.predictions, Policy())
+        log = Log(Policy())
         self.service = Service(here, "reviews", Deploy(), log, Meters(log), print)
         model: Any = learnt()
         self.service.champion = Live(Bundle("", Facts("reviews", 1, "linear", "", "", ""), model), Batcher(model))

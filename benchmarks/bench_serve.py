@@ -35,7 +35,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import numpy as np
@@ -170,33 +170,40 @@ class Bench:
 
     def steady(self, rate: float, moves: int) -> Result:
         """SECONDS of a steady load, with so many moves of the alias meanwhile."""
-        ended = threading.Event()
-        mover = threading.Thread(target=self.move, args=(moves, ended))
-        mover.start()
-        found = self.load(SECONDS, 64, rate=rate)
-        ended.set()
-        mover.join()
+        with self.mover() as line:
+            ended = threading.Event()
+            moving = threading.Thread(target=self.move, args=(line, moves, ended))
+            moving.start()
+            found = self.load(SECONDS, 64, rate=rate)
+            ended.set()
+            moving.join()
         return found
 
-    def move(self, moves: int, ended: threading.Event) -> None:
-        """The champion is version 2 and 1 in turn."""
-        if not moves:
-            return
+    @contextmanager
+    def mover(self) -> Iterator[IO[str]]:
+        """A process that has loaded MLflow, and makes the version champion whose number it reads: its input."""
         code = (
             "import sys, mlflow\nclient = mlflow.MlflowClient()\n"
+            "client.get_registered_model('film-reviews')\nprint('ready', flush=True)\n"
             "for line in sys.stdin: client.set_registered_model_alias('film-reviews', 'champion', line.strip())"
         )
         with subprocess.Popen(
             [str(self.project.root / ".venv" / "bin" / "python"), "-c", code],
             env=self.project.environment | {"MLFLOW_TRACKING_URI": self.project.tracking_uri},
-            stdin=subprocess.PIPE, text=True, cwd=self.project.root,
-        ) as mover:  # fmt: skip
-            assert mover.stdin is not None
-            for number in range(moves):
-                if ended.wait(SECONDS / (moves + 1)):
-                    break
-                print(2 - number % 2, file=mover.stdin, flush=True)
-            mover.stdin.close()
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=self.project.root,
+        ) as process:  # fmt: skip
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield process.stdin
+            process.stdin.close()
+
+    def move(self, line: IO[str], moves: int, ended: threading.Event) -> None:
+        """The champion is version 2 and 1 in turn."""
+        for number in range(moves):
+            if ended.wait(SECONDS / (moves + 1)):
+                break
+            print(2 - number % 2, file=line, flush=True)
 
     def bounded(self, clients: int, patient: bool) -> float:
         """Requests a second that are answered when only 64 at a time may be inside."""

@@ -208,3 +208,10 @@ def test_damaged_params_change_nothing_and_mended_ones_hold(pair: Project):
         assert len(ask(http, "a", "b")["predictions"]) == 2
         pair.write("params.yaml", whole + "deploy: {limits: {texts: 1}}\n")
         until(lambda: http.post("/predict", json={"texts": ["a", "b"]}).status_code == 413, "the new limit holds")
+
+
+def test_another_problem_is_not_answered_for_until_it_is_started_anew(pair: Project):
+    with served(pair) as service, asked(service) as http:
+        pair.write("params.yaml", (pair.root / "params.yaml").read_text().replace("reviews", "tickets"))
+        until(lambda: "goes on answering for reviews until it is started anew" in service.said, "it says so")
+        assert ask(http, "a")["model"] == "reviews"

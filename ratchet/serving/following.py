@@ -60,9 +60,13 @@ async def heed(service: Service, line: bytes) -> None:
     if "lineup" in told:
         service.meters.followed.set(told["at"])
         if told.get("problem") == service.problem:
+            service.say_once("registry", "")
             await service.take(understood(told["lineup"]))
+        else:
+            words = f"params.yaml is about {told.get('problem')} now. This goes on answering for {service.problem}"
+            service.say_once("registry", f"{words} until it is started anew.")
     elif "refused" in told:
         service.meters.followed.set(told["at"])
         service.refuse(told["alias"], told["version"], told["refused"])
     elif "failed" in told:
-        service.fails_to_follow(told["failed"])
+        service.say_once("registry", f"The registry is not reached: {told['failed']}")

@@ -69,7 +69,8 @@ class Unready(Exception):
 class Service:
     """The state of the service; used by one event loop alone.
 
-    refused: by alias, why the version that the registry names cannot be served. said: prints for whoever started it.
+    refused: by alias, why the version that the registry names cannot be served; and what else was said of last.
+    said: prints for whoever started it.
     """
 
     here: Places
@@ -205,11 +206,11 @@ class Service:
         except OSError as error:
             self.said(f"The ledger could not be written: {error}.")
 
-    def fails_to_follow(self, why: str) -> None:
-        """Say that the registry was not reached; once, until it is again."""
-        if self.refused.get("registry") != why:
-            self.refused["registry"] = why
-            self.said(f"The registry is not reached: {why}")
+    def say_once(self, about: str, words: str) -> None:
+        """Say what is the matter with something; not again until it is another. Empty: all is well with it."""
+        if words and self.refused.get(about) != words:
+            self.said(words)
+        self.refused[about] = words
 
     async def settle(self) -> None:
         """Wait for what still answers in the shadow."""

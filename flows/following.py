@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -71,6 +72,8 @@ def params(path: Path, watched: dict[str, Any]) -> settings.Settings:
 
 
 if __name__ == "__main__":
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, signal.SIG_IGN)  # it ends with the service, not before it
     os.nice(10)  # a look can wait; who asks the service should not
     try:
         main()

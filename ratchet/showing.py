@@ -19,6 +19,8 @@ from ratchet.servers import Server
 
 Watched = tuple[Server, "subprocess.Popen[bytes] | None"]
 """A server, and its watcher where this command started it."""
+AGAIN = 1.0
+"""Seconds until the prediction service is started again: one that cannot start is not tried without a pause."""
 
 
 def serve(here: Places, out: Console) -> None:
@@ -35,7 +37,7 @@ def serve(here: Places, out: Console) -> None:
     with ExitStack() as stack:
         watched = [open_service(here, out, stack)]
         out.print("Ctrl-C ends it.", style="dim")
-        watch(here, watched, stack)
+        watch(here, out, watched, stack)
 
 
 def until_interrupted(here: Places, out: Console, with_service: bool) -> None:
@@ -70,7 +72,7 @@ def until_interrupted(here: Places, out: Console, with_service: bool) -> None:
         wait_until_published(here, *watched[-1])
         say_where(here, out)
         out.print("Ctrl-C ends them all." if with_service else "Ctrl-C ends both.", style="dim")
-        watch(here, service + watched, stack)
+        watch(here, out, service + watched, stack)
 
 
 def open_service(here: Places, out: Console, stack: ExitStack) -> Watched:
@@ -83,15 +85,15 @@ def open_service(here: Places, out: Console, stack: ExitStack) -> Watched:
     return server, watcher
 
 
-def watch(here: Places, watched: list[Watched], stack: ExitStack) -> None:
+def watch(here: Places, out: Console, watched: list[Watched], stack: ExitStack) -> None:
     """Look after servers until KeyboardInterrupt.
 
     Raises:
-        Refusal: one of ours ended by itself.
+        Refusal: one of ours ended by itself, and is not the prediction service.
     """
     while True:
         time.sleep(0.5)
-        watched = [(server, still_up(here, server, watcher, stack)) for server, watcher in watched]
+        watched = [(server, still_up(here, out, server, watcher, stack)) for server, watcher in watched]
 
 
 def say_where_service(here: Places, out: Console) -> None:
@@ -156,9 +158,11 @@ def first_page(here: Places) -> str:
 
 
 def still_up(
-    here: Places, server: Server, watcher: subprocess.Popen[bytes] | None, stack: ExitStack
+    here: Places, out: Console, server: Server, watcher: subprocess.Popen[bytes] | None, stack: ExitStack
 ) -> subprocess.Popen[bytes] | None:
     """The server's watcher; one that a run had started, and that ended with the run, is started anew.
+
+    So is the prediction service, whatever ended it: others wait for its answers.
 
     Raises:
         Refusal: a server of ours ended by itself.
@@ -167,6 +171,10 @@ def still_up(
         return None if servers.ours(here, server.name) else stack.enter_context(servers.started(here, server))
     if watcher.poll() is not None:
         log = here.logs / f"{server.name}.log"
+        if server.name == "service":
+            out.print(f"The prediction service ended by itself, and is started again. Its log: {log}")
+            time.sleep(AGAIN)
+            return stack.enter_context(servers.started(here, server))
         raise Refusal(f"{server.name} must run until it is told to end.", "it ended", f"Its log: {log}")
     return watcher
 

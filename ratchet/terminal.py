@@ -118,7 +118,7 @@ def turned(to: Console, summary: dict[str, Any]) -> None:
     if summary.get("outlook"):
         to.print(summary["outlook"])
     to.print(f"Live: version {summary['champion']} of {summary['problem']}.", style="green")
-    to.print('Look: make ui    Ask it: make predict TEXT="..."    Undo: make rollback', style="dim")
+    to.print('Look and ask: make up    Ask once: make predict TEXT="..."    Undo: make rollback', style="dim")
 
 
 def history(to: Console, story: Sequence[Line]) -> None:

@@ -187,7 +187,7 @@ def reached(project: Project) -> dict[str, Any]:
             tags = dict(rows("select key, value from model_version_tags where version = ?", (number,)).fetchall())
             metrics = dict(rows("select key, value from latest_metrics where run_uuid = ?", (run,)).fetchall())
             versions[number] = {
-                "tags": without(tags, "prefect_flow_run_id", "turn", "build"),
+                "tags": without(tags, "prefect_flow_run_id", "turn", "build", "bundle"),
                 "metrics": without(metrics, "train_seconds", "holdout_seconds"),
                 "status": rows("select status from runs where run_uuid = ?", (run,)).fetchone()[0],
                 "description": OF_THE_RUN.sub("its own", unquote(description or "")),

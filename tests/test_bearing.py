@@ -18,6 +18,7 @@ import pytest
 
 from tests.project import Project, copied
 from tests.serving import Served, served
+from tests.test_loop import start, wait_for
 from tests.test_serving import ask, logged, metrics, until
 from tests.test_swaps import asked
 
@@ -215,6 +216,30 @@ def test_what_is_older_than_its_days_is_forgotten(original: Project, tmp_path: P
     with served(project):
         until(lambda: logged(project, "select text from predictions") == [("new",)], "the old one is gone")
     assert logged(project, "select count(*) from feedback") == [(0,)]
+
+
+def test_make_serve_starts_a_service_anew_that_was_killed(mine: Project):
+    process = start(mine, "serve")
+    address = f"http://127.0.0.1:{mine.environment['SERVE_PORT']}"
+    try:
+        wait_for(process, "Ctrl-C ends it")
+        until(lambda: answered(address), "it answers")
+        note = json.loads((mine.root / "state" / "servers" / "service.json").read_text())
+        (service,) = [pid for pid in children(note["pid"]) if b"ratchet.serving" in command(pid)]
+        os.kill(service, signal.SIGKILL)
+        until(lambda: not answered(address), "it is gone")
+        until(lambda: answered(address), "it answers again")
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    assert "The prediction service ended by itself, and is started again." in said
+
+
+def answered(address: str) -> bool:
+    try:
+        return httpx.post(f"{address}/predict", json={"texts": ["a"]}).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_two_services_at_once_are_one(mine: Project):

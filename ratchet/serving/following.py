@@ -44,7 +44,7 @@ async def _follow_once(service: Service) -> None:
             await heed(service, line)
     finally:
         with suppress(ProcessLookupError):
-            process.terminate()
+            process.kill()  # it leaves nothing half done: a bundle is packed aside, and renamed
         await process.wait()
     service.said(f"What follows the registry ended; started again in {AGAIN:g} s. Its log: {here.logs}/following.log")
 
@@ -69,4 +69,4 @@ async def heed(service: Service, line: bytes) -> None:
         service.meters.followed.set(told["at"])
         service.refuse(told["alias"], told["version"], told["refused"])
     elif "failed" in told:
-        service.say_once("registry", f"The registry is not reached: {told['failed']}")
+        service.say_once("registry", f"The registry is not followed meanwhile: {told['failed']}")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ratchet.steps.explain import Explanation
 
-FLOOR = 0.02
-"""Nats; a word that moves the log-odds by less is left as it is."""
+FLOOR = 0.002
+"""Nats; a word that moves the log-odds by less is left as it is. Each of many words moves them by little."""
 STEPS = (0.75, 0.45, 0.2)
 """Shares of the strongest word's weight from which a word is marked strong, plainly, faintly."""
 STRONGEST = 5

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from ratchet.serving.log import Log
 
@@ -16,6 +23,7 @@ class Meters:
     """The meters of one service. inside: bytes that the requests which are here count for (guard.py)."""
 
     def __init__(self, log: Log) -> None:
+        disable_created_metrics()
         self._children: dict[tuple[object, ...], Any] = {}
         self.inside = 0
         self.registry = registry = CollectorRegistry()
@@ -28,7 +36,7 @@ class Meters:
             registry=registry,
         )
         self.predictions = Counter("ratchet_predictions", "Texts answered", ("version", "role"), registry=registry)
-        self.feedback = Counter("ratchet_feedback", "Feedback taken", ("agrees",), registry=registry)
+        self.feedback = Counter("ratchet_feedback", "Feedback taken", registry=registry)
         self.overload = Counter("ratchet_overload", "Requests told to come back later", registry=registry)
         self.live = Gauge("ratchet_version", "The version that answers", ("role",), registry=registry)
         self.swaps = Counter(

@@ -163,7 +163,7 @@ async def take(service: Service, prediction: str, label: str, source: str) -> No
     if label not in known:
         names = ", ".join(list(known)[:20])
         raise Problem(422, f"A label must be one of: {names}. Received: {label:.100}.")
-    service.meters.feedback.labels("taken").inc()
+    service.meters.feedback.inc()
 
 
 def problem_details(error: Any) -> Response:

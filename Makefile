@@ -101,7 +101,7 @@ prune: $(READY) ## What nothing needs, older than DAYS=30; CONFIRM=yes removes i
 	@$(PY) -m ratchet prune
 move: $(READY) ## The registry goes on in PostgreSQL and a bucket (see README)
 	@$(PY) -m ratchet move
-services: $(READY) ## Unit files: the UIs stay up, with a backup a day
+services: $(READY) ## Unit files: all of it stays up, with a backup a day
 	@$(PY) -m ratchet services
 
 ##@ Work on Ratchet itself

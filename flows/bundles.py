@@ -5,6 +5,9 @@ Called by *deploy* before an alias moves, and by the follower for moves that any
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, field
+
 from flows.holdings import CHALLENGER, CHAMPION, Version
 from flows.registry import Registry
 from ratchet.refusal import Refusal
@@ -13,16 +16,41 @@ from ratchet.serving.lineup import Lineup, Place
 
 DIGEST = "bundle"
 """The tag of a version that holds its bundle's digest: a bundle made elsewhere from the same version is the same."""
+AGAIN = 30.0
+"""Seconds until a version that cannot be exported is tried again."""
 
 
-def export(registry: Registry, version: Version) -> Place:
+@dataclass
+class Memory:
+    """What earlier looks found, so that each second need not find it again.
+
+    whole: digests of bundles that were there with every byte. refused: of a version, until when it is not tried again,
+    and why.
+    """
+
+    whole: set[str] = field(default_factory=set)
+    refused: dict[int, tuple[float, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Look:
+    """Who is to answer. refused: by alias, a version that holds it and cannot be exported, and why."""
+
+    lineup: Lineup
+    refused: dict[str, tuple[int, str]]
+
+
+def export(registry: Registry, version: Version, whole: set[str] | None = None) -> Place:
     """The version's bundle, made where it is not there; its digest is written on the version.
+
+    whole: digests of bundles that need not be looked through; this one's is added.
 
     Raises:
         Refusal: the version cannot be read, does not answer, or is not what its tag says it was.
     """
-    here, known = registry.here, version.tags.get(DIGEST, "")
-    if known and bundle.is_whole(here.bundles / known):
+    here, known, whole = registry.here, version.tags.get(DIGEST, ""), set() if whole is None else whole
+    if known and (known in whole or bundle.is_whole(here.bundles / known)):
+        whole.add(known)
         return Place(version.number, known)
     facts = bundle.facts_of(version.tags, version.problem, version.number, version.run_id)
     with registry.fetched(version) as saved:
@@ -38,37 +66,30 @@ def export(registry: Registry, version: Version) -> Place:
     return Place(version.number, digest)
 
 
-def wanted(registry: Registry, with_challenger: bool) -> dict[str, Version]:
-    """The versions that are to answer, by alias."""
-    aliases = (CHAMPION, CHALLENGER) if with_challenger else (CHAMPION,)
-    held = {alias: registry.holding(alias) for alias in aliases}
-    return {alias: version for alias, version in held.items() if version is not None}
-
-
-class Unexported(Exception):
-    """A version that holds an alias and cannot be exported; the sentence says why."""
-
-    def __init__(self, alias: str, version: int, why: str) -> None:
-        super().__init__(why)
-        self.alias, self.version = alias, version
-
-
-def line_up(registry: Registry, with_challenger: bool = False) -> Lineup:
+def line_up(registry: Registry, with_challenger: bool, memory: Memory | None = None) -> Look:
     """Export who is to answer, and leave the note that the service starts from.
 
-    Where no version is champion (an alias removed by hand, an empty registry) who answered goes on answering.
-
-    Raises:
-        Unexported: one of them cannot be.
+    Where no version is champion (an alias removed by hand, an empty registry) or it cannot be exported, who answered
+    goes on answering. One that cannot be exported holds up nobody else.
     """
+    memory = memory or Memory()
     places: dict[str, Place] = {}
-    for alias, version in wanted(registry, with_challenger).items():
-        try:
-            places[alias] = export(registry, version)
-        except Refusal as refusal:
-            raise Unexported(alias, version.number, str(refusal)) from refusal
-    before = lineup.read(registry.here.lineup)
-    found = Lineup(places.get(CHAMPION, before.champion), places.get(CHALLENGER))
+    refused: dict[str, tuple[int, str]] = {}
+    for alias in (CHAMPION, CHALLENGER) if with_challenger else (CHAMPION,):
+        version = registry.holding(alias)
+        if version is None:
+            continue
+        until, why = memory.refused.get(version.number, (0.0, ""))
+        if time.monotonic() >= until:
+            try:
+                places[alias] = export(registry, version, memory.whole)
+                continue
+            except Refusal as refusal:
+                why = str(refusal)
+                memory.refused[version.number] = (time.monotonic() + AGAIN, why)
+        refused[alias] = (version.number, why)
+    before = lineup.read(registry.here.lineup, registry.problem)
+    found = Lineup(registry.problem, places.get(CHAMPION, before.champion), places.get(CHALLENGER))
     if found != before:
         lineup.write(registry.here.lineup, found)
-    return found
+    return Look(found, refused)

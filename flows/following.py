@@ -14,46 +14,52 @@ import signal
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from flows import bundles
+from flows.bundles import Memory
 from flows.registry import Registry, store
 from ratchet import faults, settings
 from ratchet.places import Places, places, settle
-from ratchet.refusal import Refusal
 from ratchet.serving.lineup import Lineup
+from ratchet.settings import Settings
 
 EVERY = 1.0
 """Seconds between two looks."""
 
 
-def main() -> None:
-    here = places()
-    settle(here)
-    watched: dict[str, Any] = {}
-    while not select.select([sys.stdin], [], [], EVERY)[0]:
-        told = look(here, watched)
-        print(json.dumps(told, ensure_ascii=False), flush=True)
+class Follower:
+    """Looks at the registry, again and again; keeps what need not be found anew each time."""
 
+    def __init__(self, here: Places) -> None:
+        self._here = here
+        self._registry = Registry("", here)
+        self._memory = Memory()
+        self._settings: Settings | None = None
+        self._stamp = 0
 
-def look(here: Places, watched: dict[str, Any]) -> dict[str, Any]:
-    """One look: {"lineup": ...} or {"refused": why, "alias": ..., "version": ...}; `at` is when.
+    def look(self) -> dict[str, Any]:
+        """What one look came to: `at`, and `lineup` with who is `refused` (alias: version, why), or `failed`: why."""
+        try:
+            return {"at": time.time(), **self._looked()}
+        except Exception as error:  # a registry that is away for a while is no reason to end: the next look tells
+            return {"failed": str(faults.explain(error, self._here, "following the registry"))}
 
-    watched: what is kept from one look to the next, and belongs to this function.
-    """
-    now = {"at": time.time()}
-    try:
-        current = params(here.params, watched)
+    def _looked(self) -> dict[str, Any]:
+        current = self._current()
+        if current.problem != self._registry.problem:
+            self._registry, self._memory = Registry(current.problem, self._here), Memory()
         if not is_there():
-            return now | {"problem": current.problem, "lineup": asdict(Lineup())}
-        registry = watched.setdefault(current.problem, Registry(current.problem, here))
-        found = bundles.line_up(registry, current.deploy.canary.tries)
-    except bundles.Unexported as error:
-        return now | {"alias": error.alias, "version": error.version, "refused": str(error)}
-    except Exception as error:  # a registry that is away for a while is no reason to end: the next look tells
-        return now | {"failed": str(faults.explain(error, here, "following the registry"))}
-    return now | {"problem": current.problem, "lineup": asdict(found)}
+            return {"lineup": asdict(Lineup(current.problem)), "refused": {}}
+        return asdict(bundles.line_up(self._registry, current.deploy.canary.tries, self._memory))
+
+    def _current(self) -> Settings:
+        """params.yaml, read again where it has changed."""
+        path = self._here.params
+        stamp = path.stat().st_mtime_ns if path.exists() else 0
+        if self._settings is None or stamp != self._stamp:
+            self._settings, self._stamp = settings.load(path), stamp
+        return self._settings
 
 
 def is_there() -> bool:
@@ -62,13 +68,12 @@ def is_there() -> bool:
     return path is None or path.exists()
 
 
-def params(path: Path, watched: dict[str, Any]) -> settings.Settings:
-    """params.yaml, read again where it has changed."""
-    stamp = path.stat().st_mtime_ns if path.exists() else 0
-    if watched.get("stamp") != stamp:
-        watched["settings"], watched["stamp"] = settings.load(path), stamp
-    found: settings.Settings = watched["settings"]
-    return found
+def main() -> None:
+    here = places()
+    settle(here)
+    follower = Follower(here)
+    while not select.select([sys.stdin], [], [], EVERY)[0]:
+        print(json.dumps(follower.look(), ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":
@@ -77,5 +82,5 @@ if __name__ == "__main__":
     os.nice(10)  # a look can wait; who asks the service should not
     try:
         main()
-    except (KeyboardInterrupt, BrokenPipeError, Refusal):
+    except BrokenPipeError:
         sys.exit(0)

@@ -176,7 +176,7 @@ class Registry:
                 # An unnamed column: MLflow then takes a frame and a list of strings alike.
                 signature=ModelSignature(Schema([ColSpec(DataType.string)]), Schema(outputs)),
                 input_example=["A text to be classified."],
-                pip_requirements=requirements(saved),
+                pip_requirements=models.requirements(saved),
             )
         return str(info.model_id)
 
@@ -277,36 +277,37 @@ class Registry:
         """
         import mlflow
 
-        try:
+        with self._readable(version):
             return Predictor(mlflow.pyfunc.load_model(version.uri))
+
+    @contextmanager
+    def fetched(self, version: Version) -> Iterator[Path]:
+        """The folder that the version's model was saved to, as the artifact store has it, while the block runs.
+
+        Raises:
+            Refusal: what is stored cannot be read.
+        """
+        import mlflow
+
+        self.here.bundles.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.here.bundles, prefix=".fetching-") as scratch:
+            with self._readable(version):
+                data = mlflow.artifacts.download_artifacts(f"{version.uri}/data", dst_path=scratch)
+                (saved,) = Path(data).glob("*/model.json")
+            yield saved.parent
+
+    @contextmanager
+    def _readable(self, version: Version) -> Iterator[None]:
+        import mlflow
+
+        try:
+            yield
         except (mlflow.exceptions.MlflowException, OSError, ValueError, KeyError) as error:
             raise Refusal(
                 f"Version {version.number} must load from the registry.",
                 " ".join(str(error).split())[:300],
                 f"Bring back {artifact_root(self.here)} from a backup, or build anew: make build",
             ) from error
-
-    @contextmanager
-    def fetched(self, version: Version) -> Iterator[Path]:
-        """The folder that the version's model was saved to, while the block runs.
-
-        Raises:
-            Refusal: the artifact store does not give it.
-        """
-        import mlflow
-
-        self.here.work.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.here.work) as scratch:
-            try:
-                data = mlflow.artifacts.download_artifacts(f"{version.uri}/data", dst_path=scratch)
-                (saved,) = Path(data).glob("*/model.json")
-            except (mlflow.exceptions.MlflowException, OSError, ValueError) as error:
-                raise Refusal(
-                    f"Version {version.number} must be in the artifact store.",
-                    " ".join(str(error).split())[:300],
-                    f"Bring back {artifact_root(self.here)} from a backup, or build anew: make build",
-                ) from error
-            yield saved.parent
 
     def load_model(self, model_id: str) -> Predictor:
         """The same for a model that is logged but not registered."""
@@ -336,18 +337,6 @@ class Registry:
         """What the registered model's own page says, and the experiment's (its tags)."""
         self.client.update_registered_model(self.problem, description)
         self.experiment(experiment)
-
-    def close_orphans(self) -> int:
-        """End the runs that a killed process of this state left open, as killed; how many.
-
-        Call it only while holding the loop's lock. Runs of others, where a server is shared, are left alone.
-        """
-        experiments = [each.experiment_id for each in self.client.search_experiments()]
-        mine = f"attributes.status = 'RUNNING' and tags.{STATE} = '{self.here.identity}'"
-        open_runs = self.client.search_runs(experiments, mine)
-        for run in open_runs:
-            self.client.set_terminated(run.info.run_id, "KILLED")
-        return len(open_runs)
 
 
 def deleted_too() -> int:
@@ -402,11 +391,3 @@ def _version(entity: Any) -> Version:
         entity.description or "",
         entity.creation_timestamp / 1000,
     )
-
-
-def requirements(saved: Path) -> list[str]:
-    """What a saved model needs to answer, at the versions that run here; named, so that MLflow need not guess."""
-    from importlib.metadata import version
-
-    names = ("numpy", "scipy", "polars", "pandas", *models.needs(saved))
-    return [f"{name}=={version(name)}" for name in names]

@@ -1,4 +1,7 @@
-"""What pruning asks of the registry and does to it; MLflow's client comes from flows/registry.py."""
+"""What is done to the registry as a whole, for all problems: what a kill left is closed, what nothing needs goes.
+
+MLflow's client comes from flows/registry.py.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,18 @@ class Upkeep:
         self.here = here
         self.client = Registry("", here).client
         self.shared = store() is None
+
+    def close_orphans(self) -> int:
+        """End the runs that a killed process of this state left open, as killed; how many.
+
+        Call it only while holding the loop's lock. Runs of others, where a server is shared, are left alone.
+        """
+        experiments = [each.experiment_id for each in self.client.search_experiments()]
+        mine = f"attributes.status = 'RUNNING' and tags.{STATE} = '{self.here.identity}'"
+        open_runs = self.client.search_runs(experiments, mine)
+        for run in open_runs:
+            self.client.set_terminated(run.info.run_id, "KILLED")
+        return len(open_runs)
 
     def versions(self) -> list[pruning.Version]:
         found = []

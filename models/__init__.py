@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -34,9 +35,10 @@ def load(folder: Path) -> Classifier:
     return get(_maker(folder)).load(Path(folder))
 
 
-def needs(folder: Path) -> tuple[str, ...]:
-    """The packages beyond numpy and scipy that the model saved in a folder needs to answer."""
-    return tuple(get(_maker(folder)).NEEDS)
+def requirements(folder: Path) -> list[str]:
+    """What the model saved in a folder needs to answer behind `models.pyfunc`, at the versions that run here."""
+    names = ("numpy", "scipy", "pandas", *get(_maker(folder)).NEEDS)
+    return [f"{name}=={version(name)}" for name in names]
 
 
 def _maker(folder: Path) -> str:

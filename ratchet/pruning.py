@@ -188,7 +188,7 @@ def old_objects(here: Places, needed: Iterable[str], cutoff: float) -> list[Path
 
 def idle_bundles(here: Places, cutoff: float) -> list[Path]:
     """Models packed for the service, but for those that it answers with; one that is wanted again is packed again."""
-    answering = lineup.read(here.lineup)
+    answering = lineup.last(here.lineup)
     used = {place.digest for place in (answering.champion, answering.challenger) if place}
     return [path for path in sorted(here.bundles.glob("*/")) if path.name not in used and is_old(path, cutoff)]
 

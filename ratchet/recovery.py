@@ -80,9 +80,10 @@ def finish_move(here: Places, say: Say) -> Move | None:
 
 def close_runs(here: Places, say: Say) -> None:
     """End as killed the runs that stand open in MLflow though nobody runs them."""
-    from flows.registry import Registry, store
+    from flows.registry import store
+    from flows.upkeep import Upkeep
 
     path = store()
-    closed = Registry("", here).close_orphans() if path is None or path.exists() else 0
+    closed = Upkeep(here).close_orphans() if path is None or path.exists() else 0
     if closed:
         say(f"Closed in MLflow what a kill left open: {closed} run{'s' if closed > 1 else ''}.")

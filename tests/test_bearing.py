@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +18,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.project import Project, copied
+from ratchet import predictions
+from ratchet.serving.writer import REPORT, Answers, Message, Report, framed, frames, pack
+from tests.project import ROOT, Project, copied
 from tests.serving import Served, served
 from tests.test_loop import start, wait_for
 from tests.test_serving import ask, logged, metrics, until
@@ -147,6 +151,7 @@ def test_too_much_at_once_is_told_to_come_back(original: Project, tmp_path: Path
         answer = http.post("/predict", json={"texts": ["a"]})
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert answer.json()["detail"] == "Too many requests at once. Come back in a second."
+        assert http.get("/ping").status_code == 200, "whoever watches over it is answered"
         for connection in waiting:
             connection.close()
         until(lambda: http.post("/predict", json={"texts": ["a"]}).status_code == 200, "there is room again")
@@ -168,6 +173,43 @@ def test_a_log_that_cannot_be_written_costs_no_answer_and_no_row(mine: Project):
         assert http.post("/feedback", json={"id": first["id"], "label": "good"}).status_code == 200
         assert metrics(http)["ratchet_log_dropped"] == 0
     assert logged(mine, "select text from predictions order by id") == [("before",), ("meanwhile",), ("and more",)]
+
+
+def test_rows_wait_for_a_disk_that_comes_back_however_many_come_meanwhile(tmp_path: Path):
+    """The writer alone: each message below is one more try of all rows so far."""
+    path = tmp_path / "predictions.db"
+    path.mkdir()  # no file can be made there
+    command = [sys.executable, "-m", "ratchet.serving.writer"]
+    env = os.environ | {"RATCHET_STATE": str(tmp_path), "RATCHET_PREDICTIONS": ""}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, cwd=ROOT
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        reports = reported(process.stdout.fileno())
+        for number in range(1, 13):
+            if number == 12:
+                path.rmdir()
+            answers = Answers(
+                predictions.identities(1), ["a"], ["good"], [1.0], "reviews", 1, "champion", "predict", 0.0, 0.0
+            )
+            process.stdin.write(framed(pack(Message(number, answers))))
+            process.stdin.flush()
+            report = next(reports)
+            assert report.dropped == 0
+        while report.written == 0:
+            report = next(reports)
+        process.stdin.close()
+    assert (report.number, report.written, report.dropped) == (12, 12, 0)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("select count(*) from predictions").fetchall() == [(12,)]
+
+
+def reported(handle: int) -> Iterator[Report]:
+    buffer = bytearray()
+    while some := os.read(handle, 1 << 16):
+        buffer += some
+        yield from (REPORT.decode(frame) for frame in frames(buffer))
 
 
 def test_a_writer_that_is_killed_is_started_anew_and_loses_nothing(mine: Project):

@@ -76,7 +76,7 @@ def logged(project: Project, question: str, *values: object) -> list[tuple[Any, 
 
 
 def bundle_of(project: Project) -> Path:
-    place = lineup.read(project.root / "state" / "bundles" / "lineup.json").champion
+    place = lineup.last(project.root / "state" / "bundles" / "lineup.json").champion
     assert place is not None
     return project.root / "state" / "bundles" / place.digest
 

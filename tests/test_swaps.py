@@ -17,18 +17,19 @@ from tests.project import Project, copied
 from tests.serving import Served, served
 from tests.test_serving import ask, bundle_of, logged, metrics, until
 
-SECOND = """
+MORE = """
 from ratchet import problem
 from ratchet.places import places, settle
 settle(places())
 from flows.registry import Registry
 current = problem.load()
 registry = Registry(current.name, current.here)
-live = registry.champion()
-runs = registry.client.search_runs([registry.experiment()], "tags.model = 'majority'")
-(model,) = registry.client.search_logged_models([registry.experiment()], f"source_run_id = '{runs[0].info.run_id}'")
-tags = {name: value for name, value in live.tags.items() if name != "bundle"} | {"model": "majority"}
-print("VERSION", registry.register(runs[0].info.run_id, model.model_id, tags, "").number)
+live, experiment = registry.champion(), registry.experiment()
+for name in ("majority", "linear"):
+    run = registry.client.search_runs([experiment], f"tags.model = '{name}'")[0].info.run_id
+    (model,) = registry.client.search_logged_models([experiment], f"source_run_id = '{run}'")
+    tags = {key: value for key, value in live.tags.items() if key != "bundle"} | {"model": name}
+    print("VERSION", registry.register(run, model.model_id, tags, "").number)
 """
 ALIAS = """
 import sys, mlflow
@@ -46,10 +47,10 @@ def move(project: Project, *words: tuple[str, ...]) -> None:
 
 @pytest.fixture(scope="module")
 def two(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with a second version, which always gives the commonest class; version 1 is live."""
+    """A project whose version 1 is live; 2 always gives the commonest class, 3 is 1 once more."""
     project = copied(original, tmp_path_factory.mktemp("two") / "project")
-    done = project.python(SECOND, RATCHET_ROOT=str(project.root))
-    assert "VERSION 2" in done.text, done.text
+    done = project.python(MORE, RATCHET_ROOT=str(project.root))
+    assert "VERSION 3" in done.text, done.text
     return project
 
 
@@ -116,9 +117,7 @@ def test_it_follows_the_alias_whoever_moves_it_and_no_request_fails(pair: Projec
 
 
 def test_a_version_that_cannot_be_served_is_refused_and_the_old_one_goes_on(pair: Project):
-    for path in pair.root.glob("state/artifacts/reviews/models/*/artifacts/data/saved/model.json"):
-        if json.loads(path.read_text())["model"] == "majority":
-            path.write_text("{}")
+    damage(pair)
     with served(pair) as service, asked(service) as http:
         move(pair, ("set", "champion", "2"))
         until(lambda: metrics(http)["ratchet_version_refused{role=champion}"] == 1, "version 2 is refused")
@@ -132,6 +131,37 @@ def test_a_version_that_cannot_be_served_is_refused_and_the_old_one_goes_on(pair
     assert refused["version"] == 2
     assert "Version 1 goes on answering" in refused["why"]
     assert "v2 refused by the prediction service" in pair.make("history").text
+
+
+def damage(project: Project) -> None:
+    """What is stored of version 2 can no longer be read."""
+    for path in project.root.glob("state/artifacts/reviews/models/*/artifacts/data/saved/model.json"):
+        if json.loads(path.read_text())["model"] == "majority":
+            path.write_text("{}")
+
+
+def test_a_challenger_that_cannot_be_served_holds_up_no_champion(pair: Project):
+    damage(pair)
+    canary(pair, "{share: 0.3}")
+    with served(pair) as service, asked(service) as http:
+        move(pair, ("set", "challenger", "2"))
+        until(lambda: metrics(http)["ratchet_version_refused{role=challenger}"] == 1, "version 2 is refused")
+        move(pair, ("set", "champion", "3"))
+        until(lambda: version(http) == "3", "version 3 answers")
+        assert metrics(http)["ratchet_version_refused{role=challenger}"] == 1
+    lines = [json.loads(line) for line in (pair.root / "state" / "ledger.jsonl").read_text().splitlines()]
+    assert len([line for line in lines if line.get("kind") == "refused"]) == 1, "said once, however often it is tried"
+
+
+def test_what_answered_for_another_problem_is_not_called_refused(pair: Project):
+    """A project goes from one problem to the next: its last lineup is the old one's."""
+    before = (pair.root / "state" / "ledger.jsonl").read_bytes()
+    pair.write("params.yaml", (pair.root / "params.yaml").read_text().replace("reviews", "tickets"))
+    with served(pair) as service, asked(service) as http:
+        until(lambda: metrics(http)["ratchet_registry_looked_at_timestamp_seconds"], "the registry was looked at")
+        assert http.get("/ping").status_code == 404
+    assert (pair.root / "state" / "ledger.jsonl").read_bytes() == before
+    assert "Refused" not in service.said
 
 
 @pytest.mark.parametrize("part", ["manifest.json", "arrays.npz", "more.json"])

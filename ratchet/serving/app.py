@@ -37,7 +37,7 @@ def application(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await service.log.start()
-        await service.take(lineup.read(service.here.lineup))
+        await service.take(lineup.read(service.here.lineup, service.problem))
         spare_the_collector()
         jobs = (follow(service), keep_settings(service), connections.watch())
         tasks = [asyncio.create_task(job) for job in jobs]

@@ -57,16 +57,14 @@ async def heed(service: Service, line: bytes) -> None:
         return  # what a library prints there is none of ours
     if not isinstance(told, dict):
         return
-    if "lineup" in told:
-        service.meters.followed.set(told["at"])
-        if told.get("problem") == service.problem:
-            service.say_once("registry", "")
-            await service.take(understood(told["lineup"]))
-        else:
-            words = f"params.yaml is about {told.get('problem')} now. This goes on answering for {service.problem}"
-            service.say_once("registry", f"{words} until it is started anew.")
-    elif "refused" in told:
-        service.meters.followed.set(told["at"])
-        service.refuse(told["alias"], told["version"], told["refused"])
-    elif "failed" in told:
+    if "failed" in told:
         service.say_once("registry", f"The registry is not followed meanwhile: {told['failed']}")
+        return
+    found = understood(told["lineup"])
+    service.meters.followed.set(told["at"])
+    if found.problem == service.problem:
+        service.say_once("registry", "")
+        await service.take(found, {alias: tuple(what) for alias, what in told["refused"].items()})
+    else:
+        words = f"params.yaml is about {found.problem} now. This goes on answering for {service.problem}"
+        service.say_once("registry", f"{words} until it is started anew.")

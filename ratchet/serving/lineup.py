@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ratchet import note
 
@@ -22,8 +23,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Lineup:
-    """Who is to answer. challenger: None where no alias or no canary asks for one."""
+    """Who is to answer for a problem. challenger: None where no alias or no canary asks for one."""
 
+    problem: str = ""
     champion: Place | None = None
     challenger: Place | None = None
 
@@ -36,18 +38,25 @@ def write(path: Path, lineup: Lineup) -> None:
         note.write(path, asdict(lineup))
 
 
-def read(path: Path) -> Lineup:
-    """The last lineup; an empty one where none was written, or what is there is none."""
+def last(path: Path) -> Lineup:
+    """The last lineup, whatever the problem; an empty one where none was written."""
     return understood(note.read(path) or {})
 
 
-def understood(written: dict[str, object]) -> Lineup:
+def read(path: Path, problem: str) -> Lineup:
+    """The last lineup, where it is the problem's; an empty one otherwise."""
+    found = last(path)
+    return found if found.problem == problem else Lineup(problem)
+
+
+def understood(written: dict[str, Any]) -> Lineup:
+    """The lineup that a note or the follower tells of; an empty one where it is none."""
     try:
         places = {
             alias: Place(**place)
             for alias in ("champion", "challenger")
             if isinstance(place := written.get(alias), dict)
         }
+        return Lineup(str(written.get("problem", "")), **places)
     except TypeError:
         return Lineup()
-    return Lineup(**places)

@@ -135,7 +135,10 @@ class Log:
                 return
             self.said("The writer of the prediction log ended; another one is started, and gets what was not written.")
             await asyncio.sleep(0.5)
-            await self._spawn()
+            try:
+                await self._spawn()
+            except OSError as error:
+                self.said(f"It could not be started: {error}.")
 
     async def _hear(self) -> None:
         """Take in reports until the writer ends."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -146,11 +146,18 @@ class Service:
 
     # Changing who answers
 
-    async def take(self, lineup: Lineup) -> None:
-        """Bring who answers up to the lineup; a version that cannot be read is refused, and what answers stays."""
+    async def take(self, lineup: Lineup, refused: Mapping[str, tuple[int, str]] | None = None) -> None:
+        """Bring who answers up to the lineup; a version that cannot be read is refused, and what answers stays.
+
+        refused: by alias, a version that holds it and could not even be exported, and why.
+        """
         async with self._changing:
-            self.champion = await self._taken(CHAMPION, self.champion, lineup.champion)
-            self.challenger = await self._taken(CHALLENGER, self.challenger, lineup.challenger)
+            for alias, (version, why) in (refused or {}).items():
+                self.refuse(alias, version, why)
+            if CHAMPION not in (refused or {}):
+                self.champion = await self._taken(CHAMPION, self.champion, lineup.champion)
+            if CHALLENGER not in (refused or {}):
+                self.challenger = await self._taken(CHALLENGER, self.challenger, lineup.challenger)
 
     async def _taken(self, alias: str, now: Live | None, place: Place | None) -> Live | None:
         if place is None:

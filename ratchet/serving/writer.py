@@ -30,8 +30,8 @@ from ratchet.steps.redact import redacted
 
 AGAIN = 1.0
 """Seconds until a write that failed is tried again."""
-TRIES = 5
-"""Tries of the same rows before they are given up: the disk is full, or the file is held by another."""
+PATIENCE = 60.0
+"""Seconds until rows that the database does not take are given up: the disk is full, or another holds the file."""
 SWEEP = 3600.0
 """Seconds between two looks for rows that are older than they may be."""
 AT_ONCE = 1 << 20
@@ -194,10 +194,11 @@ def give(connection: Any, said: Said) -> bool:
 def main(log: Place, source: int = 0, sink: int = 1) -> None:
     """Write what comes, until the end of the input."""
     writer, buffer, rows = Writer(log), bytearray(), list[Row]()
-    last = tries = failed = 0
+    last = failed = 0
+    failing: float | None = None  # since when
     swept, ended = float("-inf"), False
     while not ended or rows:
-        ended = ended or not arrived(source, buffer, AGAIN if tries else None if not rows else 0)
+        ended = ended or not arrived(source, buffer, AGAIN if failing is not None else None)
         messages = [MESSAGE.decode(frame) for frame in frames(buffer)]
         said = {each.number: each.body for each in messages if isinstance(each.body, Said)}
         for message in messages:
@@ -208,15 +209,15 @@ def main(log: Place, source: int = 0, sink: int = 1) -> None:
                 rows += writer.rows(message.body)
         found = writer.write(rows, said) if rows or said else {}
         if found is None:
-            tries, failed = tries + 1, failed + 1
+            failing, failed = failing if failing is not None else time.monotonic(), failed + 1
             found = dict.fromkeys(said)
-            if not (ended or tries >= TRIES):
+            if not ended and time.monotonic() - failing < PATIENCE:
                 tell(sink, Report(-1, 0, 0, failed, found))
                 continue
             tell(sink, Report(last, 0, len(rows), failed, found))
         elif messages or rows:
             tell(sink, Report(last, len(rows), 0, failed, found))
-        tries = 0
+        failing = None
         rows.clear()
         if time.monotonic() - swept > SWEEP:
             swept = time.monotonic()

@@ -1,7 +1,8 @@
 """The log of what was answered and of what people said of it: state/predictions.db, SQLite in WAL mode; or PostgreSQL.
 
 A prediction has an id that is given out with the answer; feedback is a label that a person gives for an id. Whether a
-text is kept whole is the writer's choice (`deploy.log.texts`); its digest is always there.
+text is kept whole is the writer's choice (`deploy.log.texts`); its digest is always there. chance: the probability
+with which a text was chosen to be asked about; null for labels that nobody chose.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Place = Path | str
 """A file of SQLite, or the address of a PostgreSQL database."""
 VARIABLE = "RATCHET_PREDICTIONS"
 
-VERSION = 2
+VERSION = 3
 """Of the tables, kept in `user_version`; UPGRADES[n] leads from version n to the next."""
 TABLES = (
     """create table if not exists predictions (
@@ -33,7 +34,7 @@ TABLES = (
     route text not null, label text not null, score real not null, characters integer not null, digest text not null,
     text text, seconds real) without rowid""",
     """create table if not exists feedback (
-    prediction text not null, label text not null, source text not null, at real not null,
+    prediction text not null, label text not null, source text not null, at real not null, chance real,
     primary key (prediction, label)) without rowid""",
     "create index if not exists latest on predictions (problem, version, id)",
     "create index if not exists said on feedback (at)",
@@ -48,10 +49,24 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
         score, characters, '', null, null from before""",
         "drop table before",
     ),
+    (
+        "drop index if exists said",
+        "alter table feedback rename to before",
+        *TABLES,
+        "insert into feedback select prediction, label, source, at, null from before",
+        "drop table before",
+    ),
 )
 INSERT = "insert into predictions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing"
-FEEDBACK = """insert into feedback values (?, ?, ?, ?)
-    on conflict (prediction, label) do update set at = excluded.at, source = excluded.source"""
+USER, CHOSEN, AUDIT = "user", "chosen", "audit"
+"""Where a label comes from: somebody corrected it, it was chosen to be asked, or it was drawn at random to be."""
+RANK = f"case {{}}.source when '{AUDIT}' then 2 when '{CHOSEN}' then 1 else 0 end"
+WEAKER = f"{RANK.format('excluded')} < {RANK.format('feedback')}"
+FEEDBACK = f"""insert into feedback (prediction, label, source, at, chance) values (?, ?, ?, ?, ?)
+    on conflict (prediction, label) do update set at = excluded.at,
+    source = case when {WEAKER} then feedback.source else excluded.source end,
+    chance = case when {WEAKER} then feedback.chance else excluded.chance end"""
+"""Said twice, a label counts once, as of the last time, and keeps the stronger source: audit, chosen, user."""
 
 Row = tuple[str, float, str, int, str, str, str, float, int, str, "str | None", "float | None"]
 
@@ -237,3 +252,41 @@ def mistakes(log: Place, problem: str, most: int) -> list[Prediction]:
             (problem, most),
         ).fetchall()
     return [replace(Prediction(*row), said=said) for *row, said in rows]
+
+
+def unlabelled(log: Place, problem: str, most: int) -> list[Prediction]:
+    """Of the last `most` answers whose text is kept: those to texts of which nobody has said anything, newest first.
+
+    Each text is there once, with its last answer; what was answered in the shadow is left out, as nobody saw it.
+    """
+    return _unheard(log, problem, most, (AUDIT, CHOSEN, USER))
+
+
+def unaudited(log: Place, problem: str, most: int) -> list[Prediction]:
+    """The same with those that people corrected or that were chosen: an audit without them would see fewer mistakes."""
+    return _unheard(log, problem, most, (AUDIT,))
+
+
+def _unheard(log: Place, problem: str, most: int, sources: Sequence[str]) -> list[Prediction]:
+    """The last answers to texts that have no label of these sources."""
+    if not is_there(log):
+        return []
+    marks = ", ".join("?" * len(sources))
+    with connected(log) as connection:
+        heard = connection.execute(
+            "select distinct digest from feedback join predictions on id = prediction "
+            f"where problem = ? and source in ({marks})",
+            (problem, *sources),
+        ).fetchall()
+        rows = connection.execute(
+            "select * from predictions where problem = ? and role in ('champion', 'challenger') and text is not null "
+            "order by id desc limit ?",
+            (problem, most),
+        ).fetchall()
+    passed = {digest for (digest,) in heard}
+    found = list[Prediction]()
+    for each in (Prediction(*row) for row in rows):
+        if each.digest not in passed:
+            passed.add(each.digest)
+            found.append(each)
+    return found

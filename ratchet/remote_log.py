@@ -18,10 +18,15 @@ TABLES = (
     characters integer not null, digest text not null, text text, seconds double precision)""",
     """create table if not exists feedback (
     prediction text not null, label text not null, source text not null, at double precision not null,
-    primary key (prediction, label))""",
+    chance double precision, primary key (prediction, label))""",
     "create index if not exists latest on predictions (problem, version, id)",
     "create index if not exists said on feedback (at)",
+    "alter table feedback add column if not exists chance double precision",  # version 2 had none
 )
+"""Made where they are not there, and brought to VERSION where they are older: each statement may be run again."""
+VERSION = 3
+MARK = "Ratchet, log of predictions, version "
+"""The comment on the table `predictions` in front of its version; version 2 and older had no comment."""
 PATIENCE = 10
 """Seconds until a server that says nothing is given up."""
 
@@ -41,11 +46,15 @@ class RemoteLog:
             plain = "postgresql://" + address.partition("://")[2]
             self._connection = psycopg2.connect(plain, connect_timeout=PATIENCE)
             with self._connection, self._connection.cursor() as cursor:
-                cursor.execute("select to_regclass('predictions'), to_regclass('feedback')")
-                if None in (cursor.fetchone() or (None,)):
+                cursor.execute("select obj_description(to_regclass('predictions'), 'pg_class')")
+                version = stated((cursor.fetchone() or (None,))[0])
+                if version < VERSION:
                     cursor.execute("select pg_advisory_xact_lock(7243392)")  # two services that begin at once
-                    for statement in TABLES:
+                    for statement in (*TABLES, f"comment on table predictions is '{MARK}{VERSION}'"):
                         cursor.execute(statement)
+        if version > VERSION:
+            self._connection.close()
+            raise OSError(f"{without_password(address)}: its log is of version {version}, this code knows {VERSION}")
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> Any:
         """Run one statement in SQLite's words; its cursor."""
@@ -91,3 +100,9 @@ class RemoteLog:
 def storable(value: object) -> object:
     """The value; in a text the one character that PostgreSQL has no place for is replaced."""
     return value.replace("\x00", "\ufffd") if isinstance(value, str) else value
+
+
+def stated(comment: str | None) -> int:
+    """The version that the comment on the table says; 0 where there is no table, or no such comment."""
+    number = (comment or "").removeprefix(MARK)
+    return int(number) if number.isdecimal() else 0

@@ -254,7 +254,7 @@ def test_what_is_older_than_its_days_is_forgotten(original: Project, tmp_path: P
     old = f"{int(1000 * (time.time() - 8 * 86_400)):012x}" + rows[0]["id"][12:]
     with closing(sqlite3.connect(project.root / "state" / "predictions.db")) as connection, connection:
         connection.execute("update predictions set id = ? where id = ?", (old, rows[0]["id"]))
-        connection.execute("insert into feedback values (?, 'good', 'user', 0)", (old,))
+        connection.execute("insert into feedback values (?, 'good', 'user', 0, null)", (old,))
     with served(project):
         until(lambda: logged(project, "select text from predictions") == [("new",)], "the old one is gone")
     assert logged(project, "select count(*) from feedback") == [(0,)]

@@ -26,7 +26,7 @@ def of_service(log: Path, text: str | None, said: str | None = None, version: in
     with predictions.connected(log) as connection:
         connection.execute(predictions.INSERT, row)
         if said is not None:
-            connection.execute(predictions.FEEDBACK, (name, said, "user", time.time()))
+            connection.execute(predictions.FEEDBACK, (name, said, "user", time.time(), None))
     return name
 
 

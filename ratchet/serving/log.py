@@ -74,14 +74,16 @@ class Log:
             return
         self._send(answers)
 
-    async def say(self, prediction: str, label: str, source: str, known: bool, at: float) -> bool:
+    async def say(
+        self, prediction: str, label: str, source: str, known: bool, at: float, chance: float | None = None
+    ) -> bool:
         """Whether there is a prediction of that id; if so, and where it is a known label, it is on the disk.
 
         Raises:
             Unwritable: it could not be written.
         """
         future = asyncio.get_running_loop().create_future()
-        number = self._send(Said(prediction, label, source, known, at))
+        number = self._send(Said(prediction, label, source, known, at, chance))
         self._asked[number] = future
         self._flush()
         try:

@@ -147,15 +147,15 @@ async def add_explanations(told: Predictions, answer: Answer, texts: list[str]) 
         )
 
 
-async def take(service: Service, prediction: str, label: str, source: str) -> None:
-    """Have feedback on the disk.
+async def take(service: Service, prediction: str, label: str, source: str, chance: float | None = None) -> None:
+    """Have feedback on the disk. chance: with which it was chosen to be asked, where it was.
 
     Raises:
         Problem: unknown id (404), unknown label (422), or the disk does not take it (503).
     """
     known = service.champion.numbers if service.champion is not None else {}
     try:
-        found = await service.log.say(prediction, label, source, label in known, time.time())
+        found = await service.log.say(prediction, label, source, label in known, time.time(), chance)
     except Unwritable:
         raise Problem(503, "The feedback could not be written; it was not taken. Send it again.", 1) from None
     if not found:

@@ -58,13 +58,16 @@ class Answers(Struct, array_like=True, tag="answers"):
 
 
 class Said(Struct, array_like=True, tag="said"):
-    """A label that somebody gives for an id. known: whether it is one of the problem's; another is not written."""
+    """A label that somebody gives for an id. known: whether it is one of the problem's; another is not written.
+
+    chance: with which it was chosen to be asked, where it was."""
 
     prediction: str
     label: str
     source: str
     known: bool
     at: float
+    chance: float | None = None
 
 
 class Policy(Struct, array_like=True, tag="policy", frozen=True):
@@ -187,7 +190,7 @@ def give(connection: Any, said: Said) -> bool:
     """Write feedback where its prediction is there and its label a known one; whether the prediction is."""
     found = connection.execute("select 1 from predictions where id = ?", (said.prediction,)).fetchone() is not None
     if found and said.known:
-        connection.execute(FEEDBACK, (said.prediction, said.label, said.source, said.at))
+        connection.execute(FEEDBACK, (said.prediction, said.label, said.source, said.at, said.chance))
     return found
 
 

@@ -1,0 +1,139 @@
+"""The log of predictions on a file and in PostgreSQL: what counts of what is said twice, and what was not said of."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ratchet import predictions
+from ratchet.predictions import AUDIT, CHOSEN, USER, Place
+from ratchet.refusal import Refusal
+from ratchet.remote_log import MARK
+from tests.stores import BINARIES, Postgres, postgres
+
+SECOND = """
+create table predictions (
+id text primary key, at real not null, problem text not null, version integer not null, role text not null,
+route text not null, label text not null, score real not null, characters integer not null, digest text not null,
+text text, seconds real){};
+create table feedback (
+prediction text not null, label text not null, source text not null, at real not null,
+primary key (prediction, label)){};
+create index latest on predictions (problem, version, id);
+create index said on feedback (at);
+insert into predictions values ('1', 1, 'films', 1, 'champion', 'page', 'bad', .9, 4, 'd', 'dull', .1);
+insert into feedback values ('1', 'good', 'user', 7);
+"""
+"""The tables of version 2, with an answer and what was said of it."""
+needs_postgres = pytest.mark.skipif(BINARIES is None, reason="no PostgreSQL here: apt-get install postgresql")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Postgres]:
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=["a file", pytest.param("PostgreSQL", marks=needs_postgres)])
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Place]:
+    """Makes the place of an empty log of that name."""
+
+    def made(name: str) -> Place:
+        if request.param == "a file":
+            return tmp_path / f"{name}.db"
+        cluster: Postgres = request.getfixturevalue("cluster")
+        cluster.sql("postgres", f"drop database if exists {name}", f"create database {name}")
+        return cluster.address(name)
+
+    return made
+
+
+def logged(log: Place, *texts: str | None, role: str = "champion", problem: str = "films") -> list[str]:
+    """Log an answer to each text; the ids."""
+    ids = predictions.identities(len(texts))
+    rows = [
+        (name, 1.0, problem, 1, role, "page", "bad", 0.9, 4, predictions.digest(text or name), text, 0.1)
+        for name, text in zip(ids, texts, strict=True)
+    ]
+    with predictions.connected(log) as connection:
+        connection.executemany(predictions.INSERT, rows)
+    return ids
+
+
+def say(log: Place, name: str, label: str, source: str, at: float, chance: float | None = None) -> None:
+    with predictions.connected(log) as connection:
+        connection.execute(predictions.FEEDBACK, (name, label, source, at, chance))
+
+
+def kept(log: Place) -> list[tuple[object, ...]]:
+    with predictions.connected(log) as connection:
+        rows = connection.execute("select label, source, at, chance from feedback order by label, at").fetchall()
+    return [tuple(row) for row in rows]
+
+
+def test_the_stronger_source_stays_and_the_last_time_counts(fresh: Callable[[str], Place]) -> None:
+    log = fresh("sources")
+    (name,) = logged(log, "dull")
+    for at, (source, chance, told) in enumerate(
+        [
+            (USER, None, (USER, None)),
+            (CHOSEN, 0.25, (CHOSEN, 0.25)),
+            (USER, None, (CHOSEN, 0.25)),
+            (CHOSEN, 0.5, (CHOSEN, 0.5)),
+            (AUDIT, None, (AUDIT, None)),
+            (CHOSEN, 0.75, (AUDIT, None)),
+            (USER, None, (AUDIT, None)),
+        ]
+    ):
+        say(log, name, "good", source, at, chance)
+        assert kept(log) == [("good", told[0], at, told[1])]
+    say(log, name, "bad", USER, 9)
+    assert kept(log) == [("bad", USER, 9, None), ("good", AUDIT, 6, None)]
+
+
+def test_what_nobody_said_anything_of_is_there_once_and_newest_first(fresh: Callable[[str], Place]) -> None:
+    log = fresh("unheard")
+    first = logged(log, "seen", "corrected", "audited", None, "twice", "twice")
+    logged(log, "of another problem", problem="books")
+    logged(log, "in the shadow", role="shadow")
+    on_trial = logged(log, "on trial", role="challenger")
+    later = logged(log, "corrected", "audited")
+    say(log, first[1], "good", USER, 1)
+    say(log, first[2], "good", AUDIT, 1)
+    expected = [on_trial[0], first[5], first[0]]
+    assert [each.id for each in predictions.unlabelled(log, "films", 99)] == expected
+    assert [each.id for each in predictions.unaudited(log, "films", 99)] == [later[0], *expected]
+    assert predictions.unlabelled(log, "films", 2) == []
+    assert predictions.unlabelled(log, "plays", 99) == []
+
+
+def test_tables_of_version_2_are_brought_to_this_one(fresh: Callable[[str], Place], request: pytest.FixtureRequest):
+    log = fresh("second")
+    if isinstance(log, Path):
+        with closing(sqlite3.connect(log)) as connection:
+            connection.executescript(SECOND.format(" without rowid", " without rowid") + "pragma user_version = 2;")
+        predictions.upgrade(log)
+    else:
+        request.getfixturevalue("cluster").sql("second", SECOND.format("", ""))
+    for _ in range(2):  # it is opened again as it is
+        assert kept(log) == [("good", USER, 7, None)]
+    say(log, "1", "good", CHOSEN, 8, 0.5)
+    assert kept(log) == [("good", CHOSEN, 8, 0.5)]
+    found = predictions.find(log, "1")
+    assert found is not None
+    assert (found.text, found.said) == ("dull", "good")
+
+
+@needs_postgres
+def test_a_database_of_a_newer_version_is_refused_and_left(cluster: Postgres) -> None:
+    cluster.sql("postgres", "drop database if exists newer", "create database newer")
+    log = cluster.address("newer")
+    logged(log, "dull")
+    cluster.sql("newer", f"comment on table predictions is '{MARK}99'")
+    with pytest.raises(Refusal, match="version 99"):
+        logged(log, "grim")
+    assert cluster.sql("newer", "select count(*) from predictions") == [["1"]]

@@ -22,6 +22,7 @@ class Rules:
     max_duplicates, max_conflicts: shares above which a person is told; copies are dropped in any case.
     min_rows: the fewest rows from which a class can be learned; below it a person is told.
     min_share: the smallest share of a class before a person is told.
+    max_class: the largest share of a class among new labels before a person is told.
     """
 
     labels: tuple[str, ...] = ()
@@ -33,6 +34,7 @@ class Rules:
     max_classes: int = 1_000
     min_rows: int = 20
     min_share: float = 0.01
+    max_class: float = 0.90
 
 
 def never(fact: str, sentence: str, action: Action, allowed: float = 0.0) -> ExpectColumnValuesToBeInSet:
@@ -46,3 +48,8 @@ def said(sentence: str, action: Action) -> dict[str, Any]:
     """The words and the weight of an expectation, as Great Expectations takes them."""
     severity = "warning" if action == "flag" else "critical"
     return {"description": sentence, "severity": severity, "meta": {"action": action}}
+
+
+def warned(sentence: str, action: Action) -> dict[str, Any]:
+    """The same for a rule by which no table is refused, however many rows break it."""
+    return {**said(sentence, action), "severity": "warning"}

@@ -16,7 +16,7 @@ from flows.holdings import fate
 from flows.optimise import Outlook, optimise
 from flows.stage import Example, Model, at_hand, note, say, stage, step
 from flows.titles import entitle
-from ratchet import bring, turn
+from ratchet import bring, feedback, pace, settings, turn
 from ratchet.places import Places, places
 
 
@@ -66,6 +66,7 @@ def lifecycle(model: Model | None = None, example: Example | None = None, trigge
         challenger = build(model, trigger, begun.id)
         evaluation = evaluate(challenger, trigger)
         champion = deploy(evaluation.version, trigger)
+        keep_pace(here, begun)
         outlook = optimise(champion, trigger)
         done = Turn(challenger, evaluation, champion, outlook)
         conclude(done)
@@ -78,6 +79,11 @@ def lifecycle(model: Model | None = None, example: Example | None = None, trigge
 def bring_example(here: Places, example: Example) -> None:
     """The example becomes the pinned data, and its problem the one in params.yaml."""
     bring.example(here, example.value, say)
+
+
+def keep_pace(here: Places, begun: turn.Begun) -> None:
+    """What this turn was made from, so that another begins by itself only where there is more."""
+    pace.turned(here, settings.load(here.params).problem, begun.cause, feedback.kept(here.data).height)
 
 
 def conclude(done: Turn) -> None:

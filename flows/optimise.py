@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from prefect.artifacts import create_markdown_artifact
 
-from flows import reports
+from flows import harvest, next_turn, reports
 from flows.holdings import Version
 from flows.registry import Registry
 from flows.stage import at_hand, say, stage, step
@@ -20,19 +20,24 @@ from ratchet.steps.drift import Drift
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the champion met, and what to do about it, in a sentence each."""
+    """What the champion met, and what to do about it, in a sentence each.
+
+    learned: what became of the labels that people gave. next: which turn begins by itself, or why none does.
+    """
 
     version: int
     verdict: str
     drifted: bool
+    learned: str = ""
+    next: str = ""
 
 
 @stage
 def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
-    """Does the world still look like the data that the champion was judged on?
+    """What has the champion met since, and what should the next turn learn?
 
-    Holds the champion's logged predictions against its answers on the holdout, and says whether the next turn needs
-    new data. Comes after *deploy*, and before the next *build*.
+    Takes in what people said of its answers as a new data version, holds its logged predictions against its answers on
+    the holdout, and says whether the next turn begins. Comes after *deploy*, and before the next *build*.
 
     Args:
         version: The live version; empty takes the one with the alias `champion`.
@@ -45,9 +50,11 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     live = registry.version(version) if version else registry.champion()
     if live is None:
         raise Refusal("Optimise looks at a champion.", "none is live", "Turn the loop once: make run")
+    learned = harvest.bring_in(problem, registry, live, trigger)
     found = compare_with_holdout(problem, registry, live)
     entitle(problem.name, live.number, live.model, found.verdict.partition(":")[0].lower())
-    return report(problem, live, found)
+    following = next_turn.consider(live, None, found.moved)
+    return report(problem, live, found, str(learned), following)
 
 
 @step("Compare live predictions with the holdout")
@@ -59,9 +66,9 @@ def compare_with_holdout(problem: Problem, registry: Registry, live: Version) ->
 
 
 @step("Say what comes next")
-def report(problem: Problem, live: Version, found: Drift) -> Outlook:
+def report(problem: Problem, live: Version, found: Drift, learned: str, following: str) -> Outlook:
     """The drift report, its verdict first."""
     short = f"Version {live.number} ({live.model}): {found.verdict.partition(':')[0].lower()}"
     create_markdown_artifact(reports.drift(problem, live, found), key="drift-report", description=short)
     say(found.verdict)
-    return Outlook(live.number, found.verdict, found.drifted)
+    return Outlook(live.number, found.verdict, found.drifted, learned, following)

@@ -8,7 +8,19 @@ from pathlib import Path
 
 import polars as pl
 
-from ratchet import change, ingest, labels, ledger, params, proposal, quarantined, settings, succession, versions
+from ratchet import (
+    change,
+    feedback,
+    ingest,
+    labels,
+    ledger,
+    params,
+    proposal,
+    quarantined,
+    settings,
+    succession,
+    versions,
+)
 from ratchet.examples.contract import Columns
 from ratchet.ingest import Incoming
 from ratchet.ledger import DataChange
@@ -19,7 +31,8 @@ from ratchet.reading import Reading, read
 from ratchet.refusal import Refusal
 from ratchet.settings import Settings
 from ratchet.steps.table import read as read_canonical
-from ratchet.succession import Limit
+from ratchet.steps.table import write as write_canonical
+from ratchet.succession import Last, Limit, Step
 from ratchet.synopsis import printable, synopsis
 
 MANY = 100_000
@@ -105,7 +118,7 @@ def add(here: Places, source: str, wished: Wished, say: Say) -> None:
     labels.refuse_spellings(fresh.frame[data.label], "mend them in the file that is added")
     before = quarantined.path(here, today.problem)
     kept = pl.DataFrame() if Path(source).resolve() == before.resolve() else quarantined.read(before)
-    origin = f"table {pin.source.removeprefix('table ')}, {Path(source).name}"
+    origin = f"table {pin.source.removeprefix('feedback on ').removeprefix('table ')}, {Path(source).name}"
     accept(here, fresh, today.problem, origin, say, earlier=kept)
 
 
@@ -187,17 +200,35 @@ def accept(
     step = succession.step(last, table, problem, limit)
     with change.laying_out(here) as folder:
         ingest.lay_out(table.valid, problem, table.columns.group is not None, folder)
-        pin = versions.as_pinned(here, versions.into_cache(here, folder, source))
+        said = carry(last, table, step, folder)
+        pin = versions.as_pinned(here, versions.into_cache(here, folder, f"feedback on {source}" if said else source))
         forgotten = succession.holding(here, problem, pin.version, step.gone)
         described = params.following(here.params, problem, table.columns, table.valid_canonical)
         aside = quarantined.joined(earlier, table.aside)
         named = {"text": table.columns.text, "label": table.columns.label, "group": table.columns.group}
         before = last.version if last else None
         line = DataChange(
-            problem, before, pin.version, table.valid.height, step.withdrawn, ledger.person(), step.sentence, named
+            problem,
+            before,
+            pin.version,
+            table.valid.height + said,
+            step.withdrawn,
+            ledger.person(),
+            step.sentence,
+            named,
         )
         change.make(here, pin, described, quarantined.written(aside), line, forgotten)
     report(here, line, described is not None, quarantined.summary(here, problem, aside), forgotten, say)
+
+
+def carry(last: Last | None, table: Incoming, step: Step, folder: Path) -> int:
+    """Lay what people said of answers beside the next table; how many rows of it stay."""
+    if last is None or not last.feedback.height:
+        return 0
+    said = feedback.carried(last.feedback, table.canonical["text"], step.gone)
+    if said.height:
+        write_canonical(said, folder / versions.FEEDBACK)
+    return said.height
 
 
 def share(here: Places, version: str, say: Say) -> None:

@@ -225,6 +225,15 @@ def recent(log: Place, problem: str, version: int, window: int) -> dict[str, lis
     return {name: [row[at] for row in rows] for at, name in enumerate(("characters", "label", "score"))}
 
 
+def labels(log: Place) -> int:
+    """How many labels people gave, of all problems, each counted once a prediction and label."""
+    if not is_there(log):
+        return 0
+    with connected(log) as connection:
+        (count,) = connection.execute("select count(*) from feedback").fetchone()
+    return int(count)
+
+
 def find(log: Place, name: str) -> Prediction | None:
     """The prediction of that id, with what was said of it last; None where none is logged."""
     if not is_there(log):

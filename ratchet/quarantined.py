@@ -42,7 +42,11 @@ def path(here: Places, problem: str) -> Path:
 
 def summary(here: Places, problem: str, aside: pl.DataFrame | None = None) -> Quarantine | None:
     """What lies aside of a problem; None where nothing does."""
-    place = path(here, problem)
+    return summary_of(here, path(here, problem), aside)
+
+
+def summary_of(here: Places, place: Path, aside: pl.DataFrame | None = None) -> Quarantine | None:
+    """The same of any such table."""
     rows = read(place) if aside is None else aside
     if rows.is_empty():
         return None

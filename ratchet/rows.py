@@ -25,7 +25,7 @@ from ratchet.matches import Matches
 from ratchet.places import Places
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
-from ratchet.steps import facts, load, normalise, prepare, private, quarantine, split, table
+from ratchet.steps import facts, feedback, load, normalise, prepare, private, quarantine, split, table
 from ratchet.steps.prepare import Report
 from ratchet.steps.split import SplitSpec
 from ratchet.stored import Stored, store
@@ -40,7 +40,7 @@ CELLS = 25_000_000
 
 @dataclass(frozen=True)
 class Raw:
-    """The pinned table in canonical columns, batch by batch.
+    """The pinned table in canonical columns, batch by batch, and behind it what people said of answers.
 
     Raises, when its rows are asked for:
         Refusal: params.yaml names a column that the table does not have.
@@ -52,12 +52,23 @@ class Raw:
         data, first = self.problem.settings.data, 1
         for frame in table.read_batches(self.problem.here.data / versions.TABLE):
             try:
-                yield load.load(frame, data.text, data.label, data.group, data.slices, first)
+                loaded = load.load(frame, data.text, data.label, data.group, data.slices, first)
             except ValueError as error:
                 raise Refusal(
                     "params.yaml must name columns of the pinned table.", str(error), "Mend `data` in params.yaml."
                 ) from None
+            yield loaded
             first += frame.height
+        yield from self._fed_back(first, loaded)
+
+    def _fed_back(self, first: int, like: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """What people said of the champion's answers, as far as it plays a part; like: a frame with the columns."""
+        path = self.problem.here.data / versions.FEEDBACK
+        if not path.exists():
+            return
+        rows = feedback.usable(table.read(path).select("text", "label", "label_source"), self.problem.split)
+        if rows.height:
+            yield pl.concat([like.clear(), rows.with_row_index("row", offset=first)], how="diagonal")
 
     @cached_property
     def counts(self) -> Counter[str | None]:
@@ -202,6 +213,18 @@ def cache_path(problem: Problem) -> Path:
     key = hashlib.sha256()
     for word in (problem.pin.version, problem.settings.data.model_dump_json(), pl.__version__):
         key.update(word.encode() + b"\0")
-    for module in (facts, load, matches, normalise, prepare, private, quarantine, split, table, sys.modules[__name__]):
+    for module in (
+        facts,
+        feedback,
+        load,
+        matches,
+        normalise,
+        prepare,
+        private,
+        quarantine,
+        split,
+        table,
+        sys.modules[__name__],
+    ):
         key.update(inspect.getsource(module).encode())
     return problem.here.state / "cache" / f"prepared-{problem.pin.short}-{key.hexdigest()[:12]}.parquet"

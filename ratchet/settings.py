@@ -137,9 +137,33 @@ class Deploy(Section):
 
 
 class Optimise(Section):
-    """How far live predictions may move before a drift is called."""
+    """What makes the loop turn by itself while it is up, and how often it may.
+
+    window: live predictions looked at when watching for drift.
+    labels: a turn begins once so many new ones wait; 0 for never. accuracy: or once what the audit measures lies below
+    this. drift: or once a drift is called. every: minutes between two looks. schedule: or when this says, as cron does.
+    cooldown: minutes between two such turns. turns: of them a day at most.
+    commit: whether a data version made of feedback is committed to git.
+    """
 
     window: int = Field(default=1000, ge=50, le=10**7, strict=True)
+    labels: int = Field(default=50, ge=0, le=10**7, strict=True)
+    accuracy: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False, strict=True)
+    drift: bool = Field(default=True, strict=True)
+    every: float = Field(default=60, ge=1, le=WEEK, strict=True)
+    schedule: str | None = None
+    cooldown: float = Field(default=10, ge=0, le=WEEK, strict=True)
+    turns: int = Field(default=24, ge=1, le=100_000, strict=True)
+    commit: bool = Field(default=False, strict=True)
+
+    @model_validator(mode="after")
+    def cron(self) -> Optimise:
+        if self.schedule is not None and len(self.schedule.split()) != 5:
+            raise ValueError(
+                "`optimise.schedule` must be the five fields of cron: minute, hour, day, month, weekday. "
+                f"Received: {self.schedule!r} (every Monday at three: 0 3 * * 1)"
+            )
+        return self
 
 
 class Settings(Section):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
-from ratchet import ingest, ledger, objects, settings, versions
+from ratchet import feedback, ingest, ledger, objects, settings, versions
 from ratchet.ingest import Incoming
 from ratchet.places import Places
 from ratchet.refusal import Refusal
@@ -26,13 +26,14 @@ class Last:
     """The version that the problem's data had last.
 
     names: the table's own names for text, label and group. frame: columns `text` and `label`; frame and split are None
-    where the version cannot be had any more.
+    where the version cannot be had any more. feedback: what it holds of people's labels (ratchet/feedback.py).
     """
 
     version: str
     names: dict[str, str | None]
     frame: pl.DataFrame | None = None
     split: SplitSpec | None = None
+    feedback: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def last(here: Places, problem: str) -> Last | None:
     if folder is None or not {names["text"], names["label"]} <= set(rows.columns):
         return Last(version, names)
     spec = SplitSpec.from_json((folder / versions.SPLIT).read_text(encoding="utf-8"))
-    return Last(version, names, rows.select(text=names["text"], label=names["label"]), spec)
+    said = feedback.kept(folder)
+    return Last(version, names, rows.select(text=names["text"], label=names["label"]), spec, said)
 
 
 def laid_out(here: Places, version: str) -> Path | None:
@@ -186,7 +188,8 @@ def holding(here: Places, problem: str, kept: str, gone: pl.Series) -> list[str]
     found = []
     for version in sorted(known - {kept}):
         folder = laid_out(here, version)
-        if folder is not None and revision.holds(table.read(folder / versions.TABLE), gone):
+        tables = [folder / versions.TABLE, folder / versions.FEEDBACK] if folder is not None else []
+        if any(path.exists() and revision.holds(table.read(path), gone) for path in tables):
             found.append(version)
     shutil.rmtree(here.work / "earlier", ignore_errors=True)
     return found

@@ -1,7 +1,8 @@
 """The only code that knows DVC: which data is pinned, how it gets to data/, and how a new version gets into the cache.
 
-data/ holds two files: table.csv (canonical bytes, the owner's column names) and split.json (how rows are split).
-data.dvc pins both by one hash, the data version; its `meta` says what can rebuild the bytes.
+data/ holds table.csv (canonical bytes, the owner's column names), split.json (how rows are split) and, once somebody
+has labelled what the champion was asked, feedback.csv (ratchet/feedback.py). data.dvc pins them all by one hash, the
+data version; its `meta` says what can rebuild the bytes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 TABLE = "table.csv"
 SPLIT = "split.json"
+FEEDBACK = "feedback.csv"
 DVC_ROOM = 4 * 2**20
 """Bytes for DVC's own databases and scratch files; they took 0.2 MB."""
 MD5 = re.compile(r"[0-9a-f]{32}\.dir")
@@ -39,13 +41,14 @@ class Pin:
     """What data.dvc says.
 
     version: DVC's hash of the folder, without its `.dir` ending; the key of every cache, tag and ledger line.
-    bytes: size of the folder.
+    bytes: size of the folder. files: in it.
     source: what the bytes were made from, e.g. `example film_reviews`.
     """
 
     version: str
     bytes: int
     source: str
+    files: int = 2
 
     @property
     def short(self) -> str:
@@ -53,7 +56,7 @@ class Pin:
 
     def to_yaml(self) -> str:
         """data.dvc as DVC writes it, with our `meta` behind."""
-        out = {"md5": f"{self.version}.dir", "size": self.bytes, "nfiles": 2, "hash": "md5", "path": "data"}
+        out = {"md5": f"{self.version}.dir", "size": self.bytes, "nfiles": self.files, "hash": "md5", "path": "data"}
         return yaml.safe_dump({"outs": [out], "meta": {"source": self.source}}, sort_keys=False)
 
 
@@ -71,7 +74,8 @@ def pinned(here: Places) -> Pin:
         out = content["outs"][0]
         if not MD5.fullmatch(out["md5"]) or out["path"] != "data":
             raise ValueError(f"md5 {out['md5']} of {out['path']}")
-        return Pin(out["md5"].removesuffix(".dir"), int(out["size"]), str(content.get("meta", {}).get("source", "")))
+        source, files = str(content.get("meta", {}).get("source", "")), int(out.get("nfiles", 2))
+        return Pin(out["md5"].removesuffix(".dir"), int(out["size"]), source, files)
     except FileNotFoundError:
         raise Refusal(
             "data.dvc pins the data.", "no such file", "Choose data: make data EXAMPLE=film_reviews"
@@ -188,13 +192,13 @@ def rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] 
 
 
 def into_cache(here: Places, folder: Path, source: str) -> Pin:
-    """Put a folder with table.csv and split.json into DVC's cache; the pin that data.dvc may then hold.
+    """Put a folder with what data/ is to hold into DVC's cache; the pin that data.dvc may then hold.
 
     Neither data/ nor data.dvc is touched.
     """
-    size = sum(path.stat().st_size for path in folder.iterdir())
-    with repository(here, size) as repo:
-        return Pin(_into_cache(repo, folder), size, source)
+    sizes = [path.stat().st_size for path in folder.iterdir()]
+    with repository(here, sum(sizes)) as repo:
+        return Pin(_into_cache(repo, folder), sum(sizes), source, len(sizes))
 
 
 def as_pinned(here: Places, pin: Pin) -> Pin:
@@ -302,3 +306,13 @@ def code_version(here: Places) -> str:
     if not commit:
         return "unknown"
     return commit + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def commit(here: Places, message: str) -> str:
+    """Commit data.dvc, and nothing else whatever is staged or changed beside it; what came of it, in a sentence."""
+    words = ["git", "-C", str(here.root), "commit", "--quiet", "-m", message, "--", "data.dvc"]
+    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode == 0:
+        return f"Committed data.dvc to git: {message}"
+    said = (done.stderr or done.stdout).strip().splitlines()
+    return f"data.dvc is not committed to git ({said[0] if said else 'git said nothing'}); commit it by hand."

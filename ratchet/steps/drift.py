@@ -38,6 +38,11 @@ class Drift:
     verdict: str
     shifts: tuple[Shift, ...]
 
+    @property
+    def moved(self) -> str:
+        """What drifted, in words; empty where nothing did."""
+        return " and ".join(shift.what for shift in self.shifts if shift.drifted)
+
 
 def compare(reference: Answers, recent: Answers) -> Drift:
     """Hold the recent answers against those on the holdout."""

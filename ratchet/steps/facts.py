@@ -90,9 +90,10 @@ def _shape(max_characters: int) -> list[pl.Expr]:
 
 
 def _missing_group(known: pl.DataFrame) -> pl.Expr:
-    """A table without the column has no row with a group."""
+    """A table without the column has no row with a group; what people said of answers has none and needs none."""
     missing = pl.col("group").is_null() if "group" in known.columns else pl.lit(True)
-    return missing.alias("missing_group")
+    own = pl.col("label_source") == "original" if "label_source" in known.columns else pl.lit(True)
+    return (missing & own).alias("missing_group")
 
 
 def _damage() -> list[pl.Expr]:

@@ -1,0 +1,109 @@
+"""Feedback becomes data: collected from the log, judged by its expectations, and pinned as a new data version."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from prefect.artifacts import create_markdown_artifact
+
+import expectations
+from expectations import Verdict, docs
+from flows import links, reports
+from flows.holdings import Version
+from flows.registry import Registry
+from flows.stage import say, step
+from ratchet import change, feedback, ingest, pace, predictions, quarantined, versions
+from ratchet.feedback import Harvest
+from ratchet.ledger import DataChange
+from ratchet.problem import Problem
+from ratchet.steps import table
+
+PAGE = "data-docs/feedback.html"
+"""Great Expectations' own page, with the run of the version that was asked."""
+
+
+def bring_in(problem: Problem, registry: Registry, live: Version, by: str) -> Harvest:
+    """Three steps that Prefect shows: what waits, whether it may come in, and the new data version; by: the trigger."""
+    labels = predictions.labels(predictions.place(problem.here))
+    found = collect(problem)
+    if found.said.height:
+        validate(problem, registry, live, found)
+        pin(problem, found, by)
+    pace.collected(problem, labels, found.kept.height)
+    return found
+
+
+@step("Collect feedback")
+def collect(problem: Problem) -> Harvest:
+    """What people said of the champion's answers since it was last collected, weighed against the pinned data."""
+    waiting = feedback.waiting(problem)
+    if waiting.rows.height:
+        versions.fetch(problem.here, problem.pin, ingest.rebuilder(problem.here, problem.pin.source))
+    found = feedback.harvest(problem, waiting)
+    say(str(found))
+    return found
+
+
+@step("Validate feedback")
+def validate(problem: Problem, registry: Registry, live: Version, found: Harvest) -> None:
+    """May these labels teach? Great Expectations judges; what may not is set aside with its reason, never dropped."""
+    verdict = expectations.check(found.facts, "feedback")
+    if found.aside.height:
+        feedback.lay_aside(problem, found.aside)
+    registry.log_text(live.run_id, docs.render(verdict), PAGE)
+    page = links.artifact(problem.here, registry.experiment(), live.run_id, PAGE)
+    create_markdown_artifact(
+        reports.validation(verdict, lying(problem), page), key="data-validation", description=title(verdict)
+    )
+    say(verdict.headline)
+
+
+def title(verdict: Verdict) -> str:
+    aside = f", {verdict.set_aside:,} set aside" if verdict.set_aside else ""
+    return f"Feedback: {verdict.rows - verdict.set_aside:,} labels taken{aside}"
+
+
+def lying(problem: Problem) -> quarantined.Quarantine | None:
+    return quarantined.summary_of(problem.here, feedback.aside_path(problem.here, problem.name))
+
+
+@step("Pin the new data version")
+def pin(problem: Problem, found: Harvest, by: str) -> None:
+    """The pinned table with what people said behind it; data.dvc names it, and git has it where that is wished."""
+    here = problem.here
+    if found.kept.equals(feedback.kept(here.data)):
+        say("Nothing new to learn from: the data stays as it is.")
+        return
+    with change.laying_out(here) as folder:
+        for name in (versions.TABLE, versions.SPLIT):
+            beside(here.data / name, folder / name)
+        table.write(found.kept, folder / versions.FEEDBACK)
+        source = f"feedback on {problem.pin.source.removeprefix('feedback on ')}"
+        pinned = versions.into_cache(here, folder, source)
+        change.make(here, pinned, None, left_aside(problem), line(problem, found, pinned.version, by), [])
+    say(f"data.dvc pins {pinned.short}: {found.kept.height:,} rows of feedback beside the table.")
+    if problem.settings.optimise.commit:
+        say(versions.commit(here, f"Learn from feedback: {found}"))
+
+
+def beside(source: Path, target: Path) -> None:
+    """The same bytes under another name: a link where the disk has links, for nobody writes into a data version."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def left_aside(problem: Problem) -> str:
+    """The table's own quarantine, which feedback leaves as it is."""
+    path = quarantined.path(problem.here, problem.name)
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def line(problem: Problem, found: Harvest, version: str, by: str) -> DataChange:
+    data, rows = problem.settings.data, found.table_rows + found.kept.height
+    named = {"text": data.text, "label": data.label, "group": data.group}
+    why = f"Feedback: {found} It continues: no row changes its side of the split."
+    return DataChange(problem.name, problem.pin.version, version, rows, 0, by, why, named)

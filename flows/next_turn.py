@@ -1,0 +1,54 @@
+"""Does the loop turn again by itself? Where something asks for it and nothing holds it back, Prefect is told to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from prefect.deployments import run_deployment
+
+from flows.holdings import Version
+from flows.stage import say, step
+from ratchet import pace, problem, servers
+from ratchet.problem import Problem
+from ratchet.steps import triggers
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+TURN = "lifecycle/lifecycle"
+"""The deployment that a turn is a run of (flows/deployments.py)."""
+
+
+@step("Decide on the next turn")
+def consider(live: Version, accuracy: float | None, drift: str) -> str:
+    """Start the next turn where something asks for it; what was decided, in a sentence.
+
+    Args:
+        accuracy: what the audit measures at best; None where it does not say.
+        drift: what moved; empty where nothing did.
+    """
+    current = problem.load()  # the data version may be a new one by now
+    rules, known = pace.rules_of(current.settings.optimise), pace.found(current, accuracy, drift)
+    answer = triggers.decide(rules, known, pace.starts(current), pace.now())
+    said = told(current, live, answer)
+    say(said)
+    return said
+
+
+def told(current: Problem, live: Version, answer: triggers.Answer) -> str:
+    if answer.why_not:
+        return f"No turn begins by itself: {answer.why_not}"
+    if not answer.trigger:
+        return "Nothing asks for another turn."
+    if servers.ours(current.here, "flows") is None:
+        return f"A turn is due: {answer.trigger}. Next: make run (with make up it begins by itself)"
+    model = live.model if answer.labels_alone and live.model in current.settings.build.candidates else None
+    begin(current, answer.trigger, model)
+    return f"The next turn begins by itself: {answer.trigger}."
+
+
+def begin(current: Problem, trigger: str, model: str | None) -> None:
+    """A run of the loop's deployment, which the runner of `make up` takes up; model: the one that it refreshes."""
+    words = {"trigger": trigger} | ({"model": model} if model else {})
+    run = cast("FlowRun", run_deployment(TURN, parameters=words, timeout=0, as_subflow=False))
+    pace.began(current, str(run.id))

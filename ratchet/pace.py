@@ -1,0 +1,94 @@
+"""How the loop turns by itself: when such turns began, and what the last turn had learned. `state/pace.json`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from ratchet import note, predictions, turn
+from ratchet.places import Places
+from ratchet.problem import Problem
+from ratchet.settings import Optimise, Settings
+from ratchet.steps import triggers
+from ratchet.steps.triggers import Found, Rules
+
+
+@dataclass(frozen=True)
+class Pace:
+    """starts: of turns that began by themselves, seconds since 1970. run: the last one's flow run.
+
+    learned: rows of feedback that the last turn was built on. kept: of them in the data now.
+    looked_at: labels in the log when they were last collected. cause: of the last turn (ratchet/turn.py).
+    """
+
+    problem: str
+    starts: tuple[float, ...] = ()
+    run: str = ""
+    learned: int = 0
+    kept: int = 0
+    looked_at: int = 0
+    cause: str = ""
+
+
+def read(here: Places, problem: str) -> Pace:
+    """What is noted; of another problem, or of none, nothing is."""
+    raw = note.read(path_of(here)) or {}
+    try:
+        known = Pace(**raw | {"starts": tuple(map(float, raw.get("starts", ())))})
+    except (TypeError, ValueError):
+        return Pace(problem)
+    return known if known.problem == problem else replace(Pace(problem), starts=known.starts)
+
+
+def write(here: Places, pace: Pace) -> None:
+    note.write(path_of(here), asdict(pace))
+
+
+def began(problem: Problem, run: str) -> None:
+    """A turn begins by itself, as that flow run."""
+    now, pace = time.time(), read(problem.here, problem.name)
+    starts = (*triggers.settled(pace.starts, now), now)
+    write(problem.here, replace(pace, starts=starts, run=run))
+
+
+def turned(here: Places, problem: str, cause: str, learned: int) -> None:
+    """A turn was made of this cause, with so many rows of feedback."""
+    pace = read(here, problem)
+    write(here, replace(pace, cause=cause, learned=learned, kept=max(pace.kept, learned)))
+
+
+def collected(problem: Problem, labels: int, kept: int) -> None:
+    """So many labels of the log have been looked at, and so many rows came of all of them so far."""
+    write(problem.here, replace(read(problem.here, problem.name), looked_at=labels, kept=kept))
+
+
+def now() -> float:
+    return time.time()
+
+
+def starts(problem: Problem) -> tuple[float, ...]:
+    """When turns began by themselves, seconds since 1970."""
+    return read(problem.here, problem.name).starts
+
+
+def found(problem: Problem, accuracy: float | None, drift: str) -> Found:
+    """What may ask for a turn."""
+    pace = read(problem.here, problem.name)
+    return Found(max(0, pace.kept - pace.learned), accuracy, drift, turn.cause(problem.here) != pace.cause)
+
+
+def is_due(here: Places, settings: Settings) -> bool:
+    """Whether enough labels wait in the log, or were collected since the last turn, and a turn may begin now."""
+    pace, rules = read(here, settings.problem), rules_of(settings.optimise)
+    waiting = max(0, predictions.labels(predictions.place(here)) - pace.looked_at) + max(0, pace.kept - pace.learned)
+    enough = triggers.enough_labels(rules, Found(waiting, None, "", True))
+    return enough and not triggers.holds_back(rules, pace.starts, time.time())
+
+
+def rules_of(settings: Optimise) -> Rules:
+    return Rules(settings.labels, settings.accuracy, settings.drift, settings.cooldown, settings.turns)
+
+
+def path_of(here: Places) -> Path:
+    return here.state / "pace.json"

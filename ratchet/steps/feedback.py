@@ -1,0 +1,175 @@
+"""What people said of answers -> which of it a model may learn from, and why not the rest. Frames in, frames out.
+
+A label comes from the owner's table (`original`), from a random audit (`audit`), from somebody's own correction
+(`user`), or for a text that was chosen because it teaches most (`chosen`). The last two are no fair sample of what is
+asked: they may train, and never judge. A row's side of the split is the hash of its text, whoever labelled it, so
+nothing that trains is ever a text that judges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from ratchet.steps import facts, split
+from ratchet.steps.load import ORIGINAL
+from ratchet.steps.split import SplitSpec
+
+AUDIT, CHOSEN, USER = "audit", "chosen", "user"
+STRENGTH = {AUDIT: 3, CHOSEN: 2, USER: 1}
+"""Who is believed where several have labelled one text: who was asked at random, who was asked, who came by himself."""
+JUDGES = (ORIGINAL, AUDIT)
+"""The sources whose rows may judge a model."""
+COLUMNS = ("text", "label", "label_source", "chance", "prediction")
+"""Of the rows that are kept, all of type String. chance: with which a text was chosen; missing for other sources."""
+
+AT_ONCE, FEW = 0.10, 500
+"""Labels that one source may add in one turn, as a share of the table's rows and at least; the rest wait."""
+TOLERANCE, RARE, MOST_WRONG = 1.5, 1e-3, 5
+"""Corrections are implausible where so many, more than MOST_WRONG, have a chance below RARE (Poisson) although
+TOLERANCE times as many answers were wrong as the model's own probabilities say."""
+SURE = 0.9
+"""Answers with at least this probability are held to account apart: a flipped label contradicts them most of all."""
+
+REASONS = {
+    "unknown_id": "no prediction of that id is logged",
+    "unknown_label": "no class of the problem",
+    "no_text": "the log kept no text",
+    "unsound": "the text is blank, too long, or holds control characters",
+    "contradicts": "the table has this text with another label",
+    "conflict": "the same text was given another label, too",
+    "improbable": "more corrections than the model can have made mistakes",
+}
+"""The facts that set a row aside, each with its reason, in the order in which they are looked for."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What was answered while the labels came in, by which corrections are held to account.
+
+    answers, errors: of how many predictions, and how many of them should be wrong by their own probabilities.
+    sure, sure_errors: the same of those with a probability of SURE or more.
+    audited, audited_wrong: how many of them a random audit labelled, and how many it found wrong.
+    """
+
+    answers: int = 0
+    errors: float = 0.0
+    sure: int = 0
+    sure_errors: float = 0.0
+    audited: int = 0
+    audited_wrong: int = 0
+
+    def most_wrong(self, errors: float, answers: int) -> float:
+        """How many of these answers may be wrong: as their probabilities say, or more where the audit found more."""
+        found = self.audited_wrong / self.audited if self.audited >= 20 else 0.0
+        return TOLERANCE * max(errors, found * answers)
+
+
+def usable(rows: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:
+    """The rows that play a part: those that may judge on any side, the others where they train.
+
+    Args:
+        rows: columns `text`, `label_source`; without a group, so that the text decides.
+    """
+    texts = rows.with_columns(pl.lit(None, pl.String).alias("group"))
+    sides = split.assign(texts, spec)["split"]
+    return rows.filter(pl.col("label_source").is_in(JUDGES) | (sides == "train"))
+
+
+def last_words(said: pl.DataFrame) -> pl.DataFrame:
+    """Of everything that was said of a prediction, the last word of the strongest source; in the predictions' order.
+
+    Args:
+        said: columns prediction, label, source and at (seconds), one row for each label of a prediction.
+    """
+    strength = pl.col("source").replace_strict(STRENGTH, default=0, return_dtype=pl.Int8)
+    return said.sort("prediction", strength, "at", "label").unique("prediction", keep="last", maintain_order=True)
+
+
+def weigh(said: pl.DataFrame, table: pl.DataFrame, labels: set[str], traffic: Traffic) -> pl.DataFrame:
+    """The facts of each row, without its text: what the expectations judge by.
+
+    Args:
+        said: last words, columns prediction, text, predicted, score, label and source; the first three but the id are
+            missing where no such prediction is logged.
+        table: what the owner's table and earlier feedback say of these texts, columns `key` (compared form), `label`.
+        labels: the classes of the problem.
+
+    Returns:
+        One row for each, in order, with `row`, `label`, `source`, the facts of REASONS, `set_aside`, `known` (the text
+        is there already with this label), `first` (of its text) and `class_share`
+            (of its label among the first; missing for the others).
+    """
+    sound = facts.alone(said.select("text", "label"))
+    keyed = said.with_columns(sound[facts.KEY].alias("key"), sound["set_aside"].alias("bad")).with_row_index("row", 1)
+    known = table.group_by("key").agg(pl.col("label").unique().alias("taught"))
+    joined = keyed.join(known, on="key", how="left", maintain_order="left")
+    taught = pl.col("taught").list.contains(pl.col("label")).fill_null(False)
+    found = joined.with_columns(
+        pl.col("predicted").is_null().alias("unknown_id"),
+        (~pl.col("label").is_in(sorted(labels))).alias("unknown_label"),
+        (pl.col("predicted").is_not_null() & pl.col("text").is_null()).alias("no_text"),
+        (pl.col("text").is_not_null() & pl.col("bad")).alias("unsound"),
+        (pl.col("taught").is_not_null() & ~taught).alias("contradicts"),
+        taught.alias("known"),
+    )
+    found = found.with_columns(_conflict(found), _improbable(found, traffic))
+    found = found.with_columns(pl.any_horizontal(*REASONS).alias("set_aside"))
+    stays = ~pl.col("set_aside") & ~pl.col("known")
+    found = found.with_columns(_first(found.with_columns(stays.alias("stays"))))
+    share = pl.when("first").then(pl.col("first").sum().over("label") / pl.col("first").sum())
+    return found.select("row", "label", "source", *REASONS, "set_aside", "known", "first", share.alias("class_share"))
+
+
+def _conflict(found: pl.DataFrame) -> pl.Series:
+    """Whether the strongest source of a row's text gave it more than one label; weaker ones just lose."""
+    strength = pl.col("source").replace_strict(STRENGTH, default=0, return_dtype=pl.Int8)
+    sound = ~pl.col("unknown_label") & pl.col("key").is_not_null()
+    strongest = strength == strength.filter(sound).max().over("key")
+    labels = pl.col("label").filter(sound & strongest).n_unique().over("key")
+    return found.select((sound & strongest & (labels > 1)).fill_null(False).alias("conflict"))["conflict"]
+
+
+def _improbable(found: pl.DataFrame, traffic: Traffic) -> pl.Series:
+    """Corrections of which there are more than the model can have made mistakes; an audit's are what is measured."""
+    wrong = (pl.col("label") != pl.col("predicted")).fill_null(False) & (pl.col("source") != AUDIT)
+    sure = wrong & (pl.col("score") >= SURE).fill_null(False)
+    counted = found.select(wrong.alias("wrong"), sure.alias("sure"))
+    flagged = np.zeros(found.height, bool)
+    for name, errors, answers in (
+        ("wrong", traffic.errors, traffic.answers),
+        ("sure", traffic.sure_errors, traffic.sure),
+    ):
+        if _implausible(int(counted[name].sum()), traffic.most_wrong(errors, answers)):
+            flagged |= counted[name].to_numpy()
+    return pl.Series("improbable", flagged)
+
+
+def _implausible(count: int, expected: float) -> bool:
+    from scipy.stats import poisson
+
+    return count > MOST_WRONG and float(poisson.sf(count - 1, expected)) < RARE
+
+
+def _first(found: pl.DataFrame) -> pl.Series:
+    """Whether a row is the one that its text is kept by: of the strongest source, and the first of those."""
+    order = found.filter("stays").sort(
+        pl.col("source").replace_strict(STRENGTH, default=0, return_dtype=pl.Int8), "row", descending=[True, False]
+    )
+    rows = order.unique("key", keep="first", maintain_order=True)["row"]
+    return found.select(pl.col("row").is_in(rows.implode()).alias("first"))["first"]
+
+
+def in_turn(weighed: pl.DataFrame, table_rows: int) -> pl.DataFrame:
+    """The facts with `waits`: which rows come after what their source may add in one turn. An audit never waits."""
+    most = max(FEW, int(AT_ONCE * table_rows))
+    taken = (pl.col("first") & (pl.col("source") != AUDIT)).cast(pl.Int64)
+    return weighed.with_columns((pl.col("first") & (taken.cum_sum().over("source") > most)).alias("waits"))
+
+
+def reasons(weighed: pl.DataFrame) -> pl.Series:
+    """Why each row is set aside: the first reason that holds, missing where none does."""
+    said = pl.coalesce(pl.when(pl.col(fact)).then(pl.lit(words)) for fact, words in REASONS.items())
+    return weighed.select(said.alias("reason")).to_series()

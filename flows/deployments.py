@@ -1,4 +1,4 @@
-"""Publishes the flows to the Prefect UI, each with its run form, and runs what is started there.
+"""Publishes the flows to the Prefect UI, each with its run form, and runs what is started there; watches for labels.
 
 Run by `make ui` as a server of its own: `python -m flows.deployments`, until it is ended.
 """
@@ -6,21 +6,30 @@ Run by `make ui` as a server of its own: `python -m flows.deployments`, until it
 from __future__ import annotations
 
 import inspect
+import threading
+from datetime import timedelta
+from typing import Any
 
 from prefect import serve
 from prefect.deployments.runner import EntrypointType
+from prefect.runner import _starter_engine
 
+from flows import watcher
 from flows.build import build
 from flows.deploy import deploy
 from flows.evaluate import evaluate
 from flows.lifecycle import lifecycle
 from flows.optimise import optimise
+from flows.warm_start import run_process
+from ratchet import warm
+from ratchet.places import places
+from ratchet.settings import Optimise, load
 
 FLOWS = (lifecycle, build, evaluate, deploy, optimise)
 STARTED_HERE = "Prefect UI"
 
 
-def publish() -> None:
+def publish(settings: Optimise) -> None:
     """Serve every flow as a deployment of its own name; returns when it is ended."""
     serve(
         *(
@@ -30,6 +39,7 @@ def publish() -> None:
                 parameters={"trigger": STARTED_HERE},
                 tags=["ratchet"],
                 entrypoint_type=EntrypointType.MODULE_PATH,
+                **schedule(flow.name, settings),
             )
             for flow in FLOWS
         ),
@@ -38,5 +48,25 @@ def publish() -> None:
     )
 
 
+def schedule(name: str, settings: Optimise) -> dict[str, Any]:
+    """When a flow runs by itself, as params.yaml has it; it may be paused or changed in the UI."""
+    from prefect.schedules import Cron, Interval
+
+    if name == "optimise":
+        every = timedelta(minutes=settings.every)
+        return {"schedule": Interval(every, parameters={"trigger": f"look every {settings.every:g} minutes"})}
+    if name == "lifecycle" and settings.schedule:
+        return {"schedule": Cron(settings.schedule, parameters={"trigger": f"schedule {settings.schedule}"})}
+    return {}
+
+
+def main() -> None:
+    here = places()
+    _starter_engine.run_process = run_process  # type: ignore[assignment]  # the runner's own hook for how a run's process begins
+    with warm.standing_by("flows.preloaded"):
+        threading.Thread(target=watcher.watch, args=(here,), daemon=True).start()
+        publish(load(here.params).optimise)
+
+
 if __name__ == "__main__":
-    publish()
+    main()

@@ -339,6 +339,11 @@ class Registry:
         self.experiment(experiment)
 
 
+def load() -> None:
+    """Load MLflow now, for whoever has something else to wait for meanwhile."""
+    import sqlalchemy.dialects.sqlite  # noqa: F401  what its client loads once it is asked
+
+
 def deleted_too() -> int:
     """The kind of search that finds what somebody deleted in the UI as well."""
     from mlflow.entities import ViewType

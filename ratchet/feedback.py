@@ -67,9 +67,7 @@ class Harvest:
         if not self.said.height:
             return "No new label waits."
         came = ", ".join(f"{n:,} {WORDS.get(source, source)}" for source, n in Counter(self.taken["source"]).items())
-        known = int((~self.facts["set_aside"] & ~self.facts["first"]).sum())
         parts = [f"{self.said.height:,} new label{'s' * (self.said.height != 1)}: {came or 'none'} to learn from"]
-        parts += [f"{known:,} of texts that are known already"] if known else []
         parts += [f"{self.waiting:,} wait for the next turn"] if self.waiting else []
         if self.aside.height:
             why = ", ".join(f"{reason}: {n:,}" for reason, n in Counter(self.aside[REASON]).most_common())
@@ -77,7 +75,7 @@ class Harvest:
         return "; ".join(parts) + "."
 
 
-WORDS = {"user": "corrections", "audit": "from the random audit", "chosen": "that were asked for"}
+WORDS = {"user": "by users", "audit": "of the random audit", "chosen": "that were asked for"}
 
 
 def kept(folder: Path) -> pl.DataFrame:
@@ -152,11 +150,11 @@ def harvest(problem: Problem, said: Said) -> Harvest:
         taught.append(keyed.filter(pl.col("key").is_in(keys.implode())))
     revised = before.filter(~pl.col("prediction").is_in(said.rows["prediction"].implode()))
     table_says = pl.concat(taught) if taught else pl.DataFrame(schema={"key": pl.String, "label": pl.String})
-    weighed = feedback.in_turn(
-        feedback.weigh(said.rows, unrevised(table_says, before, revised), labels, said.traffic), rows
-    )
+    weighed = feedback.weigh(said.rows, unrevised(table_says, before, revised), labels, said.traffic)
+    new_to_us = ~(weighed["known"] | was_said(said.rows, before)) | weighed["set_aside"]
+    fresh, weighed = said.rows.filter(new_to_us), feedback.in_turn(weighed.filter(new_to_us), rows)
     reasons = feedback.reasons(weighed)
-    new = said.rows.filter(weighed["first"] & ~weighed["waits"]).select(
+    new = fresh.filter(weighed["first"] & ~weighed["waits"]).select(
         "text",
         "label",
         pl.col("source").alias("label_source"),
@@ -164,7 +162,15 @@ def harvest(problem: Problem, said: Said) -> Harvest:
         "prediction",
     )
     whole = pl.concat([revised, new]).sort("prediction")
-    return Harvest(said.rows, weighed, whole, set_aside(problem, said.rows, reasons), rows)
+    return Harvest(fresh, weighed, whole, set_aside(problem, fresh, reasons), rows)
+
+
+def was_said(rows: pl.DataFrame, before: pl.DataFrame) -> pl.Series:
+    """Whether a text was given that label before, of another prediction; an audit's word is new all the same."""
+    said = before.select(compared(before["text"]).alias("key"), "label").unique().with_columns(there=pl.lit(True))
+    keyed = rows.select(compared(rows["text"]).alias("key"), "label", "source")
+    found = keyed.join(said, on=["key", "label"], how="left", maintain_order="left")
+    return found.select((pl.col("there") & (pl.col("source") != AUDIT)).fill_null(False)).to_series()
 
 
 def unrevised(taught: pl.DataFrame, before: pl.DataFrame, revised: pl.DataFrame) -> pl.DataFrame:

@@ -78,12 +78,19 @@ def found(problem: Problem, accuracy: float | None, drift: str) -> Found:
     return Found(max(0, pace.kept - pace.learned), accuracy, drift, turn.cause(problem.here) != pace.cause)
 
 
+def waiting(here: Places, settings: Settings) -> int:
+    """Labels that no turn has learned from: not collected from the log yet, or collected since the last turn."""
+    pace = read(here, settings.problem)
+    logged = predictions.labels(predictions.place(here))
+    return max(0, logged - pace.looked_at) + max(0, pace.kept - pace.learned)
+
+
 def is_due(here: Places, settings: Settings) -> bool:
-    """Whether enough labels wait in the log, or were collected since the last turn, and a turn may begin now."""
-    pace, rules = read(here, settings.problem), rules_of(settings.optimise)
-    waiting = max(0, predictions.labels(predictions.place(here)) - pace.looked_at) + max(0, pace.kept - pace.learned)
-    enough = triggers.enough_labels(rules, Found(waiting, None, "", True))
-    return enough and not triggers.holds_back(rules, pace.starts, time.time())
+    """Whether enough labels wait, and a turn may begin now."""
+    rules = rules_of(settings.optimise)
+    if not rules.labels or triggers.holds_back(rules, read(here, settings.problem).starts, time.time()):
+        return False
+    return triggers.enough_labels(rules, Found(waiting(here, settings), None, "", True))
 
 
 def rules_of(settings: Optimise) -> Rules:

@@ -180,10 +180,10 @@ def still_up(
 
 
 def flows(here: Places) -> Server:
-    """The runner of the deployments; looks for new runs every two seconds (the default is ten)."""
+    """The runner of the deployments; looks for new runs every second (the default is ten)."""
     env = {
         "PREFECT_API_URL": f"http://{here.host}:{here.prefect_port}/api",
-        "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
     }
     os.environ.pop("PREFECT_API_URL", None)
     return Server("flows", (sys.executable, "-m", "flows.deployments"), None, "", env)

@@ -20,19 +20,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import polars as pl
 
 import models
 from models.contract import Rows
-from ratchet import energy
+from ratchet import energy, warm
+from ratchet.places import ROOT
 from ratchet.refusal import Refusal
 from ratchet.stored import Column, Stored, store
+from ratchet.warm import Cold, Warm
 
 
 @dataclass(frozen=True)
@@ -87,28 +90,19 @@ def train(job: Job, folder: Path, on_tick: Callable[[Tick], None]) -> Trained:
     place = folder / f"{job.model}.{os.getpid()}"  # the process of a killed parent may write for a moment longer
     (place / "saved").mkdir(parents=True)
     (place / "job.json").write_text(json.dumps(asdict(job)), encoding="utf-8")
-    with open(place / "log.txt", "w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ratchet.training", str(place)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            cwd=Path(__file__).resolve().parent.parent,
-        )
-    limit = threading.Timer(job.minutes * 60, process.kill)
-    limit.start()
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith('{"model"'):
-                on_tick(Tick(**json.loads(line)))
-        status = process.wait()
-    finally:
-        overran = not limit.is_alive()
-        limit.cancel()
-        process.kill()
-        process.communicate()
+    with started(place) as (process, said):
+        limit = threading.Timer(job.minutes * 60, process.kill)
+        limit.start()
+        try:
+            for line in said:
+                if line.startswith('{"model"'):
+                    on_tick(Tick(**json.loads(line)))
+            status = process.wait()
+        finally:
+            overran = not limit.is_alive()
+            limit.cancel()
+            process.kill()
+            process.wait()
     if status != 0 and overran:
         raise TimeoutError(f"{job.model} did not finish within build.minutes = {job.minutes:g}")
     if status != 0:
@@ -117,6 +111,24 @@ def train(job: Job, folder: Path, on_tick: Callable[[Tick], None]) -> Trained:
         )
     os.replace(place, folder / job.model)
     return read(job, folder)
+
+
+@contextmanager
+def started(place: Path) -> Iterator[tuple[subprocess.Popen[bytes] | Warm, IO[str]]]:
+    """The process that trains, and what it says; it ends at the latest with the block, or with this process."""
+    words = ["ratchet.training", str(place)]
+    alive, lifeline = os.pipe()
+    heard, said = os.pipe()
+    process: subprocess.Popen[bytes] | Warm
+    with os.fdopen(lifeline, "wb"), os.fdopen(heard, encoding="utf-8") as hearing:
+        with os.fdopen(alive) as stdin, os.fdopen(said) as stdout, open(place / "log.txt", "wb") as log:
+            try:
+                files = [stdin.fileno(), stdout.fileno(), log.fileno()]
+                process = warm.ask(words, files, os.environ, str(ROOT))
+            except Cold:
+                command = [sys.executable, "-m", *words]
+                process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=log, cwd=ROOT)
+        yield process, hearing
 
 
 def finished(job: Job, folder: Path) -> Trained | None:

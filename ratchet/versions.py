@@ -88,6 +88,12 @@ def pinned(here: Places) -> Pin:
         ) from None
 
 
+def load() -> None:
+    """Load DVC now, for whoever has something else to wait for meanwhile."""
+    import dvc_data.hashfile.build
+    import dvc_data.hashfile.transfer  # noqa: F401
+
+
 @contextmanager
 def repository(here: Places, needed: int = 0) -> Iterator[Repo]:
     """The project's DVC repository, with its cache and its scratch files below state/, saying nothing.

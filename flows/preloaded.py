@@ -1,0 +1,32 @@
+"""What a turn of the loop needs, loaded ahead for the processes that begin warm (ratchet/warm.py)."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+NEEDED = (
+    "flows.lifecycle",
+    "flows.engine",
+    "prefect.engine",
+    "prefect.flow_engine",
+    "models.linear",
+    "ratchet.training",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.pyplot",
+    "scipy.optimize",
+    "scipy.stats",
+    "sklearn.linear_model",
+)
+
+
+def load() -> None:
+    """Load it, and nothing more: no server is asked, no file of the project is read."""
+    import expectations
+    from flows import registry
+    from ratchet import versions
+
+    for name in NEEDED:
+        import_module(name)
+    expectations.load()
+    registry.load()
+    versions.load()

@@ -28,10 +28,10 @@ export RATCHET_ID := $(value ID)
 unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM VERSION DATA ID
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup run data build evaluate deploy optimise up serve ui predict rollback status history lineage trace \
+.PHONY: help setup run data build evaluate deploy optimise up serve ui predict rollback approve status history lineage trace \
         backup restore prune move services \
         test test-long check format clean bench bench-loop bench-serve bench-validate bench-text bench-quality \
-        bench-scale lock
+        bench-scale bench-feedback bench-trial lock
 .DEFAULT_GOAL := help
 .DEFAULT:
 	$(error There is no verb `$@`; `make` alone lists them)
@@ -91,6 +91,8 @@ trace: $(READY) ## What one prediction came from: its ID=... is in each answer
 	@$(PY) -m ratchet trace
 rollback: $(READY) ## The previous champion is live again
 	@$(PY) -m ratchet rollback
+approve: $(READY) ## What passed and waits goes live: for a person, or on trial
+	@$(PY) -m ratchet approve
 
 ##@ Keep it
 backup: $(READY) ## All state in one archive, whatever runs (TO=file.tar.zst)
@@ -118,6 +120,10 @@ bench-loop: $(READY) ## What the loop costs over a bare script of the same fits
 	@$(PY) -m benchmarks.bench_loop
 bench-serve: $(READY) ## The service: over MLflow's own, under load, swaps, overload
 	@$(PY) -m benchmarks.bench_serve
+bench-feedback: $(READY) ## Seconds from feedback to the next version, and where they go
+	@$(PY) -m benchmarks.bench_feedback
+bench-trial: $(READY) ## How soon a trial sees a bad challenger
+	@$(PY) -m benchmarks.bench_trial
 bench-validate: $(READY) ## Row-checks a second of the validation
 	@$(PY) -m benchmarks.bench_validate
 bench-text: $(READY) ## Megabytes of text a second the linear model reads

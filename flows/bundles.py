@@ -8,11 +8,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from flows.holdings import CHALLENGER, CHAMPION, Version
+from flows.holdings import CHALLENGER, CHAMPION, PROMOTE, Version
 from flows.registry import Registry
 from ratchet.refusal import Refusal
 from ratchet.serving import bundle, lineup
 from ratchet.serving.lineup import Lineup, Place
+from ratchet.settings import Canary
 
 DIGEST = "bundle"
 """The tag of a version that holds its bundle's digest: a bundle made elsewhere from the same version is the same."""
@@ -66,8 +67,10 @@ def export(registry: Registry, version: Version, whole: set[str] | None = None) 
     return Place(version.number, digest)
 
 
-def line_up(registry: Registry, with_challenger: bool, memory: Memory | None = None) -> Look:
+def line_up(registry: Registry, canary: Canary, memory: Memory | None = None) -> Look:
     """Export who is to answer, and leave the note that the service starts from.
+
+    A challenger answers people, and not in the shadow alone, only once it has passed the gate.
 
     Where no version is champion (an alias removed by hand, an empty registry) or it cannot be exported, who answered
     goes on answering. One that cannot be exported holds up nobody else.
@@ -75,9 +78,9 @@ def line_up(registry: Registry, with_challenger: bool, memory: Memory | None = N
     memory = memory or Memory()
     places: dict[str, Place] = {}
     refused: dict[str, tuple[int, str]] = {}
-    for alias in (CHAMPION, CHALLENGER) if with_challenger else (CHAMPION,):
+    for alias in (CHAMPION, CHALLENGER) if canary.tries else (CHAMPION,):
         version = registry.holding(alias)
-        if version is None:
+        if version is None or (alias == CHALLENGER and canary.share and version.tags.get("decision") != PROMOTE):
             continue
         until, why = memory.refused.get(version.number, (0.0, ""))
         if time.monotonic() >= until:

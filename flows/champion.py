@@ -30,6 +30,9 @@ def reconcile(problem: Problem, registry: Registry) -> Version | None:
         why = "The registry says so, and the ledger had no line for it: the alias was moved by hand."
         if champion is None:
             why = "The registry has no champion: the alias was removed, or another registry is used now."
+        elif known is not None and registry.has(known):
+            registry.name(PREVIOUS, known)
+            why += f" Back to version {known}: make rollback"
         evidence = evidence_of(champion) if champion else {}
         ledger.append(problem.here.ledger, Move(problem.name, "found", known, found, "reconcile", why, evidence))
     return champion
@@ -52,12 +55,34 @@ def roll_back(problem: Problem, registry: Registry, by: str) -> Move:
         Refusal: there is no champion, or none before it.
     """
     champion, previous = reconcile(problem, registry), registry.holding(PREVIOUS)
-    if champion is None or previous is None or previous.number == champion.number:
-        live = f"version {champion.number} is live and nothing was before it" if champion else "no champion at all"
+    if champion is None:
+        return bring_back(problem, registry, by)
+    if previous is None or previous.number == champion.number:
+        live = f"version {champion.number} is live and nothing was before it"
         raise Refusal("A rollback needs a previous champion.", live, "See what was live when: make history")
     why = f"Rolled back by hand: version {previous.number} is live again instead of {champion.number}."
     move = Move(problem.name, ROLLED_BACK, champion.number, previous.number, by, why, evidence_of(previous))
     carry_out(problem.here, registry, intended(problem, registry, previous, move))
+    return move
+
+
+def bring_back(problem: Problem, registry: Registry, by: str) -> Move:
+    """Where the champion was deleted or its alias removed by hand: the version that was live last and is still there.
+
+    Raises:
+        Refusal: none is.
+    """
+    moves = ledger.read(problem.here.ledger, problem.name)
+    lived = [number for move in reversed(moves) for number in (move.after, move.before) if number is not None]
+    number = next((each for each in dict.fromkeys(lived) if registry.has(each)), None)
+    if number is None:
+        raise Refusal(
+            "A rollback needs a version that was live.", "no champion at all", "See what was live when: make history"
+        )
+    back = registry.version(number)
+    why = f"Brought back by hand: nothing was live, and version {number} was the last that was and is still there."
+    move = Move(problem.name, ROLLED_BACK, None, number, by, why, evidence_of(back))
+    carry_out(problem.here, registry, intended(problem, registry, back, move))
     return move
 
 
@@ -97,6 +122,8 @@ def told(move: Move) -> str:
     live = f"Version {move.after}{model} of {move.problem} is live"
     if move.action != ROLLED_BACK:
         return f"{live}."
+    if move.before is None:
+        return f"{live} again; nothing was."
     return f"{live} again, instead of version {move.before}. Once more brings that one back."
 
 

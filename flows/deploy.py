@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from prefect.artifacts import create_markdown_artifact
 
-from flows import bundles, reports
+from flows import approval, bundles, reports, trial
 from flows import champion as champions
 from flows.holdings import CHALLENGER, PREVIOUS, PROMOTE, Version, number
 from flows.predictor import Predictor
@@ -20,7 +20,7 @@ SMOKE = ("A perfectly ordinary sentence.", "", "今天天气很好。", "x" * 50
 
 
 @stage
-def deploy(version: int | None = None, trigger: str = "manual") -> int:
+def deploy(version: int | None = None, trigger: str = "manual", tried: bool = False, approved: bool = False) -> int:
     """Does the decision go live?
 
     Where *evaluate* decided to promote, the version is loaded afresh, answers a smoke test, and becomes the
@@ -29,6 +29,8 @@ def deploy(version: int | None = None, trigger: str = "manual") -> int:
     Args:
         version: The version that was decided on; empty takes the one with the alias `challenger`.
         trigger: What set this run off; written into the ledger.
+        tried: It needs no trial on live traffic (deploy.canary), or has passed it.
+        approved: A person lets it through (deploy.approval); so does Resume on a run that waits.
 
     Returns:
         The number of the version that is live.
@@ -40,8 +42,7 @@ def deploy(version: int | None = None, trigger: str = "manual") -> int:
         require_fresh(decided, live)
         smoke_test(registry, decided)
         pack(registry, decided)
-        promote(problem, registry, decided, trigger)
-        live = confirm(problem, registry)
+        live = let_through(problem, registry, decided, live, trigger, tried, approved)
     shown = report(problem, registry, decided, live)
     entitle(
         problem.name, shown.number, shown.model, "live" if decided and decided.number == shown.number else "stays live"
@@ -53,6 +54,28 @@ def deploy(version: int | None = None, trigger: str = "manual") -> int:
 def find_live(problem: Problem, registry: Registry) -> Version | None:
     """Today's champion, and the ledger brought up to it."""
     return champions.reconcile(problem, registry)
+
+
+def let_through(
+    problem: Problem,
+    registry: Registry,
+    decided: Version,
+    live: Version | None,
+    trigger: str,
+    tried: bool,
+    approved: bool,
+) -> Version | None:
+    """What is live afterwards: the version, unless it has to be tried first, or waits for a person."""
+    if not tried and not approved and trial.is_tried(problem, decided, live):
+        trial.begin(problem, registry, decided)
+        bundles.line_up(registry, problem.settings.deploy.canary)
+        return live
+    if not approved and approval.is_asked(problem, live):
+        approval.ask(problem, registry, decided)
+        return live
+    promote(problem, registry, decided, trigger)
+    approval.settle(problem, registry, decided)
+    return confirm(problem, registry)
 
 
 def awaits(problem: Problem, decided: Version, live: Version | None) -> bool:
@@ -102,7 +125,7 @@ def confirm(problem: Problem, registry: Registry) -> Version:
     live = registry.champion()
     assert live is not None
     expect_answers(registry.load(live), live)
-    bundles.line_up(registry, problem.settings.deploy.canary.tries)
+    bundles.line_up(registry, problem.settings.deploy.canary)
     say(f"Version {live.number} ({live.model}) is the champion of {problem.name}.")
     return live
 

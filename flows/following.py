@@ -51,7 +51,7 @@ class Follower:
             self._registry, self._memory = Registry(current.problem, self._here), Memory()
         if not is_there():
             return {"lineup": asdict(Lineup(current.problem)), "refused": {}}
-        return asdict(bundles.line_up(self._registry, current.deploy.canary.tries, self._memory))
+        return asdict(bundles.line_up(self._registry, current.deploy.canary, self._memory))
 
     def _current(self) -> Settings:
         """params.yaml, read again where it has changed."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from prefect.artifacts import create_markdown_artifact
 
-from flows import harvest, next_turn, reports
+from flows import harvest, next_turn, reports, trial
+from flows.deploy import deploy
 from flows.holdings import Version
 from flows.registry import Registry
 from flows.stage import at_hand, say, stage, step
@@ -51,6 +52,9 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     if live is None:
         raise Refusal("Optimise looks at a champion.", "none is live", "Turn the loop once: make run")
     learned = harvest.bring_in(problem, registry, live, trigger)
+    passed = trial.judge(problem, registry, live)
+    if passed is not None:
+        live = registry.version(deploy(passed.number, trigger, tried=True))
     found = compare_with_holdout(problem, registry, live)
     entitle(problem.name, live.number, live.model, found.verdict.partition(":")[0].lower())
     following = next_turn.consider(live, None, found.moved)

@@ -321,6 +321,14 @@ class Registry:
         """The version becomes the challenger."""
         self.client.set_registered_model_alias(self.problem, CHALLENGER, str(version.number))
 
+    def release(self, alias: str) -> None:
+        """No version holds the alias any more."""
+        self.client.delete_registered_model_alias(self.problem, alias)
+
+    def name(self, alias: str, number: int) -> None:
+        """The version of that number holds the alias."""
+        self.client.set_registered_model_alias(self.problem, alias, str(number))
+
     def move_champion(self, before: int | None, after: int) -> None:
         """Version `after` becomes champion, and `before` previous; the champion's alias moves last but for tidying.
 

@@ -29,7 +29,8 @@ def main(words: list[str]) -> int:
     """Do the verb; a refusal is one sentence on standard error and status 1, with no traceback."""
     verbs: dict[str, Callable[[Places], int]] = {
         "run": run, "data": data, "up": partial(ui, True), "ui": partial(ui, False), "serve": serve,
-        "predict": predict, "rollback": rollback, "status": status, "history": history, "lineage": lineage,
+        "predict": predict, "approve": approve,
+        "rollback": rollback, "status": status, "history": history, "lineage": lineage,
         "trace": trace, "backup": backup, "restore": restore, "prune": prune, "move": move,
         "services": write_services,
         **{name: partial(one_stage, name) for name in STAGES},
@@ -160,6 +161,27 @@ def one_stage(name: str, here: Places) -> int:
     if live is None and name != "build":
         raise Refusal(f"{current.name} needs a champion.", "none is live", "Turn the whole loop: make run")
     out.print(f"Live: version {live.number} of {current.name}." if live else "Nothing is live yet. Next: make evaluate")
+    return 0
+
+
+def approve(here: Places) -> int:
+    """What passed the gate and waits, for a person or for its trial, goes live."""
+    out = terminal.console()
+    with at_work(here, "make approve", out):
+        from flows.deploy import awaits, deploy
+        from flows.holdings import CHALLENGER
+        from flows.stage import at_hand
+
+        current, registry = at_hand()
+        waiting, live = registry.holding(CHALLENGER), registry.champion()
+        if waiting is None or not awaits(current, waiting, live):
+            out.print("Nothing waits to be let through. What is live, and what was built last: make status")
+        else:
+            deploy(waiting.number, trigger="make approve", tried=True, approved=True)
+        live = registry.champion()
+    if live is None:
+        raise Refusal(f"{current.name} needs a champion.", "none is live", "Turn the whole loop: make run")
+    out.print(f"Live: version {live.number} of {current.name}.")
     return 0
 
 

@@ -33,7 +33,7 @@ class Move:
     by: str
     why: str
     evidence: dict[str, Any] = field(default_factory=dict)
-    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    at: str = field(default_factory=lambda: moment())
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,23 @@ class DataChange:
     by: str
     why: str
     columns: dict[str, str | None]
-    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    at: str = field(default_factory=lambda: moment())
     kind: str = "data"
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A version that the registry names and that the prediction service could not serve; what had answered went on.
+    """A version that the registry names and that the prediction service could not serve, or that its trial on live
+    traffic sent back; what had answered went on.
 
-    version: None where it is not known. why: what was found, and who goes on answering.
+    version: None where it is not known. why: what was found, and who goes on answering. by: who refused it.
     """
 
     problem: str
     version: int | None
     why: str
-    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    by: str = "the prediction service"
+    at: str = field(default_factory=lambda: moment())
     kind: str = "refused"
 
 
@@ -150,6 +152,11 @@ def was_taken_back(moves: tuple[Move, ...], version: int) -> bool:
     """Whether the last word on a version is a person's rollback from it; no decision made before then overrides it."""
     about = [move for move in moves if version in (move.before, move.after)]
     return bool(about) and about[-1].action == ROLLED_BACK and about[-1].before == version
+
+
+def moment() -> str:
+    """Now, as every line has it: UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def person() -> str:

@@ -12,7 +12,7 @@ from ratchet import databases, lock, reach
 from ratchet.places import PLAN, Places
 from ratchet.refusal import Refusal
 
-STAGES = frozenset({"run", "build", "evaluate", "deploy", "optimise"})
+STAGES = frozenset({"run", "build", "evaluate", "deploy", "optimise", "approve"})
 WITH_PREFECT = STAGES | {"ui", "up", "prune"}
 WITH_ARTIFACTS = STAGES | {"predict", "prune", "move"}
 WITH_LOG = frozenset({"run", "optimise", "predict", "serve", "up", "trace", "status"})

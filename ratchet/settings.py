@@ -87,10 +87,14 @@ class Evaluate(Section):
 
 
 class Canary(Section):
-    """How the challenger is tried on live texts: it answers a share of them, or all of them in the shadow."""
+    """How the challenger is tried on live texts: it answers a share of them, or all of them in the shadow.
+
+    rows: audited texts after which a trial without a verdict ends, and the gate's own decision holds.
+    """
 
     share: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False, strict=True)
     shadow: bool = Field(default=False, strict=True)
+    rows: int = Field(default=1000, ge=1, le=10**7, strict=True)
 
     @property
     def tries(self) -> bool:
@@ -129,8 +133,12 @@ class Limits(Section):
 
 
 class Deploy(Section):
-    """How the prediction service answers, what it keeps, and what it bears; changed while it runs."""
+    """How the prediction service answers, what it keeps, and what it bears; changed while it runs.
 
+    approval: `manual` has what passed the gate wait for a person (make approve, or Resume in the Prefect UI).
+    """
+
+    approval: Literal["auto", "manual"] = "auto"
     canary: Canary = Canary()
     log: Log = Log()
     limits: Limits = Limits()

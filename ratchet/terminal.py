@@ -129,7 +129,7 @@ def history(to: Console, story: Sequence[Line]) -> None:
             earlier = [one for one in story[:at] if isinstance(one, Move) and one.problem == event.problem]
             told = moved(event, earlier[-1] if earlier else None)
         elif isinstance(event, Refused):
-            told = [f"v{event.version} refused by the prediction service", event.why]
+            told = [f"v{event.version} refused by {event.by}", event.why]
         else:
             told = changed(event)
         to.print(Text.assemble(when, "  ", (told[0], "bold")))

@@ -1,6 +1,8 @@
-"""What people said of answers: what of it teaches the next model, what is set aside and why, and that nothing is lost."""
+"""What people said of answers: what of it teaches the next model, what is set aside and why."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import polars as pl
 import pytest
@@ -20,9 +22,16 @@ SCHEMA = {
 TABLE = pl.DataFrame({"key": ["the table has this"], "label": ["good"]})
 
 
-def said(*rows: dict[str, object]) -> pl.DataFrame:
-    usual = {"predicted": "good", "score": 0.6, "label": "bad", "source": "user", "chance": None, "at": 1.0}
-    made = [{"prediction": f"{at:032x}", "text": f"text {at}"} | usual | row for at, row in enumerate(rows)]
+def said(*rows: Mapping[str, object]) -> pl.DataFrame:
+    usual: dict[str, object] = {
+        "predicted": "good",
+        "score": 0.6,
+        "label": "bad",
+        "source": "user",
+        "chance": None,
+        "at": 1.0,
+    }
+    made = [{"prediction": f"{at:032x}", "text": f"text {at}"} | usual | dict(row) for at, row in enumerate(rows)]
     return pl.DataFrame(made, schema=SCHEMA)
 
 
@@ -31,7 +40,7 @@ def why(rows: pl.DataFrame, traffic: Traffic | None = None) -> list[str | None]:
     return feedback.reasons(feedback.weigh(rows, TABLE, LABELS, traffic or plenty)).to_list()
 
 
-BAD = {
+BAD: dict[str, dict[str, object]] = {
     "unknown_id": {"text": None, "predicted": None, "score": None},
     "unknown_label": {"label": "ugly"},
     "no_text": {"text": None},

@@ -1,0 +1,65 @@
+"""A challenger that passed the gate, on trial on live traffic: it goes live, goes back, or goes on being tried."""
+
+from __future__ import annotations
+
+from flows.holdings import CHALLENGER, PROMOTE, Version
+from flows.registry import Registry
+from flows.stage import say, step
+from ratchet import ledger, outcomes
+from ratchet.ledger import Refused
+from ratchet.problem import Problem
+from ratchet.steps.trial import Verdict
+
+TRIAL = "trial"
+"""The tag of a version that says since when it is tried, and what came of it."""
+SENT_BACK = "refused on live traffic"
+
+
+def is_tried(problem: Problem, version: Version, live: Version | None) -> bool:
+    """Whether a version that passed the gate has to pass a trial as well; the first of all has nobody to be held to."""
+    return problem.settings.deploy.canary.tries and live is not None and version.number != live.number
+
+
+@step("Begin the trial on live traffic")
+def begin(problem: Problem, registry: Registry, version: Version) -> None:
+    """The version stays challenger, and the service asks it beside the champion."""
+    canary = problem.settings.deploy.canary
+    how = "in the shadow of the champion" if canary.shadow else f"on {canary.share:.0%} of the texts"
+    registry.enter(version)
+    registry.mark(version, TRIAL, f"since {ledger.moment()}: {how}")
+    say(f"Version {version.number} passed the gate and is tried {how}; `make optimise` judges by the audited ones.")
+
+
+@step("Judge the trial on live traffic")
+def judge(problem: Problem, registry: Registry, live: Version) -> Version | None:
+    """The version that has passed its trial and is to go live; None where none has, or none is tried."""
+    tried = registry.holding(CHALLENGER)
+    if tried is None or TRIAL not in tried.tags or tried.tags.get("decision") != PROMOTE:
+        return None
+    if tried.tags.get("decided_against") != str(live.number):
+        say(
+            f"The trial of version {tried.number} was against version {tried.tags.get('decided_against')}, and is over."
+        )
+        registry.release(CHALLENGER)
+        return None
+    found = outcomes.of_trial(problem, live.number, tried.number)
+    return conclude(problem, registry, tried, live, found)
+
+
+def conclude(problem: Problem, registry: Registry, tried: Version, live: Version, found: Verdict) -> Version | None:
+    """What the verdict comes to: worse goes back; better goes live, and so does what nothing speaks against in time."""
+    enough = found.labelled >= problem.settings.deploy.canary.rows
+    registry.mark(tried, TRIAL, str(found))
+    if found.word == "worse":
+        why = f"{found}, so version {live.number} stays"
+        registry.describe(tried, {"decision": SENT_BACK, "decision_reason": f"{why}."}, tried.description)
+        registry.release(CHALLENGER)
+        ledger.append(problem.here.ledger, Refused(problem.name, tried.number, f"{why}.", "its trial on live traffic"))
+        say(f"Version {tried.number} goes back: {why}.")
+        return None
+    if found.word == "better" or enough:
+        holds = "" if found.word == "better" else ", and nothing spoke against it, so what the gate decided holds"
+        say(f"Version {tried.number} has passed its trial: {found}{holds}.")
+        return tried
+    say(f"Version {tried.number} is still on trial: {found}.")
+    return None

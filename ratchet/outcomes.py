@@ -26,29 +26,26 @@ def of_trial(problem: Problem, champion: int, challenger: int) -> Verdict:
     )
 
 
+AUDITED = """
+    select feedback.label, predictions.label from feedback
+    join predictions on predictions.id = prediction
+    where problem = ? and version = ? and source = ? and role != 'shadow' order by predictions.id"""
+BY_BOTH = """
+    select feedback.label, predictions.label, min(shadow.label) from feedback
+    join predictions on predictions.id = prediction
+    join predictions as shadow on shadow.digest = predictions.digest and shadow.problem = predictions.problem
+        and shadow.version = ? and shadow.role = 'shadow'
+    where predictions.problem = ? and predictions.version = ? and source = ?
+    group by predictions.id, feedback.label, predictions.label order by predictions.id"""
+
+
 def audited(log: Place, problem: str, version: int) -> list[Any]:
     """The audit's label and the version's, of each text that the audit labelled, in the order of the answers."""
     with predictions.connected(log) as connection:
-        return list(
-            connection.execute(
-                "select feedback.label, predictions.label from feedback "
-                "join predictions on predictions.id = prediction where problem = ? and version = ? and source = ? and role != 'shadow' order by predictions.id",
-                (problem, version, AUDIT),
-            ).fetchall()
-        )
+        return list(connection.execute(AUDITED, (problem, version, AUDIT)).fetchall())
 
 
 def answered_by_both(log: Place, problem: str, champion: int, challenger: int) -> list[Any]:
     """The audit's label, the champion's and the challenger's in its shadow, of each text that both answered."""
     with predictions.connected(log) as connection:
-        return list(
-            connection.execute(
-                "select feedback.label, predictions.label, min(shadow.label) from feedback "
-                "join predictions on predictions.id = prediction "
-                "join predictions as shadow on shadow.digest = predictions.digest "
-                "and shadow.problem = predictions.problem and shadow.version = ? and shadow.role = 'shadow' "
-                "where predictions.problem = ? and predictions.version = ? and source = ? "
-                "group by predictions.id, feedback.label, predictions.label order by predictions.id",
-                (challenger, problem, champion, AUDIT),
-            ).fetchall()
-        )
+        return list(connection.execute(BY_BOTH, (challenger, problem, champion, AUDIT)).fetchall())

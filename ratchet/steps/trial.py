@@ -2,8 +2,8 @@
 
 Each outcome is a labelled text on which one of the two was right and the other wrong. Were they equally good, each
 would win half of these. The evidence against that is an e-process: the likelihood of the wins under every chance below
-one half (or above it), averaged, over that under one half. By Ville's inequality it exceeds 1 / ALPHA at any time with a
-chance of ALPHA at most while the hypothesis holds, so one may look after every row and stop as one likes.
+one half (or above it), averaged, over that under one half. By Ville's inequality it exceeds 1 / ALPHA at any time with
+a chance of ALPHA at most while the hypothesis holds, so one may look after every row and stop as one likes.
 Source: Ramdas et al. 2023, Game-theoretic statistics and safe anytime-valid inference; Robbins 1970 for the mixture.
 """
 

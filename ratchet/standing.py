@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ratchet import ledger, lock, predictions, problem, quarantined, servers, showing, turn
+from ratchet import ledger, lock, pace, predictions, problem, quarantined, servers, showing, turn
 from ratchet.ledger import Move
 from ratchet.places import Places
 from ratchet.problem import Problem
@@ -33,9 +33,12 @@ def standing(here: Places) -> Lines:
     lines += is_live(current, registry, live, moves) if live else nothing_live(moves)
     if live:
         lines += [("watched", watched(current, live)), ("before", went_before(previous))]
+    if waiting and live and live.number == waiting.number:
+        waiting = None  # somebody moved the champion's alias by hand
     if waiting:
         lines.append(("not live", f"version {waiting.number} ({waiting.model}), built last: {decided(waiting)}"))
     lines.append(("data", f"{current.pin.short} ({current.pin.source})"))
+    lines.append(("labels", labels(current)))
     aside = quarantined.summary(here, current.name)
     if aside:
         lines.append(("set aside", str(aside)))
@@ -89,6 +92,13 @@ def watched(current: Problem, live: Version) -> str:
     return f"{known:,} of its latest answers are logged{enough}"
 
 
+def labels(current: Problem) -> str:
+    """What people said that no turn has learned from yet, and when one begins by itself."""
+    waiting, wanted = pace.waiting(current.here, current.settings), current.settings.optimise.labels
+    begins = f"; with make up, a turn begins by itself at {wanted}" if wanted else ""
+    return f"{waiting:,} new{begins}"
+
+
 def went_before(previous: Version | None) -> str:
     if previous is None:
         return "nothing"
@@ -100,6 +110,10 @@ def decided(waiting: Version) -> str:
     from flows.holdings import fate
 
     decision, why = waiting.tags.get("decision", ""), waiting.tags.get("decision_reason", "")
+    if decision == "promote" and waiting.tags.get("approval") == "waits for approval":
+        return "passed, and waits for a person: make approve"
+    if decision == "promote" and "trial" in waiting.tags:
+        return f"passed, and is on trial on live texts. {waiting.tags['trial']}"
     if decision == "promote":
         return "passed, and waits for make deploy"
     return f"{fate(decision)}. {why}" if why else decision
@@ -127,6 +141,10 @@ def next_step(here: Places, live: Version | None, waiting: Version | None) -> st
     decision = waiting.tags.get("decision", "") if waiting else ""
     if decision == "waiting for evaluate":
         return "make evaluate, which holds the challenger against what is live"
+    if decision == "promote" and waiting is not None and waiting.tags.get("approval") == "waits for approval":
+        return f"make approve, which puts version {waiting.number} live"
+    if decision == "promote" and waiting is not None and "trial" in waiting.tags:
+        return "make optimise, which judges the trial by the texts that were audited since"
     if decision == "promote":
         return "make deploy, which puts the challenger live"
     if turn.recall(here) is None:

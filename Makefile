@@ -31,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: help setup run data build evaluate deploy optimise up serve ui predict rollback status history lineage trace \
         backup restore prune move services \
         test test-long check format clean bench bench-loop bench-serve bench-validate bench-text bench-quality \
-        bench-scale lock
+        bench-scale bench-gate lock
 .DEFAULT_GOAL := help
 .DEFAULT:
 	$(error There is no verb `$@`; `make` alone lists them)
@@ -126,6 +126,8 @@ bench-quality: $(READY) ## How good the models are, against a plain baseline
 	@$(PY) -m benchmarks.quality film && $(PY) -m benchmarks.quality chinese
 bench-scale: $(READY) ## Time and memory of 10 thousand to 10 million rows (MOST=n)
 	@$(PY) -m benchmarks.bench_scale
+bench-gate: $(READY) ## The gate's two promises over simulated lifetimes
+	@$(PY) -m benchmarks.bench_gate
 lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
 	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --extra dev pyproject.toml -o requirements.lock

@@ -31,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: help setup run data build evaluate deploy optimise up serve ui predict rollback approve status history lineage trace \
         backup restore prune move services \
         test test-long check format clean bench bench-loop bench-serve bench-validate bench-text bench-quality \
-        bench-scale bench-feedback bench-trial lock
+        bench-scale bench-feedback bench-gate bench-trial lock
 .DEFAULT_GOAL := help
 .DEFAULT:
 	$(error There is no verb `$@`; `make` alone lists them)
@@ -115,7 +115,7 @@ check: $(READY) ## Format, lint, types
 	@$(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy
 format: $(READY) ## Put the code into its format
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
-bench: bench-text bench-validate bench-loop bench-serve ## The quick benchmarks, one after the other
+bench: bench-text bench-validate bench-loop bench-serve bench-feedback ## The quick benchmarks, one after the other
 bench-loop: $(READY) ## What the loop costs over a bare script of the same fits
 	@$(PY) -m benchmarks.bench_loop
 bench-serve: $(READY) ## The service: over MLflow's own, under load, swaps, overload
@@ -132,6 +132,8 @@ bench-quality: $(READY) ## How good the models are, against a plain baseline
 	@$(PY) -m benchmarks.quality film && $(PY) -m benchmarks.quality chinese
 bench-scale: $(READY) ## Time and memory of 10 thousand to 10 million rows (MOST=n)
 	@$(PY) -m benchmarks.bench_scale
+bench-gate: $(READY) ## The gate's two promises over simulated lifetimes
+	@$(PY) -m benchmarks.bench_gate
 lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml
 	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --extra dev pyproject.toml -o requirements.lock

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from flows import history
 from flows.case import Case, Evaluation, Judged
 from flows.holdings import CHALLENGER, EVIDENCE, PROMOTE, Version, fate
 from flows.registry import Registry
@@ -17,7 +18,7 @@ from models.majority import Majority
 from ratchet import rows
 from ratchet.progress import Progress
 from ratchet.settings import gate_rules
-from ratchet.steps import gate, score, slices
+from ratchet.steps import gate, prior, score, slices
 from ratchet.steps.gate import Decision
 from ratchet.steps.score import Floats
 
@@ -103,6 +104,9 @@ def judgement(case: Case, name: str, version: Version | None, probabilities: Flo
 def decide(case: Case, challenger: Judged, champion: Judged | None, baseline: Judged) -> Decision:
     """Promote, keep or refuse, with the reason in one sentence; the rule is in ratchet/steps/gate.py."""
     settings = case.problem.settings
+    belief = None
+    if challenger.version and champion and champion.version:
+        belief = prior.learned(history.earlier(case, challenger.version), champion.version.number)
     decision = gate.decide(
         as_candidate(challenger),
         as_candidate(champion) if champion else None,
@@ -110,6 +114,7 @@ def decide(case: Case, challenger: Judged, champion: Judged | None, baseline: Ju
         gate.Holdout(case.labels, case.truth, case.groups, settings.data.positive),
         gate_rules(settings),
         settings.build.seed,
+        belief,
     )
     live = case.registry.champion()
     if champion is None and live is not None and live != challenger.version:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import numpy as np
 from prefect.artifacts import create_markdown_artifact
 
-from flows import charts, model_card, reports
+from flows import charts, history, model_card, reports
 from flows.case import Case, Evaluation, Judged
 from flows.holdings import EVIDENCE, PROMOTE, fate, number
 from flows.model_card import Findings
@@ -42,6 +42,7 @@ def write_down(
         "decision": PROMOTE if decision.promote else decision.verdict.lower(),
         "decision_reason": decision.reason,
         "decided_against": number(registry.champion()),
+        history.GATE: history.told(decision, metric, len(case.truth)),
         "predictions_digest": found.digest,
         "holdout": f"{gate.WORDS[metric]} {getattr(challenger.scores, metric):.4f}",
     }

@@ -231,7 +231,7 @@ def test_better_data_promotes_and_a_rollback_goes_back(
     assert registry(small)["aliases"] == {"champion": 2, "previous": 1}
 
 
-def test_a_decision_made_against_another_champion_is_not_deployed(own: Project) -> None:
+def test_a_decision_against_another_champion_is_not_deployed_and_the_next_one_heeds_history(own: Project) -> None:
     weak = (own.root / "params.yaml").read_text().replace("minutes: 2", "minutes: 2, linear: {max_features: 8}")
     own.write("params.yaml", weak)
     assert own.make("build", "MODEL=linear").status == 0
@@ -246,6 +246,24 @@ client.set_model_version_tag("reviews", "2", "decided_against", "none")
     assert done.status != 0
     assert "version 2 was held against none, and 1 is live" in done.text
     assert registry(own)["aliases"] == {"champion": 1, "challenger": 2}
+    told = """
+import mlflow
+client = mlflow.MlflowClient()
+past = '{"metric": "accuracy", "ahead": 0.03, "error": 0.01, "pull": 0.2, "rows": 90}'
+client.set_model_version_tag("reviews", "1", "gate", past)
+client.set_model_version_tag("reviews", "1", "decided_against", "7")
+"""
+    assert own.python(told, MLFLOW_TRACKING_URI=own.tracking_uri).status == 0
+    judged = own.make("evaluate")
+    assert judged.status == 0, judged.text
+    assert "; after 1 earlier challenger more than" in " ".join(judged.text.split())
+    read = """
+import json, mlflow
+tags = mlflow.MlflowClient().get_model_version("reviews", "2").tags
+print(tags["decided_against"], sorted(json.loads(tags["gate"])))
+"""
+    found = own.python(read, MLFLOW_TRACKING_URI=own.tracking_uri)
+    assert "1 ['ahead', 'error', 'metric', 'pull', 'rows']" in found.text
 
 
 def test_a_champion_of_another_split_is_not_compared_and_that_is_said(own: Project) -> None:

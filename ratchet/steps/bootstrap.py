@@ -49,11 +49,27 @@ def differences(
 
     positive: the class whose F1 is meant; none means the mean over classes.
     """
+    one, two = pairs(metric, true, first, second, groups, positive=positive, resamples=resamples, seed=seed)
+    gained: Floats = one - two
+    return gained
+
+
+def pairs(
+    metric: Metric,
+    true: Ints,
+    first: Floats,
+    second: Floats,
+    groups: Ints,
+    *,
+    positive: int | None,
+    resamples: int,
+    seed: int,
+) -> tuple[Floats, Floats]:
+    """The metric of either on each resample, the same draw for both; log_loss with its sign turned."""
     sums = [_sums(metric, true, probabilities, groups, positive) for probabilities in (first, second)]
     both, width = np.concatenate(sums, axis=1), sums[0].shape[1]
     drawn = _drawn(both, resamples, np.random.default_rng(seed))
-    gained: Floats = _value(metric, drawn[:, :width]) - _value(metric, drawn[:, width:])
-    return gained
+    return _value(metric, drawn[:, :width]), _value(metric, drawn[:, width:])
 
 
 def intervals(

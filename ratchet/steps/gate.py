@@ -4,7 +4,8 @@ The rule: the challenger must reach the floor and beat always answering the most
 champion it must be better by more than the margin at 90% confidence: the 10th percentile of the difference,
 over 2,000 resamples of the holdout's groups, lies above the margin. Groups are resampled and not rows
 because the rows of one group are alike: on film reviews the standard error by film was up to 1.6 times the
-one by row.
+one by row. That is with no history. Where earlier challengers are known, what they taught (ratchet/steps/prior.py)
+asks for more or for less than 90%.
 
 Everything else asks `decide` and nothing else, so another rule is another version of this file.
 """
@@ -17,12 +18,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ratchet.steps.bootstrap import Metric, differences, group_indices
+from ratchet.steps import prior
+from ratchet.steps.bootstrap import Metric, group_indices, pairs
+from ratchet.steps.prior import Belief, Measured
 from ratchet.steps.score import Floats, indices, score
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.90
 """One-sided. The interval shown runs from the 10th to the 90th percentile, so it covers 80%."""
+
+ROUNDING = 1e-12
+"""A difference that is no more than this over what is asked is not over it."""
 
 WORDS: dict[Metric, str] = {
     "accuracy": "accuracy",
@@ -87,6 +93,7 @@ class Decision:
 
     reason: one sentence for a person, shown the same everywhere.
     difference, interval: challenger minus champion in the metric, turned so that above 0 is better.
+    error, pull: of the difference, for the gate's own history: ratchet/steps/prior.py.
     """
 
     promote: bool
@@ -95,6 +102,8 @@ class Decision:
     difference: float | None
     interval: tuple[float, float] | None
     checks: tuple[GateCheck, ...]
+    error: float | None = None
+    pull: float | None = None
 
 
 def recalled(written: Mapping[str, Any]) -> Decision:
@@ -110,10 +119,11 @@ def decide(
     holdout: Holdout,
     rules: Rules,
     seed: int = 0,
+    belief: Belief | None = None,
 ) -> Decision:
     """Promote the challenger, keep the champion, or refuse; the same arguments give the same decision.
 
-    baseline: always the most frequent class of the training rows.
+    baseline: always the most frequent class of the training rows. belief: what earlier challengers taught.
     """
     value, least = (_value(model, holdout, rules.metric) for model in (challenger, baseline))
     checks = (*_floor(value, rules), _baseline(value, least, rules))
@@ -123,7 +133,7 @@ def decide(
     if champion is None:
         first = f"The first model to pass: {checks[-1].detail[0].lower()}{checks[-1].detail[1:]}."
         return Decision(True, "Promoted", first, None, None, checks)
-    return _against(challenger, champion, holdout, rules, checks, seed)
+    return _against(challenger, champion, holdout, rules, checks, seed, belief or prior.unknowing())
 
 
 def _against(
@@ -133,6 +143,7 @@ def _against(
     rules: Rules,
     checks: tuple[GateCheck, ...],
     seed: int,
+    belief: Belief,
 ) -> Decision:
     """The paired comparison of two models that may both go live."""
     rows = f"{len(holdout.truth):,} holdout rows"
@@ -144,34 +155,33 @@ def _against(
         lucky = "so a better model cannot be told from a lucky one"
         reason = f"All {rows} are of one group, {lucky}{_stays(champion)}"
         return Decision(False, "Kept champion", reason, None, None, checks)
-    ahead, interval = _difference(challenger, champion, holdout, rules.metric, groups, seed)
-    values = [_shown(_value(model, holdout, rules.metric), rules.metric) for model in (challenger, champion)]
-    found = f"{_ahead(ahead, rules.metric, rows, values, champion.name)} ({_interval(interval, rules.metric)})"
-    better = interval[0] > rules.margin
+    gained, champions = _resampled(challenger, champion, holdout, rules.metric, groups, seed)
+    values = [_value(model, holdout, rules.metric) for model in (challenger, champion)]
+    ahead, interval = _sign(rules.metric) * (values[0] - values[1]), _interval(gained)
+    measured = _measured(ahead, interval, gained, champions, len(groups))
+    asked = float(prior.asked(belief, measured)[0]) + rules.margin
+    shown = [_shown(value, rules.metric) for value in values]
+    found = f"{_ahead(ahead, rules.metric, rows, shown, champion.name)} ({_ends(interval, rules.metric)})"
+    found += _taught(belief, measured, asked, rules)
+    better = ahead - asked > ROUNDING
     checks = (*checks, GateCheck(f"Better than {champion.name}", better, found))
-    if better:
-        return Decision(True, "Promoted", f"{found}, so it replaces {champion.name}.", ahead, interval, checks)
-    return Decision(
-        False,
-        "Kept champion",
-        found + _doubt(ahead, interval, rules) + _stays(champion),
-        ahead,
-        interval,
-        checks,
-    )
+    ending = f", so it replaces {champion.name}." if better else _doubt(ahead, asked, rules) + _stays(champion)
+    verdict: Literal["Promoted", "Kept champion"] = "Promoted" if better else "Kept champion"
+    error, pull = float(measured.error[0]), float(measured.pull[0])
+    return Decision(better, verdict, found + ending, ahead, interval, checks, error, pull)
 
 
-def _difference(
+def _resampled(
     challenger: Candidate,
     champion: Candidate,
     holdout: Holdout,
     metric: Metric,
     groups: np.ndarray,
     seed: int,
-) -> tuple[float, tuple[float, float]]:
-    """How far the challenger is ahead, and the 10th and 90th percentile of that over the resamples."""
+) -> tuple[Floats, Floats]:
+    """On each resample, how far the challenger is ahead, and what the champion scores."""
     named = holdout.positive in holdout.labels and len(holdout.labels) == 2 and metric == "f1"
-    gained = differences(
+    challengers, champions = pairs(
         metric,
         indices(holdout.labels, holdout.truth),
         challenger.probabilities,
@@ -181,9 +191,20 @@ def _difference(
         resamples=RESAMPLES,
         seed=seed,
     )
+    return challengers - champions, champions
+
+
+def _interval(gained: Floats) -> tuple[float, float]:
     low, high = np.quantile(gained, (1 - CONFIDENCE, CONFIDENCE))
-    values = [_value(model, holdout, metric) for model in (challenger, champion)]
-    return _sign(metric) * (values[0] - values[1]), (float(low), float(high))
+    return float(low), float(high)
+
+
+def _measured(ahead: float, interval: tuple[float, float], gained: Floats, champions: Floats, rows: int) -> Measured:
+    """What the gate's history is made of. The error is that which the 10th percentile stands for: on the low side."""
+    error = max(ahead - interval[0], 0.0) / prior.CAREFUL
+    spread = float(champions.var())
+    pull = -float(np.cov(gained, champions, bias=True)[0, 1]) / spread if spread else 0.0
+    return Measured(*(np.array([figure]) for figure in (ahead, error, min(max(pull, 0.0), 1.0), float(rows))))
 
 
 def _value(model: Candidate, holdout: Holdout, metric: Metric) -> float:
@@ -226,13 +247,23 @@ def _ahead(ahead: float, metric: Metric, rows: str, values: Sequence[str], champ
     )
 
 
-def _doubt(ahead: float, interval: tuple[float, float], rules: Rules) -> str:
-    if ahead > 0 >= interval[0]:
+def _taught(belief: Belief, measured: Measured, asked: float, rules: Rules) -> str:
+    """What the history did, as a part of the sentence."""
+    if not belief.seen:
+        return ""
+    otherwise = prior.CAREFUL * float(measured.error[0]) + rules.margin
+    met = f"{belief.seen} earlier challenger{'s' if belief.seen > 1 else ''}"
+    asks, first = (_amount(amount, rules.metric) for amount in (asked, otherwise))
+    return f"; after {met} more than {asks} is asked, where the first was asked {first}"
+
+
+def _doubt(ahead: float, asked: float, rules: Rules) -> str:
+    if ahead > 0 and ahead - (asked - rules.margin) <= ROUNDING:
         return ", which may be luck"
     return f", and more than {_amount(rules.margin, rules.metric)} is asked" if ahead > 0 else ""
 
 
-def _interval(interval: tuple[float, float], metric: Metric) -> str:
+def _ends(interval: tuple[float, float], metric: Metric) -> str:
     low, high = (f"{end:+.4f}" if metric == "log_loss" else f"{100 * end:+.1f}" for end in interval)
     return f"{2 * CONFIDENCE - 1:.0%} interval of the difference {low} to {high}"
 

@@ -1,0 +1,53 @@
+"""What the gate remembers: each judged version carries what was measured of it as a tag, and one search reads them all.
+
+A version's tag `gate` says the metric, how far it was ahead of the champion of its time, the error and the pull of
+that (ratchet/steps/prior.py), and the rows of the holdout. Versions of another split or judged by another metric, and
+those that met no champion or answered just as it did, teach nothing.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from flows.case import Case
+from flows.holdings import PROMOTE, Version
+from ratchet.steps.gate import Decision
+from ratchet.steps.prior import Measured, Past
+
+GATE = "gate"
+MOST = 200
+"""Challengers remembered; older ones say little of today's."""
+
+
+def earlier(case: Case, challenger: Version) -> tuple[Past, ...]:
+    """The challengers before this one that the gate may learn from, oldest first."""
+    metric, lineage = case.problem.settings.evaluate.metric, case.problem.lineage
+    others = [
+        version
+        for version in case.registry.holdings().versions
+        if version.tags.get("lineage") == lineage and version.number != challenger.number
+    ]
+    known = [past for version in others if (past := remembered(version, metric)) is not None]
+    return tuple(sorted(known, key=lambda past: past.version)[-MOST:])
+
+
+def remembered(version: Version, metric: str) -> Past | None:
+    """What a version's tags tell; None where it was not held against a champion in that metric."""
+    try:
+        told, against = json.loads(version.tags.get(GATE, "")), int(version.tags["decided_against"])
+        figures = [np.array([float(told[name])]) for name in ("ahead", "error", "pull", "rows")]
+        if told["metric"] != metric or not np.isfinite(figures).all() or figures[-1] < 1:
+            return None
+    except (KeyError, TypeError, ValueError):  # never written, or by hand
+        return None
+    return Past(version.number, against, Measured(*figures), version.tags.get("decision") == PROMOTE)
+
+
+def told(decision: Decision, metric: str, rows: int) -> str:
+    """The tag of a version that was decided on; `none` where there is nothing to learn from it."""
+    if decision.error is None or decision.difference is None or decision.pull is None:
+        return "none"
+    figures = {"ahead": decision.difference, "error": decision.error, "pull": decision.pull, "rows": rows}
+    return json.dumps({"metric": metric, **figures})

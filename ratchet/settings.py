@@ -137,9 +137,13 @@ class Deploy(Section):
 
 
 class Optimise(Section):
-    """How far live predictions may move before a drift is called."""
+    """How far live predictions may move before a drift is called, and what people are asked about.
+
+    audit: share of the distinct live texts that are drawn at random to be labelled, and whose labels may judge.
+    """
 
     window: int = Field(default=1000, ge=50, le=10**7, strict=True)
+    audit: float = Field(default=0.02, ge=0, le=0.1, allow_inf_nan=False, strict=True)
 
 
 class Settings(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -112,13 +113,19 @@ def test_a_text_is_answered_and_corrected_by_keyboard_alone(turned: Project, vis
     visit.press_until("Tab", "Yes, good")
     visit.press_until("Tab", "No, it is bad")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/?thanks=taken")
-    assert "Thank you" in page.get_by_role("status").inner_text()
+    page.wait_for_url("**/?id=*&thanks=bad")
+    thanks = page.get_by_role("status").inner_text()
+    assert thanks.startswith("You said: bad. Thank you.")
+    assert "the next turn of the loop takes it in: make optimise" in thanks
+    assert "Choose again below" in thanks
     newest = page.locator("section[aria-labelledby=lately] li").first.inner_text()
     assert text in newest
     assert "Said good; it is bad." in newest
     assert "just now" in newest
     assert said(turned, text) == [("good", "bad", "user")]
+    name = re.search(r"id=(\w{32})&", page.url)
+    assert name
+    assert page.locator(".id").inner_text() == f"make trace ID={name[1]}"
 
 
 def test_an_answer_shows_every_class_and_the_words_that_moved_it(visit: Visit) -> None:
@@ -148,9 +155,35 @@ def test_that_an_answer_is_right_is_kept_and_is_no_correction(turned: Project, v
     text = "Film 8 is splendid bright witty"
     visit.ask(text)
     visit.page.get_by_role("button", name="Yes, good").click()
-    visit.page.wait_for_url("**/?thanks=taken")
+    visit.page.wait_for_url("**/?id=*&thanks=good")
     assert said(turned, text) == [("good", "good", "user")]
-    assert text not in visit.page.locator("main").inner_text()
+    assert text not in visit.page.locator("section[aria-labelledby=lately]").inner_text()
+
+
+def test_back_and_reload_ask_and_say_nothing_again(turned: Project, visit: Visit) -> None:
+    """A browser that would send a form again asks first, and Playwright would wait for the answer in vain."""
+    page, text = visit.page, "Film 9 is splendid bright moving"
+    visit.ask(text)
+    page.reload()
+    page.get_by_role("button", name="No, it is bad").click()
+    page.wait_for_url("**/?id=*&thanks=bad")
+    for step in (page.reload, page.go_back, page.go_forward):
+        step()
+        assert page.locator(".text").inner_text() == text
+        assert page.locator(".answer").inner_text().startswith("good")
+    page.get_by_role("button", name="Yes, good").click()
+    page.wait_for_url("**/?id=*&thanks=good")
+    assert said(turned, text) == [("good", "bad", "user"), ("good", "good", "user")]
+    assert text not in page.locator("section[aria-labelledby=lately]").inner_text(), "what is said last counts"
+
+
+@pytest.mark.parametrize("text", ["qqqq zzzz", " . "])
+def test_what_the_model_cannot_read_is_said_to_be_so(visit: Visit, text: str) -> None:
+    visit.ask(text)
+    told = visit.page.locator("section[aria-labelledby=answer] .note").inner_text()
+    assert told.startswith("None of its words are known" if text.strip(" .") else "There is no word in it")
+    visit.ask(GOOD)
+    assert visit.page.locator("section[aria-labelledby=answer] .note").count() == 0
 
 
 @pytest.mark.parametrize("visit", [{"locale": "zh-CN"}], indirect=True)
@@ -163,7 +196,7 @@ def test_a_browser_that_reads_chinese_is_answered_in_chinese_until_it_chooses(vi
     page.locator("textarea").fill(GOOD)
     page.get_by_role("button", name="Ask").click()
     page.get_by_role("button", name="No, it is bad").click()
-    page.wait_for_url("**/?thanks=taken&lang=en")
+    page.wait_for_url("**/?id=*&thanks=bad&lang=en")
     assert page.locator("html").get_attribute("lang") == "en"
     assert "Thank you" in page.get_by_role("status").inner_text()
 
@@ -171,7 +204,7 @@ def test_a_browser_that_reads_chinese_is_answered_in_chinese_until_it_chooses(vi
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 320, "height": 640}}], indirect=True)
 def test_a_phone_never_scrolls_sideways(visit: Visit) -> None:
     visit.ask("warm " * 30 + "W" * 400)
-    for path in ("", "/", "/docs", "/correct"):
+    for path in ("", "/", "/label", "/docs", "/correct"):
         if path:
             visit.page.goto(f"{visit.address}{path}")
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 320, path or "the answer"
@@ -184,13 +217,15 @@ def test_what_a_text_holds_is_text(visit: Visit) -> None:
     assert page.locator(".text").inner_text() == SCRIPT
     assert page.locator("textarea").input_value() == SCRIPT
     page.get_by_role("button", name="No, it is").click()
-    page.wait_for_url("**/?thanks=taken")
+    page.wait_for_url("**/?id=*&thanks=*")
     assert SCRIPT in page.locator("section[aria-labelledby=lately]").inner_text()
     assert page.locator("script, img").count() == 0
     assert "taken" not in page.title()
 
 
-@pytest.mark.parametrize("place", ["/", "the answer", "/?thanks=taken", "/docs", "/?lang=zh", "/correct"])
+@pytest.mark.parametrize(
+    "place", ["/", "the answer", "/?thanks=bad", "/label", "/docs", "/?lang=zh", "/label?lang=zh", "/correct"]
+)
 def test_a_screen_reader_finds_its_way(visit: Visit, place: str) -> None:
     visit.ask(GOOD) if place == "the answer" else visit.page.goto(f"{visit.address}{place}")
     found = visit.page.evaluate(FACES)
@@ -209,7 +244,7 @@ def test_a_screen_reader_finds_its_way(visit: Visit, place: str) -> None:
 def test_a_page_is_light(visit: Visit) -> None:
     visit.ask(GOOD)
     assert len(visit.page.content().encode()) < 20_000
-    assert len(visit.asked) == 2, "a page is one request"
+    assert len(visit.asked) == 3, "a page is one request, and a form leads to one"
 
 
 def test_a_browser_is_asked_for_the_token_and_comes_in_with_it(project: Project, browser: Browser) -> None:

@@ -1,12 +1,16 @@
-"""The page at /: try a text, see what moved the answer, and correct it. No script; two forms, and what they post."""
+"""The page at /: try a text, see what moved the answer, and correct it. No script; two forms, and what they post.
+
+What is posted leads to an address (303), so that a browser's Back and Reload ask nothing again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 import time
+from contextlib import suppress
 from typing import Annotated, Any, TypeVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,14 +19,16 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ratchet import predictions
+from ratchet.predictions import USER, Prediction
 from ratchet.refusal import Refusal
 from ratchet.serving import html, intake, marking, own, words
 from ratchet.serving.intake import Problem
+from ratchet.serving.seen import Seen
 from ratchet.serving.service import Answer, Service
 from ratchet.serving.words import Words
 from ratchet.steps.explain import Explanation, explain
 
-ADDRESSES = frozenset({"/", "/correct"})
+ADDRESSES = frozenset({"/", "/correct", "/label"})
 """Whose refusals are pages, too."""
 FORM = "application/x-www-form-urlencoded"
 FIELDS = 100
@@ -31,10 +37,12 @@ LIKELIEST = 10
 """Classes that are shown; the others are summed up."""
 BUTTONS = 12
 """Classes that get a button each; more of them are a list to choose from."""
-THANKS = "taken"
-"""In the address that a verdict leads to; nothing of the text is."""
 LATELY = 10
 """Corrections that are listed."""
+NOTHING: dict[str, Any] = {
+    "unknown": "", "bars": [], "rest": "", "for": [], "against": [], "other": "", "left_out": "", "by": "",
+}  # fmt: skip
+"""What is not known any more of an answer whose version has gone."""
 Form = TypeVar("Form")
 
 
@@ -52,31 +60,56 @@ class Verdict(Struct):
 
 
 def routes(service: Service) -> list[Route]:
+    seen = Seen(service)
+
     async def shown(request: Request) -> Response:
-        note = spoken(request).thanks if request.query_params.get("thanks") == THANKS else ""
-        return html.page("page.html", **await frame(service, request), note=note, answer=None, text="")
+        name, label = (request.query_params.get(each, "") for each in ("id", "thanks"))
+        before = await seen.find(name) if name else None
+        got = await again(service, spoken(request), before) if before else None
+        text = (before.text if before else None) or ""
+        note = thanks(service, spoken(request), label, before)
+        return html.page("page.html", **await frame(service, request), note=note, answer=got, text=text)
 
     async def tried(request: Request) -> Response:
         form = await read(request, service, Attempt)
         text = form.text.replace("\r\n", "\n")  # browsers send what was typed as one line break as two characters
         intake.check([text], service.settings.limits)
         answer = await service.answer([text], intake.key(request), "page")
-        found = await asyncio.to_thread(explain, answer.live.bundle.classifier, text)
-        got = told(spoken(request), answer, text, found)
-        return html.page("page.html", **await frame(service, request), note="", answer=got, text=text)
+        name = seen.put(answer, text)
+        if name is not None:
+            return moved(request, id=name)
+        got = await explained(spoken(request), answer, text)
+        return html.page("page.html", **await frame(service, request), note=[], answer=got, text=text)
 
     async def either(request: Request) -> Response:
         return await (tried if request.method == "POST" else shown)(request)
 
     async def corrected(request: Request) -> Response:
         form = await read(request, service, Verdict)
-        await own.take(service, form.id, form.label, "user")
-        return RedirectResponse(f"/?thanks={THANKS}{kept(request, '&')}", 303)
+        await own.take(service, form.id, form.label, USER)
+        with suppress(Problem):  # what was said is on the disk, whether or not it can be shown again
+            if (await seen.find(form.id)).text is not None:
+                return moved(request, id=form.id, thanks=form.label)
+        return moved(request, thanks=form.label)
 
     return [
         Route("/", either, methods=["GET", "POST"]),
         Route("/correct", corrected, methods=["POST"]),
     ]
+
+
+def moved(request: Request, path: str = "/", **query: str) -> Response:
+    """Where a browser goes on after a form, in the language that was chosen."""
+    lang = request.query_params.get("lang", "")
+    return RedirectResponse(f"{path}?{urlencode(query | ({'lang': lang} if lang in words.TABLES else {}))}", 303)
+
+
+def thanks(service: Service, said: Words, label: str, before: Prediction | None) -> list[str]:
+    """What somebody said and what becomes of it, in sentences; none where what the address holds is no label."""
+    if service.champion is None or label not in service.champion.numbers:
+        return []
+    learns = said.learns if service.log.policy.texts != "hash" else said.not_learnt
+    return [said.you_said.format(label=label), learns, *([said.change] if before is not None else [])]
 
 
 def spoken(request: Request) -> Words:
@@ -122,12 +155,20 @@ async def frame(service: Service, request: Request) -> dict[str, Any]:
     return {
         "words": said,
         "kept": kept(request),
+        "other": elsewhere(request, said.other),
+        "waiting": len(service.waiting.offers()),
         "problem": service.problem,
         "standing": standing(service, said, now),
         "mistakes": mistakes,
         "past": lambda at: words.past(said, now - at),
         "characters": service.settings.limits.characters,
     }
+
+
+def elsewhere(request: Request, lang: str) -> str:
+    """The address of the same page in another language; without what it said thanks for."""
+    query = {name: value for name, value in request.query_params.items() if name in ("id", "after")}
+    return f"{request.url.path if request.method == 'GET' else '/'}?{urlencode(query | {'lang': lang})}"
 
 
 def standing(service: Service, said: Words, now: float) -> list[str]:
@@ -145,14 +186,38 @@ def standing(service: Service, said: Words, now: float) -> list[str]:
     return found
 
 
+async def again(service: Service, said: Words, before: Prediction) -> dict[str, Any]:
+    """An answer that was given before as the page shows it, as much of it as can be known now."""
+    answer = await service.again(before)
+    if answer is not None and before.text is not None:
+        return await explained(said, answer, before.text)
+    labels = service.champion.bundle.labels if service.champion is not None else ()
+    return {
+        **NOTHING,
+        "id": before.id,
+        "label": before.label,
+        "score": percent(before.score),
+        "pieces": [marking.Piece(before.text or said.not_kept)],
+        "method": said.only_logged.format(version=before.version),
+        "wrong": [label for label in labels if label != before.label],
+        "buttons": len(labels) <= BUTTONS,
+    }
+
+
+async def explained(said: Words, answer: Answer, text: str) -> dict[str, Any]:
+    """An answer as the page shows it, explained in a thread, so that others are answered meanwhile."""
+    return told(said, answer, text, await asyncio.to_thread(explain, answer.live.bundle.classifier, text))
+
+
 def told(said: Words, answer: Answer, text: str, found: Explanation) -> dict[str, Any]:
-    """An answer as the page shows it."""
+    """The same, of an explanation."""
     facts, likely = answer.live.bundle.facts, likeliest(answer)
     rest = likely[LIKELIEST:]
     return {
         "id": answer.ids[0],
         "label": answer.labels[0],
         "score": percent(answer.scores[0]),
+        "unknown": unknown(said, found),
         "bars": [(label, percent(share), f"{100 * share:.2f}") for label, share in likely[:LIKELIEST]],
         "rest": said.more.format(count=len(rest), share=percent(sum(share for _, share in rest))) if rest else "",
         "pieces": marking.pieces(text, found),
@@ -165,6 +230,15 @@ def told(said: Words, answer: Answer, text: str, found: Explanation) -> dict[str
         "wrong": [label for label, _ in likely[1:]],
         "buttons": len(likely) <= BUTTONS,
     }
+
+
+def unknown(said: Words, found: Explanation) -> str:
+    """A warning where nothing of the text can have moved the answer; empty where something has, or may have."""
+    if found.against is None or found.left_out:
+        return ""
+    if not found.words:
+        return said.no_words
+    return "" if found.method != "exact" or any(word.weight for word in found.words) else said.no_known_words
 
 
 def likeliest(answer: Answer) -> list[tuple[str, float]]:
@@ -184,5 +258,6 @@ def as_page(request: Request, problem: Problem) -> Response:
     """A refusal as a page."""
     said = spoken(request)
     title = said.refused.get(problem.status, said.refused[422])
-    values = {"words": said, "kept": kept(request), "title": title, "detail": problem.detail}
+    values = {"words": said, "kept": kept(request), "other": elsewhere(request, said.other), "title": title}
+    values["detail"] = problem.detail
     return html.page("refusal.html", problem.status, problem.headers, **values)

@@ -77,7 +77,7 @@ class Visit:
         """Press until what has the focus says these words; a person would give up some time."""
         for _ in range(20):
             self.page.keyboard.press(key)
-            if words in self.page.evaluate("document.activeElement.innerText || document.activeElement.id"):
+            if words == self.page.evaluate("document.activeElement.innerText || document.activeElement.id"):
                 return
         raise AssertionError(f"{key} does not lead to {words!r}")
 

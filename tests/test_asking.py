@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from models.majority import Majority
 from ratchet.predictions import Prediction
-from ratchet.serving import marking, page, words
+from ratchet.serving import marking, page, telling, words
 from ratchet.serving.batcher import Batcher
 from ratchet.serving.bundle import Bundle, Facts
 from ratchet.serving.html import TEMPLATES, environment
@@ -168,7 +168,7 @@ def test_of_many_classes_one_is_chosen_from_a_list() -> None:
         [0.3],
         model.predict_proba([""]),
     )
-    shown = rendered(answer=page.told(words.ENGLISH, answer, "a text", explain(model, "a text")))
+    shown = rendered(answer=telling.told(words.ENGLISH, answer, "a text", explain(model, "a text")))
     assert shown.count("<option>") == 13
     assert shown.count("<rect") == 10
     assert "4 more, together 21.5%" in shown

@@ -41,7 +41,9 @@ def client(project: Project, **environment: str) -> Iterator[httpx.Client]:
 def texts_of(project: Project) -> dict[str, list[str]]:
     """Texts that the model is unsure of: of the audit, of the side that trains, and of neither."""
     spec = SplitSpec.from_json((project.root / "data" / "split.json").read_text())
-    texts = [f"Film {number} is splendid and dull" for number in range(400)]
+    words = ("splendid", "dull", "warm", "grim", "witty", "clumsy", "moving", "tedious", "bright", "flat")
+    pairs = [f"{one} and {other}" for one in words for other in words if one != other]
+    texts = [f"Film {number} is {pairs[number % 90]} {pairs[number % 89]}" for number in range(400)]
     audited, able = audit.is_audited(texts, spec, 0.02), audit.may_train(texts, spec)
     kinds = ["audit" if drawn else "train" if may else "neither" for drawn, may in zip(audited, able, strict=True)]
     return {kind: [text for text, of in zip(texts, kinds, strict=True) if of == kind] for kind in set(kinds)}

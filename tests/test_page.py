@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ratchet import note
 from tests.project import Project
 from tests.serving import Served, served
+from tests.test_serving import logged, until
 from tests.test_ui import CHROMIUM, QUIET
 
 if TYPE_CHECKING:
@@ -128,6 +130,56 @@ def test_a_text_is_answered_and_corrected_by_keyboard_alone(turned: Project, vis
     assert page.locator(".id").inner_text() == f"make trace ID={name[1]}"
 
 
+def queued(project: Project, visit: Visit, *texts: str) -> list[str]:
+    """Have the texts asked and put into the queue, the first as an audit, the others as chosen; their ids."""
+    answer = visit.context.request.post(f"{visit.address}/predict", data={"texts": list(texts)})
+    ids = [each["id"] for each in answer.json()["predictions"]]
+    until(
+        lambda: all(logged(project, "select 1 from predictions where id = ?", name) for name in ids), "they are logged"
+    )
+    chosen = [[name, 0.25] for name in ids[1:]]
+    note.write(
+        project.root / "state" / "queue.json", {"problem": "reviews", "at": 0, "audit": ids[:1], "chosen": chosen}
+    )
+    return ids
+
+
+def test_a_text_is_labelled_by_keyboard_alone(turned: Project, visit: Visit) -> None:
+    page, texts = visit.page, ["Film 1 is splendid, they say", "Film 2 is dull, they say"]
+    ids = queued(turned, visit, *texts)
+    page.goto(f"{visit.address}/")
+    assert "2 texts wait for a label." in page.locator("main").inner_text()
+    visit.press_until("Tab", "Help it learn")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/label")
+    page.locator("section:focus").wait_for()
+    assert page.locator(".text").inner_text() == texts[0]
+    visit.press_until("Tab", "good")
+    visit.press_until("Tab", "Skip")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/label?after={ids[0]}")
+    page.locator("section:focus").wait_for()
+    assert page.locator(".text").inner_text() == texts[1]
+    visit.press_until("Tab", "bad")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/label?said=*")
+    assert page.get_by_role("status").inner_text() == "You said: bad. Thank you. Change it"
+    assert page.locator(".text").inner_text() == texts[0]
+    page.reload()
+    page.locator(".note:focus").wait_for()
+    visit.press_until("Tab", "good")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/label?said={ids[0]}")
+    page.locator(".note:focus").wait_for()
+    assert "Nothing waits for a label now" in page.locator("main").inner_text()
+    visit.press_until("Tab", "Change it")
+    page.keyboard.press("Enter")
+    page.locator(".text").wait_for()
+    assert page.locator(".text").inner_text() == texts[0]
+    assert said(turned, texts[0]) == [("good", "good", "audit")]
+    assert said(turned, texts[1]) == [("bad", "bad", "chosen")]
+
+
 def test_an_answer_shows_every_class_and_the_words_that_moved_it(visit: Visit) -> None:
     visit.ask(GOOD)
     page = visit.page
@@ -202,7 +254,8 @@ def test_a_browser_that_reads_chinese_is_answered_in_chinese_until_it_chooses(vi
 
 
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 320, "height": 640}}], indirect=True)
-def test_a_phone_never_scrolls_sideways(visit: Visit) -> None:
+def test_a_phone_never_scrolls_sideways(turned: Project, visit: Visit) -> None:
+    queued(turned, visit, "W" * 400)
     visit.ask("warm " * 30 + "W" * 400)
     for path in ("", "/", "/label", "/docs", "/correct"):
         if path:
@@ -226,7 +279,8 @@ def test_what_a_text_holds_is_text(visit: Visit) -> None:
 @pytest.mark.parametrize(
     "place", ["/", "the answer", "/?thanks=bad", "/label", "/docs", "/?lang=zh", "/label?lang=zh", "/correct"]
 )
-def test_a_screen_reader_finds_its_way(visit: Visit, place: str) -> None:
+def test_a_screen_reader_finds_its_way(turned: Project, visit: Visit, place: str) -> None:
+    queued(turned, visit, "Film 3 is warm, they say")
     visit.ask(GOOD) if place == "the answer" else visit.page.goto(f"{visit.address}{place}")
     found = visit.page.evaluate(FACES)
     assert visit.page.evaluate(UNNAMED) == []

@@ -15,9 +15,10 @@ from starlette.routing import Route
 from ratchet.predictions import USER, Prediction
 from ratchet.serving import html, own
 from ratchet.serving.intake import Problem
-from ratchet.serving.page import BUTTONS, Verdict, elsewhere, kept, moved, read, spoken
+from ratchet.serving.page import Verdict, elsewhere, kept, moved, read, spoken
 from ratchet.serving.seen import Seen
 from ratchet.serving.service import Service
+from ratchet.serving.telling import BUTTONS
 from ratchet.serving.waiting import Offer
 
 

@@ -21,28 +21,19 @@ from starlette.routing import Route
 from ratchet import predictions
 from ratchet.predictions import USER, Prediction
 from ratchet.refusal import Refusal
-from ratchet.serving import html, intake, marking, own, words
+from ratchet.serving import html, intake, own, telling, words
 from ratchet.serving.intake import Problem
 from ratchet.serving.seen import Seen
-from ratchet.serving.service import Answer, Service
+from ratchet.serving.service import Service
 from ratchet.serving.words import Words
-from ratchet.steps.explain import Explanation, explain
 
 ADDRESSES = frozenset({"/", "/correct", "/label"})
 """Whose refusals are pages, too."""
 FORM = "application/x-www-form-urlencoded"
 FIELDS = 100
 """Of a form, at most."""
-LIKELIEST = 10
-"""Classes that are shown; the others are summed up."""
-BUTTONS = 12
-"""Classes that get a button each; more of them are a list to choose from."""
 LATELY = 10
 """Corrections that are listed."""
-NOTHING: dict[str, Any] = {
-    "unknown": "", "bars": [], "rest": "", "for": [], "against": [], "other": "", "left_out": "", "by": "",
-}  # fmt: skip
-"""What is not known any more of an answer whose version has gone."""
 Form = TypeVar("Form")
 
 
@@ -65,7 +56,7 @@ def routes(service: Service) -> list[Route]:
     async def shown(request: Request) -> Response:
         name, label = (request.query_params.get(each, "") for each in ("id", "thanks"))
         before = await seen.find(name) if name else None
-        got = await again(service, spoken(request), before) if before else None
+        got = await telling.again(service, spoken(request), before) if before else None
         text = (before.text if before else None) or ""
         note = thanks(service, spoken(request), label, before)
         return html.page("page.html", **await frame(service, request), note=note, answer=got, text=text)
@@ -78,7 +69,7 @@ def routes(service: Service) -> list[Route]:
         name = seen.put(answer, text)
         if name is not None:
             return moved(request, id=name)
-        got = await explained(spoken(request), answer, text)
+        got = await telling.explained(spoken(request), answer, text)
         return html.page("page.html", **await frame(service, request), note=[], answer=got, text=text)
 
     async def either(request: Request) -> Response:
@@ -180,78 +171,10 @@ def standing(service: Service, said: Words, now: float) -> list[str]:
     age = words.age(said, now - champion.since)
     found = [said.live.format(version=facts.version, model=facts.model, age=age)]
     if challenger is not None and canary.share > 0:
-        found.append(said.trial.format(version=challenger.version, share=percent(canary.share)))
+        found.append(said.trial.format(version=challenger.version, share=telling.percent(canary.share)))
     elif challenger is not None and canary.shadow:
         found.append(said.watched.format(version=challenger.version))
     return found
-
-
-async def again(service: Service, said: Words, before: Prediction) -> dict[str, Any]:
-    """An answer that was given before as the page shows it, as much of it as can be known now."""
-    answer = await service.again(before)
-    if answer is not None and before.text is not None:
-        return await explained(said, answer, before.text)
-    labels = service.champion.bundle.labels if service.champion is not None else ()
-    return {
-        **NOTHING,
-        "id": before.id,
-        "label": before.label,
-        "score": percent(before.score),
-        "pieces": [marking.Piece(before.text or said.not_kept)],
-        "method": said.only_logged.format(version=before.version),
-        "wrong": [label for label in labels if label != before.label],
-        "buttons": len(labels) <= BUTTONS,
-    }
-
-
-async def explained(said: Words, answer: Answer, text: str) -> dict[str, Any]:
-    """An answer as the page shows it, explained in a thread, so that others are answered meanwhile."""
-    return told(said, answer, text, await asyncio.to_thread(explain, answer.live.bundle.classifier, text))
-
-
-def told(said: Words, answer: Answer, text: str, found: Explanation) -> dict[str, Any]:
-    """The same, of an explanation."""
-    facts, likely = answer.live.bundle.facts, likeliest(answer)
-    rest = likely[LIKELIEST:]
-    return {
-        "id": answer.ids[0],
-        "label": answer.labels[0],
-        "score": percent(answer.scores[0]),
-        "unknown": unknown(said, found),
-        "bars": [(label, percent(share), f"{100 * share:.2f}") for label, share in likely[:LIKELIEST]],
-        "rest": said.more.format(count=len(rest), share=percent(sum(share for _, share in rest))) if rest else "",
-        "pieces": marking.pieces(text, found),
-        "for": marking.strongest(text, found, 1),
-        "against": marking.strongest(text, found, -1),
-        "other": found.against,
-        "method": said.exact if found.method == "exact" else said.occlusion,
-        "left_out": said.left_out.format(count=found.left_out) if found.left_out else "",
-        "by": said.by.format(version=facts.version, problem=facts.problem, model=facts.model),
-        "wrong": [label for label, _ in likely[1:]],
-        "buttons": len(likely) <= BUTTONS,
-    }
-
-
-def unknown(said: Words, found: Explanation) -> str:
-    """A warning where nothing of the text can have moved the answer; empty where something has, or may have."""
-    if found.against is None or found.left_out:
-        return ""
-    if not found.words:
-        return said.no_words
-    return "" if found.method != "exact" or any(word.weight for word in found.words) else said.no_known_words
-
-
-def likeliest(answer: Answer) -> list[tuple[str, float]]:
-    """Every class with its probability, the answer first."""
-    pairs = list(zip(answer.live.bundle.labels, answer.rows[0], strict=True))
-    return sorted(pairs, key=lambda pair: (pair[0] != answer.labels[0], -pair[1]))
-
-
-def percent(share: float) -> str:
-    """Never 0 % or 100 % of what is neither."""
-    if 0 < share < 0.001:
-        return "<0.1%"
-    return ">99.9%" if 0.999 < share < 1 else f"{100 * share:.1f}%"
 
 
 def as_page(request: Request, problem: Problem) -> Response:

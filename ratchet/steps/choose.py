@@ -34,9 +34,9 @@ READ = 1_000
 """Characters of a text that are looked at, so that a queue of long ones is ranked as soon as one of short ones."""
 DIRECTIONS = 50
 """In which texts differ, at most: the strongest ones."""
-HASHES, BAND = 24, 3
+HASHES, BAND = 48, 3
 """Smallest hashes of a text's words and pairs, and how many of them, in a row, near-copies must share."""
-ALIKE = 0.7
+ALIKE = 0.75
 """Share of all of those hashes that they must have in common: an estimate of the share of words (Broder 1997)."""
 
 
@@ -105,11 +105,15 @@ def _smallest(block: Block) -> NDArray[np.uint64]:
     owner, hashes = owner[order], hashes[order]
     firsts = np.flatnonzero(np.diff(owner, prepend=-1))
     found = np.full((block.size, HASHES), np.iinfo(np.uint64).max)
-    odd = np.random.default_rng(0).integers(1 << 63, size=HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    for number, factor in enumerate(odd):
+    for number, factor in enumerate(odd(HASHES)):
         if len(firsts):
             found[owner[firsts], number] = np.minimum.reduceat(hashes * factor, firsts)
     return found
+
+
+def odd(count: int) -> NDArray[np.uint64]:
+    """So many odd numbers, always the same: to multiply by one of them modulo 2**64 is to mix."""
+    return np.random.default_rng(0).integers(1 << 63, size=count, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 
 
 def distinct(counted: _Words) -> Numbers:
@@ -117,9 +121,9 @@ def distinct(counted: _Words) -> Numbers:
     smallest, here = counted.smallest, np.arange(len(counted.smallest))
     copies = np.zeros(len(here), np.bool_)
     for start in range(0, HASHES, BAND):
-        band = smallest[:, start : start + BAND]
-        firsts, of = np.unique(band, axis=0, return_index=True, return_inverse=True)[1:]
-        first = firsts[of.ravel()]
+        keys = (smallest[:, start : start + BAND] * odd(BAND)).sum(axis=1)
+        firsts, of = np.unique(keys, return_index=True, return_inverse=True)[1:]
+        first = firsts[of]
         copies |= (first != here) & ((smallest == smallest[first]).mean(axis=1) >= ALIKE)
     return np.flatnonzero(~copies)
 

@@ -109,7 +109,7 @@ def test_audits_come_first_without_the_answer_and_labels_leave_the_queue_as_what
         give(http, ids[skipped], "good")
         third = offered(http)
         assert third in kinds["train"]
-        assert "the model is unsure of it" in http.get("/label").text
+        assert "by how unsure the model is" in http.get("/label").text
         give(http, ids[third], "good")
         fourth = offered(http)
         http.post("/feedback", json={"id": ids[fourth], "label": "bad"})

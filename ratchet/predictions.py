@@ -274,7 +274,7 @@ def _unheard(log: Place, problem: str, most: int, sources: Sequence[str]) -> lis
     marks = ", ".join("?" * len(sources))
     with connected(log) as connection:
         heard = connection.execute(
-            "select distinct digest from feedback cross join predictions "  # feedback first: it is a hundredth
+            "select distinct digest from feedback cross join predictions "  # the smaller table first
             f"where id = prediction and problem = ? and source in ({marks})",
             (problem, *sources),
         ).fetchall()

@@ -28,10 +28,10 @@ export RATCHET_ID := $(value ID)
 unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM VERSION DATA ID
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup run data build evaluate deploy optimise up serve ui predict rollback approve status history lineage trace \
-        backup restore prune move services \
+.PHONY: help setup run data build evaluate deploy optimise up serve ui predict rollback approve status history \
+        lineage trace backup restore prune move services \
         test test-long check format clean bench bench-loop bench-serve bench-validate bench-text bench-quality \
-        bench-scale bench-feedback bench-gate bench-trial lock
+        bench-feedback bench-gate bench-labels bench-scale bench-trial lock
 .DEFAULT_GOAL := help
 .DEFAULT:
 	$(error There is no verb `$@`; `make` alone lists them)
@@ -130,6 +130,8 @@ bench-text: $(READY) ## Megabytes of text a second the linear model reads
 	@$(PY) -m benchmarks.bench_text
 bench-quality: $(READY) ## How good the models are, against a plain baseline
 	@$(PY) -m benchmarks.quality film && $(PY) -m benchmarks.quality chinese
+bench-labels: $(READY) ## Labels that choosing saves, against labels at random
+	@$(PY) -m benchmarks.bench_labels
 bench-scale: $(READY) ## Time and memory of 10 thousand to 10 million rows (MOST=n)
 	@$(PY) -m benchmarks.bench_scale
 bench-gate: $(READY) ## The gate's two promises over simulated lifetimes

@@ -12,7 +12,7 @@ from flows.holdings import Version
 from flows.registry import Registry
 from flows.stage import at_hand, say, stage, step
 from flows.titles import entitle
-from ratchet import predictions
+from ratchet import predictions, queue
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
 from ratchet.steps import drift
@@ -55,10 +55,18 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     passed = trial.judge(problem, registry, live)
     if passed is not None:
         live = registry.version(deploy(passed.number, trigger, tried=True))
+    ask_people(problem)
     found = compare_with_holdout(problem, registry, live)
     entitle(problem.name, live.number, live.model, found.verdict.partition(":")[0].lower())
     following = next_turn.consider(live, None, found.moved)
     return report(problem, live, found, str(learned), following)
+
+
+@step("Choose what people are asked")
+def ask_people(problem: Problem) -> None:
+    """The texts that the service's page offers to be labelled: a random audit, and those that teach most."""
+    asked = queue.refresh(problem)
+    say(f"To be labelled on the service's page: {len(asked.audit)} of the audit, {len(asked.chosen)} chosen ones.")
 
 
 @step("Compare live predictions with the holdout")

@@ -54,6 +54,11 @@ class Places:
         return self.state / "predictions.db"
 
     @property
+    def queue(self) -> Path:
+        """Which texts people are to label next (ratchet/queue.py)."""
+        return self.state / "queue.json"
+
+    @property
     def bundles(self) -> Path:
         """Models as the service reads them, each in a folder named by its digest."""
         return self.state / "bundles"

@@ -283,13 +283,13 @@ def _unheard(log: Place, problem: str, most: int, sources: Sequence[str]) -> lis
     marks = ", ".join("?" * len(sources))
     with connected(log) as connection:
         heard = connection.execute(
-            "select distinct digest from feedback join predictions on id = prediction "
-            f"where problem = ? and source in ({marks})",
+            "select distinct digest from feedback cross join predictions "  # the smaller table first
+            f"where id = prediction and problem = ? and source in ({marks})",
             (problem, *sources),
         ).fetchall()
         rows = connection.execute(
-            "select * from predictions where problem = ? and role in ('champion', 'challenger') and text is not null "
-            "order by id desc limit ?",
+            "select * from predictions where problem || '' = ? "  # by id from the end, not by the index and then sorted
+            "and role in ('champion', 'challenger') and text is not null order by id desc limit ?",
             (problem, most),
         ).fetchall()
     passed = {digest for (digest,) in heard}

@@ -148,6 +148,7 @@ class Optimise(Section):
     """What makes the loop turn by itself while it is up, and how often it may.
 
     window: live predictions looked at when watching for drift.
+    audit: share of the distinct live texts that are drawn at random to be labelled, and whose labels may judge.
     labels: a turn begins once so many new ones wait; 0 for never. accuracy: or once what the audit measures lies below
     this. drift: or once a drift is called. every: minutes between two looks. schedule: or when this says, as cron does.
     cooldown: minutes between two such turns. turns: of them a day at most.
@@ -155,6 +156,7 @@ class Optimise(Section):
     """
 
     window: int = Field(default=1000, ge=50, le=10**7, strict=True)
+    audit: float = Field(default=0.02, ge=0, le=0.1, allow_inf_nan=False, strict=True)
     labels: int = Field(default=50, ge=0, le=10**7, strict=True)
     accuracy: float | None = Field(default=None, gt=0, lt=1, allow_inf_nan=False, strict=True)
     drift: bool = Field(default=True, strict=True)

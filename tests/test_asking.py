@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from models.majority import Majority
 from ratchet.predictions import Prediction
-from ratchet.serving import marking, page, words
+from ratchet.serving import marking, page, telling, words
 from ratchet.serving.batcher import Batcher
 from ratchet.serving.bundle import Bundle, Facts
 from ratchet.serving.html import TEMPLATES, environment
@@ -64,7 +64,7 @@ def test_every_command_of_the_docs_works_as_it_stands(service: Served) -> None:
         done = subprocess.run(
             ["bash", "-c", f"{command} --write-out '\\n%{{http_code}}'"], capture_output=True, text=True, timeout=30
         )
-        assert done.stdout.splitlines()[-1] == ("303" if "/correct" in command else "200"), command
+        assert done.stdout.splitlines()[-1] == ("303" if "--data-urlencode" in command else "200"), command
 
 
 def test_the_document_has_every_route_and_every_method(service: Served) -> None:
@@ -125,6 +125,8 @@ def test_so_much_is_explained_at_a_time(service: Served, texts: list[str]) -> No
         ("/correct", {"id": "0" * 32, "label": "good"}, 404, "That prediction is not there"),
         ("/correct?lang=zh", {"id": "0" * 32, "label": "good"}, 404, "没有这次预测"),
         ("/correct", {"id": "0" * 32}, 422, "That is not possible"),
+        ("/label", {"id": "0" * 32, "label": "good"}, 404, "That prediction is not there"),
+        ("/label?lang=zh", {"label": "good"}, 422, "无法办到"),
     ],
 )
 def test_a_refusal_is_a_page_in_its_language(
@@ -166,7 +168,7 @@ def test_of_many_classes_one_is_chosen_from_a_list() -> None:
         [0.3],
         model.predict_proba([""]),
     )
-    shown = rendered(answer=page.told(words.ENGLISH, answer, "a text", explain(model, "a text")))
+    shown = rendered(answer=telling.told(words.ENGLISH, answer, "a text", explain(model, "a text")))
     assert shown.count("<option>") == 13
     assert shown.count("<rect") == 10
     assert "4 more, together 21.5%" in shown
@@ -176,7 +178,16 @@ def test_of_many_classes_one_is_chosen_from_a_list() -> None:
 
 def rendered(**values: Any) -> str:
     """The page with these values; what they leave out is empty."""
-    usual = {"note": "", "problem": "many", "kept": "", "standing": ["Version 3"], "mistakes": [], "characters": 9}
+    usual = {
+        "note": [],
+        "problem": "many",
+        "kept": "",
+        "other": "/?lang=zh",
+        "waiting": 0,
+        "standing": ["Version 3"],
+        "mistakes": [],
+        "characters": 9,
+    }
     usual |= {"words": words.ENGLISH, "text": "", "answer": None, "past": lambda at: "just now"}
     return environment().get_template("page.html").render(usual | values)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ratchet import note
 from tests.project import Project
 from tests.serving import Served, served
+from tests.test_serving import logged, until
 from tests.test_ui import CHROMIUM, QUIET
 
 if TYPE_CHECKING:
@@ -76,7 +79,7 @@ class Visit:
         """Press until what has the focus says these words; a person would give up some time."""
         for _ in range(20):
             self.page.keyboard.press(key)
-            if words in self.page.evaluate("document.activeElement.innerText || document.activeElement.id"):
+            if words == self.page.evaluate("document.activeElement.innerText || document.activeElement.id"):
                 return
         raise AssertionError(f"{key} does not lead to {words!r}")
 
@@ -112,13 +115,69 @@ def test_a_text_is_answered_and_corrected_by_keyboard_alone(turned: Project, vis
     visit.press_until("Tab", "Yes, good")
     visit.press_until("Tab", "No, it is bad")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/?thanks=taken")
-    assert "Thank you" in page.get_by_role("status").inner_text()
+    page.wait_for_url("**/?id=*&thanks=bad")
+    thanks = page.get_by_role("status").inner_text()
+    assert thanks.startswith("You said: bad. Thank you.")
+    assert "the next turn of the loop takes it in: make optimise" in thanks
+    assert "Choose again below" in thanks
     newest = page.locator("section[aria-labelledby=lately] li").first.inner_text()
     assert text in newest
     assert "Said good; it is bad." in newest
     assert "just now" in newest
     assert said(turned, text) == [("good", "bad", "user")]
+    name = re.search(r"id=(\w{32})&", page.url)
+    assert name
+    assert page.locator(".id").inner_text() == f"make trace ID={name[1]}"
+
+
+def queued(project: Project, visit: Visit, *texts: str) -> list[str]:
+    """Have the texts asked and put into the queue, the first as an audit, the others as chosen; their ids."""
+    answer = visit.context.request.post(f"{visit.address}/predict", data={"texts": list(texts)})
+    ids = [each["id"] for each in answer.json()["predictions"]]
+    until(
+        lambda: all(logged(project, "select 1 from predictions where id = ?", name) for name in ids), "they are logged"
+    )
+    chosen = [[name, 0.25] for name in ids[1:]]
+    note.write(
+        project.root / "state" / "queue.json", {"problem": "reviews", "at": 0, "audit": ids[:1], "chosen": chosen}
+    )
+    return ids
+
+
+def test_a_text_is_labelled_by_keyboard_alone(turned: Project, visit: Visit) -> None:
+    page, texts = visit.page, ["Film 1 is splendid, they say", "Film 2 is dull, they say"]
+    ids = queued(turned, visit, *texts)
+    page.goto(f"{visit.address}/")
+    assert "2 texts wait for a label." in page.locator("main").inner_text()
+    visit.press_until("Tab", "Help it learn")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/label")
+    page.locator("section:focus").wait_for()
+    assert page.locator(".text").inner_text() == texts[0]
+    visit.press_until("Tab", "good")
+    visit.press_until("Tab", "Skip")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/label?after={ids[0]}")
+    page.locator("section:focus").wait_for()
+    assert page.locator(".text").inner_text() == texts[1]
+    visit.press_until("Tab", "bad")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/label?said=*")
+    assert page.get_by_role("status").inner_text() == "You said: bad. Thank you. Change it"
+    assert page.locator(".text").inner_text() == texts[0]
+    page.reload()
+    page.locator(".note:focus").wait_for()
+    visit.press_until("Tab", "good")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/label?said={ids[0]}")
+    page.locator(".note:focus").wait_for()
+    assert "Nothing waits for a label now" in page.locator("main").inner_text()
+    visit.press_until("Tab", "Change it")
+    page.keyboard.press("Enter")
+    page.locator(".text").wait_for()
+    assert page.locator(".text").inner_text() == texts[0]
+    assert said(turned, texts[0]) == [("good", "good", "audit")]
+    assert said(turned, texts[1]) == [("bad", "bad", "chosen")]
 
 
 def test_an_answer_shows_every_class_and_the_words_that_moved_it(visit: Visit) -> None:
@@ -148,9 +207,35 @@ def test_that_an_answer_is_right_is_kept_and_is_no_correction(turned: Project, v
     text = "Film 8 is splendid bright witty"
     visit.ask(text)
     visit.page.get_by_role("button", name="Yes, good").click()
-    visit.page.wait_for_url("**/?thanks=taken")
+    visit.page.wait_for_url("**/?id=*&thanks=good")
     assert said(turned, text) == [("good", "good", "user")]
-    assert text not in visit.page.locator("main").inner_text()
+    assert text not in visit.page.locator("section[aria-labelledby=lately]").inner_text()
+
+
+def test_back_and_reload_ask_and_say_nothing_again(turned: Project, visit: Visit) -> None:
+    """A browser that would send a form again asks first, and Playwright would wait for the answer in vain."""
+    page, text = visit.page, "Film 9 is splendid bright moving"
+    visit.ask(text)
+    page.reload()
+    page.get_by_role("button", name="No, it is bad").click()
+    page.wait_for_url("**/?id=*&thanks=bad")
+    for step in (page.reload, page.go_back, page.go_forward):
+        step()
+        assert page.locator(".text").inner_text() == text
+        assert page.locator(".answer").inner_text().startswith("good")
+    page.get_by_role("button", name="Yes, good").click()
+    page.wait_for_url("**/?id=*&thanks=good")
+    assert said(turned, text) == [("good", "bad", "user"), ("good", "good", "user")]
+    assert text not in page.locator("section[aria-labelledby=lately]").inner_text(), "what is said last counts"
+
+
+@pytest.mark.parametrize("text", ["qqqq zzzz", " . "])
+def test_what_the_model_cannot_read_is_said_to_be_so(visit: Visit, text: str) -> None:
+    visit.ask(text)
+    told = visit.page.locator("section[aria-labelledby=answer] .note").inner_text()
+    assert told.startswith("None of its words are known" if text.strip(" .") else "There is no word in it")
+    visit.ask(GOOD)
+    assert visit.page.locator("section[aria-labelledby=answer] .note").count() == 0
 
 
 @pytest.mark.parametrize("visit", [{"locale": "zh-CN"}], indirect=True)
@@ -163,15 +248,16 @@ def test_a_browser_that_reads_chinese_is_answered_in_chinese_until_it_chooses(vi
     page.locator("textarea").fill(GOOD)
     page.get_by_role("button", name="Ask").click()
     page.get_by_role("button", name="No, it is bad").click()
-    page.wait_for_url("**/?thanks=taken&lang=en")
+    page.wait_for_url("**/?id=*&thanks=bad&lang=en")
     assert page.locator("html").get_attribute("lang") == "en"
     assert "Thank you" in page.get_by_role("status").inner_text()
 
 
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 320, "height": 640}}], indirect=True)
-def test_a_phone_never_scrolls_sideways(visit: Visit) -> None:
+def test_a_phone_never_scrolls_sideways(turned: Project, visit: Visit) -> None:
+    queued(turned, visit, "W" * 400)
     visit.ask("warm " * 30 + "W" * 400)
-    for path in ("", "/", "/docs", "/correct"):
+    for path in ("", "/", "/label", "/docs", "/correct"):
         if path:
             visit.page.goto(f"{visit.address}{path}")
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 320, path or "the answer"
@@ -184,14 +270,17 @@ def test_what_a_text_holds_is_text(visit: Visit) -> None:
     assert page.locator(".text").inner_text() == SCRIPT
     assert page.locator("textarea").input_value() == SCRIPT
     page.get_by_role("button", name="No, it is").click()
-    page.wait_for_url("**/?thanks=taken")
+    page.wait_for_url("**/?id=*&thanks=*")
     assert SCRIPT in page.locator("section[aria-labelledby=lately]").inner_text()
     assert page.locator("script, img").count() == 0
     assert "taken" not in page.title()
 
 
-@pytest.mark.parametrize("place", ["/", "the answer", "/?thanks=taken", "/docs", "/?lang=zh", "/correct"])
-def test_a_screen_reader_finds_its_way(visit: Visit, place: str) -> None:
+@pytest.mark.parametrize(
+    "place", ["/", "the answer", "/?thanks=bad", "/label", "/docs", "/?lang=zh", "/label?lang=zh", "/correct"]
+)
+def test_a_screen_reader_finds_its_way(turned: Project, visit: Visit, place: str) -> None:
+    queued(turned, visit, "Film 3 is warm, they say")
     visit.ask(GOOD) if place == "the answer" else visit.page.goto(f"{visit.address}{place}")
     found = visit.page.evaluate(FACES)
     assert visit.page.evaluate(UNNAMED) == []
@@ -209,7 +298,7 @@ def test_a_screen_reader_finds_its_way(visit: Visit, place: str) -> None:
 def test_a_page_is_light(visit: Visit) -> None:
     visit.ask(GOOD)
     assert len(visit.page.content().encode()) < 20_000
-    assert len(visit.asked) == 2, "a page is one request"
+    assert len(visit.asked) == 3, "a page is one request, and a form leads to one"
 
 
 def test_a_browser_is_asked_for_the_token_and_comes_in_with_it(project: Project, browser: Browser) -> None:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from ratchet import settings
 from ratchet.access import LOOPBACK
 from ratchet.refusal import Refusal
-from ratchet.serving import docs, guard, inference, lineup, own, page, scoring
+from ratchet.serving import docs, guard, inference, labelling, lineup, own, page, scoring
 from ratchet.serving.connections import Connections
 from ratchet.serving.following import follow
 from ratchet.serving.guard import Guard
@@ -54,7 +54,13 @@ def application(
         return Response(service.meters.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     asked = [*own.routes(service), *scoring.routes(service)]
-    routes = [*asked, *inference.routes(service), *page.routes(service), *docs.routes(service)]
+    routes = [
+        *asked,
+        *inference.routes(service),
+        *page.routes(service),
+        *labelling.routes(service),
+        *docs.routes(service),
+    ]
     app = Starlette(
         routes=[*routes, Route("/metrics", metrics)],
         exception_handlers={HTTPException: not_routed, Problem: refused, Unready: unready},

@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ratchet.serving import html, openapi
+from ratchet.serving import html, openapi, own
 from ratchet.serving.intake import JSON
 from ratchet.serving.operations import SAID, SOME_ID, Answering
 from ratchet.serving.page import FORM
 from ratchet.serving.service import Service
+from ratchet.settings import Limits
 
 Document = dict[str, Any]
 
@@ -35,6 +36,7 @@ def routes(service: Service) -> list[Route]:
             refusals=refusals(about),
             parts=parts(about, shell),
             shapes=shapes(about),
+            limits=limits(service.settings.limits),
         )
 
     return [Route("/openapi.json", described), Route("/docs", docs)]
@@ -124,6 +126,23 @@ def shown(method: str, path: str, way: dict[str, Any], shell: Shell) -> dict[str
         "takes": forms(way.get("requestBody", {})),
         "answers": answers(way["responses"]),
         "commands": shell.commands(method, path, way),
+        "told": [json.dumps(each, ensure_ascii=False, indent=2) for each in told(way)],
+    }
+
+
+def told(way: dict[str, Any]) -> list[Any]:
+    """The example answers of an operation."""
+    bodies = [body for answer in way["responses"].values() for body in answer.get("content", {}).values()]
+    return [each["value"] for body in bodies for each in body.get("examples", {}).values()]
+
+
+def limits(now: Limits) -> dict[str, str]:
+    """What a request may be, as the settings have it now."""
+    return {
+        "a request": f"{now.body_mb:g} MB, {now.texts:,} texts, here within {now.seconds:g} s",
+        "a text": f"{now.characters:,} characters",
+        "explained": f"{own.MOST_EXPLAINED} texts of a request, {own.MOST_CHARACTERS:,} characters together",
+        "all together": f"{now.waiting_mb:g} MB of requests at a time; then 503 with Retry-After",
     }
 
 

@@ -21,6 +21,7 @@ ABOUT = (
 )
 TOKEN: dict[str, Any] = {"type": "http", "scheme": "bearer", "description": "RATCHET_TOKEN, where the service has one."}
 WORDS = {
+    200: "The answer itself, where texts are not kept.",
     401: "The token is missing or wrong.",
     403: "Asked under a name that is not this service's, or from another site's page.",
     404: "What was named is not there.",
@@ -97,7 +98,7 @@ def responses(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
         found[str(operation.status)]["content"] = body((operation.answer,), schemas)
     for status in refusals(operation):
         forms = tuple(content for at, content in operation.other if at == status) or (operation.errors,)
-        told = {"description": WORDS.get(status, f"{TITLES[status]}."), "content": body(forms, schemas)}
+        told = {"description": WORDS.get(status) or f"{TITLES[status]}.", "content": body(forms, schemas)}
         found[str(status)] = told | ({"headers": RETRY} if status == 503 else {})
     return found
 

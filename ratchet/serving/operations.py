@@ -67,7 +67,7 @@ class Operation:
 ANY = (403, 503)
 """Who may ask, and whether there is room: looked at before anything else."""
 BODY = (400, 408, 413)
-KEY = Parameter("ratchet-key", "header", "During a canary, requests with equal keys meet the same version.")
+KEY = Parameter("ratchet-key", "header", own.KEY)
 MLFLOW_ERROR = Content(JSON, scoring.ScoringError)
 OIP_ERROR = Content(JSON, inference.InferenceError)
 
@@ -105,10 +105,10 @@ class Answering:
 
 def operations(model: Answering) -> tuple[Operation, ...]:
     """The table."""
-    return (*of_own(model.labels), *of_mlflow(), *of_inference(model), *of_people(model.labels))
+    return (*of_own(model), *of_mlflow(), *of_inference(model), *of_people(model.labels))
 
 
-def of_own(labels: tuple[str, ...]) -> tuple[Operation, ...]:
+def of_own(model: Answering) -> tuple[Operation, ...]:
     explain = Parameter(
         "explain",
         "query",
@@ -118,17 +118,26 @@ def of_own(labels: tuple[str, ...]) -> tuple[Operation, ...]:
         "true",
     )
     question = Content(JSON, own.Question, (("texts", {"texts": [SAID, ALSO]}),))
-    correction = Content(JSON, own.Correction, (("correction", verdict(labels)),))
+    correction = Content(JSON, own.Correction, (("correction", verdict(model.labels)),))
     return (
         Operation(
-            "post", "/predict", OWN, "predict", "Classify texts", Content(JSON, own.Predictions),
+            "post", "/predict", OWN, "predict", "Classify texts", Content(JSON, own.Predictions, (answered(model),)),
             (question,), (422,), parameters=(explain, KEY),
         ),
         Operation(
             "post", "/feedback", OWN, "feedback", "Say which label is right for a text that was predicted",
-            Content(JSON, own.Thanks), (correction,), (404, 422),
+            Content(JSON, own.Thanks, (("thanks", verdict(model.labels)),)), (correction,), (404, 422),
         ),
     )  # fmt: skip
+
+
+def answered(model: Answering) -> tuple[str, dict[str, Any]]:
+    """An answer to SAID as it may be, with made-up numbers."""
+    labels = model.labels or ("label", "another")
+    rest = 0.1 / max(1, len(labels) - 1)
+    shares = {label: 0.9 if label == labels[0] else rest for label in labels}
+    told = {"id": SOME_ID, "label": labels[0], "score": 0.9, "probabilities": shares}
+    return "answer", {"model": model.problem, "version": model.version or "1", "predictions": [told]}
 
 
 def verdict(labels: tuple[str, ...]) -> dict[str, str]:
@@ -204,20 +213,32 @@ def of_model(path: str, suffix: str, parameters: tuple[Parameter, ...]) -> tuple
 
 def of_people(labels: tuple[str, ...]) -> tuple[Operation, ...]:
     lang = Parameter("lang", "query", "en or zh; anything else leaves it to what the browser prefers.")
-    thanks = Parameter("thanks", "query", f"{page.THANKS}: the page gives thanks.")
+    seen = Parameter("id", "query", "A prediction whose text is kept: the page shows its answer again.")
+    thanks = Parameter("thanks", "query", "A label: the page says that it was taken.")
+    after = Parameter("after", "query", "The id of a text that was skipped: the page shows the next.")
+    offered = Parameter("id", "query", "A text that was offered lately: the page shows it again.")
+    given = Parameter("said", "query", "The id of a text that was labelled: the page says so.")
     shown, attempt = Content(HTML, str), Content(FORM, page.Attempt, (("text", {"text": SAID}),))
     pressed = Content(FORM, page.Verdict, (("verdict", verdict(labels)),))
     return (
         Operation(
-            "get", "/", PEOPLE, "page", "A page to try a text and correct the answer", shown,
-            errors=shown, parameters=(thanks, lang),
+            "get", "/", PEOPLE, "page", "A page to try a text and correct the answer", shown, (), (404,),
+            shown, (seen, thanks, lang),
         ),
         Operation(
-            "post", "/", PEOPLE, "try", "The same page with an answer", shown, (attempt,), (415, 422),
-            shown, (lang, KEY),
+            "post", "/", PEOPLE, "try", "What the page's form sends; leads to the answer, at an address of its own",
+            None, (attempt,), (415, 422), shown, (lang, KEY), ((200, shown),), status=303,
         ),
         Operation(
-            "post", "/correct", PEOPLE, "correct", "What the page's buttons send; leads back to the page",
+            "post", "/correct", PEOPLE, "correct", "What the page's buttons send; leads back to the answer",
+            None, (pressed,), (404, 415, 422), shown, (lang,), status=303,
+        ),
+        Operation(
+            "get", "/label", PEOPLE, "label", "A page that asks which label a text has, one text at a time", shown,
+            errors=shown, parameters=(after, offered, given, lang),
+        ),
+        Operation(
+            "post", "/label", PEOPLE, "labelled", "What that page's buttons send; leads to the next text",
             None, (pressed,), (404, 415, 422), shown, (lang,), status=303,
         ),
         Operation("get", "/metrics", PEOPLE, "metrics", "What the service counts, for Prometheus", Content(TEXT, str)),

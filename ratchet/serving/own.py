@@ -18,14 +18,18 @@ from ratchet.serving.log import Unwritable
 from ratchet.serving.service import Answer, Service
 from ratchet.steps.explain import explain
 
+KEY = (
+    "Whom the question is from: while two versions answer (a canary), equal keys are answered by the same one. "
+    "Without a key, equal first texts are."
+)
 Id = Annotated[str, Meta(min_length=1, max_length=64, description="The id that a prediction was given out with.")]
 
 
 class Question(Struct, forbid_unknown_fields=True):
-    """Texts to be classified. key: requests with the same key are answered by the same version during a canary."""
+    """Texts to be classified."""
 
     texts: Annotated[list[str], Meta(min_length=1, description="One or more texts, in any language.")]
-    key: Annotated[str, Meta(max_length=1000)] | None = None
+    key: Annotated[str, Meta(max_length=1000, description=KEY)] | None = None
 
 
 class WordWeight(Struct):
@@ -163,6 +167,7 @@ async def take(service: Service, prediction: str, label: str, source: str, chanc
     if label not in known:
         names = ", ".join(list(known)[:20])
         raise Problem(422, f"A label must be one of: {names}. Received: {label:.100}.")
+    service.waiting.labelled(prediction, source)
     service.meters.feedback.inc()
 
 

@@ -1,12 +1,16 @@
-"""The page at /: try a text, see what moved the answer, and correct it. No script; two forms, and what they post."""
+"""The page at /: try a text, see what moved the answer, and correct it. No script; two forms, and what they post.
+
+What is posted leads to an address (303), so that a browser's Back and Reload ask nothing again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 import time
+from contextlib import suppress
 from typing import Annotated, Any, TypeVar
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,24 +19,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ratchet import predictions
+from ratchet.predictions import USER, Prediction
 from ratchet.refusal import Refusal
-from ratchet.serving import html, intake, marking, own, words
+from ratchet.serving import html, intake, own, telling, words
 from ratchet.serving.intake import Problem
-from ratchet.serving.service import Answer, Service
+from ratchet.serving.seen import Seen
+from ratchet.serving.service import Service
 from ratchet.serving.words import Words
-from ratchet.steps.explain import Explanation, explain
 
-ADDRESSES = frozenset({"/", "/correct"})
+ADDRESSES = frozenset({"/", "/correct", "/label"})
 """Whose refusals are pages, too."""
 FORM = "application/x-www-form-urlencoded"
 FIELDS = 100
 """Of a form, at most."""
-LIKELIEST = 10
-"""Classes that are shown; the others are summed up."""
-BUTTONS = 12
-"""Classes that get a button each; more of them are a list to choose from."""
-THANKS = "taken"
-"""In the address that a verdict leads to; nothing of the text is."""
 LATELY = 10
 """Corrections that are listed."""
 Form = TypeVar("Form")
@@ -52,31 +51,56 @@ class Verdict(Struct):
 
 
 def routes(service: Service) -> list[Route]:
+    seen = Seen(service)
+
     async def shown(request: Request) -> Response:
-        note = spoken(request).thanks if request.query_params.get("thanks") == THANKS else ""
-        return html.page("page.html", **await frame(service, request), note=note, answer=None, text="")
+        name, label = (request.query_params.get(each, "") for each in ("id", "thanks"))
+        before = await seen.find(name) if name else None
+        got = await telling.again(service, spoken(request), before) if before else None
+        text = (before.text if before else None) or ""
+        note = thanks(service, spoken(request), label, before)
+        return html.page("page.html", **await frame(service, request), note=note, answer=got, text=text)
 
     async def tried(request: Request) -> Response:
         form = await read(request, service, Attempt)
         text = form.text.replace("\r\n", "\n")  # browsers send what was typed as one line break as two characters
         intake.check([text], service.settings.limits)
         answer = await service.answer([text], intake.key(request), "page")
-        found = await asyncio.to_thread(explain, answer.live.bundle.classifier, text)
-        got = told(spoken(request), answer, text, found)
-        return html.page("page.html", **await frame(service, request), note="", answer=got, text=text)
+        name = seen.put(answer, text)
+        if name is not None:
+            return moved(request, id=name)
+        got = await telling.explained(spoken(request), answer, text)
+        return html.page("page.html", **await frame(service, request), note=[], answer=got, text=text)
 
     async def either(request: Request) -> Response:
         return await (tried if request.method == "POST" else shown)(request)
 
     async def corrected(request: Request) -> Response:
         form = await read(request, service, Verdict)
-        await own.take(service, form.id, form.label, "user")
-        return RedirectResponse(f"/?thanks={THANKS}{kept(request, '&')}", 303)
+        await own.take(service, form.id, form.label, USER)
+        with suppress(Problem):  # what was said is on the disk, whether or not it can be shown again
+            if (await seen.find(form.id)).text is not None:
+                return moved(request, id=form.id, thanks=form.label)
+        return moved(request, thanks=form.label)
 
     return [
         Route("/", either, methods=["GET", "POST"]),
         Route("/correct", corrected, methods=["POST"]),
     ]
+
+
+def moved(request: Request, path: str = "/", **query: str) -> Response:
+    """Where a browser goes on after a form, in the language that was chosen."""
+    lang = request.query_params.get("lang", "")
+    return RedirectResponse(f"{path}?{urlencode(query | ({'lang': lang} if lang in words.TABLES else {}))}", 303)
+
+
+def thanks(service: Service, said: Words, label: str, before: Prediction | None) -> list[str]:
+    """What somebody said and what becomes of it, in sentences; none where what the address holds is no label."""
+    if service.champion is None or label not in service.champion.numbers:
+        return []
+    learns = said.learns if service.log.policy.texts != "hash" else said.not_learnt
+    return [said.you_said.format(label=label), learns, *([said.change] if before is not None else [])]
 
 
 def spoken(request: Request) -> Words:
@@ -122,12 +146,20 @@ async def frame(service: Service, request: Request) -> dict[str, Any]:
     return {
         "words": said,
         "kept": kept(request),
+        "other": elsewhere(request, said.other),
+        "waiting": len(service.waiting.offers()),
         "problem": service.problem,
         "standing": standing(service, said, now),
         "mistakes": mistakes,
         "past": lambda at: words.past(said, now - at),
         "characters": service.settings.limits.characters,
     }
+
+
+def elsewhere(request: Request, lang: str) -> str:
+    """The address of the same page in another language; without what it said thanks for."""
+    query = {name: value for name, value in request.query_params.items() if name in ("id", "after")}
+    return f"{request.url.path if request.method == 'GET' else '/'}?{urlencode(query | {'lang': lang})}"
 
 
 def standing(service: Service, said: Words, now: float) -> list[str]:
@@ -139,50 +171,16 @@ def standing(service: Service, said: Words, now: float) -> list[str]:
     age = words.age(said, now - champion.since)
     found = [said.live.format(version=facts.version, model=facts.model, age=age)]
     if challenger is not None and canary.share > 0:
-        found.append(said.trial.format(version=challenger.version, share=percent(canary.share)))
+        found.append(said.trial.format(version=challenger.version, share=telling.percent(canary.share)))
     elif challenger is not None and canary.shadow:
         found.append(said.watched.format(version=challenger.version))
     return found
-
-
-def told(said: Words, answer: Answer, text: str, found: Explanation) -> dict[str, Any]:
-    """An answer as the page shows it."""
-    facts, likely = answer.live.bundle.facts, likeliest(answer)
-    rest = likely[LIKELIEST:]
-    return {
-        "id": answer.ids[0],
-        "label": answer.labels[0],
-        "score": percent(answer.scores[0]),
-        "bars": [(label, percent(share), f"{100 * share:.2f}") for label, share in likely[:LIKELIEST]],
-        "rest": said.more.format(count=len(rest), share=percent(sum(share for _, share in rest))) if rest else "",
-        "pieces": marking.pieces(text, found),
-        "for": marking.strongest(text, found, 1),
-        "against": marking.strongest(text, found, -1),
-        "other": found.against,
-        "method": said.exact if found.method == "exact" else said.occlusion,
-        "left_out": said.left_out.format(count=found.left_out) if found.left_out else "",
-        "by": said.by.format(version=facts.version, problem=facts.problem, model=facts.model),
-        "wrong": [label for label, _ in likely[1:]],
-        "buttons": len(likely) <= BUTTONS,
-    }
-
-
-def likeliest(answer: Answer) -> list[tuple[str, float]]:
-    """Every class with its probability, the answer first."""
-    pairs = list(zip(answer.live.bundle.labels, answer.rows[0], strict=True))
-    return sorted(pairs, key=lambda pair: (pair[0] != answer.labels[0], -pair[1]))
-
-
-def percent(share: float) -> str:
-    """Never 0 % or 100 % of what is neither."""
-    if 0 < share < 0.001:
-        return "<0.1%"
-    return ">99.9%" if 0.999 < share < 1 else f"{100 * share:.1f}%"
 
 
 def as_page(request: Request, problem: Problem) -> Response:
     """A refusal as a page."""
     said = spoken(request)
     title = said.refused.get(problem.status, said.refused[422])
-    values = {"words": said, "kept": kept(request), "title": title, "detail": problem.detail}
+    values = {"words": said, "kept": kept(request), "other": elsewhere(request, said.other), "title": title}
+    values["detail"] = problem.detail
     return html.page("refusal.html", problem.status, problem.headers, **values)

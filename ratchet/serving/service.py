@@ -16,6 +16,7 @@ from functools import cached_property
 from ratchet import ledger, predictions
 from ratchet.ledger import Refused
 from ratchet.places import Places
+from ratchet.predictions import Prediction
 from ratchet.refusal import Refusal
 from ratchet.serving import bundle
 from ratchet.serving.batcher import Batcher, Found
@@ -23,6 +24,7 @@ from ratchet.serving.bundle import Bundle
 from ratchet.serving.lineup import Lineup, Place
 from ratchet.serving.log import Log
 from ratchet.serving.meters import Meters
+from ratchet.serving.waiting import Waiting
 from ratchet.serving.writer import Answers
 from ratchet.settings import Deploy
 
@@ -86,6 +88,7 @@ class Service:
     def __post_init__(self) -> None:
         self._changing = asyncio.Lock()
         self._shadows: set[asyncio.Task[None]] = set()
+        self.waiting = Waiting(self.here.queue, self.problem)
 
     # Answering
 
@@ -107,6 +110,16 @@ class Service:
             self._shadows.add(shadow)
             shadow.add_done_callback(self._shadows.discard)
         return answer
+
+    async def again(self, before: Prediction) -> Answer | None:
+        """An answer that was given before, with what the log does not hold; None where its version answers no more."""
+        live = next(
+            (live for live in (self.champion, self.challenger) if live and live.version == before.version), None
+        )
+        if live is None or before.text is None:
+            return None
+        found = await live.batcher.ask([before.text])
+        return Answer(live, before.role, [before.id], [before.label], [before.score], found.rows)
 
     def _named(self, version: int) -> tuple[Live, str]:
         for live, role in ((self.champion, CHAMPION), (self.challenger, CHALLENGER)):

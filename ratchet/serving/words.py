@@ -42,7 +42,27 @@ class Words:
     wrong: str
     choose: str
     correct: str
-    thanks: str
+    you_said: str
+    learns: str
+    not_learnt: str
+    change: str
+    trace: str
+    only_logged: str
+    no_words: str
+    no_known_words: str
+    help: str
+    help_lead: str
+    waits: str
+    wait: str
+    why_audit: str
+    why_chosen: str
+    which: str
+    pass_over: str
+    pick: str
+    give: str
+    none_wait: str
+    then: str
+    change_it: str
     lately: str
     none_lately: str
     not_read: str
@@ -97,7 +117,27 @@ ENGLISH = Words(
     wrong="No, it is {label}",
     choose="No, it is",
     correct="Correct it",
-    thanks="Thank you. What you said is kept beside the prediction; corrections are listed below.",
+    you_said="You said: {label}. Thank you.",
+    learns="It is kept beside the prediction, and the next turn of the loop takes it in: `make optimise`.",
+    not_learnt="It is kept beside the prediction. Texts are not kept here, so no version learns from it.",
+    change="Was that a slip? Choose again below.",
+    trace="What it came from:",
+    only_logged="Version {version} gave this answer and answers no more, so what moved it is not known now.",
+    no_words="There is no word in it. This is what the model says of any text without one.",
+    no_known_words="None of its words are known to the model. This is what it says of any text that it cannot read.",
+    help="Help it learn",
+    help_lead="Say what is right, and {problem} gets better where it is weakest. One text at a time.",
+    waits="1 text waits for a label.",
+    wait="{count} texts wait for a label.",
+    why_audit="Drawn at random, to measure how often the model is right. So its own answer is not shown.",
+    why_chosen="Chosen for what it teaches: by how unsure the model is, and how unlike the others the text is.",
+    which="What is right?",
+    pass_over="Skip",
+    pick="What is right?",
+    give="Say so",
+    none_wait="Nothing waits for a label now. Texts are chosen by the loop, from what the service was asked:",
+    then="Ask the service some texts first, where it was asked none.",
+    change_it="Change it",
     lately="Corrected lately",
     none_lately="Nothing has been corrected yet.",
     not_read="The list cannot be read now. Load the page again.",
@@ -163,7 +203,27 @@ CHINESE = Words(
     wrong="不对，是 {label}",
     choose="不对，应当是",
     correct="更正",
-    thanks="谢谢。您的回答已与这次预测一起保存；更正会列在下面。",
+    you_said="您说是 {label}。谢谢。",
+    learns="已与这次预测一起保存，下一轮会用上它：`make optimise`。",
+    not_learnt="已与这次预测一起保存。这里不保存原文，所以没有版本能从中学习。",
+    change="点错了？请在下面重新选择。",
+    trace="它的来历：",
+    only_logged="这是第 {version} 版的回答，该版本已不再回答，因此无法得知哪些词影响了它。",
+    no_words="其中没有词。对任何没有词的文字，模型都这样回答。",
+    no_known_words="其中没有模型认识的词。对任何读不懂的文字，模型都这样回答。",
+    help="帮它学习",
+    help_lead="告诉 {problem} 什么是对的，它会在最薄弱之处变得更好。一次一段文字。",
+    waits="有 1 段文字等待标注。",
+    wait="有 {count} 段文字等待标注。",
+    why_audit="随机抽取，用来衡量模型有多准，所以不显示模型自己的回答。",
+    why_chosen="为了您的回答能教给模型的东西而选：看模型有多没把握，以及它与其他文字有多不同。",
+    which="哪一个对？",
+    pass_over="跳过",
+    pick="哪一个对？",
+    give="就是它",
+    none_wait="现在没有文字等待标注。文字由流程从服务被问过的内容中挑选：",
+    then="如果服务还没有被问过，请先问几段文字。",
+    change_it="更改",
     lately="最近的更正",
     none_lately="还没有人更正过。",
     not_read="现在读不到这份列表，请重新载入页面。",

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefect.artifacts import create_markdown_artifact
-
-from flows import reports
-from flows.holdings import Version
-from flows.registry import Registry
-from flows.stage import at_hand, say, stage, step
+from flows.stage import at_hand, stage
 from flows.titles import entitle
-from ratchet import predictions
-from ratchet.problem import Problem
+from flows.watching import watch
 from ratchet.refusal import Refusal
-from ratchet.steps import drift
-from ratchet.steps.drift import Drift
 
 
 @dataclass(frozen=True)
@@ -45,23 +37,6 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     live = registry.version(version) if version else registry.champion()
     if live is None:
         raise Refusal("Optimise looks at a champion.", "none is live", "Turn the loop once: make run")
-    found = compare_with_holdout(problem, registry, live)
-    entitle(problem.name, live.number, live.model, found.verdict.partition(":")[0].lower())
-    return report(problem, live, found)
-
-
-@step("Compare live predictions with the holdout")
-def compare_with_holdout(problem: Problem, registry: Registry, live: Version) -> Drift:
-    """The last predictions of the live version against its answers on the holdout."""
-    window = problem.settings.optimise.window
-    recent = predictions.recent(predictions.place(problem.here), problem.name, live.number, window)
-    return drift.compare(registry.read_json(live.run_id, "reference.json"), recent)
-
-
-@step("Say what comes next")
-def report(problem: Problem, live: Version, found: Drift) -> Outlook:
-    """The drift report, its verdict first."""
-    short = f"Version {live.number} ({live.model}): {found.verdict.partition(':')[0].lower()}"
-    create_markdown_artifact(reports.drift(problem, live, found), key="drift-report", description=short)
-    say(found.verdict)
-    return Outlook(live.number, found.verdict, found.drifted)
+    sight = watch(problem, registry, live)
+    entitle(problem.name, live.number, live.model, sight.verdict.partition(":")[0].lower())
+    return Outlook(live.number, sight.verdict, sight.drifted)

@@ -53,6 +53,9 @@ INSERT = "insert into predictions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on
 FEEDBACK = """insert into feedback values (?, ?, ?, ?)
     on conflict (prediction, label) do update set at = excluded.at, source = excluded.source"""
 
+AT_ONCE, REPEATS = 5_000, 20
+"""Rows that are read together; how many times as many rows as distinct texts are read at most."""
+
 Row = tuple[str, float, str, int, str, str, str, float, int, str, "str | None", "float | None"]
 
 
@@ -197,17 +200,55 @@ def record(
         connection.executemany(INSERT, rows)
 
 
-def recent(log: Place, problem: str, version: int, window: int) -> dict[str, list[object]]:
-    """The last answers of one version, newest first, as columns characters, label and score."""
+def latest(log: Place, problem: str, version: int, most: int) -> list[Prediction]:
+    """What one version answered last, newest first; a text that was asked again counts once, by its newest answer.
+
+    So somebody who asks one thing all day is one text. To find `most` of them, REPEATS times as many rows are read.
+    """
+    found: dict[str, Prediction] = {}
+    before, left = "~", REPEATS * most  # an id is of hexadecimal digits, which come before
+    while left > 0 and len(found) < most and is_there(log):
+        with connected(log) as connection:
+            rows = connection.execute(
+                "select * from predictions where problem = ? and version = ? and id < ? order by id desc limit ?",
+                (problem, version, before, min(left, AT_ONCE)),
+            ).fetchall()
+        for each in (Prediction(*row) for row in rows):
+            found.setdefault(each.digest or each.id, each)
+        if len(rows) < min(left, AT_ONCE):
+            break
+        before, left = rows[-1][0], left - len(rows)
+    return list(found.values())[:most]
+
+
+def earliest(log: Place, problem: str, version: int, before: str, most: int) -> list[str]:
+    """The labels that one version gave first to distinct texts, of those whose ids come before one."""
     if not is_there(log):
-        return {"characters": [], "label": [], "score": []}
+        return []
     with connected(log) as connection:
         rows = connection.execute(
-            "select characters, label, score from predictions "
-            "where problem = ? and version = ? order by id desc limit ?",
-            (problem, version, window),
+            "select id, digest, label from predictions "
+            "where problem = ? and version = ? and id < ? order by id limit ?",
+            (problem, version, before, most),
         ).fetchall()
-    return {name: [row[at] for row in rows] for at, name in enumerate(("characters", "label", "score"))}
+    return list({digest or name: label for name, digest, label in rows}.values())
+
+
+def audited(log: Place, problem: str, version: int, most: int) -> list[Prediction]:
+    """Answers that a random audit said the right label of, in `said`, newest first; each text once."""
+    if not is_there(log):
+        return []
+    with connected(log) as connection:
+        rows = connection.execute(
+            "select predictions.*, feedback.label from feedback join predictions on predictions.id = prediction "
+            "where problem = ? and version = ? and source = 'audit' order by feedback.at desc limit ?",
+            (problem, version, most),
+        ).fetchall()
+    found: dict[str, Prediction] = {}
+    for *row, said in rows:
+        each = replace(Prediction(*row), said=said)
+        found.setdefault(each.digest or each.id, each)
+    return list(found.values())
 
 
 def find(log: Place, name: str) -> Prediction | None:

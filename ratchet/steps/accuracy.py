@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ratchet.steps import estimate
-from ratchet.steps.estimate import FEWEST, Figure, Honesty
+from ratchet.steps.estimate import FEWEST, Honesty, Rate
 from ratchet.steps.sightings import Audited, Judged, Met
 
 RECENT = 1_000
@@ -21,13 +21,13 @@ class Accuracy:
     held_back: by how much the estimate missed on parts of the holdout. missed: by how much on the audited rows.
     """
 
-    holdout: Figure | None = None
-    estimated: Figure | None = None
-    measured: Figure | None = None
+    holdout: Rate | None = None
+    estimated: Rate | None = None
+    measured: Rate | None = None
     honesty: Honesty | None = None
     held_back: tuple[float, ...] = ()
     missed: float | None = None
-    always: Figure | None = None
+    always: Rate | None = None
 
     @property
     def usual_error(self) -> float | None:

@@ -16,12 +16,10 @@ from ratchet.steps.accuracy import RECENT, Accuracy, accuracies
 from ratchet.steps.domain import domain
 from ratchet.steps.priors import Prior
 from ratchet.steps.shift import Ints, Sample, Shift
-from ratchet.steps.sightings import NOBODY, Audited, Flags, Judged, Met
+from ratchet.steps.sightings import FEWEST, NOBODY, Audited, Flags, Judged, Met
 from ratchet.steps.spending import holm
 from ratchet.steps.traits import Traits, traits
 
-FEWEST = 50
-"""Distinct texts below which nothing is said: no test has power there."""
 STANDS = 0.01
 """A move that was called stands until its p-value is above this: a verdict must not come and go from look to look."""
 

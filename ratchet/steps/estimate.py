@@ -26,7 +26,7 @@ PER_BIN = 50
 
 
 @dataclass(frozen=True)
-class Figure:
+class Rate:
     """A share, its 95% interval, and the rows it stands on."""
 
     value: float
@@ -86,13 +86,13 @@ def calibrate(scores: Floats, right: Floats, groups: Ints | None = None) -> Cali
     return Calibration(float(found[0]), float(found[1]), spread)
 
 
-def estimated(known: Calibration, scores: Floats) -> Figure:
+def estimated(known: Calibration, scores: Floats) -> Rate:
     """The accuracy on rows without labels; its interval holds the luck of these rows and that of the calibration."""
     chance = known.chance(scores)
     slope = (chance * (1 - chance)) @ _features(scores) / len(scores)
     variance = slope @ known.spread @ slope + (chance * (1 - chance)).sum() / len(scores) ** 2
     value, far = float(chance.mean()), Z * float(np.sqrt(variance))
-    return Figure(value, max(0.0, value - far), min(1.0, value + far), len(scores))
+    return Rate(value, max(0.0, value - far), min(1.0, value + far), len(scores))
 
 
 def held_back(scores: Floats, right: Floats, groups: Ints | None = None) -> tuple[float, ...]:
@@ -107,15 +107,15 @@ def held_back(scores: Floats, right: Floats, groups: Ints | None = None) -> tupl
     return tuple(gaps)
 
 
-def measured(right: Floats) -> Figure:
+def measured(right: Floats) -> Rate:
     """The accuracy on rows with labels, with Wilson's interval (1927)."""
     rows, value = len(right), float(right.mean())
     middle = (value + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
     far = Z / (1 + Z**2 / rows) * np.sqrt(value * (1 - value) / rows + Z**2 / (4 * rows**2))
-    return Figure(value, max(0.0, float(middle - far)), min(1.0, float(middle + far)), rows)
+    return Rate(value, max(0.0, float(middle - far)), min(1.0, float(middle + far)), rows)
 
 
-def always(right: Floats, alpha: float = 0.05) -> Figure:
+def always(right: Floats, alpha: float = 0.05) -> Rate:
     """The accuracy on rows with labels, in an interval that holds after every row at once, so one may look each hour.
 
     Those shares against which a bet on all others would not have won 1 / alpha times its stake (Ville 1939; the mixture
@@ -127,7 +127,7 @@ def always(right: Floats, alpha: float = 0.05) -> Figure:
     shares = np.linspace(0, 1, 10_001)
     won = betaln(hits + 1, rows - hits + 1) - xlogy(hits, shares) - xlog1py(rows - hits, -shares)
     kept = shares[won < np.log(1 / alpha)]
-    return Figure(hits / rows, float(kept[0]), float(kept[-1]), rows)
+    return Rate(hits / rows, float(kept[0]), float(kept[-1]), rows)
 
 
 def honesty(scores: Floats, right: Floats) -> Honesty:

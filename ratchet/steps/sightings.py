@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from ratchet.steps.shift import Floats, Ints, Names
 
+FEWEST = 50
+"""Distinct texts below which nothing is said: no test has power there."""
+
 Flags = NDArray[np.bool_]
 
 

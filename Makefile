@@ -31,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: help setup run data build evaluate deploy optimise up serve ui predict rollback status history lineage trace \
         backup restore prune move services \
         test test-long check format clean bench bench-loop bench-serve bench-validate bench-text bench-quality \
-        bench-scale lock
+        bench-scale bench-drift lock
 .DEFAULT_GOAL := help
 .DEFAULT:
 	$(error There is no verb `$@`; `make` alone lists them)
@@ -124,6 +124,8 @@ bench-text: $(READY) ## Megabytes of text a second the linear model reads
 	@$(PY) -m benchmarks.bench_text
 bench-quality: $(READY) ## How good the models are, against a plain baseline
 	@$(PY) -m benchmarks.quality film && $(PY) -m benchmarks.quality chinese
+bench-drift: $(READY) ## False alarms of a month's watching; how soon it sees (MOST=n)
+	@$(PY) -m benchmarks.bench_drift $(MOST)
 bench-scale: $(READY) ## Time and memory of 10 thousand to 10 million rows (MOST=n)
 	@$(PY) -m benchmarks.bench_scale
 lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml

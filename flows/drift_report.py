@@ -16,7 +16,7 @@ from flows import charts, reports
 from ratchet.places import ROOT
 from ratchet.steps import spending
 from ratchet.steps.accuracy import Accuracy
-from ratchet.steps.drift import Drift
+from ratchet.steps.drift import STANDS, Drift
 from ratchet.steps.estimate import Rate
 from ratchet.steps.shift import Shift
 
@@ -29,6 +29,10 @@ border-top:1px solid var(--line)}img{max-width:100%;background:#fff;border-radiu
 PROMISE = (
     f"Each look may spend only what has come in since the one before, {spending.ALPHA:.0%} in a month: so of a hundred "
     "months of unchanged traffic at most five have a false alarm, however often one looks."
+)
+SIGNS = (
+    "✗ moved; ? moved, it seems, and the next looks will tell. In the picture grey is when it was judged, blue lately, "
+    "orange what moved."
 )
 
 
@@ -82,12 +86,13 @@ def compared(found: Drift) -> Section | None:
         return None
     rows = tuple(as_row(shift) for shift in found.shifts)
     picture = charts.as_png(charts.shifts(found.shifts))
-    return Section("What moved", " ".join(filter(None, (PROMISE, found.unread))), rows, picture)
+    return Section("What moved", " ".join(filter(None, (PROMISE, SIGNS, found.unread))), rows, picture)
 
 
 def as_row(shift: Shift) -> dict[str, str]:
+    suspected = shift.effect >= shift.worth and shift.p_value <= STANDS
     return {
-        "": "✗" if shift.drifted else "✓",
+        "": "✗" if shift.drifted else "?" if suspected else "✓",
         "what": shift.what,
         "when it was judged": shift.reference,
         "lately": shift.recent,

@@ -53,8 +53,8 @@ INSERT = "insert into predictions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on
 FEEDBACK = """insert into feedback values (?, ?, ?, ?)
     on conflict (prediction, label) do update set at = excluded.at, source = excluded.source"""
 
-AT_ONCE, REPEATS = 5_000, 20
-"""Rows that are read together; how many times as many rows as distinct texts are read at most."""
+AT_ONCE, REPEATS, LEAST = 5_000, 20, 20_000
+"""Rows that are read together; how many times as many rows as distinct texts are read at most, or at least so many."""
 
 Row = tuple[str, float, str, int, str, str, str, float, int, str, "str | None", "float | None"]
 
@@ -203,10 +203,10 @@ def record(
 def latest(log: Place, problem: str, version: int, most: int) -> list[Prediction]:
     """What one version answered last, newest first; a text that was asked again counts once, by its newest answer.
 
-    So somebody who asks one thing all day is one text. To find `most` of them, REPEATS times as many rows are read.
+    So somebody who asks one thing all day is one text. There is an end to the rows that are read to find `most` of them.
     """
     found: dict[str, Prediction] = {}
-    before, left = "~", REPEATS * most  # an id is of hexadecimal digits, which come before
+    before, left = "~", max(LEAST, REPEATS * most)  # an id is of hexadecimal digits, which come before
     while left > 0 and len(found) < most and is_there(log):
         with connected(log) as connection:
             rows = connection.execute(

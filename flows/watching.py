@@ -19,12 +19,12 @@ from flows.written import REFERENCE_ROWS
 from ratchet import predictions, rows, watched
 from ratchet.predictions import Prediction
 from ratchet.problem import Problem
-from ratchet.rows import Ready
 from ratchet.steps import bootstrap, drift, spending
 from ratchet.steps.drift import Drift
 from ratchet.steps.estimate import Rate
 from ratchet.steps.normalise import normalise
 from ratchet.steps.redact import redacted
+from ratchet.steps.shift import Ints
 from ratchet.steps.sightings import Audited, Judged, Met
 
 PAGE = "drift.html"
@@ -86,9 +86,8 @@ def watch(problem: Problem, registry: Registry, live: Version) -> Sight:
 def recall(problem: Problem, registry: Registry, live: Version) -> Judged:
     """Its answers on the holdout, from its run; the texts of the holdout, from the pinned data."""
     known = registry.read_json(live.run_id, "reference.json")
-    prepared = rows.prepared(problem)
-    holdout = prepared.holdout.frame.head(max(MOST_TEXTS, REFERENCE_ROWS))
-    known = completed(known, prepared, holdout)
+    holdout = rows.prepared(problem).holdout.frame.head(max(MOST_TEXTS, REFERENCE_ROWS))
+    known = completed(known, holdout)
     return Judged(
         characters=np.array(known["characters"], np.float64),
         labels=np.array(known["label"], np.str_),
@@ -96,11 +95,11 @@ def recall(problem: Problem, registry: Registry, live: Version) -> Judged:
         truth=np.array(known["truth"], np.str_) if "truth" in known else None,
         groups=np.array(known["group"], np.int64) if "group" in known else None,
         texts=tuple(redacted(text) for text in holdout["text"].head(MOST_TEXTS)),
-        text_groups=numbered(prepared, holdout.head(MOST_TEXTS)),
+        text_groups=numbered(holdout.head(MOST_TEXTS)),
     )
 
 
-def completed(known: dict[str, Any], prepared: Ready, holdout: pl.DataFrame) -> dict[str, Any]:
+def completed(known: dict[str, Any], holdout: pl.DataFrame) -> dict[str, Any]:
     """A reference of before these were kept gets the right labels and the groups of the rows it was made from.
 
     Those of the pinned data, if they are the very rows: as many, and each as long.
@@ -108,13 +107,13 @@ def completed(known: dict[str, Any], prepared: Ready, holdout: pl.DataFrame) -> 
     if "truth" in known or known["characters"] != holdout["text"].str.len_chars().to_list()[: len(known["label"])]:
         return known
     made_from = holdout.head(len(known["label"]))
-    groups = numbered(prepared, made_from)
+    groups = numbered(made_from)
     return known | {"truth": made_from["label"].to_list()} | ({} if groups is None else {"group": groups.tolist()})
 
 
-def numbered(prepared: Ready, holdout: pl.DataFrame) -> np.ndarray | None:
+def numbered(holdout: pl.DataFrame) -> Ints | None:
     """Which rows are of one group; None where each stands alone."""
-    return bootstrap.group_indices(holdout["group"].to_list(), holdout.height) if prepared.grouped else None
+    return bootstrap.group_indices(holdout["group"].to_list(), holdout.height) if "group" in holdout.columns else None
 
 
 @step("Gather what it has met since")

@@ -203,7 +203,7 @@ def record(
 def latest(log: Place, problem: str, version: int, most: int) -> list[Prediction]:
     """What one version answered last, newest first; a text that was asked again counts once, by its newest answer.
 
-    So somebody who asks one thing all day is one text. There is an end to the rows that are read to find `most` of them.
+    So somebody who asks one thing all day is one text. The search for `most` texts has an end.
     """
     found: dict[str, Prediction] = {}
     before, left = "~", max(LEAST, REPEATS * most)  # an id is of hexadecimal digits, which come before

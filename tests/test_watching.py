@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from flows import drift_report
+from flows import drift_report, watching
 from ratchet import examples, predictions, watched
 from ratchet.places import Places
 from ratchet.serving.meters import gauges
@@ -253,8 +253,8 @@ def test_dealing_out_the_same_scores_gives_a_p_value_that_is_one(seed: int, bins
 
 
 def test_the_estimate_without_labels_is_right_where_texts_became_harder() -> None:
-    """By eight points or more; and its interval holds the truth in most of the splits."""
-    off, inside = [], 0
+    """By eight points or more on average; and its interval holds the truth in most of the splits."""
+    off, harder, inside = [], [], 0
     for seed in range(12):
         held, rest = sides(seed, 3_000)
         hard = rest.sort("score").head(1_000)
@@ -262,11 +262,12 @@ def test_the_estimate_without_labels_is_right_where_texts_became_harder() -> Non
         assert known.estimated
         assert known.measured
         assert known.holdout
-        assert known.holdout.value - known.measured.value > 0.08
+        harder.append(known.holdout.value - known.measured.value)
         off.append(abs(known.estimated.value - known.measured.value))
         inside += known.estimated.low <= known.measured.value <= known.estimated.high
         assert known.missed == pytest.approx(known.estimated.value - known.measured.value)
-    assert np.mean(off) < 0.04
+    assert np.mean(harder) > 0.08
+    assert np.mean(off) < 0.03
     assert inside >= 8
 
 
@@ -413,7 +414,18 @@ def test_the_page_is_whole_asks_no_other_host_and_shows_no_text() -> None:
     assert drift_report.as_markdown(told).splitlines()[0] == found.verdict
 
 
-# What was met, from the log
+# What it was judged on, and what it has met
+
+
+def test_right_labels_are_added_to_an_old_reference_of_these_very_rows_alone() -> None:
+    rows = pl.DataFrame({"text": ["one", "three", "five"], "label": ["a", "b", "a"], "group": ["x", "y", "x"]})
+    known = {"characters": [3, 5], "label": ["a", "a"], "score": [0.9, 0.8]}
+    assert watching.completed(known, rows) == {**known, "truth": ["a", "b"], "group": [0, 1]}
+    assert watching.completed(known, rows.drop("group")) == {**known, "truth": ["a", "b"]}
+    for other in (rows.reverse(), rows.head(1), rows.with_columns(text=pl.lit("x"))):
+        assert watching.completed(known, other) == known
+    new = {**known, "truth": ["b", "b"]}
+    assert watching.completed(new, rows) == new
 
 
 def logged(path: Path, texts: list[str], said: str = "good") -> list[str]:

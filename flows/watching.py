@@ -122,16 +122,30 @@ def gather(problem: Problem, live: Version) -> tuple[Met, Audited]:
     log, window = predictions.place(problem.here), problem.settings.optimise.window
     last = predictions.latest(log, problem.name, live.number, window)
     first = predictions.earliest(log, problem.name, live.number, last[-1].id, FIRST) if last else []
+    learnt = trained_on(problem, [*last, *first])
     told = predictions.audited(log, problem.name, live.number, AUDITED)
-    return as_met(last, first), Audited(
+    return as_met(last, first, learnt), Audited(
         np.array([each.label for each in told], np.str_),
         np.array([each.score for each in told], np.float64),
         np.array([each.said for each in told], np.str_),
     )
 
 
-def as_met(last: list[Prediction], first: list[str]) -> Met:
+def trained_on(problem: Problem, asked: list[Prediction]) -> frozenset[str]:
+    """The ids of those that ask for a text of the training rows, as far as texts are kept.
+
+    A model is surer of what it has learnt, so somebody who tries it with its own table would look like a drift.
+    """
+    spelled = pl.DataFrame({"id": [each.id for each in asked], "text": normalise([each.text or "" for each in asked])})
+    found = [
+        spelled.join(frame.select("text"), on="text", how="semi") for frame in rows.prepared(problem).side("train")
+    ]
+    return frozenset(name for part in found for name in part["id"])
+
+
+def as_met(last: list[Prediction], first: list[Prediction], learnt: frozenset[str]) -> Met:
     """As columns. Texts are read as the holdout's are: in normal form, without what looks private."""
+    every, last = len(last), [each for each in last if each.id not in learnt]
     kept = [each for each in last if each.text is not None][:MOST_TEXTS]
     return Met(
         characters=np.array([each.characters for each in last], np.float64),
@@ -139,7 +153,8 @@ def as_met(last: list[Prediction], first: list[str]) -> Met:
         scores=np.array([each.score for each in last], np.float64),
         texts=tuple(redacted(text) for text in normalise([each.text or "" for each in kept])),
         teach=np.array([int((each.digest or each.id)[-1], 16) % 2 == 0 for each in kept], np.bool_),
-        first=np.array(first, np.str_),
+        first=np.array([each.label for each in first if each.id not in learnt], np.str_),
+        learnt=every - len(last),
     )
 
 

@@ -221,17 +221,16 @@ def latest(log: Place, problem: str, version: int, most: int) -> list[Prediction
     return list(found.values())[:most]
 
 
-def earliest(log: Place, problem: str, version: int, before: str, most: int) -> list[str]:
-    """The labels that one version gave first to distinct texts, of those whose ids come before one."""
+def earliest(log: Place, problem: str, version: int, before: str, most: int) -> list[Prediction]:
+    """What one version answered first, of what has an id before that one; each text once."""
     if not is_there(log):
         return []
     with connected(log) as connection:
         rows = connection.execute(
-            "select id, digest, label from predictions "
-            "where problem = ? and version = ? and id < ? order by id limit ?",
+            "select * from predictions where problem = ? and version = ? and id < ? order by id limit ?",
             (problem, version, before, most),
         ).fetchall()
-    return list({digest or name: label for name, digest, label in rows}.values())
+    return list({each.digest or each.id: each for each in (Prediction(*row) for row in rows)}.values())
 
 
 def audited(log: Place, problem: str, version: int, most: int) -> list[Prediction]:

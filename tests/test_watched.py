@@ -7,6 +7,7 @@ import sqlite3
 import urllib.request
 from contextlib import closing
 
+import polars as pl
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -51,6 +52,12 @@ def reviews(rows: int, seed: int) -> list[str]:
     return [line.rpartition(",")[0] for line in small_table(rows, seed).splitlines()[1:]]
 
 
+def trained_on(project: Project) -> list[str]:
+    """Texts of the table that the model has learnt from."""
+    (cache,) = (project.root / "state" / "cache").glob("prepared-*.parquet")
+    return pl.read_parquet(cache).filter(pl.col("split") == "train")["text"].to_list()
+
+
 def looked(project: Project) -> dict[str, object]:
     """What the look that is taken now leaves for the next."""
     done = project.make("optimise")
@@ -78,8 +85,9 @@ def page(project: Project) -> str:
 
 
 def test_traffic_of_the_same_kind_is_steady_and_every_face_says_so(project: Project) -> None:
-    """Somebody who asks the same thing 900 times is one text."""
+    """Somebody who asks the same thing 900 times is one text; and texts that it was trained on are none."""
     send(project, reviews(399, seed=2))
+    send(project, trained_on(project))
     send(project, ["Film 3 of 1234 is witty dull flat"] * 900)
     found = looked(project)
     assert found["verdict"] == "Steady: the last 400 distinct texts look like the holdout."

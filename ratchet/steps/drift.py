@@ -52,7 +52,8 @@ def compare(
     rows = len(met.labels)
     accuracy = accuracies(judged, met, audited)
     if rows < FEWEST:
-        verdict = f"Too early to tell: {rows} distinct texts were answered, {FEWEST} are needed."
+        but = f" ({met.learnt:,} more are of those that it was trained on)" if met.learnt else ""
+        verdict = f"Too early to tell: {rows} distinct texts were answered{but}, {FEWEST} are needed."
         return Drift(False, verdict, rows, accuracy)
     found = [*of_answers(judged, met), *of_truth(judged, audited)]
     unread = too_few_texts(judged, met)

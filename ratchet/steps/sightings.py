@@ -46,6 +46,7 @@ class Met:
 
     teach: which of the texts teach the classifier of domain.py; the rest is scored. A text keeps its half for good.
     first: the answers to the first texts since the version is live, none of them among the others here.
+    learnt: how many more there were that it was trained on, of which it is surer than of any others.
     """
 
     characters: Floats
@@ -54,6 +55,7 @@ class Met:
     texts: tuple[str, ...] = ()
     teach: Flags = field(default_factory=lambda: np.zeros(0, np.bool_))
     first: Names = field(default_factory=lambda: np.zeros(0, np.str_))
+    learnt: int = 0
 
 
 @dataclass(frozen=True)

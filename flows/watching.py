@@ -26,11 +26,12 @@ from ratchet.steps.normalise import normalise
 from ratchet.steps.redact import redacted
 from ratchet.steps.shift import Ints
 from ratchet.steps.sightings import Audited, Judged, Met
+from ratchet.steps.traits import MOST_CHARACTERS
 
 PAGE = "drift.html"
 AUDITED = FIRST = 5_000
 """Rows that are read at most: audited answers, and first answers since the version is live."""
-MOST_TEXTS = 5_000
+MOST_TEXTS = 2_500
 """Texts of either side that are read; more would show only moves too small to matter."""
 
 
@@ -94,7 +95,7 @@ def recall(problem: Problem, registry: Registry, live: Version) -> Judged:
         scores=np.array(known["score"], np.float64),
         truth=np.array(known["truth"], np.str_) if "truth" in known else None,
         groups=np.array(known["group"], np.int64) if "group" in known else None,
-        texts=tuple(redacted(text) for text in holdout["text"].head(MOST_TEXTS)),
+        texts=read(holdout["text"].head(MOST_TEXTS).to_list()),
         text_groups=numbered(holdout.head(MOST_TEXTS)),
     )
 
@@ -144,18 +145,23 @@ def trained_on(problem: Problem, asked: list[Prediction]) -> frozenset[str]:
 
 
 def as_met(last: list[Prediction], first: list[Prediction], learnt: frozenset[str]) -> Met:
-    """As columns. Texts are read as the holdout's are: in normal form, without what looks private."""
+    """As columns. Texts are read as the holdout's are, in normal form."""
     every, last = len(last), [each for each in last if each.id not in learnt]
     kept = [each for each in last if each.text is not None][:MOST_TEXTS]
     return Met(
         characters=np.array([each.characters for each in last], np.float64),
         labels=np.array([each.label for each in last], np.str_),
         scores=np.array([each.score for each in last], np.float64),
-        texts=tuple(redacted(text) for text in normalise([each.text or "" for each in kept])),
+        texts=read(normalise([each.text or "" for each in kept])),
         teach=np.array([int((each.digest or each.id)[-1], 16) % 2 == 0 for each in kept], np.bool_),
         first=np.array([each.label for each in first if each.id not in learnt], np.str_),
         learnt=every - len(last),
     )
+
+
+def read(texts: list[str]) -> tuple[str, ...]:
+    """Of each text what is looked at: its beginning, without what looks private, as the log may have it."""
+    return tuple(redacted(text[:MOST_CHARACTERS]) for text in texts)
 
 
 @step("Compare the two")

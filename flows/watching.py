@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +124,7 @@ def gather(problem: Problem, live: Version) -> tuple[Met, Audited]:
     log, window = predictions.place(problem.here), problem.settings.optimise.window
     last = predictions.latest(log, problem.name, live.number, window)
     first = predictions.earliest(log, problem.name, live.number, last[-1].id, FIRST) if last else []
-    learnt = trained_on(problem, [*last, *first])
+    learnt = trained_on([*last, *first], rows.prepared(problem).side("train"))
     told = predictions.audited(log, problem.name, live.number, AUDITED)
     return as_met(last, first, learnt), Audited(
         np.array([each.label for each in told], np.str_),
@@ -132,16 +133,17 @@ def gather(problem: Problem, live: Version) -> tuple[Met, Audited]:
     )
 
 
-def trained_on(problem: Problem, asked: list[Prediction]) -> frozenset[str]:
+def trained_on(asked: list[Prediction], train: Iterable[pl.DataFrame]) -> frozenset[str]:
     """The ids of those that ask for a text of the training rows, as far as texts are kept.
 
     A model is surer of what it has learnt, so somebody who tries it with its own table would look like a drift.
     """
-    spelled = pl.DataFrame({"id": [each.id for each in asked], "text": normalise([each.text or "" for each in asked])})
-    found = [
-        spelled.join(frame.select("text"), on="text", how="semi") for frame in rows.prepared(problem).side("train")
-    ]
-    return frozenset(name for part in found for name in part["id"])
+    spelled = pl.DataFrame(
+        {"id": [each.id for each in asked], "text": normalise([each.text or "" for each in asked])},
+        schema={"id": pl.String, "text": pl.String},
+    )
+    found = [spelled.join(frame.select("text"), on="text", how="semi")["id"] for frame in train]
+    return frozenset(name for part in found for name in part)
 
 
 def as_met(last: list[Prediction], first: list[Prediction], learnt: frozenset[str]) -> Met:

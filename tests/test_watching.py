@@ -428,6 +428,17 @@ def test_right_labels_are_added_to_an_old_reference_of_these_very_rows_alone() -
     assert watching.completed(new, rows) == new
 
 
+def test_what_it_was_trained_on_is_told_from_the_rest_also_where_nothing_was_asked() -> None:
+    train = [pl.DataFrame({"text": ["one", "two words"]}), pl.DataFrame({"text": ["three"]})]
+    asked = [
+        predictions.Prediction(name, 0.0, "p", 1, "champion", "", "a", 0.9, 3, "", text, None)
+        for name, text in (("0", "two   words"), ("1", "four"), ("2", None), ("3", "three"), ("4", "three"))
+    ]
+    assert watching.trained_on(asked, train) == {"0", "3", "4"}
+    assert watching.trained_on([], train) == frozenset()
+    assert watching.trained_on(asked, []) == frozenset()
+
+
 def logged(path: Path, texts: list[str], said: str = "good") -> list[str]:
     names = predictions.identities(len(texts))
     predictions.record(path, "reviews", 1, [(text, said, 0.9) for text in texts], names)

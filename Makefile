@@ -31,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: help setup run data build evaluate deploy optimise up serve ui predict rollback approve status history \
         lineage trace backup restore prune move services \
         test test-long check format clean bench bench-loop bench-serve bench-validate bench-text bench-quality \
-        bench-feedback bench-gate bench-labels bench-scale bench-trial lock
+        bench-drift bench-feedback bench-gate bench-labels bench-scale bench-trial lock
 .DEFAULT_GOAL := help
 .DEFAULT:
 	$(error There is no verb `$@`; `make` alone lists them)
@@ -132,6 +132,8 @@ bench-quality: $(READY) ## How good the models are, against a plain baseline
 	@$(PY) -m benchmarks.quality film && $(PY) -m benchmarks.quality chinese
 bench-labels: $(READY) ## Labels that choosing saves, against labels at random
 	@$(PY) -m benchmarks.bench_labels
+bench-drift: $(READY) ## False alarms of a month's watching; how soon it sees (MOST=n)
+	@$(PY) -m benchmarks.bench_drift $(MOST)
 bench-scale: $(READY) ## Time and memory of 10 thousand to 10 million rows (MOST=n)
 	@$(PY) -m benchmarks.bench_scale
 bench-gate: $(READY) ## The gate's two promises over simulated lifetimes

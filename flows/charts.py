@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from ratchet.steps.estimate import Rate
 from ratchet.steps.score import CalibrationBin
+from ratchet.steps.shift import Shift
 
+HOLDOUT = "when it was judged"
 INK, BLUE, ORANGE, GREY = "#1f2430", "#2f6fde", "#e08a2c", "#c9ced8"
 
 
@@ -74,11 +78,58 @@ def calibration(bins: Sequence[CalibrationBin], champion: Sequence[CalibrationBi
     return figure
 
 
-def as_markdown(figure: Figure, name: str) -> str:
-    """The figure as a PNG within Markdown, for a page that has no place to keep files."""
+def shifts(found: Sequence[Shift]) -> Figure:
+    """Of each thing compared: how it was when the model was judged (grey), how it is (blue; orange: moved)."""
+    drawn = [shift for shift in found if shift.bars]
+    rows = max(1, -(-len(drawn) // 3))
+    figure = Figure(figsize=(9, 2.5 * rows))
+    figure.subplots_adjust(
+        0.05, 0.3 / rows, 0.99, 1 - 0.15 / rows, 0.18, 0.75
+    )  # a layout that fits costs half a second
+    for axes, shift in zip(figure.subplots(rows, 3, squeeze=False).flat, drawn, strict=False):
+        two_sides(axes, shift)
+    for axes in figure.axes[len(drawn) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def two_sides(axes: Any, shift: Shift) -> None:
+    """The bars of one shift side by side; of many classes those that are most frequent on either side."""
+    bars = shift.bars if len(shift.bars) <= 10 else sorted(shift.bars, key=lambda bar: -max(bar[1:]))[:10]
+    at = np.arange(len(bars))
+    axes.bar(at - 0.2, [bar[1] for bar in bars], 0.4, color=GREY)
+    axes.bar(at + 0.2, [bar[2] for bar in bars], 0.4, color=ORANGE if shift.drifted else BLUE)
+    axes.set_xticks(at, [bar[0][:12] for bar in bars], rotation=45, ha="right", fontsize=7, rotation_mode="anchor")
+    axes.tick_params(axis="y", labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(shift.what, color=INK, fontsize=9)
+
+
+def accuracies(figures: Mapping[str, Rate]) -> Figure:
+    """Each accuracy with its interval, one below the other."""
+    figure = Figure(figsize=(6.4, 0.6 + 0.42 * len(figures)), layout="constrained")
+    axes = figure.subplots()
+    for place, (name, known) in enumerate(figures.items()):
+        colour = GREY if name == HOLDOUT else BLUE
+        axes.plot([known.low, known.high], [place, place], color=colour, linewidth=3, solid_capstyle="round")
+        axes.plot(known.value, place, "o", color=INK, markersize=5)
+    axes.set_yticks(range(len(figures)), list(figures))
+    axes.set_ylim(len(figures) - 0.5, -0.5)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    return figure
+
+
+def as_png(figure: Figure) -> str:
+    """The figure as the address of a picture that holds it."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
-    return f"![{name}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def as_markdown(figure: Figure, name: str) -> str:
+    """The figure as a PNG within Markdown, for a page that has no place to keep files."""
+    return f"![{name}]({as_png(figure)})"
 
 
 def plain(axes: object, across: str, up: str) -> None:

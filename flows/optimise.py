@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefect.artifacts import create_markdown_artifact
-
-from flows import harvest, next_turn, reports, trial
+from flows import harvest, next_turn, trial
 from flows.deploy import deploy
-from flows.holdings import Version
-from flows.registry import Registry
 from flows.stage import at_hand, say, stage, step
 from flows.titles import entitle
-from ratchet import predictions, queue
+from flows.watching import watch
+from ratchet import queue
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
-from ratchet.steps import drift
-from ratchet.steps.drift import Drift
 
 
 @dataclass(frozen=True)
@@ -37,8 +32,9 @@ class Outlook:
 def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     """What has the champion met since, and what should the next turn learn?
 
-    Takes in what people said of its answers as a new data version, holds its logged predictions against its answers on
-    the holdout, and says whether the next turn begins. Comes after *deploy*, and before the next *build*.
+    Takes in what people said of its answers as a new data version, judges a challenger that is on trial, holds the
+    champion's logged answers against what it was judged on, and says whether the next turn begins. Comes after *deploy*,
+    and before the next *build*.
 
     Args:
         version: The live version; empty takes the one with the alias `champion`.
@@ -55,32 +51,17 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     passed = trial.judge(problem, registry, live)
     if passed is not None:
         live = registry.version(deploy(passed.number, trigger, tried=True))
+    problem, registry = at_hand()  # the data version may be a new one
     ask_people(problem)
-    found = compare_with_holdout(problem, registry, live)
-    entitle(problem.name, live.number, live.model, found.verdict.partition(":")[0].lower())
-    following = next_turn.consider(live, None, found.moved)
-    return report(problem, live, found, str(learned), following)
+    sight = watch(problem, registry, live)
+    entitle(problem.name, live.number, live.model, sight.verdict.partition(":")[0].lower())
+    following = next_turn.consider(live, sight.surely.high if sight.surely else None, sight.found.moved)
+    return Outlook(live.number, sight.verdict, sight.drifted, str(learned), following)
 
 
 @step("Choose what people are asked")
 def ask_people(problem: Problem) -> None:
     """The texts that the service's page offers to be labelled: a random audit, and those that teach most."""
     asked = queue.refresh(problem)
-    say(f"To be labelled on the service's page: {len(asked.audit)} of the audit, {len(asked.chosen)} chosen ones.")
-
-
-@step("Compare live predictions with the holdout")
-def compare_with_holdout(problem: Problem, registry: Registry, live: Version) -> Drift:
-    """The last predictions of the live version against its answers on the holdout."""
-    window = problem.settings.optimise.window
-    recent = predictions.recent(predictions.place(problem.here), problem.name, live.number, window)
-    return drift.compare(registry.read_json(live.run_id, "reference.json"), recent)
-
-
-@step("Say what comes next")
-def report(problem: Problem, live: Version, found: Drift, learned: str, following: str) -> Outlook:
-    """The drift report, its verdict first."""
-    short = f"Version {live.number} ({live.model}): {found.verdict.partition(':')[0].lower()}"
-    create_markdown_artifact(reports.drift(problem, live, found), key="drift-report", description=short)
-    say(found.verdict)
-    return Outlook(live.number, found.verdict, found.drifted, learned, following)
+    if asked.audit or asked.chosen:
+        say(f"Asked on the service's page: {len(asked.audit)} texts of the audit, {len(asked.chosen)} chosen ones.")

@@ -9,7 +9,6 @@ from flows import links as addresses
 from flows.holdings import Version
 from ratchet.problem import Problem
 from ratchet.quarantined import Quarantine
-from ratchet.steps.drift import Drift
 from ratchet.steps.gate import WORDS, Decision
 from ratchet.steps.score import Scores
 
@@ -135,26 +134,6 @@ def decision(found: Decision, read_on: str) -> str:
         "*deploy* makes it champion." if found.promote else "The champion stays; better data or candidates come first."
     )
     return f"{found.verdict}: {found.reason}\n\n{table(checks)}\n\nNext: {after}\n\n{read_on}"
-
-
-def drift(problem: Problem, live: Version, found: Drift) -> str:
-    """The drift verdict, what was compared, and what comes next."""
-    rows = [
-        {
-            "": "✗" if shift.drifted else "✓",
-            "what": shift.what,
-            "holdout": shift.reference,
-            "lately": shift.recent,
-            "p": f"{shift.p_value:.2g}",
-        }
-        for shift in found.shifts
-    ]
-    after = (
-        "Next: label some of these texts, add them to the table, and bring it as a new version with `make data`."
-        if found.drifted
-        else "Next: nothing needs doing; `make predict` logs what the champion answers, and the next turn looks again."
-    )
-    return f"{found.verdict}\n\nVersion {live.number} ({live.model}) of {problem.name}.\n\n{table(rows)}\n\n{after}"
 
 
 def links(problem: Problem, version: Version, experiment: str, rival: Version | None = None) -> str:

@@ -121,10 +121,17 @@ def keep_evidence(
 
 
 def reference(case: Case, judged: Judged) -> dict[str, list[object]]:
-    """What this model met and answered on the holdout, for optimise to hold live predictions against; 5,000 rows."""
+    """What this model met and answered on the holdout, for optimise to hold live predictions against; 5,000 rows.
+
+    No text: its length, the answer and its score, the right label, and by a number which rows are of one group.
+    """
     likely, confidence = judged.probabilities.argmax(axis=1), np.round(judged.probabilities.max(axis=1), 4)
-    return {
+    known: dict[str, list[object]] = {
         "characters": case.holdout["text"].str.len_chars().to_list()[:REFERENCE_ROWS],
         "label": [case.labels[at] for at in likely[:REFERENCE_ROWS]],
         "score": confidence[:REFERENCE_ROWS].tolist(),
+        "truth": list(case.truth[:REFERENCE_ROWS]),
     }
+    if case.groups is not None:
+        known["group"] = bootstrap.group_indices(case.groups, len(case.truth))[:REFERENCE_ROWS].tolist()
+    return known

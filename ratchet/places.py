@@ -87,6 +87,16 @@ class Places:
         return self.state / "backups"
 
     @property
+    def watch(self) -> Path:
+        """What the last look at live traffic came to (ratchet/watched.py)."""
+        return self.state / "watch.json"
+
+    @property
+    def reports(self) -> Path:
+        """Pages about what is live, for a browser; each is made anew by the next look."""
+        return self.state / "reports"
+
+    @property
     def work(self) -> Path:
         """Scratch space of the run in progress; whoever holds the loop's lock may empty it."""
         return self.state / "work"

@@ -68,6 +68,9 @@ FEEDBACK = f"""insert into feedback (prediction, label, source, at, chance) valu
     chance = case when {WEAKER} then feedback.chance else excluded.chance end"""
 """Said twice, a label counts once, as of the last time, and keeps the stronger source: audit, chosen, user."""
 
+AT_ONCE, REPEATS, LEAST = 5_000, 20, 20_000
+"""Rows that are read together; how many times as many rows as distinct texts are read at most, or at least so many."""
+
 Row = tuple[str, float, str, int, str, str, str, float, int, str, "str | None", "float | None"]
 
 
@@ -212,17 +215,54 @@ def record(
         connection.executemany(INSERT, rows)
 
 
-def recent(log: Place, problem: str, version: int, window: int) -> dict[str, list[object]]:
-    """The last answers of one version, newest first, as columns characters, label and score."""
+def latest(log: Place, problem: str, version: int, most: int) -> list[Prediction]:
+    """What one version answered last, newest first; a text that was asked again counts once, by its newest answer.
+
+    So somebody who asks one thing all day is one text. The search for `most` texts has an end.
+    """
+    found: dict[str, Prediction] = {}
+    before, left = "~", max(LEAST, REPEATS * most)  # an id is of hexadecimal digits, which come before
+    while left > 0 and len(found) < most and is_there(log):
+        with connected(log) as connection:
+            rows = connection.execute(
+                "select * from predictions where problem = ? and version = ? and id < ? order by id desc limit ?",
+                (problem, version, before, min(left, AT_ONCE)),
+            ).fetchall()
+        for each in (Prediction(*row) for row in rows):
+            found.setdefault(each.digest or each.id, each)
+        if len(rows) < min(left, AT_ONCE):
+            break
+        before, left = rows[-1][0], left - len(rows)
+    return list(found.values())[:most]
+
+
+def earliest(log: Place, problem: str, version: int, before: str, most: int) -> list[Prediction]:
+    """What one version answered first, of what has an id before that one; each text once."""
     if not is_there(log):
-        return {"characters": [], "label": [], "score": []}
+        return []
     with connected(log) as connection:
         rows = connection.execute(
-            "select characters, label, score from predictions "
-            "where problem = ? and version = ? order by id desc limit ?",
-            (problem, version, window),
+            "select * from predictions where problem = ? and version = ? and id < ? order by id limit ?",
+            (problem, version, before, most),
         ).fetchall()
-    return {name: [row[at] for row in rows] for at, name in enumerate(("characters", "label", "score"))}
+    return list({each.digest or each.id: each for each in (Prediction(*row) for row in rows)}.values())
+
+
+def audited(log: Place, problem: str, version: int, most: int) -> list[Prediction]:
+    """Answers that a random audit said the right label of, in `said`, newest first; each text once."""
+    if not is_there(log):
+        return []
+    with connected(log) as connection:
+        rows = connection.execute(
+            "select predictions.*, feedback.label from feedback join predictions on predictions.id = prediction "
+            "where problem = ? and version = ? and source = 'audit' order by feedback.at desc limit ?",
+            (problem, version, most),
+        ).fetchall()
+    found: dict[str, Prediction] = {}
+    for *row, said in rows:
+        each = replace(Prediction(*row), said=said)
+        found.setdefault(each.digest or each.id, each)
+    return list(found.values())
 
 
 def labels(log: Place) -> int:

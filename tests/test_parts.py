@@ -8,7 +8,6 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -19,7 +18,6 @@ from ratchet.examples.contract import Columns
 from ratchet.ledger import Move
 from ratchet.progress import Progress, Watched
 from ratchet.refusal import Refusal
-from ratchet.steps import drift
 from tests import ports
 from tests.project import ROOT
 
@@ -81,36 +79,13 @@ except Refusal as refusal:
     assert lock.holder(tmp_path) is None
 
 
-def answers(seed: int, rows: int, longer: float = 1.0, fresh: float = 0.6) -> dict[str, list[object]]:
-    chance = np.random.default_rng(seed)
-    return {
-        "characters": (chance.gamma(4, 25, rows) * longer).astype(int).tolist(),
-        "label": np.where(chance.random(rows) < fresh, "fresh", "rotten").tolist(),
-        "score": chance.beta(8, 2, rows).tolist(),
-    }
-
-
-def test_drift_calls_a_planted_shift_by_its_name_and_is_quiet_otherwise() -> None:
-    holdout = answers(0, 1000)
-    assert drift.compare(holdout, answers(1, 20)).verdict.startswith("Too early to tell: 20 predictions")
-    longer = drift.compare(holdout, answers(1, 500, longer=1.5))
-    assert longer.drifted
-    assert "text length" in longer.verdict
-    labels = drift.compare(holdout, answers(1, 500, fresh=0.3))
-    assert "predicted label" in labels.verdict
-
-
-def test_drift_raises_a_false_alarm_in_about_one_look_of_a_hundred() -> None:
-    alarms = sum(drift.compare(answers(n, 1000), answers(10_000 + n, 400)).drifted for n in range(300))
-    assert alarms <= 9  # 300 looks at 1 in 100: 3 expected, above 9 with a chance of 0.1%
-
-
 def test_predictions_are_kept_by_version_newest_first_without_texts(tmp_path: Path) -> None:
     path = tmp_path / "predictions.db"
     predictions.record(path, "reviews", 1, [("x" * 10, "good", 0.9), ("y" * 20, "bad", 0.8)])
     predictions.record(path, "reviews", 2, [("z" * 30, "good", 0.7)])
-    assert predictions.recent(path, "reviews", 1, 1) == {"characters": [20], "label": ["bad"], "score": [0.8]}
-    assert predictions.recent(tmp_path / "absent.db", "reviews", 1, 5)["label"] == []
+    (found,) = predictions.latest(path, "reviews", 1, 1)
+    assert (found.characters, found.label, found.score, found.text) == (20, "bad", 0.8, None)
+    assert predictions.latest(tmp_path / "absent.db", "reviews", 1, 5) == []
 
 
 def test_the_committed_params_are_valid_and_name_the_pinned_problem() -> None:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ratchet import settings
+from ratchet import settings, watched
 from ratchet.access import LOOPBACK
 from ratchet.refusal import Refusal
 from ratchet.serving import docs, guard, inference, labelling, lineup, own, page, scoring
@@ -51,7 +51,8 @@ def application(
             await service.log.close()
 
     async def metrics(request: Request) -> Response:
-        return Response(service.meters.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        look = await asyncio.to_thread(watched.last, service.here, service.problem)
+        return Response(service.meters.page(look), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     asked = [*own.routes(service), *scoring.routes(service)]
     routes = [

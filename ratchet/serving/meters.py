@@ -14,9 +14,16 @@ from prometheus_client import (
 )
 
 from ratchet.serving.log import Log
+from ratchet.watched import Watched
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 ROLES = ("champion", "challenger")
+FIGURES = {
+    "estimated": "Accuracy on live texts by estimate, without labels, with its 95% interval",
+    "measured": "Accuracy on the newest audited answers, with its 95% interval",
+    "always": "Accuracy on all audited answers, in an interval that holds for all looks together",
+    "holdout": "Accuracy when the version was judged, with its 95% interval",
+}
 
 
 class Meters:
@@ -88,6 +95,33 @@ class Meters:
         self.live.labels(role).set(version)
         self.swaps.labels(role).inc()
 
-    def page(self) -> bytes:
-        """The text that Prometheus reads."""
-        return generate_latest(self.registry)
+    def page(self, look: Watched | None = None) -> bytes:
+        """The text that Prometheus reads. look: the last at live traffic, None where there was none."""
+        return generate_latest(self.registry) + (generate_latest(gauges(look)) if look else b"")
+
+
+def gauges(look: Watched) -> CollectorRegistry:
+    """What optimise found when it last looked at live traffic; made anew, for a shift that is gone leaves no gauge."""
+    registry = CollectorRegistry()
+    version = str(look.version)
+    for name, help_text, value in (
+        ("ratchet_watched_timestamp_seconds", "When live traffic was looked at last", look.at),
+        ("ratchet_watched_texts", "Distinct texts in that look", look.rows),
+        ("ratchet_drifted", "1 while anything has drifted, by all looks of a month together", look.drifted),
+        ("ratchet_calibration_error", "Mean gap of confidence and accuracy on audited answers", look.calibration),
+    ):
+        if value is not None:
+            Gauge(name, help_text, ("version",), registry=registry).labels(version).set(value)
+    for name, help_text, moved in (
+        ("ratchet_drift", "By how much it moved, from 0 to 1", look.effects),
+        ("ratchet_drift_p_value", "How likely as large a move is by chance, in one look", look.p_values),
+    ):
+        gauge = Gauge(name, help_text, ("version", "what"), registry=registry)
+        for what, value in moved.items():
+            gauge.labels(version, what.replace(" ", "_")).set(value)
+    for name, help_text in FIGURES.items():
+        if name in look.figures:
+            gauge = Gauge(f"ratchet_accuracy_{name}", help_text, ("version", "bound"), registry=registry)
+            for bound in ("value", "low", "high"):
+                gauge.labels(version, bound).set(look.figures[name][bound])
+    return registry

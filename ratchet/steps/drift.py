@@ -1,42 +1,44 @@
 """Has what the model meets moved away from what it was judged on? Two sets of answers enter, a Drift leaves.
 
-Each of length, label and confidence is tested against the holdout's (two-sample Kolmogorov-Smirnov; chi-squared for
-labels), and Holm's correction keeps the chance of any false alarm in one look at 1 in 100.
+Length, answers and confidence are compared always; words, word length and signs where texts are kept; the share of
+right answers where randomly audited labels came. How sure all of it together must be is the caller's to say
+(spending.py), and a move that is certain but too small to matter is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-ALPHA = 0.01
-FEWEST = 50
-"""Predictions below which nothing is said: no test has power there."""
+from ratchet.steps import priors, shift
+from ratchet.steps.accuracy import RECENT, Accuracy, accuracies
+from ratchet.steps.domain import domain
+from ratchet.steps.priors import Prior
+from ratchet.steps.shift import Ints, Sample, Shift
+from ratchet.steps.sightings import FEWEST, NOBODY, Audited, Flags, Judged, Met
+from ratchet.steps.spending import holm
+from ratchet.steps.traits import Traits, traits
 
-Answers = Mapping[str, Sequence[object]]
-"""Columns `characters`, `label` and `score` of the same length, one entry a prediction."""
-
-
-@dataclass(frozen=True)
-class Shift:
-    """One thing that was compared. reference, recent: medians, or the most frequent label with its share."""
-
-    what: str
-    reference: str
-    recent: str
-    p_value: float
-    drifted: bool
+STANDS = 0.01
+"""A move that was called stands until its p-value is above this: a verdict must not come and go from look to look."""
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The verdict over all that was compared. shifts: empty where there was too little to compare."""
+    """The verdict over all that was compared, in words first, and what the accuracy comes to.
+
+    rows: distinct texts that were looked at. shifts, shares: empty where there was too little to compare.
+    unread: why texts were not compared, empty where they were.
+    """
 
     drifted: bool
     verdict: str
-    shifts: tuple[Shift, ...]
+    rows: int
+    accuracy: Accuracy
+    shifts: tuple[Shift, ...] = ()
+    shares: tuple[Prior, ...] = ()
+    unread: str = ""
 
     @property
     def moved(self) -> str:
@@ -44,57 +46,117 @@ class Drift:
         return " and ".join(shift.what for shift in self.shifts if shift.drifted)
 
 
-def compare(reference: Answers, recent: Answers) -> Drift:
-    """Hold the recent answers against those on the holdout."""
-    rows = len(recent["label"])
+def compare(
+    judged: Judged, met: Met, audited: Audited = NOBODY, alpha: float = 0.01, standing: frozenset[str] = frozenset()
+) -> Drift:
+    """Hold what is met now against what the version was judged on.
+
+    Args:
+        alpha: the chance of a false alarm that this look may take. standing: what earlier looks called.
+    """
+    rows = len(met.labels)
+    accuracy = accuracies(judged, met, audited)
     if rows < FEWEST:
-        return Drift(False, f"Too early to tell: {rows} predictions were logged, {FEWEST} are needed.", ())
-    p_values = [
-        _numbers(reference, recent, "characters"),
-        _labels(reference, recent),
-        _numbers(reference, recent, "score"),
+        but = f" ({met.learnt:,} more are of those that it was trained on)" if met.learnt else ""
+        verdict = f"Too early to tell: {rows} distinct texts were answered{but}, {FEWEST} are needed."
+        return Drift(False, verdict, rows, accuracy)
+    found = [*of_answers(judged, met), *of_truth(judged, audited)]
+    unread = too_few_texts(judged, met)
+    if not unread:
+        found += of_texts(traits(judged.texts), judged.text_groups, traits(met.texts), met.teach)
+    shifts = called(found, alpha, standing)
+    moved = [each.what for each in shifts if each.drifted]
+    return Drift(bool(moved), words(moved, rows), rows, accuracy, shifts, label_shift(judged, met), unread)
+
+
+def words(moved: list[str], rows: int) -> str:
+    if not moved:
+        return f"Steady: the last {rows:,} distinct texts look like the holdout."
+    listed = " and ".join([", ".join(moved[:-1]), moved[-1]] if moved[1:] else moved)
+    return f"Drifted: {listed} moved over the last {rows:,} distinct texts."
+
+
+def called(found: list[Shift], alpha: float, standing: frozenset[str]) -> tuple[Shift, ...]:
+    """The shifts with the verdict on each, those that are called first."""
+    held = holm([each.p_value for each in found], alpha)
+    told = [
+        replace(
+            each, drifted=each.effect >= each.worth and (sure or (each.what in standing and each.p_value <= STANDS))
+        )
+        for each, sure in zip(found, held, strict=True)
     ]
-    names = ("text length", "predicted label", "confidence")
-    drifted = holm(p_values)
-    shown = [(_median(a, "characters"), _most(a), _median(a, "score")) for a in (reference, recent)]
-    shifts = tuple(Shift(*row) for row in zip(names, *shown, p_values, drifted, strict=True))
-    moved = [shift.what for shift in shifts if shift.drifted]
-    if moved:
-        return Drift(True, f"Drifted: {' and '.join(moved)} moved over the last {rows:,} predictions.", shifts)
-    return Drift(False, f"Steady: the last {rows:,} predictions look like the holdout.", shifts)
+    return tuple(sorted(told, key=lambda each: (not each.drifted, each.p_value)))
 
 
-def holm(p_values: Sequence[float], alpha: float = ALPHA) -> list[bool]:
-    """Which of the tests hold with a family-wise error of alpha (Holm 1979)."""
-    order = np.argsort(p_values)
-    held = [False] * len(p_values)
-    for rank, at in enumerate(order):
-        if p_values[at] > alpha / (len(p_values) - rank):
-            break
-        held[at] = True
-    return held
+def of_answers(judged: Judged, met: Met) -> list[Shift]:
+    """Length, label and confidence, held against the holdout; and the label also against the first texts of all.
+
+    A holdout of few groups (46 films) says little of how often a label is usual, so a class that becomes more frequent
+    hardly shows against it.
+    """
+    found = [
+        shift.numbers("text length", Sample(judged.characters, judged.groups), met.characters, ",.0f"),
+        shift.classes("predicted label", judged.labels, judged.groups, met.labels),
+        shift.numbers("confidence", Sample(judged.scores, judged.groups), met.scores),
+    ]
+    if len(met.first) >= FEWEST:
+        found.append(shift.classes("predicted label since it went live", met.first, None, met.labels))
+    return found
 
 
-def _numbers(reference: Answers, recent: Answers, column: str) -> float:
-    from scipy.stats import ks_2samp
-
-    return float(ks_2samp(np.asarray(reference[column], float), np.asarray(recent[column], float)).pvalue)
-
-
-def _labels(reference: Answers, recent: Answers) -> float:
-    from scipy.stats import chi2_contingency
-
-    known = sorted({*map(str, reference["label"]), *map(str, recent["label"])})
-    if len(known) < 2:
-        return 1.0
-    table = [[list(map(str, answers["label"])).count(label) for label in known] for answers in (reference, recent)]
-    return float(chi2_contingency(np.asarray(table)).pvalue)
+def of_truth(judged: Judged, audited: Audited) -> list[Shift]:
+    """Whether it is right as often as it was, where enough audited labels came."""
+    if judged.right is None or len(audited.labels) < FEWEST:
+        return []
+    before, now = (np.where(right > 0, "right", "wrong") for right in (judged.right, audited.right[:RECENT]))
+    return [shift.classes("accuracy", before, judged.groups, now)]
 
 
-def _median(answers: Answers, column: str) -> str:
-    return f"{np.median(np.asarray(answers[column], float)):.3g}"
+def of_texts(before: Traits, groups: Ints | None, now: Traits, teach: Flags) -> list[Shift]:
+    """Word length, signs, unknown words, and the classifier. Half of the reference says which words are known.
+
+    teach: which of the recent texts teach the classifier.
+    """
+    mine = teaching(groups, before.words.size)
+    learnt, rest = before.words.of(mine), before.words.of(~mine)
+    scored = None if groups is None else groups[~mine]
+    known = np.unique(learnt.hashes)
+    return [
+        *of_form(before, now, groups),
+        shift.numbers("unknown words", Sample(rest.unknown(known), scored), now.words.unknown(known), ".0%"),
+        domain((learnt, rest), scored, (now.words.of(teach), now.words.of(~teach))),
+    ]
 
 
-def _most(answers: Answers) -> str:
-    labels, counts = np.unique(np.asarray(answers["label"], dtype=str), return_counts=True)
-    return f"{labels[counts.argmax()]} {counts.max() / counts.sum():.0%}"
+def of_form(before: Traits, now: Traits, groups: Ints | None) -> list[Shift]:
+    return [
+        shift.numbers("word length", Sample(before.word_length, groups), now.word_length, ".2f"),
+        shift.numbers("signs and digits", Sample(before.no_letters, groups), now.no_letters, ".1%"),
+    ]
+
+
+def teaching(groups: Ints | None, rows: int) -> Flags:
+    """A half of the reference, no group in both."""
+    place = np.arange(rows) if groups is None else np.unique(groups, return_inverse=True)[1]
+    if not rows:
+        return np.zeros(0, np.bool_)
+    return (np.random.default_rng(0).permutation(place.max() + 1) % 2 == 0)[place]
+
+
+def too_few_texts(judged: Judged, met: Met) -> str:
+    """Why texts cannot be compared; empty where they can."""
+    kept = len(met.texts)
+    if kept < FEWEST:
+        return f"The log keeps the texts of {kept} of them (deploy.log.texts), {FEWEST} are needed to compare words."
+    if len(judged.texts) < FEWEST:
+        return f"The holdout has {len(judged.texts)} texts, {FEWEST} are needed to compare words."
+    return ""
+
+
+def label_shift(judged: Judged, met: Met) -> tuple[Prior, ...]:
+    """The classes' shares now; nothing where the truth of the holdout is not known."""
+    if judged.truth is None:
+        return ()
+    labels, place = np.unique(np.concatenate([judged.truth, judged.labels, met.labels]), return_inverse=True)
+    true, predicted, recent = np.split(place, np.cumsum([len(judged.truth), len(judged.labels)]))
+    return priors.priors(labels.tolist(), true, predicted, recent)

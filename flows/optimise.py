@@ -33,8 +33,8 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     """What has the champion met since, and what should the next turn learn?
 
     Takes in what people said of its answers as a new data version, judges a challenger that is on trial, holds the
-    champion's logged answers against what it was judged on, and says whether the next turn begins. Comes after *deploy*,
-    and before the next *build*.
+    champion's logged answers against what it was judged on, and says whether the next turn begins. Comes after
+    *deploy*, and before the next *build*.
 
     Args:
         version: The live version; empty takes the one with the alias `champion`.

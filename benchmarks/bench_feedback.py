@@ -102,11 +102,9 @@ def one_round(project: Project, rows: list[tuple[str, str]]) -> dict[str, float]
 
 def parts(began: float, done: float, found: dict[str, tuple[float, float]]) -> dict[str, float]:
     """Where the time went: the turn's own look back, which comes after deploy, is in no part."""
-    first = found["optimise"]
     return {
-        "notice": first[0] - began,
-        "take in": first[1] - first[0],
-        "begin": found["build"][0] - first[1],
+        "notice": found["lifecycle"][0] - began,
+        "take in": found["build"][0] - found["lifecycle"][0],
         "build": found["build"][1] - found["build"][0],
         "evaluate": found["evaluate"][1] - found["build"][1],
         "deploy": found["deploy"][1] - found["evaluate"][1],
@@ -116,7 +114,7 @@ def parts(began: float, done: float, found: dict[str, tuple[float, float]]) -> d
 
 
 def ended(project: Project, known: set[str]) -> dict[str, tuple[float, float]]:
-    """Start and end of each flow of this round that has ended, by its name; the first of a name."""
+    """Start and end of each flow of this round that has ended, by its name."""
     found: dict[str, tuple[float, float]] = {}
     for run in runs(project):
         if run["id"] in known:
@@ -124,9 +122,7 @@ def ended(project: Project, known: set[str]) -> dict[str, tuple[float, float]]:
         if run["state_type"] in ("FAILED", "CRASHED"):
             raise RuntimeError(f"{run['name']}: {run['state']['message']}")
         if run["state_type"] == "COMPLETED":
-            within = run["flow"] == "optimise" and run["parent_task_run_id"] is not None
-            name, when = "look back" if within else run["flow"], (moment(run["start_time"]), moment(run["end_time"]))
-            found[name] = min(found.get(name, when), when)
+            found[run["flow"]] = (moment(run["start_time"]), moment(run["end_time"]))
     return found
 
 

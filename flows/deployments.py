@@ -44,6 +44,7 @@ def publish(settings: Optimise) -> None:
             for flow in FLOWS
         ),
         limit=1,
+        query_seconds=0.5,
         print_starting_message=False,
     )
 

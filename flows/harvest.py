@@ -13,12 +13,27 @@ from expectations import Verdict, docs
 from flows import links, reports
 from flows.holdings import Version
 from flows.registry import Registry
-from flows.stage import say, step
+from flows.stage import at_hand, say, step
 from ratchet import change, feedback, ingest, pace, predictions, quarantined, versions
 from ratchet.feedback import Harvest
 from ratchet.ledger import DataChange
 from ratchet.problem import Problem
+from ratchet.refusal import Refusal
 from ratchet.steps import table
+
+
+def brings_more(by: str) -> bool:
+    """Take in what people said, and say whether the data is another than that of the last turn."""
+    problem, registry = at_hand()
+    live = registry.champion()
+    if live is None:
+        raise Refusal("Labels are taken in for a champion.", "none is live", "Turn the loop once: make run")
+    bring_in(problem, registry, live, by)
+    more = pace.changed(problem)
+    if not more:
+        say("Nothing is there to learn from that the last turn had not, so no turn is made.")
+    return more
+
 
 PAGE = "data-docs/feedback.html"
 """Great Expectations' own page, with the run of the version that was asked."""

@@ -8,6 +8,7 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact
 
 from flows import champion as champions
+from flows import harvest
 from flows.build import build
 from flows.case import Evaluation
 from flows.deploy import deploy
@@ -45,7 +46,9 @@ class Turn:
 
 
 @stage
-def lifecycle(model: Model | None = None, example: Example | None = None, trigger: str = "manual") -> Turn:
+def lifecycle(
+    model: Model | None = None, example: Example | None = None, trigger: str = "manual", learn: bool = False
+) -> Turn | None:
     """One turn of the loop, as `make run` does: build, evaluate, deploy, optimise.
 
     Trains on the pinned data, lets the best candidate meet the champion on rows that neither has seen, puts the
@@ -55,13 +58,16 @@ def lifecycle(model: Model | None = None, example: Example | None = None, trigge
         model: Train this model alone; empty trains all candidates of params.yaml.
         example: Bring this example data set first, which changes data.dvc and params.yaml; empty keeps what they say.
         trigger: What set this run off; written on every run, version and ledger line.
+        learn: Take in first what people said of answers; where that gives nothing new, the turn ends there.
 
     Returns:
-        What came of each of the four.
+        What came of each of the four; nothing where there was nothing to learn.
     """
     here = places()
     if example is not None:
         bring_example(here, example)
+    if learn and not harvest.brings_more(trigger):
+        return None
     with turn.under_way(here, model) as begun:
         challenger = build(model, trigger, begun.id)
         evaluation = evaluate(challenger, trigger)

@@ -1,4 +1,4 @@
-"""Looks every second whether enough labels wait for a turn, and has Prefect run `optimise` where they do."""
+"""Looks all the while whether enough labels wait for a turn, and has Prefect begin one where they do."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 
-from ratchet import lock, pace, settings
+from flows.next_turn import TURN
+from ratchet import ledger, lock, pace, settings
 from ratchet.places import Places
 from ratchet.refusal import Refusal
+from ratchet.settings import Settings
 
-EVERY = 1.0
+EVERY = 0.5
 """Seconds between two looks."""
-LOOK = "optimise/optimise"
-"""The deployment that takes the labels in."""
 
 
 def watch(here: Places) -> None:
     """Look until the process ends; what goes wrong is said once, and tried again."""
-    said, asked = "", ""
+    said = ""
     while True:
         time.sleep(EVERY)
         try:
-            asked, trouble = look(here, asked), ""
+            look(here)
+            trouble = ""
         except (Refusal, PrefectException, httpx.HTTPError, OSError) as error:
             trouble = str(error)
         if trouble and trouble != said:
@@ -34,22 +35,27 @@ def watch(here: Places) -> None:
         said = trouble
 
 
-def look(here: Places, asked: str) -> str:
-    """One look. asked: the flow run that was started last, which is waited for; the same, or that of a new one.
-
-    While the loop is at work nothing is started: labels are none the worse for waiting.
-    """
+def look(here: Places) -> None:
+    """One look. While the loop is at work nothing is started: labels are none the worse for waiting."""
     current = settings.load(here.params)
     if not pace.is_due(here, current) or lock.holder(here.state) is not None:
-        return asked
+        return
     with get_client(sync_client=True) as client:
-        if is_under_way(client, asked) or is_under_way(client, pace.read(here, current.problem).run):
-            return asked
-        deployment = client.read_deployment_by_name(LOOK)
+        if is_under_way(client, pace.read(here, current.problem).run):
+            return
+        deployment = client.read_deployment_by_name(TURN)
         if deployment.paused:
-            return asked
-        words = {"trigger": f"{pace.waiting(here, current):,} new labels"}
-        return str(client.create_flow_run_from_deployment(deployment.id, parameters=words).id)
+            return
+        words = {"trigger": f"{pace.waiting(here, current):,} new labels", "learn": True} | refreshed(here, current)
+        run = client.create_flow_run_from_deployment(deployment.id, parameters=words)
+        pace.began(here, current.problem, str(run.id))
+
+
+def refreshed(here: Places, current: Settings) -> dict[str, str]:
+    """The champion's own kind of model, which more labels of the same world refresh; others wait."""
+    moves = ledger.read(here.ledger, current.problem)
+    model = moves[-1].evidence.get("model") if moves else None
+    return {"model": model} if model in current.build.candidates else {}
 
 
 def is_under_way(client: object, run: str) -> bool:

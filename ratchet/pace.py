@@ -45,11 +45,11 @@ def write(here: Places, pace: Pace) -> None:
     note.write(path_of(here), asdict(pace))
 
 
-def began(problem: Problem, run: str) -> None:
+def began(here: Places, problem: str, run: str) -> None:
     """A turn begins by itself, as that flow run."""
-    now, pace = time.time(), read(problem.here, problem.name)
+    now, pace = time.time(), read(here, problem)
     starts = (*triggers.settled(pace.starts, now), now)
-    write(problem.here, replace(pace, starts=starts, run=run))
+    write(here, replace(pace, starts=starts, run=run))
 
 
 def turned(here: Places, problem: str, cause: str, learned: int) -> None:
@@ -72,10 +72,15 @@ def starts(problem: Problem) -> tuple[float, ...]:
     return read(problem.here, problem.name).starts
 
 
+def changed(problem: Problem) -> bool:
+    """Whether data, params or code are not those of the last turn."""
+    return turn.cause(problem.here) != read(problem.here, problem.name).cause
+
+
 def found(problem: Problem, accuracy: float | None, drift: str) -> Found:
     """What may ask for a turn."""
     pace = read(problem.here, problem.name)
-    return Found(max(0, pace.kept - pace.learned), accuracy, drift, turn.cause(problem.here) != pace.cause)
+    return Found(max(0, pace.kept - pace.learned), accuracy, drift, changed(problem))
 
 
 def waiting(here: Places, settings: Settings) -> int:

@@ -25,10 +25,11 @@ export RATCHET_CONFIRM := $(value CONFIRM)
 export RATCHET_VERSION := $(value VERSION)
 export RATCHET_DATA := $(value DATA)
 export RATCHET_ID := $(value ID)
-unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM VERSION DATA ID
+export RATCHET_N := $(value N)
+unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM VERSION DATA ID N
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup run data build evaluate deploy optimise up serve ui predict rollback approve status history \
+.PHONY: help setup run data build evaluate deploy optimise up serve ui predict traffic rollback approve status history \
         lineage trace backup restore prune move services \
         test test-long check format clean bench bench-loop bench-serve bench-validate bench-text bench-quality \
         bench-drift bench-feedback bench-gate bench-labels bench-scale bench-trial lock
@@ -81,6 +82,9 @@ serve: $(READY) ## The prediction service: a page for people, HTTP for programs
 	@$(PY) -m ratchet serve
 ui: $(READY) ## Both UIs in the browser: see it all, start it
 	@$(PY) -m ratchet ui
+
+traffic: $(READY) ## Made-up texts for the service, half labelled (N=200), to see it
+	@$(PY) -m ratchet traffic
 
 ##@ Know and undo
 history: $(READY) ## The story: which version was live when, on which data, and why

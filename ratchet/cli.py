@@ -29,7 +29,7 @@ def main(words: list[str]) -> int:
     """Do the verb; a refusal is one sentence on standard error and status 1, with no traceback."""
     verbs: dict[str, Callable[[Places], int]] = {
         "run": run, "data": data, "up": partial(ui, True), "ui": partial(ui, False), "serve": serve,
-        "predict": predict, "approve": approve,
+        "predict": predict, "traffic": traffic, "approve": approve,
         "rollback": rollback, "status": status, "history": history, "lineage": lineage,
         "trace": trace, "backup": backup, "restore": restore, "prune": prune, "move": move,
         "services": write_services,
@@ -231,6 +231,14 @@ def predict(here: Places) -> int:
         raise Refusal(
             "Ask about a text or a table.", "neither", 'make predict TEXT="..." or make predict FILE=in.csv OUT=out.csv'
         )
+    return 0
+
+
+def traffic(here: Places) -> int:
+    """Made-up texts for the service, half of them labelled."""
+    from ratchet import traffic as made_up
+
+    made_up.send(problem.load(), typed("N"), terminal.console().print)
     return 0
 
 

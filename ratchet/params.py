@@ -35,7 +35,9 @@ evaluate:
 deploy: {{}}
 
 optimise:
-  window: 1000   # live predictions looked at when watching for drift
+  labels: 50   # new labels with which a turn begins by itself, while make up runs
+  audit: 0.02   # share of live texts drawn at random to be labelled; only they judge
+  window: 1000   # distinct live texts looked at when watching for drift
 """
 
 GROUPED = "rows of one group never straddle train and holdout"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from ratchet import note, predictions, turn
 from ratchet.places import Places
@@ -33,7 +32,7 @@ class Pace:
 
 def read(here: Places, problem: str) -> Pace:
     """What is noted; of another problem, or of none, nothing is."""
-    raw = note.read(path_of(here)) or {}
+    raw = note.read(here.pace) or {}
     try:
         known = Pace(**raw | {"starts": tuple(map(float, raw.get("starts", ())))})
     except (TypeError, ValueError):
@@ -42,7 +41,7 @@ def read(here: Places, problem: str) -> Pace:
 
 
 def write(here: Places, pace: Pace) -> None:
-    note.write(path_of(here), asdict(pace))
+    note.write(here.pace, asdict(pace))
 
 
 def began(here: Places, problem: str, run: str) -> None:
@@ -100,7 +99,3 @@ def is_due(here: Places, settings: Settings) -> bool:
 
 def rules_of(settings: Optimise) -> Rules:
     return Rules(settings.labels, settings.accuracy, settings.drift, settings.cooldown, settings.turns)
-
-
-def path_of(here: Places) -> Path:
-    return here.state / "pace.json"

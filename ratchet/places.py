@@ -54,6 +54,11 @@ class Places:
         return self.state / "predictions.db"
 
     @property
+    def pace(self) -> Path:
+        """How the loop turns by itself, and which labels it has taken in (ratchet/pace.py)."""
+        return self.state / "pace.json"
+
+    @property
     def queue(self) -> Path:
         """Which texts people are to label next (ratchet/queue.py)."""
         return self.state / "queue.json"

@@ -246,17 +246,24 @@ def test_what_is_kept_of_a_text_is_what_the_policy_says(original: Project, tmp_p
     assert (text, len(digest), characters) == (kept, 16, 24)
 
 
-def test_what_is_older_than_its_days_is_forgotten(original: Project, tmp_path: Path):
+def test_what_is_older_than_its_days_is_forgotten_but_no_label_that_waits(original: Project, tmp_path: Path):
     project = with_deploy(original, tmp_path, "{log: {days: 7}}")
     with served(project) as service, asked(service) as http:
-        rows = ask(http, "old", "new")["predictions"]
-        until(lambda: metrics(http)["ratchet_log_written"] == 2, "both are written")
-    old = f"{int(1000 * (time.time() - 8 * 86_400)):012x}" + rows[0]["id"][12:]
+        rows = ask(http, "old", "labelled", "new")["predictions"]
+        until(lambda: metrics(http)["ratchet_log_written"] == 3, "all are written")
+    head = f"{int(1000 * (time.time() - 8 * 86_400)):012x}"
     with closing(sqlite3.connect(project.root / "state" / "predictions.db")) as connection, connection:
-        connection.execute("update predictions set id = ? where id = ?", (old, rows[0]["id"]))
-        connection.execute("insert into feedback values (?, 'good', 'user', 0, null)", (old,))
+        for row in rows[:2]:
+            connection.execute("update predictions set id = ? where id = ?", (head + row["id"][12:], row["id"]))
+        connection.execute("insert into feedback values (?, 'good', 'user', 0, null)", (head + rows[1]["id"][12:],))
+    texts = "select text from predictions order by id"
     with served(project):
-        until(lambda: logged(project, "select text from predictions") == [("new",)], "the old one is gone")
+        until(
+            lambda: logged(project, texts) == [("labelled",), ("new",)], "the old one is gone, the labelled one waits"
+        )
+    project.write("state/pace.json", json.dumps({"problem": "reviews", "looked_at": 1}))
+    with served(project):
+        until(lambda: logged(project, texts) == [("new",)], "it was taken in, and is gone")
     assert logged(project, "select count(*) from feedback") == [(0,)]
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ratchet import predictions
+from ratchet import note, predictions
 from ratchet.places import places
 from ratchet.predictions import FEEDBACK, INSERT, Place, Row, digest
 from ratchet.remote_log import RemoteLog
@@ -143,13 +143,20 @@ class Writer:
             return None
 
     def forget(self) -> None:
-        """Remove what is older than the policy says; where that fails, the next time does it."""
+        """Remove what is older than the policy says; where that fails, the next time does it.
+
+        What somebody has labelled stays until the loop has taken it in, so that no acknowledged label is ever lost.
+        """
         before = predictions.identities(1, time.time() - 86_400 * self.policy.days)[0]
         try:
             connection = self._opened()
             with connection:
-                connection.execute("delete from feedback where prediction < ?", (before,))
-                connection.execute("delete from predictions where id < ?", (before,))
+                (labels,) = connection.execute("select count(*) from feedback").fetchone()
+                taken_in = labels <= int((note.read(places().pace) or {}).get("looked_at", 0))
+                if taken_in:
+                    connection.execute("delete from feedback where prediction < ?", (before,))
+                kept = "" if taken_in else " and id not in (select prediction from feedback)"
+                connection.execute(f"delete from predictions where id < ?{kept}", (before,))
         except (sqlite3.Error, OSError):
             self.close()
 

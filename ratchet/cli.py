@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 import models
-from ratchet import change, faults, fitting, intent, ledger, lock, preflight, problem, recovery, terminal, turn
+from ratchet import change, faults, fitting, intent, ledger, lock, pace, preflight, problem, recovery, terminal, turn
 from ratchet.places import Places, places, settle
 from ratchet.refusal import Refusal
 
@@ -112,6 +112,9 @@ def run(here: Places) -> int:
             "Nothing has changed since the last turn: same data, params, lock and code. (`make build` trains anyway.)"
         )
         terminal.turned(out, known)
+        waiting = pace.waiting(here, problem.load().settings)
+        if waiting:
+            out.print(f"{waiting:,} labels wait: make optimise takes them in, and the next make run learns from them.")
         return 0
     with at_work(here, "make run", out):
         from flows.lifecycle import lifecycle

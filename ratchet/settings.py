@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,8 @@ import models
 from ratchet.refusal import Refusal
 from ratchet.steps.gate import Rules
 
+CRON = re.compile(r"[\d*/,-]+|[A-Za-z]{3}([,-][A-Za-z]{3})*")
+"""What a field of a schedule looks like: numbers with stars and ranges, or names of days and months."""
 WEEK = 7 * 24 * 60
 """Minutes; a training that is allowed longer is a slip of the keyboard."""
 
@@ -168,7 +171,8 @@ class Optimise(Section):
 
     @model_validator(mode="after")
     def cron(self) -> Optimise:
-        if self.schedule is not None and len(self.schedule.split()) != 5:
+        parts = self.schedule.split() if self.schedule is not None else ["*"] * 5
+        if len(parts) != 5 or not all(CRON.fullmatch(part) for part in parts):
             raise ValueError(
                 "`optimise.schedule` must be the five fields of cron: minute, hour, day, month, weekday. "
                 f"Received: {self.schedule!r} (every Monday at three: 0 3 * * 1)"

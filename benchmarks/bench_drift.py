@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_drift [MONTHS]
 
-Unchanged traffic: film reviews. In each of MONTHS (300) months a tenth of the films is the holdout, and every look
+Unchanged traffic: film reviews. In each of MONTHS (100) months a tenth of the films is the holdout, and every look
 takes the last 1,000 of a stream of other films' reviews, drawn at random; RATES gives the rows that come in an hour.
 Answers are those of linear models that never saw the film (5 parts by film). All 720 looks of a month run the tests
 that the project runs (ratchet/steps/drift.py), but for the classifier of words, which for its cost takes part in one
@@ -63,9 +63,9 @@ class Pool:
 
 def main(arguments: list[str]) -> None:
     """Simulate, print."""
-    months = int(arguments[0]) if arguments else 300
+    months = int(arguments[0]) if arguments else 100
     pool, fitted = answered(_example("film_reviews"))
-    alarms = {rate: false_alarms(pool, rate, months if rate == 40 else max(1, months // 3)) for rate in RATES}
+    alarms = {rate: false_alarms(pool, rate, months) for rate in RATES}
     delays = {name: delay(pool, planted) for name, planted in plants(pool, fitted).items()}
     off, covered = estimates(pool)
     print(

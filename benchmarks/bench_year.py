@@ -1,13 +1,13 @@
-"""Which policy would have been right in a year in production? Six of them live the same simulated years.
+"""Which policy would have been right in a year in production? They live the same simulated years.
 
     make bench-year        (SEEDS=n for that many years; 6 by default)
 
 The world is in benchmarks/year.py, the policies in benchmarks/policies.py. Prints a table, draws
 state/reports/year.png, and ends in a line of `name=value`, all means over the years:
 
-    accuracy_*          of the 52 weeks' mean accuracy; `worst_week_*` of the worst week's
-    false_promotions_*  promotions in a year that made production worse; `worst_promotion_*` the worst one's, in accuracy
-    fits_*              trainings in a year; `seconds_*` what they took, of one core
+    accuracy_*          the mean of the 52 weeks' accuracies; `worst_week_*` the worst of them
+    false_promotions_*  promotions that made production worse, in a year
+    fits_*              trainings in a year
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -27,14 +28,17 @@ from benchmarks import policies, year
 from benchmarks.policies import HARM, POLICIES
 from ratchet.steps.score import Floats
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 SEEDS = int(os.environ.get("SEEDS", "6"))
 PICTURE = Path(os.environ.get("RATCHET_STATE", "state")) / "reports" / "year.png"
 COLOURS = {"never": "#6b7280", "always": "#c2410c", "higher": "#7b3294", "point": "#8a6d00", "ours": "#1d4ed8"}
 NAMES = {
     "never": "never retrain", "always": "always replace", "higher": "higher score wins", "point": "+1 point",
-    "ours": "Ratchet", "ours_unvetted": "Ratchet, unvetted",
+    "ours": "Ratchet", "ours_unvetted": "  without vetting", "ours_unlearned": "  without memory",
 }  # fmt: skip
-INK, SHADE = "#1f2430", ("#eef1f5", "#dfe4ea")
+INK, SHADE = "#1f2430", "#e6eaf0"
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,14 @@ def main() -> None:
 
 def lived(sets: dict[str, pl.DataFrame], name: str, seed: int) -> Result:
     life = policies.live(year.world(sets, seed), POLICIES[name])
-    figures = (np.array(list_, float) for list_ in (life.accuracies, life.promotions, life.seconds))
-    return Result(name, *figures, life.poison)
+    return Result(name, np.array(life.accuracies), np.array(life.promotions), np.array(life.seconds), life.poison)
 
 
 def show(results: dict[str, list[Result]]) -> None:
     """A line a policy: means over the years, and the standard deviation of the accuracy."""
-    print(f"\n{SEEDS} years of {year.WEEKS} weeks, {year.A_WEEK} texts each; accuracies in %, in brackets their deviation")
+    print(
+        f"\n{SEEDS} years of {year.WEEKS} weeks, {year.A_WEEK} texts each; accuracies in %, in brackets their deviation"
+    )
     heads = ("mean", "", "worst week", "promoted", "falsely", "worst one", "fits", "seconds", "poison in")
     print(f"{'':20}" + "".join(f"{head:>11}" for head in heads))
     for name, lives in results.items():
@@ -103,7 +108,8 @@ def mean_figures(lives: list[Result]) -> dict[str, float]:
 
 
 def pairs(name: str, lives: list[Result]) -> list[str]:
-    return [f"{figure}_{name}={value:.4f}" for figure, value in mean_figures(lives).items() if figure != "promotions"]
+    means = mean_figures(lives)
+    return [f"{figure}_{name}={means[figure]:.4f}" for figure in ("accuracy", "worst_week", "false_promotions", "fits")]
 
 
 def picture(results: dict[str, list[Result]]) -> bytes:
@@ -116,9 +122,11 @@ def picture(results: dict[str, list[Result]]) -> bytes:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.1, 1))
     lines(above, {name: 100 * means[name] for name in ("never", "always", "ours")}, apart=2.0)
     lines(below, gained, apart=0.075 * max(map(np.max, gained.values())))
-    above.set_title("Accuracy in the week, %", loc="left", fontsize=10, color=INK, pad=26)
+    above.set_title("Accuracy in the week, %", loc="left", fontsize=10, color=INK, pad=30)
     total = f"{year.WEEKS * year.A_WEEK:,}"
-    below.set_title(f"Right answers more than 'never retrain' so far, of {total} in the year", loc="left", fontsize=10)
+    below.set_title(
+        f"Right answers more than 'never retrain' so far, of {total} in the year", loc="left", fontsize=10, color=INK
+    )
     below.set_xlabel("week", fontsize=9)
     seasons(above, below)
     buffer = BytesIO()
@@ -126,33 +134,35 @@ def picture(results: dict[str, list[Result]]) -> bytes:
     return small(buffer)
 
 
-def lines(axes: object, found: dict[str, Floats], apart: float) -> None:
+def lines(axes: Axes, found: dict[str, Floats], apart: float) -> None:
     """A line a policy, named at its end; names keep that distance."""
+    from matplotlib.ticker import MaxNLocator
+
     weeks, place = np.arange(1, year.WEEKS + 1), -np.inf
     for name, values in sorted(found.items(), key=lambda pair: pair[1][-1]):
         place = max(place + apart, values[-1])
         width = 2.4 if name == "ours" else 1.4
-        axes.plot(weeks, values, color=COLOURS[name], linewidth=width)  # type: ignore[attr-defined]
-        axes.text(52.8, place, NAMES[name], color=COLOURS[name], fontsize=9, va="center")  # type: ignore[attr-defined]
-    axes.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]
-    axes.tick_params(labelsize=9)  # type: ignore[attr-defined]
-    axes.set_xlim(1, 52.5)  # type: ignore[attr-defined]
+        axes.plot(weeks, values, color=COLOURS[name], linewidth=width)
+        axes.text(year.WEEKS + 0.8, place, NAMES[name], color=COLOURS[name], fontsize=9, va="center")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=9)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(1, year.WEEKS + 0.5)
+    axes.set_xticks([1, *range(4, year.WEEKS + 1, 4)])
 
 
-def seasons(above: object, below: object) -> None:
-    """Bands behind both, named over the upper one; what comes to stay is a line where it begins."""
-    for name, (first, last) in year.SEASONS.items():
-        stays = last == year.WEEKS and name != "Chinese"
+def seasons(above: Axes, below: Axes) -> None:
+    """Bands behind both, named over the upper one; what comes to stay is a dotted line from which on it does."""
+    for at, (name, (first, last)) in enumerate(year.SEASONS.items()):
+        stays = last == year.WEEKS
         for axes in (above, below):
             if stays:
-                axes.axvline(first - 0.5, color="#9aa3af", linewidth=1, linestyle=":")  # type: ignore[attr-defined]
+                axes.axvline(first - 0.5, color=INK, linewidth=0.8, linestyle=":")
             else:
-                axes.axvspan(first - 0.5, last + 0.5, color=SHADE[0], linewidth=0)  # type: ignore[attr-defined]
-        low = name in ("poison",)
-        middle = first if stays else (first + last) / 2
-        above.text(  # type: ignore[attr-defined]
-            middle, 1.08 if low else 1.01, f"{name} →" if stays else name, fontsize=9, color=INK,
-            ha="left" if stays else "center", va="bottom", transform=above.get_xaxis_transform(),  # type: ignore[attr-defined]
+                axes.axvspan(first - 0.5, last + 0.5, color=SHADE, linewidth=0)
+        above.text(
+            first - 0.5, 1.02 + 0.075 * (at % 2), f"{name} →" if stays else name, fontsize=9, color=INK,
+            transform=above.get_xaxis_transform(),
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@
     point          a turn each week; it does where it is higher by a point
     ours           what the project does, by its own code: vetting, triggers with their defaults, the gate that learns
     ours_unvetted  the same, but what users say is believed as it is, as it is by the four above
+    ours_unlearned as ours, with a gate that remembers nothing: 90% confidence each time (added after the first run)
 
 All train the same model (models/linear.py with its defaults) on the table and all that was taken in so far, and judge
 on the same holdout: the table's, and the audit's rows. An accuracy is of the probes, in the week's own mixture and
@@ -110,7 +111,7 @@ def live(world: World, policy: Policy) -> Life:
         heard = year.said(week, probabilities)
         taken = vetted(heard, probabilities) if policy.vets else heard
         life.kept = pl.concat([life.kept, taken.rename({"source": "label_source"}).select(life.kept.columns)])
-        life.poison += (taken["source"] != AUDIT).sum() if week.number == year.POISONED else 0
+        life.poison += int((taken["source"] != AUDIT).sum()) if week.number == year.POISONED else 0
         if policy.judge and not week.is_out and (not policy.waits or is_due(life, week)):
             turn(life, week, policy.judge)
     return life
@@ -133,7 +134,8 @@ def turn(life: Life, week: Week, judge: Judge) -> None:
     life.versions += 1
     new = Model(life.versions, fit(sides))
     life.seconds.append(time.thread_time() - began)
-    case = Case(*(model.says(sides["holdout"]["text"]) for model in (new, life.champion)), sides)
+    judging = sides["holdout"]["text"]
+    case = Case(new.says(judging), life.champion.says(judging), sides)
     if not judge(life, case):
         return
     weeks = range(week.number, min(week.number + AHEAD, year.WEEKS) + 1)
@@ -198,21 +200,26 @@ def gated(life: Life, case: Case) -> bool:
     holdout, seen = case.sides["holdout"], case.sides["train"]["label"].to_list()
     share = np.array([seen.count(label) for label in LABELS]) / len(seen)
     baseline = Majority(LABELS, tuple(share)).predict_proba(holdout["text"].to_list())
-    names = ("challenger", "champion", "baseline")
-    three = [Candidate(*pair) for pair in zip(names, (case.challenger, case.champion, baseline), strict=True)]
+    new, old = Candidate("challenger", case.challenger), Candidate("champion", case.champion)
     rows = gate.Holdout(LABELS, holdout["label"].to_list(), holdout["group"].to_list(), LABELS[0])
     belief = prior.learned(life.history, life.champion.version)
-    decision = gate.decide(*three, rows, RULES, 0, belief)
+    decision = gate.decide(new, old, Candidate("baseline", baseline), rows, RULES, 0, belief)
     life.history += remembered(life, decision, holdout.height)
     return decision.promote
 
 
+def forgetful(life: Life, case: Case) -> bool:
+    """The gate as if each challenger were the first."""
+    life.history = []
+    return gated(life, case)
+
+
 def remembered(life: Life, decision: Decision, rows: int) -> list[Past]:
     """The decision as flows/history.py keeps it; nothing where it teaches nothing."""
-    found = (decision.difference, decision.error, decision.pull, float(rows))
-    if None in found:
+    if decision.difference is None or decision.error is None or decision.pull is None:
         return []
-    measured = Measured(*(np.array([figure], float) for figure in found))
+    figures = (decision.difference, decision.error, decision.pull, rows)
+    measured = Measured(*(np.array([float(figure)]) for figure in figures))
     return [Past(life.versions, life.champion.version, measured, decision.promote)]
 
 
@@ -223,4 +230,5 @@ POLICIES = {
     "point": Policy(lambda _, case: ahead(case) > 0.01),
     "ours": Policy(gated, vets=True, waits=True),
     "ours_unvetted": Policy(gated, waits=True),
+    "ours_unlearned": Policy(forgetful, vets=True, waits=True),
 }

@@ -121,7 +121,9 @@ def world(sets: Mapping[str, pl.DataFrame], seed: int) -> World:
 def _asked(rows: pl.DataFrame, invented: Mapping[str, str], chance: np.random.Generator) -> pl.DataFrame:
     mixed = reworded(rows, invented)[chance.permutation(rows.height)]
     draws = {name: chance.random(rows.height) for name in ("speaks", "errs")}
-    return split.assign(mixed, SPEC).rename({"split": "side"}).with_columns(**{k: pl.Series(v) for k, v in draws.items()})
+    return (
+        split.assign(mixed, SPEC).rename({"split": "side"}).with_columns(**{k: pl.Series(v) for k, v in draws.items()})
+    )
 
 
 def shares(week: int) -> dict[str, float]:

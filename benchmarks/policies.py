@@ -9,8 +9,9 @@
     ours_unlearned as ours, with a gate that remembers nothing: 90% confidence each time (added after the first run)
 
 All train the same model (models/linear.py with its defaults) on the table and all that was taken in so far, and judge
-on the same holdout: the table's, and the audit's rows. An accuracy is of the probes, in the week's own mixture and
-words. A promotion is false where the new model is worse by more than HARM over that week and the next AHEAD.
+on the same holdout: the table's, and the audit's rows, which is more care than is usual. An accuracy is of the probes,
+in the week's own mixture and words. A promotion is false where the new model is worse by more than HARM over that week
+and the next AHEAD.
 """
 
 from __future__ import annotations

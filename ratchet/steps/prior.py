@@ -32,6 +32,9 @@ ODD, ODD_SPREAD = 0.1, 4.0
 """The share of challengers that are of another kind, and the spread of their differences about none."""
 EXPECTED, DOUBT = -0.8, 0.8
 """Where the mean is thought to be before anything was seen, and how far off that may be: most are a little worse."""
+STRICTEST = 2.0
+"""Standard errors that are asked at most, however poor the history: a constant 1.64 slides in no world in over 2% of
+lifetimes, and on a small holdout more than that would be asking for differences that hardly any challenger has."""
 PATIENCE = 4.0
 """After this many challengers, half of the way to what was learned is gone, where it is the bolder way."""
 GIVEN_BACK = 0.65
@@ -123,7 +126,7 @@ def asked(belief: Belief, measured: Measured) -> Floats:
     worth = _worth(error, *_normal(belief))
     patience = np.where(worth > CAREFUL, 0.0, PATIENCE)
     known = belief.seen / (belief.seen + patience)
-    errors = known * worth + (1 - known) * CAREFUL
+    errors = np.minimum(known * worth + (1 - known) * CAREFUL, STRICTEST)
     return np.maximum(errors * error - _given(belief, measured), 0.0) * SLIDE
 
 

@@ -197,8 +197,8 @@ def test_an_alias_moved_by_hand_is_told_and_a_rollback_goes_back(loop: Loop) -> 
 # --- what is cut off
 
 
-def test_a_half_written_data_version_is_cleared_away_or_made_whole(loop: Loop) -> None:
-    """Laid out without a decision it goes; once change.json decides, it comes."""
+def test_a_half_written_data_version_is_cleared_away(loop: Loop) -> None:
+    """Laid out without a decision it goes; once change.json decides, it comes: tests/test_cut_off.py."""
     loop.said(loop.asked(texts_of("train", 3)), "bad")
     (loop.root / "data.new").mkdir()
     (loop.root / "data.new" / "table.csv").write_text("half a ta")

@@ -117,10 +117,14 @@ def test_the_next_table_takes_the_feedback_along_and_a_withdrawn_text_leaves_it(
         assert "source: feedback on table reviews.csv" in loop.pin
         table.write_text("\n".join([*rows, f"{two},bad"]) + "\n")
         assert loop.project.make("data", "SOURCE=reviews.csv").status == 0
+        loop.said(loop.asked([two]), "good")
+        loop.optimise()
+        assert [row["text"] for row in loop.aside] == [None, two, two], "the one withdrawn, and two that contradict"
         table.write_text("\n".join(rows) + "\n")
         done = loop.project.make("data", "SOURCE=reviews.csv")
         assert done.status == 0, done.text
         assert [row["text"] for row in loop.kept] == [three]
+        assert [row["text"] for row in loop.aside] == [None]
         said = loop.optimise()["learned"]
         assert said == "2 new labels: none to learn from; 2 set aside (the log kept no text: 2)."
         assert [row["text"] for row in loop.kept] == [three], "what was withdrawn comes back from no log"

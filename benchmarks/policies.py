@@ -29,11 +29,13 @@ from models import linear
 from models.contract import Rows
 from models.majority import Majority
 from ratchet.settings import Optimise
-from ratchet.steps import drift, feedback, gate, prior, split, triggers
+from ratchet.steps import drift, feedback, gate, prior, spending, split, triggers
 from ratchet.steps.feedback import AUDIT, SURE, Traffic
 from ratchet.steps.gate import Candidate, Decision
 from ratchet.steps.prior import Measured, Past
 from ratchet.steps.score import Floats
+from ratchet.steps.shift import Names
+from ratchet.steps.sightings import Judged, Met
 
 HARM, AHEAD = 0.005, 4
 WEEK = 7 * triggers.DAY
@@ -179,13 +181,19 @@ def is_due(life: Life, week: Week) -> bool:
     """Whether the project's triggers, with their defaults, ask for a turn."""
     wished, new = Optimise(), life.kept.height - life.learned
     rules = triggers.Rules(wished.labels, wished.accuracy, wished.drift, wished.cooldown, wished.turns)
-    moved = drift.compare(columns(life.reference), columns(pl.concat(life.answers)[-WINDOW:])).moved
-    found = triggers.Found(new, None, moved, changed=new > 0)
+    found = triggers.Found(new, None, moved(life), changed=new > 0)
     return bool(triggers.decide(rules, found, life.starts, week.number * WEEK).trigger)
 
 
-def columns(rows: pl.DataFrame) -> drift.Answers:
-    return rows.to_dict(as_series=False)
+def moved(life: Life) -> str:
+    """What the project's look at a week's end calls a drift, by lengths and answers; texts are left out."""
+    judged, met = Judged(*columns(life.reference)), Met(*columns(pl.concat(life.answers)[-WINDOW:].reverse()))
+    return drift.compare(judged, met, alpha=spending.allowed(WEEK / 3600)).moved
+
+
+def columns(rows: pl.DataFrame) -> tuple[Floats, Names, Floats]:
+    characters, scores = (rows[name].to_numpy().astype(np.float64) for name in ("characters", "score"))
+    return characters, np.array(rows["label"].to_list(), np.str_), scores
 
 
 def ahead(case: Case) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from flows import cards
@@ -72,18 +73,22 @@ def bring_back(problem: Problem, registry: Registry, by: str) -> Move:
     Raises:
         Refusal: none is.
     """
-    moves = ledger.read(problem.here.ledger, problem.name)
-    lived = [number for move in reversed(moves) for number in (move.after, move.before) if number is not None]
-    number = next((each for each in dict.fromkeys(lived) if registry.has(each)), None)
-    if number is None:
+    back = last_lived(registry, ledger.read(problem.here.ledger, problem.name))
+    if back is None:
         raise Refusal(
             "A rollback needs a version that was live.", "no champion at all", "See what was live when: make history"
         )
-    back = registry.version(number)
-    why = f"Brought back by hand: nothing was live, and version {number} was the last that was and is still there."
-    move = Move(problem.name, ROLLED_BACK, None, number, by, why, evidence_of(back))
+    why = f"Brought back by hand: nothing was live, and version {back.number} was the last that was and is still there."
+    move = Move(problem.name, ROLLED_BACK, None, back.number, by, why, evidence_of(back))
     carry_out(problem.here, registry, intended(problem, registry, back, move))
     return move
+
+
+def last_lived(registry: Registry, moves: Sequence[Move]) -> Version | None:
+    """The version that was live last, as the ledger has it, and is still there."""
+    lived = [number for move in reversed(moves) for number in (move.after, move.before) if number is not None]
+    found = next((number for number in dict.fromkeys(lived) if registry.has(number)), None)
+    return None if found is None else registry.version(found)
 
 
 def intended(problem: Problem, registry: Registry, live: Version, move: Move) -> Intent:

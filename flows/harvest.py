@@ -14,12 +14,17 @@ from flows import links, reports
 from flows.holdings import Version
 from flows.registry import Registry
 from flows.stage import at_hand, say, step
-from ratchet import change, feedback, ingest, pace, predictions, quarantined, versions
+from ratchet import change, feedback, ingest, ledger, pace, predictions, quarantined, versions
 from ratchet.feedback import Harvest
 from ratchet.ledger import DataChange
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
 from ratchet.steps import table
+
+PAGE = "data-docs/feedback.html"
+"""Great Expectations' own page, with the run of the version that was asked."""
+LEARNED, CONTINUES = "Feedback: ", " It continues: no row changes its side of the split."
+"""How the ledger's line begins and ends."""
 
 
 def brings_more(by: str) -> bool:
@@ -35,10 +40,6 @@ def brings_more(by: str) -> bool:
     return more
 
 
-PAGE = "data-docs/feedback.html"
-"""Great Expectations' own page, with the run of the version that was asked."""
-
-
 def bring_in(problem: Problem, registry: Registry, live: Version, by: str) -> Harvest:
     """Three steps that Prefect shows: what waits, whether it may come in, and the new data version; by: the trigger."""
     labels = predictions.labels(predictions.place(problem.here))
@@ -46,6 +47,8 @@ def bring_in(problem: Problem, registry: Registry, live: Version, by: str) -> Ha
     if found.said.height:
         validate(problem, registry, live, found)
         pin(problem, found, by)
+    if problem.settings.optimise.commit:
+        commit(problem)
     pace.collected(problem, labels, found.kept.height)
     return found
 
@@ -99,8 +102,16 @@ def pin(problem: Problem, found: Harvest, by: str) -> None:
         pinned = versions.into_cache(here, folder, source)
         change.make(here, pinned, None, left_aside(problem), line(problem, found, pinned.version, by), [])
     say(f"data.dvc pins {pinned.short}: {found.kept.height:,} rows of feedback beside the table.")
-    if problem.settings.optimise.commit:
-        say(versions.commit(here, f"Learn from feedback: {found}"))
+
+
+def commit(problem: Problem) -> None:
+    """Have git know of the version that feedback made, now or where a kill came between; never of another."""
+    here = problem.here
+    made = [change for change in ledger.changes(here.ledger) if change.problem == problem.name][-1:]
+    if not made or made[0].after != versions.pinned(here).version or not made[0].why.startswith(LEARNED):
+        return
+    if not versions.is_committed(here):
+        say(versions.commit(here, f"Learn from feedback: {made[0].why.removeprefix(LEARNED).removesuffix(CONTINUES)}"))
 
 
 def beside(source: Path, target: Path) -> None:
@@ -120,5 +131,5 @@ def left_aside(problem: Problem) -> str:
 def line(problem: Problem, found: Harvest, version: str, by: str) -> DataChange:
     data, rows = problem.settings.data, found.table_rows + found.kept.height
     named = {"text": data.text, "label": data.label, "group": data.group}
-    why = f"Feedback: {found} It continues: no row changes its side of the split."
+    why = f"{LEARNED}{found}{CONTINUES}"
     return DataChange(problem.name, problem.pin.version, version, rows, 0, by, why, named)

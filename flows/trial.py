@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flows import approval
 from flows.holdings import CHALLENGER, PROMOTE, Version
 from flows.registry import Registry
 from flows.stage import say, step
@@ -41,6 +42,9 @@ def judge(problem: Problem, registry: Registry, live: Version) -> Version | None
             f"The trial of version {tried.number} was against version {tried.tags.get('decided_against')}, and is over."
         )
         registry.release(CHALLENGER)
+        return None
+    if approval.is_asked(problem, live) and approval.is_waiting(tried):
+        say(f"Version {tried.number} has passed its trial, and waits for a person.")
         return None
     found = outcomes.of_trial(problem, live.number, tried.number)
     return conclude(problem, registry, tried, live, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from contextlib import suppress
 
@@ -28,7 +29,7 @@ def watch(here: Places) -> None:
         try:
             look(here)
             trouble = ""
-        except (Refusal, PrefectException, httpx.HTTPError, OSError) as error:
+        except (Refusal, PrefectException, httpx.HTTPError, sqlite3.Error, OSError) as error:
             trouble = str(error)
         if trouble and trouble != said:
             logging.getLogger("prefect.ratchet").warning("Labels are not looked for: %s", trouble)

@@ -203,6 +203,7 @@ def accept(
         said = carry(last, table, step, folder)
         pin = versions.as_pinned(here, versions.into_cache(here, folder, f"feedback on {source}" if said else source))
         forgotten = succession.holding(here, problem, pin.version, step.gone)
+        feedback.withdraw(here, problem, step.gone)
         described = params.following(here.params, problem, table.columns, table.valid_canonical)
         aside = quarantined.joined(earlier, table.aside)
         named = {"text": table.columns.text, "label": table.columns.label, "group": table.columns.group}

@@ -194,12 +194,16 @@ def set_aside(problem: Problem, rows: pl.DataFrame, reasons: pl.Series) -> pl.Da
 
 def lay_aside(problem: Problem, aside: pl.DataFrame) -> None:
     """Put rows beside those that were set aside before, on the disk before anything relies on it."""
+    path = aside_path(problem.here, problem.name)
+    put(path, quarantined.joined(quarantined.read(path), aside))
+
+
+def put(path: Path, aside: pl.DataFrame) -> None:
+    """What is set aside, as a whole."""
     from ratchet import change
 
-    path = aside_path(problem.here, problem.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = quarantined.joined(quarantined.read(path), aside)
-    change.written(change.staged(path), quarantined.written(whole))
+    change.written(change.staged(path), quarantined.written(aside))
     change.staged(path).replace(path)
 
 
@@ -207,3 +211,30 @@ def carried(before: pl.DataFrame, texts: pl.Series, gone: pl.Series) -> pl.DataF
     """Of the last version's feedback, what stays beside a next table: texts of neither the table nor the withdrawn."""
     keys = compared(before["text"])
     return before.filter(~keys.is_in(compared(texts.drop_nulls()).implode()) & ~keys.is_in(gone.implode()))
+
+
+def withdraw(here: Places, problem: str, gone: pl.Series) -> None:
+    """What the owner has withdrawn is taken out of the log and of what was set aside, so that no turn learns it anew.
+
+    The log keeps the answer, its digest and what was said of it; without a text it teaches nothing.
+
+    Args:
+        gone: texts in their compared form.
+    """
+    log, path = predictions.place(here), aside_path(here, problem)
+    if not gone.len():
+        return
+    if predictions.is_there(log):
+        with predictions.connected(log) as connection:
+            asked = "select distinct text from predictions where problem = ? and text is not null"
+            found = connection.execute(asked, (problem,)).fetchall()
+            texts = pl.Series("text", [text for (text,) in found], dtype=pl.String)
+            withdrawn = texts.filter(compared(texts).is_in(gone.implode()))
+            connection.executemany(
+                "update predictions set text = null where problem = ? and text = ?",
+                [(problem, text) for text in withdrawn],
+            )
+    lying = quarantined.read(path)
+    if lying.height:
+        said = pl.any_horizontal(compared(lying[name]).is_in(gone.implode()).fill_null(False) for name in lying.columns)
+        put(path, lying.filter(~said))

@@ -34,7 +34,8 @@ def read(here: Places, problem: str) -> Pace:
     """What is noted; of another problem, or of none, nothing is."""
     raw = note.read(here.pace) or {}
     try:
-        known = Pace(**raw | {"starts": tuple(map(float, raw.get("starts", ())))})
+        counts = {name: int(raw.get(name, 0)) for name in ("learned", "kept", "looked_at")}
+        known = Pace(**raw | {"starts": tuple(map(float, raw.get("starts", ())))} | counts)
     except (TypeError, ValueError):
         return Pace(problem)
     return known if known.problem == problem else replace(Pace(problem), starts=known.starts)
@@ -58,8 +59,13 @@ def turned(here: Places, problem: str, cause: str, learned: int) -> None:
 
 
 def collected(problem: Problem, labels: int, kept: int) -> None:
-    """So many labels of the log have been looked at, and so many rows came of all of them so far."""
-    write(problem.here, replace(read(problem.here, problem.name), looked_at=labels, kept=kept))
+    """So many labels of the log have been looked at, and so many rows came of all of them so far.
+
+    Starts that seem to lie ahead are noted as of now: else they would hold the next turn back until the clock is there.
+    """
+    pace = read(problem.here, problem.name)
+    starts = tuple(triggers.settled(pace.starts, time.time()))
+    write(problem.here, replace(pace, starts=starts, looked_at=labels, kept=kept))
 
 
 def now() -> float:
@@ -83,10 +89,14 @@ def found(problem: Problem, accuracy: float | None, drift: str) -> Found:
 
 
 def waiting(here: Places, settings: Settings) -> int:
-    """Labels that no turn has learned from: not collected from the log yet, or collected since the last turn."""
+    """Labels that no turn has learned from: not collected from the log yet, or collected since the last turn.
+
+    Where the log has forgotten old ones, any of those that it has may be new.
+    """
     pace = read(here, settings.problem)
     logged = predictions.labels(predictions.place(here))
-    return max(0, logged - pace.looked_at) + max(0, pace.kept - pace.learned)
+    new = logged - pace.looked_at if logged >= pace.looked_at else logged
+    return new + max(0, pace.kept - pace.learned)
 
 
 def is_due(here: Places, settings: Settings) -> bool:

@@ -23,6 +23,7 @@ Lines = list[tuple[str, str]]
 
 def standing(here: Places) -> Lines:
     """Lines of a name and a text, the most wanted first."""
+    from flows.champion import last_lived
     from flows.holdings import CHALLENGER, PREVIOUS
     from flows.registry import Registry
 
@@ -32,7 +33,10 @@ def standing(here: Places) -> Lines:
     live, waiting, previous = registry.champion(), registry.holding(CHALLENGER), registry.holding(PREVIOUS)
     data = current.settings.data
     lines = [("problem", f"{current.name}: which {data.label} does a {data.text} have?")]
-    lines += is_live(current, registry, live, moves) if live else nothing_live(moves)
+    last = last_lived(registry, moves)
+    lines += is_live(current, registry, live, moves) if live else nothing_live(moves, last)
+    if live and last and last.number != live.number:
+        previous = last  # somebody moved the champion's alias by hand
     if live:
         lines += [("watched", watched_now(current, live)), ("before", went_before(previous))]
     if waiting and live and live.number == waiting.number:
@@ -45,6 +49,8 @@ def standing(here: Places) -> Lines:
     if aside:
         lines.append(("set aside", str(aside)))
     lines += [("running", lock.holder(here.state) or "nothing"), ("service", service(here)), ("UIs", uis(here))]
+    if live is None and last is not None:
+        return [*lines, ("next", f"make rollback, which puts version {last.number} live")]
     return [*lines, ("next", next_step(here, live, waiting))]
 
 
@@ -74,7 +80,9 @@ def measured(current: Problem, registry: Registry, live: Version) -> str:
     return said
 
 
-def nothing_live(moves: tuple[Move, ...]) -> Lines:
+def nothing_live(moves: tuple[Move, ...], last: Version | None) -> Lines:
+    if last is not None:
+        return [("live", "nothing: the champion's alias or its version was removed by hand")]
     if not moves or moves[-1].after is None:
         return [("live", "nothing yet")]
     return [

@@ -314,6 +314,13 @@ def code_version(here: Places) -> str:
     return commit + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
 
 
+def is_committed(here: Places) -> bool:
+    """Whether git has data.dvc as it is now."""
+    words = ["git", "-C", str(here.root), "status", "--porcelain", "--", "data.dvc"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    return done.returncode == 0 and not done.stdout
+
+
 def commit(here: Places, message: str) -> str:
     """Commit data.dvc, and nothing else whatever is staged or changed beside it; what came of it, in a sentence."""
     words = ["git", "-C", str(here.root), "commit", "--quiet", "-m", message, "--", "data.dvc"]

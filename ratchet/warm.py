@@ -73,7 +73,7 @@ def ask(words: Sequence[str], files: Sequence[int], env: Mapping[str, str], fold
     """
     if VARIABLE not in os.environ:
         raise Cold
-    mine, theirs = socket.socketpair()
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # two answers never read as one
     request = json.dumps({"words": list(words), "env": dict(env), "folder": folder}).encode()
     try:
         with socket.socket(fileno=os.dup(int(os.environ[VARIABLE]))) as requests:
@@ -125,9 +125,12 @@ class Copy:
     line: socket.socket
 
 
-def serve(requests: socket.socket) -> list[str]:
-    """Answer requests until standard input ends; returns in each copy alone, with the words it was asked for."""
-    loaded, copies = stamp(), dict[int, Copy]()
+def serve(requests: socket.socket, loaded: str) -> list[str]:
+    """Answer requests until standard input ends; returns in each copy alone, with the words it was asked for.
+
+    loaded: the stamp of the code, from before it was loaded.
+    """
+    copies = dict[int, Copy]()
     with selectors.DefaultSelector() as waiting:
         waiting.register(0, selectors.EVENT_READ)
         waiting.register(requests, selectors.EVENT_READ)
@@ -142,6 +145,7 @@ def serve(requests: socket.socket) -> list[str]:
                         return words
                 elif key.fd in copies:
                     see_off(waiting, copies, copies[key.fd])
+                    break  # what else has come may be of a file that is closed now, and its number another's
             if not copies and stamp() != loaded:
                 os.execv(sys.executable, sys.orig_argv)
 
@@ -235,12 +239,13 @@ def main(words: Sequence[str]) -> None:
     """Load what is needed, then be copied; a copy goes on as the module that it was asked for."""
     requests = socket.socket(fileno=int(words[0]))
     os.set_inheritable(requests.fileno(), True)  # for its own new beginning
+    loaded = stamp()
     import_module(words[2]).load()
     gc.collect()
     gc.freeze()
     if threading.active_count() > 1:
         sys.exit("What is loaded has started threads, so it cannot be copied.")
-    asked = serve(requests)
+    asked = serve(requests, loaded)
     requests.close()
     os.set_inheritable(int(words[1]), True)
     sys.argv = asked

@@ -20,7 +20,10 @@ os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(places().state / "hypo
 settings.register_profile("steady", deadline=None, derandomize=True, database=None)
 settings.load_profile("steady")
 
-LONGEST_FIRST = ("test_loop", "test_models", "test_kill", "test_keeping", "test_data", "test_hard_days", "test_ui")
+LONGEST_FIRST = (
+    "test_loop", "test_models", "test_by_itself", "test_bad_days", "test_kill", "test_keeping", "test_data",
+    "test_hard_days", "test_ui", "test_cut_off",
+)  # fmt: skip
 """Files begun first, so that no worker is left alone with a long one at the end; `test_models` needs no project."""
 
 WORKER_BYTES = 3 * 2**30

@@ -96,5 +96,6 @@ def holds_back(rules: Rules, starts: Sequence[float], now: float) -> str:
 
 
 def settled(starts: Sequence[float], now: float) -> list[float]:
-    """The starts that still count, those that seem to lie ahead brought back to now."""
-    return [min(start, now) for start in starts if now - min(start, now) < DAY]
+    """The starts that still count, those that seem to lie ahead brought back to now; the last may count for days."""
+    passed = [min(start, now) for start in starts]
+    return [start for start in passed if now - start < DAY or start == max(passed)]

@@ -1,0 +1,92 @@
+"""When the loop may turn by itself: never within the cooldown, never above the budget, whatever the clock does."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ratchet.steps import triggers
+from ratchet.steps.triggers import DAY, MINUTE, Found, Rules
+
+NOON = 1_790_000_000.0
+jumps = st.one_of(
+    st.floats(0, 2 * DAY),
+    st.floats(0, 1200),
+    st.floats(-2 * DAY, 0),
+    st.sampled_from([-400 * DAY, 400 * DAY, 0.0, 1.0]),
+)
+rules = st.builds(
+    Rules,
+    labels=st.integers(0, 50),
+    accuracy=st.none() | st.floats(0.5, 0.9),
+    drift=st.booleans(),
+    cooldown=st.floats(0, 4320),
+    turns=st.integers(1, 6),
+)
+findings = st.builds(
+    Found,
+    labels=st.integers(0, 100),
+    accuracy=st.none() | st.floats(0, 1),
+    drift=st.sampled_from(["", "text length"]),
+    changed=st.booleans(),
+)
+
+
+@given(rules, st.lists(st.tuples(jumps, findings), max_size=60))
+@example(Rules(1, None, False, 4000, 5), [(each * DAY, Found(1, None, "", True)) for each in (0, 1.5, 1.1)])
+def test_no_turn_begins_within_the_cooldown_or_above_the_budget_whatever_the_clock_does(
+    given_rules: Rules, looks: list[tuple[float, Found]]
+) -> None:
+    """Measured in what the clock went forward: an hour back and forth again is an hour that it showed to pass."""
+    now, passed, starts, began = NOON, 0.0, list[float](), list[float]()
+    for jump, found in looks:
+        now, passed = now + jump, passed + max(0.0, jump)
+        starts = triggers.settled(starts, now)
+        if triggers.decide(given_rules, found, starts, now).trigger:
+            starts.append(now)
+            began.append(passed)
+    for one, two in pairwise(began):
+        assert two - one >= given_rules.cooldown * MINUTE - 1e-3
+    for at in range(len(began) - given_rules.turns):
+        assert began[at + given_rules.turns] - began[at] >= DAY - 1e-3
+
+
+@given(rules, st.lists(st.floats(-400 * DAY, 400 * DAY), max_size=10))
+def test_whatever_was_noted_a_turn_may_begin_once_a_day_and_a_cooldown_have_passed(
+    given_rules: Rules, starts: list[float]
+) -> None:
+    noted = triggers.settled([NOON + start for start in starts], NOON)
+    assert all(start <= NOON for start in noted)
+    later = NOON + max(DAY, given_rules.cooldown * MINUTE) + 1
+    assert triggers.holds_back(given_rules, noted, later) == ""
+
+
+@given(rules, findings, st.lists(st.floats(-DAY, DAY), max_size=5))
+def test_an_answer_is_a_trigger_or_a_reason_against_it_or_neither(
+    given_rules: Rules, found: Found, starts: list[float]
+) -> None:
+    answer = triggers.decide(given_rules, found, [NOON + start for start in starts], NOON)
+    asked = triggers.asks(given_rules, found)
+    assert not (answer.trigger and answer.why_not)
+    assert bool(answer.trigger or answer.why_not) == bool(asked)
+    assert not (answer.trigger and not found.changed), "nothing to learn from: no turn"
+    assert answer.labels_alone <= bool(answer.trigger)
+
+
+@pytest.mark.parametrize(
+    ("found", "asked"),
+    [
+        (Found(50, None, "", True), "50 new labels"),
+        (Found(49, None, "", True), ""),
+        (Found(0, 0.69, "", True), "accuracy at most 0.690, below 0.7"),
+        (Found(0, 0.7, "", True), ""),
+        (Found(60, 0.5, "text length", True), "accuracy at most 0.500, below 0.7, drift of text length, 60 new labels"),
+    ],
+)
+def test_what_asks_for_a_turn_is_said_in_its_words(found: Found, asked: str) -> None:
+    answer = triggers.decide(Rules(50, 0.7, True, 10, 24), found, [], NOON)
+    assert answer.trigger == asked
+    assert answer.labels_alone == (asked == "50 new labels")

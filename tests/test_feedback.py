@@ -83,6 +83,11 @@ def test_an_audit_that_finds_the_model_wrong_makes_many_corrections_plausible() 
     assert set(found) == {None}
 
 
+def test_a_few_audited_texts_that_were_wrong_by_chance_open_no_door() -> None:
+    flipped = said(*({} for _ in range(60)))
+    assert set(why(flipped, Traffic(answers=100, errors=20.0, audited=8, audited_wrong=4))) == {REASONS["improbable"]}
+
+
 def test_what_an_audit_says_is_never_called_improbable() -> None:
     audited = said(*({"source": "audit"} for _ in range(100)))
     assert set(why(audited, Traffic(answers=120, errors=5.0))) == {None}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ratchet.steps import facts, split
+from ratchet.steps import estimate, facts, split
 from ratchet.steps.load import ORIGINAL
 from ratchet.steps.split import SplitSpec
 
@@ -62,9 +62,10 @@ class Traffic:
     audited_wrong: int = 0
 
     def most_wrong(self, errors: float, answers: int) -> float:
-        """How many of these answers may be wrong: as their probabilities say, or more where the audit found more."""
-        found = self.audited_wrong / self.audited if self.audited >= 20 else 0.0
-        return TOLERANCE * max(errors, found * answers)
+        """How many of these answers may be wrong: as their probabilities say, or more where the audit is sure."""
+        right = np.arange(self.audited) >= self.audited_wrong
+        surely = 1 - estimate.measured(right.astype(np.float64)).high if self.audited else 0.0
+        return TOLERANCE * max(errors, surely * answers)
 
 
 def usable(rows: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:

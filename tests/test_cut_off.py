@@ -111,9 +111,12 @@ def survives(loop: Loop, whole: dict[str, object], at: str) -> bool:
 @pytest.mark.parametrize(
     "moment",
     [
-        r"open state/quarantine/feedback/.*new", r"open data.new/feedback.csv", r"open state/change.json.new",
-        r"os.rename data.new", r"os.rename data.dvc.new", r"open state/ledger.jsonl", r"os.remove state/change.json",
+        r"open state/quarantine/feedback/.*new", r"open state/change.json.new", r"os.rename data.dvc.new",
         r"subprocess.Popen commit", r"open state/pace.json.new",
+        *(pytest.param(moment, marks=pytest.mark.long) for moment in (
+            r"open data.new/feedback.csv", r"os.rename data.new", r"open state/ledger.jsonl",
+            r"os.remove state/change.json",
+        )),
     ],
 )  # fmt: skip
 def test_an_optimise_that_was_killed_is_made_up_for(

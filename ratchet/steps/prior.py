@@ -33,8 +33,8 @@ ODD, ODD_SPREAD = 0.1, 4.0
 EXPECTED, DOUBT = -0.8, 0.8
 """Where the mean is thought to be before anything was seen, and how far off that may be: most are a little worse."""
 STRICTEST = 2.0
-"""Standard errors that are asked at most, however poor the history: a constant 1.64 slides in no world in over 2% of
-lifetimes, and on a small holdout more than that would be asking for differences that hardly any challenger has."""
+"""Standard errors that are asked at most, however poor the history: on a small holdout more would be differences that
+hardly any challenger has (decisions/0022). A constant 2 slides in less than 1% of lifetimes in every world."""
 PATIENCE = 4.0
 """After this many challengers, half of the way to what was learned is gone, where it is the bolder way."""
 GIVEN_BACK = 0.65

@@ -76,7 +76,7 @@ def prefect(here: Places, port: int) -> Server:
     url = f"http://{here.host}:{port}"
     return Server(
         "prefect",
-        (sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app",
+        (sys.executable, "-m", "uvicorn", "--factory", "flows.server:create_app",
          "--host", here.host, "--port", str(port), "--log-level", "warning"),
         port,
         "/api/health",

@@ -8,6 +8,7 @@ import signal
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,23 @@ def passed(project: Project) -> int:
     run = api(project, f"deployments/{deployment}/create_flow_run", {"parameters": {}})
     assert ended(project, run["id"])["state_type"] == "COMPLETED"
     return int(registry(project)["aliases"]["challenger"])
+
+
+def test_clicks_at_one_moment_each_begin_their_run(up: Project) -> None:
+    """As several people, or one beside a run that writes: Prefect over SQLite answers two of three with 503."""
+    deployment = api(up, "deployments/name/evaluate/evaluate")["id"]
+    later = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2100-01-01T00:00:00Z"}}
+
+    def click(_: int) -> str:
+        asked = {"parameters": {"version": 77}, "state": later}
+        return str(api(up, f"deployments/{deployment}/create_flow_run", asked)["id"])
+
+    with ThreadPoolExecutor(4) as people:
+        begun = set(people.map(click, range(24)))
+    assert len(begun) == 24
+    assert {run["id"] for run in runs(up, "evaluate", "SCHEDULED")} == begun
+    api(up, "flow_runs/bulk_delete", {"flow_runs": {"id": {"any_": sorted(begun)}}})
+    assert runs(up, "evaluate") == []
 
 
 def test_a_promotion_waits_paused_and_resume_puts_it_live(up: Project) -> None:

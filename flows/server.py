@@ -8,6 +8,7 @@ four people clicked at one moment. One that takes the lock when it begins waits 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
+PATIENCE = 60
+"""Seconds to wait for a turn: as long as Prefect has SQLite wait for a lock."""
+
+_turn = asyncio.Lock()
+"""Who writes next, in order; waiting for SQLite's own lock would be sleeping and asking again."""
+
 
 class InTurn(AioSqliteConfiguration):
     """Prefect's way with SQLite, but for transactions: each has the write lock from its first statement on."""
@@ -30,8 +37,13 @@ class InTurn(AioSqliteConfiguration):
     async def begin_transaction(
         self, session: AsyncSession, with_for_update: bool = False
     ) -> AsyncGenerator[AsyncSessionTransaction, None]:
-        async with super().begin_transaction(session, with_for_update=True) as transaction:
-            yield transaction
+        async with asyncio.timeout(PATIENCE):
+            await _turn.acquire()
+        try:
+            async with super().begin_transaction(session, with_for_update=True) as transaction:
+                yield transaction
+        finally:
+            _turn.release()
 
 
 def create_app() -> FastAPI:

@@ -70,6 +70,13 @@ def test_more_corrections_than_the_model_can_have_made_mistakes_are_set_aside() 
     assert set(why(flipped, Traffic(answers=1000, errors=100.0))) == {None}
 
 
+def test_who_flips_labels_is_not_believed_where_he_agrees_either() -> None:
+    """The opposite of the truth confirms every mistake; the audit's labels are what all others are measured by."""
+    flipped = said(*({} for _ in range(100)), {"label": "good"}, {"label": "good", "source": "audit"})
+    found = why(flipped, Traffic(answers=120, errors=20.0))
+    assert found == [REASONS["improbable"]] * 101 + [None]
+
+
 def test_flipped_labels_of_sure_answers_stand_out_of_much_traffic() -> None:
     flipped = said(*({"score": 0.97} for _ in range(60)), {"score": 0.6})
     found = why(flipped, Traffic(answers=5000, errors=900.0, sure=600, sure_errors=20.0))

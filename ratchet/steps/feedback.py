@@ -134,17 +134,22 @@ def _conflict(found: pl.DataFrame) -> pl.Series:
 
 
 def _improbable(found: pl.DataFrame, traffic: Traffic) -> pl.Series:
-    """Corrections of which there are more than the model can have made mistakes; an audit's are what is measured."""
-    wrong = (pl.col("label") != pl.col("predicted")).fill_null(False) & (pl.col("source") != AUDIT)
+    """Who cannot be believed: with more corrections than the model can have made mistakes, nobody but the audit.
+
+    Who says the opposite of the truth confirms mistakes, too, so then no label is taken; where only sure answers are
+    corrected too often, those corrections are not.
+    """
+    told = pl.col("source") != AUDIT
+    wrong = (pl.col("label") != pl.col("predicted")).fill_null(False) & told
     sure = wrong & (pl.col("score") >= SURE).fill_null(False)
-    counted = found.select(wrong.alias("wrong"), sure.alias("sure"))
+    counted = found.select(told.alias("told"), wrong.alias("wrong"), sure.alias("sure"))
     flagged = np.zeros(found.height, bool)
-    for name, errors, answers in (
-        ("wrong", traffic.errors, traffic.answers),
-        ("sure", traffic.sure_errors, traffic.sure),
+    for name, errors, answers, doubted in (
+        ("wrong", traffic.errors, traffic.answers, "told"),
+        ("sure", traffic.sure_errors, traffic.sure, "sure"),
     ):
         if _implausible(int(counted[name].sum()), traffic.most_wrong(errors, answers)):
-            flagged |= counted[name].to_numpy()
+            flagged |= counted[doubted].to_numpy()
     return pl.Series("improbable", flagged)
 
 

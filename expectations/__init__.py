@@ -34,7 +34,9 @@ def names() -> tuple[str, ...]:
 
 def load() -> None:
     """Load Great Expectations now, for whoever has something else to wait for meanwhile."""
-    import_module("expectations.raw").suite(Rules())
+    import_module("expectations.engine")
+    for name in names():
+        import_module(f"expectations.{name}").suite(Rules())
 
 
 def check(facts: pl.DataFrame, suite: str, rules: Rules | None = None) -> Verdict:

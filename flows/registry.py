@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,15 @@ from ratchet.refusal import Refusal
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+
+USED_LATER = (
+    "mlflow.pyfunc.scoring_server",
+    "mlflow.store.model_registry.sqlalchemy_workspace_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "sqlalchemy.dialects.sqlite",
+    "git",
+)
+"""What MLflow loads only as it is used; the last, to ask for the commit."""
 
 
 class Registry:
@@ -349,7 +359,8 @@ class Registry:
 
 def load() -> None:
     """Load MLflow now, for whoever has something else to wait for meanwhile."""
-    import sqlalchemy.dialects.sqlite  # noqa: F401  what its client loads once it is asked
+    for name in USED_LATER:
+        import_module(name)
 
 
 def deleted_too() -> int:

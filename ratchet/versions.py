@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 TABLE = "table.csv"
 SPLIT = "split.json"
 FEEDBACK = "feedback.csv"
+USED_LATER = (
+    "cachemgr", "data_cloud", "lock", "scm",
+    "repo.artifacts", "repo.datasets", "repo.metrics", "repo.params", "repo.plots", "repo.stage",
+)  # fmt: skip
+"""What a repository of DVC's loads only as it is made."""
 DVC_ROOM = 4 * 2**20
 """Bytes for DVC's own databases and scratch files; they took 0.2 MB."""
 MD5 = re.compile(r"[0-9a-f]{32}\.dir")
@@ -90,6 +96,8 @@ def pinned(here: Places) -> Pin:
 
 def load() -> None:
     """Load DVC now, for whoever has something else to wait for meanwhile."""
+    for name in USED_LATER:
+        import_module(f"dvc.{name}")
     import dvc_data.hashfile.build
     import dvc_data.hashfile.transfer  # noqa: F401
 

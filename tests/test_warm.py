@@ -65,6 +65,21 @@ if __name__ == "__main__" and len(sys.argv) == 1:
     {after}
     print(json.dumps(found))
 """
+USE = """
+import json, sys, threading
+from flows import preloaded
+preloaded.load()
+threads, before = threading.active_count(), set(sys.modules)
+from flows.registry import Registry
+from ratchet import problem, versions
+mine = problem.load()
+registry = Registry(mine.name, mine.here)
+champion = registry.champion()
+registry.load(champion).probabilities(["a fine film"], mine.settings.build.candidates)
+with versions.repository(mine.here) as repository:
+    repository.cache.local
+print(json.dumps([champion.number, threads, len(before), sorted(set(sys.modules) - before)]))
+"""
 GONE = 20
 """Seconds within which a process has ended."""
 
@@ -159,6 +174,15 @@ def test_code_that_changes_while_it_is_loaded_is_loaded_again(project: Project) 
     load = "import ratchet.marker, asks\n    asks.change(2) if ratchet.marker.VALUE == 1 else None\n"
     project.write("tiny.py", f"def load():\n    {load}")
     assert done(project, "found = [value()]") == [2]
+
+
+def test_what_a_turn_needs_is_loaded_before_and_no_thread_runs(original: Project) -> None:
+    """Half of a turn's time went into loading MLflow, which nobody loaded ahead any more; a copy loses threads."""
+    done = original.python(USE, MLFLOW_TRACKING_URI=original.tracking_uri)
+    assert done.status == 0, done.text
+    number, threads, before, late = json.loads(done.text.splitlines()[-1])
+    assert (number, threads) == (1, 1)
+    assert len(late) < before / 50, late
 
 
 @pytest.mark.parametrize("how", ["in order", "killed"])

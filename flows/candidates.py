@@ -102,11 +102,12 @@ def train_candidate(under_way: Round, name: str, ready: Ready, folder: Path) -> 
         say(f"{name} is out of this round: {error}.")
         return None
     update_progress_artifact(progress, 100.0)
-    candidate = log_candidate(under_way, trained, ready)
+    png = charts.as_png(charts.learning_curve(name, trained.curve)) if len(trained.curve) > 1 else None
+    candidate = log_candidate(under_way, trained, ready, png)
     metric = settings.evaluate.metric
     said = f"Trained {name} in {trained.seconds:.1f} s: validation {metric} {getattr(candidate.scores, metric):.3f}."
-    if len(trained.curve) > 1:
-        picture = charts.as_markdown(charts.learning_curve(name, trained.curve), "learning curve")
+    if png is not None:
+        picture = charts.as_markdown(png, "learning curve")
         create_markdown_artifact(
             f"{said}\n\n{picture}", key=f"learning-curve-{name}", description=f"{name}, step by step"
         )
@@ -114,8 +115,8 @@ def train_candidate(under_way: Round, name: str, ready: Ready, folder: Path) -> 
     return candidate
 
 
-def log_candidate(under_way: Round, trained: Trained, ready: Ready) -> Candidate:
-    """A child run with params, metrics, learning curve, plots, the dataset and the model itself."""
+def log_candidate(under_way: Round, trained: Trained, ready: Ready, png: bytes | None) -> Candidate:
+    """A child run with params, metrics, the learning curve (png: its picture), the dataset and the model itself."""
     validation = ready.validation.frame
     labels, problem, registry = ready.labels, under_way.problem, under_way.registry
     scores = score.score(labels, validation["label"].to_list(), trained.probabilities, problem.settings.data.positive)
@@ -127,8 +128,8 @@ def log_candidate(under_way: Round, trained: Trained, ready: Ready) -> Candidate
     with registry.run(name, tags, under_way.run_id, trained.seconds) as run_id:
         registry.log(run_id, trained.params, scores.as_metrics("validation") | counts, by_split(trained.curve))
         under_way.log_data(run_id, ready)
-        if len(trained.curve) > 1:
-            registry.log_figure(run_id, charts.learning_curve(trained.model, trained.curve), "plots/learning-curve.png")
+        if png is not None:
+            registry.log_picture(run_id, png, "plots/learning-curve.png")
         model_id = registry.log_model(run_id, trained.model, trained.saved, labels)
     return Candidate(trained, scores, run_id, model_id)
 

@@ -120,16 +120,19 @@ def accuracies(figures: Mapping[str, Rate]) -> Figure:
     return figure
 
 
-def as_png(figure: Figure) -> str:
-    """The figure as the address of a picture that holds it."""
+def as_png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return buffer.getvalue()
 
 
-def as_markdown(figure: Figure, name: str) -> str:
-    """The figure as a PNG within Markdown, for a page that has no place to keep files."""
-    return f"![{name}]({as_png(figure)})"
+def as_address(png: bytes) -> str:
+    """A picture as an address that holds it, for a page that has no place to keep files."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def as_markdown(png: bytes, name: str) -> str:
+    return f"![{name}]({as_address(png)})"
 
 
 def plain(axes: object, across: str, up: str) -> None:

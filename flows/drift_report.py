@@ -85,7 +85,7 @@ def compared(found: Drift) -> Section | None:
     if not found.shifts:
         return None
     rows = tuple(as_row(shift) for shift in found.shifts)
-    picture = charts.as_png(charts.shifts(found.shifts))
+    picture = charts.as_address(charts.as_png(charts.shifts(found.shifts)))
     return Section("What moved", " ".join(filter(None, (PROMISE, SIGNS, found.unread))), rows, picture)
 
 
@@ -111,7 +111,12 @@ def of_accuracy(known: Accuracy) -> Section | None:
          "rows": f"{figure.rows:,}"}
         for name, figure in figures.items()
     )  # fmt: skip
-    return Section("How often it is right", " ".join(trust(known)), rows, charts.as_png(charts.accuracies(figures)))
+    return Section(
+        "How often it is right",
+        " ".join(trust(known)),
+        rows,
+        charts.as_address(charts.as_png(charts.accuracies(figures))),
+    )
 
 
 def named(known: Accuracy) -> dict[str, Rate]:

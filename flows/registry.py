@@ -164,8 +164,11 @@ class Registry:
                 f"The run must have the artifact {path}.", str(error), "Judge the version here: make evaluate"
             ) from None
 
-    def log_figure(self, run_id: str, figure: Any, path: str) -> None:
-        self.client.log_figure(run_id, figure, path)
+    def log_picture(self, run_id: str, png: bytes, path: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            picture = Path(folder) / Path(path).name
+            picture.write_bytes(png)
+            self.client.log_artifact(run_id, str(picture), str(Path(path).parent))
 
     def log_model(self, run_id: str, name: str, saved: Path, labels: Sequence[str]) -> str:
         """Store a saved model with a run, under a name: data only, read back by `models.pyfunc`; the model's id.

@@ -102,8 +102,9 @@ def draw(case: Case, found: Findings, champion: Judged | None) -> None:
         ("confusion-matrix", charts.confusion_matrix(found.counts, case.labels), found.errors(case.labels)),
         ("calibration", charts.calibration(found.bins, champions), found.calibrated),
     ):
-        case.registry.log_figure(found.version.run_id, figure, f"plots/{key}.png")
-        picture = charts.as_markdown(figure, key)
+        png = charts.as_png(figure)
+        case.registry.log_picture(found.version.run_id, png, f"plots/{key}.png")
+        picture = charts.as_markdown(png, key)
         create_markdown_artifact(f"{said}\n\n{picture}", key=key, description=f"{found.title} on the holdout")
 
 

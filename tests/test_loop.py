@@ -108,6 +108,12 @@ print("heavy", sorted(heavy & set(sys.modules)), "status", status)
     assert original.bytes_of("state/ledger.jsonl", "state/mlflow.db") == before
 
 
+def test_the_pictures_of_a_turn_lie_with_its_runs(original: Project) -> None:
+    found = sorted((original.root / "state" / "artifacts").rglob("plots/*.png"), key=lambda path: path.name)
+    assert [path.name for path in found] == ["calibration.png", "confusion-matrix.png", "learning-curve.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in found)
+
+
 def test_status_and_history_tell_what_is_live_and_why(original: Project) -> None:
     status, history = original.make("status"), original.make("history")
     assert (status.status, history.status) == (0, 0)

@@ -20,7 +20,8 @@ from ratchet import predictions, watched
 from ratchet.places import Places
 from ratchet.serving.meters import gauges
 from ratchet.steps import drift, shift, spending
-from ratchet.steps.domain import dealt
+from ratchet.steps.deals import dealt
+from ratchet.steps.domain import areas
 from ratchet.steps.drift import Drift
 from ratchet.steps.shift import Sample
 from ratchet.steps.sightings import NOBODY, Judged, Met
@@ -190,11 +191,28 @@ def test_rows_of_a_group_count_for_fewer() -> None:
 @given(st.integers(0, 2**32 - 1), st.integers(2, 20))
 def test_dealing_out_the_same_scores_gives_a_p_value_that_is_one(seed: int, bins: int) -> None:
     counts = np.random.default_rng(seed).integers(0, 60, (2, bins))
-    p_value = dealt(counts[0], counts[1])
+    p_value = dealt(counts[0], counts[1], areas)
     assert 0 < p_value <= 1
     if counts.sum(axis=1).min() > 0:
-        flipped = dealt(counts[0][::-1], counts[1][::-1])
+        flipped = dealt(counts[0][::-1], counts[1][::-1], areas)
         assert p_value + flipped > 0.9  # what is high on one side is low on the other
+
+
+def test_of_many_rare_classes_chance_is_no_drift() -> None:
+    """A thousand classes and 60 texts: chi-squared called four such looks in a hundred as sure as one in 100,000."""
+    chance, names = np.random.default_rng(0), np.array([f"c{number:03}" for number in range(1_000)])
+    shares = 1 / np.arange(1, 1_001)
+    found = [
+        shift.classes("label", drawn[0], None, drawn[1])
+        for drawn in ([chance.choice(names, rows, p=shares / shares.sum()) for rows in (2_000, 60)] for _ in range(100))
+    ]
+    assert sum(each.p_value < 0.01 for each in found) <= 6  # more with a chance of 1 in 10,000
+    assert min(each.p_value for each in found) > 1e-4
+
+
+def test_a_class_that_was_rare_and_is_not_any_more_is_seen() -> None:
+    before, now = np.repeat(["a", "b"], [995, 5]), np.repeat(["a", "b"], [45, 15])
+    assert shift.classes("label", before, None, now).p_value < HOURLY / 9
 
 
 # What is kept of a look, and how it is told

@@ -1,0 +1,54 @@
+"""Parts of the service by cases, without a server: who may ask."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratchet.access import LOOPBACK
+from ratchet.places import Places
+from ratchet.serving.guard import Guard
+from ratchet.serving.log import Log
+from ratchet.serving.meters import Meters
+from ratchet.serving.service import Service
+from ratchet.serving.writer import Policy
+from ratchet.settings import Deploy
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Service:
+    """A service for which nothing is live."""
+    log = Log(Policy())
+    here = Places(tmp_path, tmp_path, "127.0.0.1", 0, 0, 0)
+    return Service(here, "reviews", Deploy(), log, Meters(log), lambda words: None)
+
+
+def status(service: Service, *headers: tuple[bytes, bytes], path: str = "/") -> int:
+    """What the guard answers to a request with these headers; 200 where it lets it pass."""
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": list(headers)}
+    asyncio.run(Guard(app, service, "", LOOPBACK, {})(scope, receive, send))
+    return int(sent[0]["status"])
+
+
+@pytest.mark.parametrize("path", ["/", "/ping", "/predict"])
+def test_a_request_names_one_host(idle: Service, path: str) -> None:
+    """Which of two is meant is anybody's guess, and a proxy before it may guess otherwise (RFC 9112, 3.2)."""
+    ours, other = (b"host", b"localhost"), (b"host", b"evil.example")
+    assert status(idle, ours, path=path) == 200
+    assert status(idle, ours, (b"accept", b"a"), (b"accept", b"b"), path=path) == 200
+    for two in ((ours, other), (other, ours), (ours, ours)):
+        assert status(idle, *two, path=path) == 400

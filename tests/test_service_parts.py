@@ -1,4 +1,4 @@
-"""Parts of the service by cases, without a server: who may ask."""
+"""Parts of the service by cases, without a server: who may ask, what is counted."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 from ratchet.access import LOOPBACK
 from ratchet.places import Places
 from ratchet.serving.guard import Guard
+from ratchet.serving.lineup import Lineup
 from ratchet.serving.log import Log
 from ratchet.serving.meters import Meters
-from ratchet.serving.service import Service
+from ratchet.serving.service import CHALLENGER, Service
 from ratchet.serving.writer import Policy
 from ratchet.settings import Deploy
 
@@ -52,3 +53,13 @@ def test_a_request_names_one_host(idle: Service, path: str) -> None:
     assert status(idle, ours, (b"accept", b"a"), (b"accept", b"b"), path=path) == 200
     for two in ((ours, other), (other, ours), (ours, ours)):
         assert status(idle, *two, path=path) == 400
+
+
+def test_a_trial_that_is_over_leaves_no_version_in_the_metrics(idle: Service) -> None:
+    idle.meters.swapped(CHALLENGER, 2)
+    idle.refuse(CHALLENGER, 3, "It does not load.")
+    assert b'ratchet_version{role="challenger"} 2.0' in idle.meters.page()
+    assert b'ratchet_version_refused{role="challenger"} 1.0' in idle.meters.page()
+    asyncio.run(idle.take(Lineup("reviews")))
+    assert b"ratchet_version{" not in idle.meters.page()
+    assert b'ratchet_version_refused{role="challenger"} 0.0' in idle.meters.page()

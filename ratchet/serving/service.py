@@ -174,7 +174,11 @@ class Service:
 
     async def _taken(self, alias: str, now: Live | None, place: Place | None) -> Live | None:
         if place is None:
-            return now if alias == CHAMPION else None  # without an alias, what answers goes on: it says so in /metrics
+            self._accept(alias)  # nothing is named that could be refused
+            if alias == CHAMPION:
+                return now  # without an alias, what answers goes on: it says so in /metrics
+            self.meters.left(alias)
+            return None
         if now is not None and now.bundle.digest == place.digest:
             self._accept(alias)
             return now

@@ -1,8 +1,9 @@
-"""Parts of the service by cases, without a server: who may ask, what is counted."""
+"""Parts of the service by cases, without a server: who may ask, what is counted, what its pages send and say."""
 
 from __future__ import annotations
 
 import asyncio
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 
 from ratchet.access import LOOPBACK
 from ratchet.places import Places
+from ratchet.serving import html, intake, own, words
 from ratchet.serving.guard import Guard
 from ratchet.serving.lineup import Lineup
 from ratchet.serving.log import Log
 from ratchet.serving.meters import Meters
-from ratchet.serving.service import CHALLENGER, Service
+from ratchet.serving.service import CHALLENGER, Service, Unready
+from ratchet.serving.waiting import Offer
 from ratchet.serving.writer import Policy
 from ratchet.settings import Deploy
 
@@ -63,3 +66,58 @@ def test_a_trial_that_is_over_leaves_no_version_in_the_metrics(idle: Service) ->
     asyncio.run(idle.take(Lineup("reviews")))
     assert b"ratchet_version{" not in idle.meters.page()
     assert b'ratchet_version_refused{role="challenger"} 0.0' in idle.meters.page()
+
+
+def test_feedback_while_nothing_is_live_is_told_so(idle: Service) -> None:
+    """And not that a label must be one of none."""
+    with pytest.raises(Unready, match="make run"):
+        asyncio.run(own.take(idle, "0" * 32, "good", "user"))
+
+
+class Options(HTMLParser):
+    """The values that the lists of a page send."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.values: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "option":
+            self.values.append(dict(attrs).get("value") or "")
+
+
+def test_a_label_that_is_picked_from_a_list_is_sent_as_it_is() -> None:
+    """Without a value a browser sends the words of an option with their blanks run together."""
+    labels = ["two  blanks", 'a "quoted" <one>', "plain"]
+    frame: dict[str, Any] = {
+        "words": words.ENGLISH,
+        "kept": "",
+        "other": "/",
+        "problem": "reviews",
+        "note": [],
+        "waiting": 0,
+    }
+    asked = html.page(
+        "label.html", **frame, labels=labels, buttons=False, offer=Offer("1", "audit"), text="a", skip="/", change="/"
+    )
+    answer: dict[str, Any] = {
+        "id": "1",
+        "label": "plain",
+        "score": "",
+        "pieces": [],
+        "method": "",
+        "wrong": labels,
+        "buttons": False,
+    }
+    answer |= {"unknown": "", "bars": [], "rest": "", "for": [], "against": [], "other": "", "left_out": "", "by": ""}
+    tried = html.page(
+        "page.html", **frame, standing=["Live."], mistakes=[], past=None, characters=9, answer=answer, text="a"
+    )
+    assert Options(bytes(asked.body).decode()).values == ["", *labels]
+    assert Options(bytes(tried.body).decode()).values == labels
+
+
+def test_a_page_has_words_for_every_refusal_in_both_languages() -> None:
+    for table in words.TABLES.values():
+        assert table.refused.keys() == intake.TITLES.keys()

@@ -29,6 +29,7 @@ from ratchet.serving.writer import Answers
 from ratchet.settings import Deploy
 
 CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
+NOTHING_LIVE = "No version is live yet. Turn the loop once: make run"
 PARTS = 1 << 32
 """Places that a key's hash can have; the challenger gets the first of them, by its share."""
 
@@ -133,7 +134,7 @@ class Service:
     def _chosen(self, key: str | None, texts: Sequence[str]) -> tuple[Live, str]:
         """The champion, or the challenger for its share of the keys."""
         if self.champion is None:
-            raise Unready("No version is live yet. Turn the loop once: make run")
+            raise Unready(NOTHING_LIVE)
         share = self.settings.canary.share
         if self.challenger is not None and share > 0:
             named = key if key is not None else (texts[0] if texts else "")

@@ -65,6 +65,17 @@ def test_intervals_hold_their_value_and_that_for_all_looks_is_the_wider(rows: in
     assert always.high >= once.high - 0.01
 
 
+def test_rows_of_a_group_that_agree_are_worth_one() -> None:
+    """So the interval of a holdout by film is as wide as its films make it, not as its rows would."""
+    right = (np.random.default_rng(0).random(100) < 0.8).astype(float)
+    once, copies = estimate.measured(right), estimate.measured(np.repeat(right, 10), np.repeat(np.arange(100), 10))
+    assert (copies.value, copies.rows) == (once.value, 1_000)
+    assert copies.low == pytest.approx(once.low, abs=0.005)
+    assert copies.high == pytest.approx(once.high, abs=0.005)
+    alone = estimate.measured(right, np.arange(100))
+    assert alone == once
+
+
 def test_the_interval_for_all_looks_holds_at_every_row() -> None:
     """300 streams of 400 audited rows, looked at after each tenth: at most 5% ever leave the truth out."""
     chance = np.random.default_rng(0)

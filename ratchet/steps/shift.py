@@ -102,15 +102,26 @@ def effective(sample: Sample) -> float:
 
 
 def design_effect(flags: NDArray[np.bool_], groups: Ints) -> float:
-    """How many times as much a share varies as it would if every row stood alone; at least 1."""
-    share, count = flags.mean(), len(np.unique(groups))
-    if share in (0, 1):
+    """How many times as much a share varies as it would if every row stood alone, far out in the tail; at least 1."""
+    count = len(np.unique(groups))
+    known = 3 <= count < len(flags) and flags.mean() not in (0, 1)
+    return max(1.0, _spread(flags, groups) * _tail(count - 1)) if known else clustering(flags, groups)
+
+
+def clustering(flags: NDArray[np.bool_], groups: Ints) -> float:
+    """The same as far as it is known, which suits an interval; at least 1."""
+    count = len(np.unique(groups))
+    if flags.mean() in (0, 1) or count == len(flags):
         return 1.0
     if count < 3:
         return float(len(flags))  # one row's worth: nothing is known of how groups differ
+    return max(1.0, _spread(flags, groups))
+
+
+def _spread(flags: NDArray[np.bool_], groups: Ints) -> float:
+    share, count = flags.mean(), len(np.unique(groups))
     sums = np.bincount(groups, flags - share)
-    effect = float((sums**2).sum() / (len(flags) * share * (1 - share))) * count / (count - 1)
-    return max(1.0, effect * _tail(count - 1)) if len(flags) > count else 1.0
+    return float((sums**2).sum() / (len(flags) * share * (1 - share))) * count / (count - 1)
 
 
 def _tail(freedom: int) -> float:

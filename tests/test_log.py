@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,12 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ratchet import feedback, note, outcomes, predictions
+from ratchet import feedback, outcomes, predictions
 from ratchet.places import Places
 from ratchet.predictions import AUDIT, CHOSEN, USER, Place
 from ratchet.refusal import Refusal
 from ratchet.remote_log import MARK
-from ratchet.serving.writer import Policy, Writer
 from ratchet.steps.facts import compared
 from tests.stores import BINARIES, Postgres, postgres
 
@@ -58,16 +56,10 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Pla
 
 
 def logged(
-    log: Place,
-    *texts: str | None,
-    role: str = "champion",
-    problem: str = "films",
-    version: int = 1,
-    label: str = "bad",
-    at: float | None = None,
+    log: Place, *texts: str | None, role: str = "champion", problem: str = "films", version: int = 1, label: str = "bad"
 ) -> list[str]:
     """Log an answer to each text; the ids."""
-    ids = predictions.identities(len(texts), at)
+    ids = predictions.identities(len(texts))
     rows = [
         (name, 1.0, problem, version, role, "page", label, 0.9, 4, predictions.digest(text or name), text, 0.1)
         for name, text in zip(ids, texts, strict=True)
@@ -135,24 +127,6 @@ def test_what_is_withdrawn_leaves_the_log(
     with predictions.connected(log) as connection:
         rows = connection.execute("select problem, text from predictions where text is not null").fetchall()
     assert sorted(map(tuple, rows)) == [("books", "dull"), ("films", "witty")]
-
-
-def test_labels_that_came_after_others_were_forgotten_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loop has looked at two, which are gone, and not at the one that has come since."""
-    monkeypatch.setenv("RATCHET_STATE", str(tmp_path))
-    log, long_ago = tmp_path / "predictions.db", time.time() - 8 * 86_400
-    writer = Writer(log)
-    writer.policy = Policy("whole", 7)
-    for name in logged(log, "dull", "grim", at=long_ago):
-        say(log, name, "good", USER, 1)
-    note.write(tmp_path / "pace.json", {"looked_at": 2})
-    writer.forget()
-    assert kept(log) == []
-    (name,) = logged(log, "witty", at=long_ago)
-    say(log, name, "good", USER, 2)
-    writer.forget()
-    assert kept(log) == [("good", USER, 2, None)]
-    writer.close()
 
 
 def test_a_trial_counts_a_text_once_and_the_last_word_of_the_audit(fresh: Callable[[str], Place]) -> None:

@@ -146,14 +146,13 @@ class Writer:
         """Remove what is older than the policy says; where that fails, the next time does it.
 
         What somebody has labelled stays until the loop has taken it in, so that no acknowledged label is ever lost.
-        Where there are fewer labels than the loop has looked at, some were forgotten since, and any may be new.
         """
         before = predictions.identities(1, time.time() - 86_400 * self.policy.days)[0]
         try:
             connection = self._opened()
             with connection:
                 (labels,) = connection.execute("select count(*) from feedback").fetchone()
-                taken_in = labels == int((note.read(places().pace) or {}).get("looked_at", 0))
+                taken_in = labels <= int((note.read(places().pace) or {}).get("looked_at", 0))
                 if taken_in:
                     connection.execute("delete from feedback where prediction < ?", (before,))
                 kept = "" if taken_in else " and id not in (select prediction from feedback)"

@@ -33,8 +33,6 @@ MEASURED = """
     select count(*), sum(case when feedback.label != predictions.label then 1 else 0 end)
     from feedback cross join predictions where id = prediction and problem = ? and source = ? and id >= ?"""
 """Of what was answered since a prediction: by id, and not through all answers of the problem."""
-AT_ONCE = 500
-"""Answers that one statement takes the text of."""
 
 NOTHING = pl.DataFrame(schema=dict.fromkeys(COLUMNS, pl.String))
 
@@ -227,14 +225,14 @@ def withdraw(here: Places, problem: str, gone: pl.Series) -> None:
         return
     if predictions.is_there(log):
         with predictions.connected(log) as connection:
-            asked = "select id, text from predictions where problem = ? and text is not null"
+            asked = "select distinct text from predictions where problem = ? and text is not null"
             found = connection.execute(asked, (problem,)).fetchall()
-            texts = pl.Series("text", [text for _, text in found], dtype=pl.String)
-            names = [found[row][0] for row in compared(texts).is_in(gone.implode()).arg_true()]
-            for start in range(0, len(names), AT_ONCE):
-                some = names[start : start + AT_ONCE]
-                marks = ", ".join("?" * len(some))
-                connection.execute(f"update predictions set text = null where id in ({marks})", some)
+            texts = pl.Series("text", [text for (text,) in found], dtype=pl.String)
+            withdrawn = texts.filter(compared(texts).is_in(gone.implode()))
+            connection.executemany(
+                "update predictions set text = null where problem = ? and text = ?",
+                [(problem, text) for text in withdrawn],
+            )
     lying = quarantined.read(path)
     if lying.height:
         said = pl.any_horizontal(compared(lying[name]).is_in(gone.implode()).fill_null(False) for name in lying.columns)

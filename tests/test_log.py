@@ -7,15 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from ratchet import feedback, outcomes, predictions
-from ratchet.places import Places
 from ratchet.predictions import AUDIT, CHOSEN, USER, Place
 from ratchet.refusal import Refusal
 from ratchet.remote_log import MARK
-from ratchet.steps.facts import compared
 from tests.stores import BINARIES, Postgres, postgres
 
 SECOND = """
@@ -114,19 +111,6 @@ def test_what_nobody_said_anything_of_is_there_once_and_newest_first(fresh: Call
     assert [each.id for each in predictions.unaudited(log, "films", 99)] == [later[0], *expected]
     assert predictions.unlabelled(log, "films", 2) == []
     assert predictions.unlabelled(log, "plays", 99) == []
-
-
-def test_what_is_withdrawn_leaves_the_log(
-    fresh: Callable[[str], Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = fresh("predictions")
-    monkeypatch.setenv(predictions.VARIABLE, "" if isinstance(log, Path) else log)
-    logged(log, "dull", "witty", " dull ", None, *["dull"] * feedback.AT_ONCE)
-    logged(log, "dull", problem="books")
-    feedback.withdraw(Places(tmp_path, tmp_path, "", 0, 0, 0), "films", compared(pl.Series(["dull", "grim"])))
-    with predictions.connected(log) as connection:
-        rows = connection.execute("select problem, text from predictions where text is not null").fetchall()
-    assert sorted(map(tuple, rows)) == [("books", "dull"), ("films", "witty")]
 
 
 def test_a_trial_counts_a_text_once_and_the_last_word_of_the_audit(fresh: Callable[[str], Place]) -> None:

@@ -108,3 +108,18 @@ def test_the_share_of_each_class_is_found_through_the_mistakes(count: int) -> No
         assert first.low <= 0.4 <= first.high
     assert abs(first.recent - 0.4) < 0.05
     assert abs(first.recent - 0.4) < abs(float((answers == 0).mean()) - 0.4) + 0.01
+
+
+def test_shares_are_no_surer_for_copies_of_a_row() -> None:
+    """Ten rows of a group that agree say of the model's mistakes what one does."""
+    chance = np.random.default_rng(0)
+    true = chance.integers(0, 2, 60)
+    predicted, recent = np.where(chance.random(60) < 0.7, true, 1 - true), chance.integers(0, 2, 5_000)
+
+    def width(copies: int, groups: np.ndarray | None) -> float:
+        found = priors.priors(["a", "b"], np.repeat(true, copies), np.repeat(predicted, copies), recent, groups)
+        return found[0].high - found[0].low
+
+    once = width(1, None)
+    assert width(10, np.repeat(np.arange(60), 10)) == pytest.approx(once, rel=0.25)
+    assert width(10, None) < once / 2

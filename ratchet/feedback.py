@@ -25,6 +25,15 @@ from ratchet.steps.facts import compared
 from ratchet.steps.feedback import AUDIT, COLUMNS, SURE, Traffic
 from ratchet.steps.load import ORIGINAL
 
+ANSWERED = """
+    select count(*), sum(1 - score), sum(case when score >= ? then 1 else 0 end),
+    sum(case when score >= ? then 1 - score else 0 end)
+    from predictions where problem || '' = ? and id >= ? and role != 'shadow'"""
+MEASURED = """
+    select count(*), sum(case when feedback.label != predictions.label then 1 else 0 end)
+    from feedback cross join predictions where id = prediction and problem = ? and source = ? and id >= ?"""
+"""Of what was answered since a prediction: by id, and not through all answers of the problem."""
+
 NOTHING = pl.DataFrame(schema=dict.fromkeys(COLUMNS, pl.String))
 
 
@@ -124,18 +133,8 @@ def traffic(log: Place, problem: str, since: object) -> Traffic:
     if since is None:
         return Traffic()
     with predictions.connected(log) as connection:
-        answers, errors, sure, sure_errors = connection.execute(
-            "select count(*), sum(1 - score), sum(case when score >= ? then 1 else 0 end), "
-            "sum(case when score >= ? then 1 - score else 0 end) "
-            "from predictions where problem = ? and id >= ? and role != 'shadow'",
-            (SURE, SURE, problem, since),
-        ).fetchone()
-        audited, wrong = connection.execute(
-            "select count(*), sum(case when feedback.label != predictions.label then 1 else 0 end) "
-            "from feedback join predictions on predictions.id = prediction "
-            "where problem = ? and source = ? and id >= ?",
-            (problem, AUDIT, since),
-        ).fetchone()
+        answers, errors, sure, sure_errors = connection.execute(ANSWERED, (SURE, SURE, problem, since)).fetchone()
+        audited, wrong = connection.execute(MEASURED, (problem, AUDIT, since)).fetchone()
     return Traffic(answers, errors or 0.0, sure or 0, sure_errors or 0.0, audited, wrong or 0)
 
 

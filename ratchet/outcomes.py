@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ratchet import predictions
 from ratchet.predictions import Place
 from ratchet.problem import Problem
@@ -27,25 +25,31 @@ def of_trial(problem: Problem, champion: int, challenger: int) -> Verdict:
 
 
 AUDITED = """
-    select feedback.label, predictions.label from feedback
-    join predictions on predictions.id = prediction
-    where problem = ? and version = ? and source = ? and role != 'shadow' order by predictions.id"""
-BY_BOTH = """
-    select feedback.label, predictions.label, min(shadow.label) from feedback
-    join predictions on predictions.id = prediction
-    join predictions as shadow on shadow.digest = predictions.digest and shadow.problem = predictions.problem
-        and shadow.version = ? and shadow.role = 'shadow'
-    where predictions.problem = ? and predictions.version = ? and source = ?
-    group by predictions.id, feedback.label, predictions.label order by predictions.id"""
+    select id, digest, feedback.label, predictions.label from feedback cross join predictions
+    where id = prediction and problem = ? and version = ? and source = ? and role != 'shadow'
+    order by id, feedback.at"""
+SHADOWED = """
+    select digest, min(label) from predictions
+    where problem = ? and version = ? and role = 'shadow' and digest in (
+        select digest from feedback cross join predictions where id = prediction and problem = ? and source = ?)
+    group by digest"""
 
 
-def audited(log: Place, problem: str, version: int) -> list[Any]:
+def audited(log: Place, problem: str, version: int) -> list[tuple[str, str]]:
     """The audit's label and the version's, of each text that the audit labelled, in the order of the answers."""
-    with predictions.connected(log) as connection:
-        return list(connection.execute(AUDITED, (problem, version, AUDIT)).fetchall())
+    return list(_by_text(log, problem, version).values())
 
 
-def answered_by_both(log: Place, problem: str, champion: int, challenger: int) -> list[Any]:
+def answered_by_both(log: Place, problem: str, champion: int, challenger: int) -> list[tuple[str, str, str]]:
     """The audit's label, the champion's and the challenger's in its shadow, of each text that both answered."""
     with predictions.connected(log) as connection:
-        return list(connection.execute(BY_BOTH, (challenger, problem, champion, AUDIT)).fetchall())
+        shadow = dict(connection.execute(SHADOWED, (problem, challenger, problem, AUDIT)).fetchall())
+    its = _by_text(log, problem, champion).items()
+    return [(truth, label, shadow[text]) for text, (truth, label) in its if text in shadow]
+
+
+def _by_text(log: Place, problem: str, version: int) -> dict[str, tuple[str, str]]:
+    """The audit's last word and the version's label, by the text's digest: who changes a label has not said two."""
+    with predictions.connected(log) as connection:
+        rows = connection.execute(AUDITED, (problem, version, AUDIT)).fetchall()
+    return {digest or name: (truth, label) for name, digest, truth, label in rows}

@@ -68,6 +68,16 @@ FEEDBACK = f"""insert into feedback (prediction, label, source, at, chance) valu
     chance = case when {WEAKER} then feedback.chance else excluded.chance end"""
 """Said twice, a label counts once, as of the last time, and keeps the stronger source: audit, chosen, user."""
 
+MISTAKES = """
+    select predictions.*, feedback.label from feedback cross join predictions
+    where id = prediction and problem = ? and feedback.label != predictions.label and not exists (
+        select 1 from feedback later where later.prediction = feedback.prediction and later.at > feedback.at)
+    order by feedback.at desc limit ?"""
+AUDITED = """
+    select predictions.*, feedback.label from feedback cross join predictions
+    where id = prediction and problem = ? and version = ? and source = 'audit' order by feedback.at desc limit ?"""
+"""A cross join keeps to its order in SQLite: from the labels, which are few, to their answers."""
+
 AT_ONCE, REPEATS, LEAST = 5_000, 20, 20_000
 """Rows that are read together; how many times as many rows as distinct texts are read at most, or at least so many."""
 
@@ -253,11 +263,7 @@ def audited(log: Place, problem: str, version: int, most: int) -> list[Predictio
     if not is_there(log):
         return []
     with connected(log) as connection:
-        rows = connection.execute(
-            "select predictions.*, feedback.label from feedback join predictions on predictions.id = prediction "
-            "where problem = ? and version = ? and source = 'audit' order by feedback.at desc limit ?",
-            (problem, version, most),
-        ).fetchall()
+        rows = connection.execute(AUDITED, (problem, version, most)).fetchall()
     found: dict[str, Prediction] = {}
     for *row, said in rows:
         each = replace(Prediction(*row), said=said)
@@ -293,13 +299,7 @@ def mistakes(log: Place, problem: str, most: int) -> list[Prediction]:
     if not is_there(log):
         return []
     with connected(log) as connection:
-        rows = connection.execute(
-            "select predictions.*, feedback.label from feedback join predictions on predictions.id = prediction "
-            "where problem = ? and feedback.label != predictions.label and not exists (select 1 from feedback later "
-            "where later.prediction = feedback.prediction and later.at > feedback.at) "
-            "order by feedback.at desc limit ?",
-            (problem, most),
-        ).fetchall()
+        rows = connection.execute(MISTAKES, (problem, most)).fetchall()
     return [replace(Prediction(*row), said=said) for *row, said in rows]
 
 

@@ -211,7 +211,7 @@ def load(path: Path) -> Settings:
         raise Refusal(
             "A problem is described in params.yaml.", "no such file", "Choose one: make data EXAMPLE=film_reviews"
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a day that no month has is a ValueError
         raise Refusal("params.yaml must be YAML in UTF-8.", " ".join(str(error).split()), "Mend that line.") from None
     if not isinstance(raw, dict):
         raise Refusal(

@@ -212,8 +212,9 @@ def reported(handle: int) -> Iterator[Report]:
         yield from (REPORT.decode(frame) for frame in frames(buffer))
 
 
-def test_a_writer_that_is_killed_is_started_anew_and_loses_nothing(mine: Project):
-    with served(mine) as service, asked(service) as http:
+def test_a_writer_that_is_killed_is_started_anew_loses_nothing_and_keeps_no_more(original: Project, tmp_path: Path):
+    project = with_deploy(original, tmp_path, "{log: {texts: hash}}")
+    with served(project) as service, asked(service) as http:
         ask(http, "one")
         until(lambda: metrics(http)["ratchet_log_written"] == 1, "the first is written")
         (writer,) = [pid for pid in children(service.process.pid) if b"serving.writer" in command(pid)]
@@ -223,7 +224,7 @@ def test_a_writer_that_is_killed_is_started_anew_and_loses_nothing(mine: Project
         until(lambda: metrics(http)["ratchet_log_written"] >= 51, "another writer has written them")
         (row,) = ask(http, "after")["predictions"]
         assert http.post("/feedback", json={"id": row["id"], "label": "bad"}).status_code == 200
-    assert logged(mine, "select count(*) from predictions") == [(52,)]
+    assert logged(project, "select count(*), count(text) from predictions") == [(52, 0)]
 
 
 def children(pid: int) -> list[int]:

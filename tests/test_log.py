@@ -1,4 +1,4 @@
-"""The log of predictions on a file and in PostgreSQL: what counts of what is said twice, and what was not said of."""
+"""The log of predictions on a file and in PostgreSQL: what counts of what is said twice, and what it costs to read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ratchet import predictions
+from ratchet import feedback, outcomes, predictions
 from ratchet.predictions import AUDIT, CHOSEN, USER, Place
 from ratchet.refusal import Refusal
 from ratchet.remote_log import MARK
@@ -52,11 +52,13 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Pla
     return made
 
 
-def logged(log: Place, *texts: str | None, role: str = "champion", problem: str = "films") -> list[str]:
+def logged(
+    log: Place, *texts: str | None, role: str = "champion", problem: str = "films", version: int = 1, label: str = "bad"
+) -> list[str]:
     """Log an answer to each text; the ids."""
     ids = predictions.identities(len(texts))
     rows = [
-        (name, 1.0, problem, 1, role, "page", "bad", 0.9, 4, predictions.digest(text or name), text, 0.1)
+        (name, 1.0, problem, version, role, "page", label, 0.9, 4, predictions.digest(text or name), text, 0.1)
         for name, text in zip(ids, texts, strict=True)
     ]
     with predictions.connected(log) as connection:
@@ -109,6 +111,42 @@ def test_what_nobody_said_anything_of_is_there_once_and_newest_first(fresh: Call
     assert [each.id for each in predictions.unaudited(log, "films", 99)] == [later[0], *expected]
     assert predictions.unlabelled(log, "films", 2) == []
     assert predictions.unlabelled(log, "plays", 99) == []
+
+
+def test_a_trial_counts_a_text_once_and_the_last_word_of_the_audit(fresh: Callable[[str], Place]) -> None:
+    """Who pressed the wrong button and changed it has not labelled two texts."""
+    log = fresh("trial")
+    slipped, plain, again, _ = logged(log, "slipped", "plain", "again", "unlabelled")
+    (later,) = logged(log, "again", label="good")
+    logged(log, "again", "slipped", "slipped", "unlabelled", role="shadow", version=2, label="good")
+    for at, (name, label) in enumerate([(slipped, "bad"), (slipped, "good"), (plain, "bad"), (again, "bad")]):
+        say(log, name, label, AUDIT, at)
+    say(log, later, "good", AUDIT, 9)
+    say(log, plain, "good", USER, 10)
+    assert outcomes.audited(log, "films", 1) == [("good", "bad"), ("bad", "bad"), ("good", "good")]
+    assert outcomes.answered_by_both(log, "films", 1, 2) == [("good", "bad", "good"), ("good", "good", "good")]
+    assert outcomes.audited(log, "films", 2) == []
+
+
+@pytest.mark.parametrize("statement", [predictions.MISTAKES, predictions.AUDITED, outcomes.AUDITED, feedback.MEASURED])
+def test_who_looks_for_labels_does_not_go_through_all_that_was_answered(tmp_path: Path, statement: str) -> None:
+    """SQLite does not know by itself that there are a hundred answers for each label, and would go through them."""
+    with predictions.connected(tmp_path / "predictions.db") as connection:
+        plan = connection.execute(f"explain query plan {statement}", [None] * statement.count("?")).fetchall()
+    assert not [step for *_, step in plan if "predictions" in step.split()[:2] and "PRIMARY KEY" not in step]
+
+
+def test_of_the_answers_only_those_are_read_that_are_asked_for_and_once(tmp_path: Path) -> None:
+    """Those since a moment; and those in the shadow, not once for each text that was audited."""
+    with predictions.connected(tmp_path / "predictions.db") as connection:
+        since, shadow = (
+            [step for *_, step in connection.execute(f"explain query plan {statement}", [None] * 4).fetchall()]
+            for statement in (feedback.ANSWERED, outcomes.SHADOWED)
+        )
+    assert since == ["SEARCH predictions USING PRIMARY KEY (id>?)"]
+    assert [step for step in shadow if "PRIMARY KEY" not in step and step.startswith("SEARCH")] == [
+        "SEARCH predictions USING INDEX latest (problem=? AND version=?)"
+    ]
 
 
 def test_tables_of_version_2_are_brought_to_this_one(fresh: Callable[[str], Place], request: pytest.FixtureRequest):

@@ -36,6 +36,17 @@ SLIPS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.parametrize(
+    "line", ["problem: 2026-02-30", "x: !!int abc", "x: " + "[" * 3_000, "problem: caf\xe9", "x: ["]
+)
+def test_what_is_no_yaml_is_refused_whatever_the_reader_makes_of_it(tmp_path: Path, line: str) -> None:
+    """A service that follows the file must not stop doing so because of a day that no month has."""
+    path = tmp_path / "params.yaml"
+    path.write_text(f"{line}\n", encoding="latin-1")
+    with pytest.raises(Refusal, match="must be YAML in UTF-8"):
+        settings.load(path)
+
+
 @pytest.mark.parametrize("name", SLIPS)
 def test_a_slip_in_params_yaml_is_said_by_its_key(tmp_path: Path, name: str) -> None:
     import yaml

@@ -1,13 +1,11 @@
-"""Watching, its pure parts: what moved is called by its name, what did not is left alone, and estimates hold."""
+"""Watching, its pure parts: what moved is called by its name, what did not is left alone."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
@@ -18,66 +16,17 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from flows import drift_report, watching
-from ratchet import examples, predictions, watched
+from ratchet import predictions, watched
 from ratchet.places import Places
 from ratchet.serving.meters import gauges
-from ratchet.steps import drift, estimate, priors, shift, spending
-from ratchet.steps.domain import dealt
+from ratchet.steps import drift, shift, spending
+from ratchet.steps.deals import dealt
+from ratchet.steps.domain import areas
 from ratchet.steps.drift import Drift
 from ratchet.steps.shift import Sample
-from ratchet.steps.sightings import NOBODY, Audited, Judged, Met
+from ratchet.steps.sightings import NOBODY, Judged, Met
 from ratchet.watched import Watched
-
-HOURLY = spending.allowed(1.0)
-
-
-@cache
-def film() -> pl.DataFrame:
-    """Film reviews, each film's number, and made-up answers that are right as often as they are sure."""
-    example = examples.get("film_reviews")
-    with TemporaryDirectory() as folder:
-        table = example.build(Path(folder))
-    named = table.select(text=example.COLUMNS.text, label=example.COLUMNS.label, group=example.COLUMNS.group)
-    frame = named.with_columns(film=pl.col("group").rank("dense").cast(pl.Int64) - 1).unique(
-        "text", maintain_order=True
-    )
-    chance = np.random.default_rng(0)
-    score = np.round(chance.beta(4, 1.2, frame.height) / 2 + 0.5, 4)
-    right = chance.random(frame.height) < score
-    other = frame["label"].replace_strict({"fresh": "rotten", "rotten": "fresh"})
-    return frame.with_columns(score=pl.Series(score), said=pl.Series(np.where(right, frame["label"], other)))
-
-
-def sides(seed: int, rows: int = 1_000) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The reviews of 50 films, and some of other films."""
-    films = np.random.default_rng(seed).permutation(int(film()["film"].max()) + 1)[:50].tolist()  # type: ignore[arg-type]
-    return film().filter(pl.col("film").is_in(films)), film().filter(~pl.col("film").is_in(films)).sample(
-        rows, seed=seed
-    )
-
-
-def judged(frame: pl.DataFrame) -> Judged:
-    groups = np.unique(frame["film"].to_numpy(), return_inverse=True)[1]
-    texts = tuple(frame["text"])
-    lengths, said = frame["text"].str.len_chars().to_numpy().astype(float), frame["said"].to_numpy().astype(str)
-    truth = frame["label"].to_numpy().astype(str)
-    return Judged(lengths, said, frame["score"].to_numpy(), truth, groups, texts, groups)
-
-
-def met(frame: pl.DataFrame, texts: bool = True) -> Met:
-    teach = np.arange(frame.height) % 2 == 0
-    return Met(
-        frame["text"].str.len_chars().to_numpy().astype(float),
-        frame["said"].to_numpy().astype(str),
-        frame["score"].to_numpy(),
-        tuple(frame["text"]) if texts else (),
-        teach if texts else np.zeros(0, np.bool_),
-    )
-
-
-def audited(frame: pl.DataFrame) -> Audited:
-    said, truth = (frame[name].to_numpy().astype(str) for name in ("said", "label"))
-    return Audited(said, frame["score"].to_numpy(), truth)
+from tests.films import HOURLY, audited, judged, met, sides
 
 
 def called(found: Drift) -> set[str]:
@@ -242,100 +191,28 @@ def test_rows_of_a_group_count_for_fewer() -> None:
 @given(st.integers(0, 2**32 - 1), st.integers(2, 20))
 def test_dealing_out_the_same_scores_gives_a_p_value_that_is_one(seed: int, bins: int) -> None:
     counts = np.random.default_rng(seed).integers(0, 60, (2, bins))
-    p_value = dealt(counts[0], counts[1])
+    p_value = dealt(counts[0], counts[1], areas)
     assert 0 < p_value <= 1
     if counts.sum(axis=1).min() > 0:
-        flipped = dealt(counts[0][::-1], counts[1][::-1])
+        flipped = dealt(counts[0][::-1], counts[1][::-1], areas)
         assert p_value + flipped > 0.9  # what is high on one side is low on the other
 
 
-# Accuracy
+def test_of_many_rare_classes_chance_is_no_drift() -> None:
+    """A thousand classes and 60 texts: chi-squared called four such looks in a hundred as sure as one in 100,000."""
+    chance, names = np.random.default_rng(0), np.array([f"c{number:03}" for number in range(1_000)])
+    shares = 1 / np.arange(1, 1_001)
+    found = [
+        shift.classes("label", drawn[0], None, drawn[1])
+        for drawn in ([chance.choice(names, rows, p=shares / shares.sum()) for rows in (2_000, 60)] for _ in range(100))
+    ]
+    assert sum(each.p_value < 0.01 for each in found) <= 6  # more with a chance of 1 in 10,000
+    assert min(each.p_value for each in found) > 1e-4
 
 
-def test_the_estimate_without_labels_is_right_where_texts_became_harder() -> None:
-    """By eight points or more on average; and its interval holds the truth in most of the splits."""
-    off, harder, inside = [], [], 0
-    for seed in range(12):
-        held, rest = sides(seed, 3_000)
-        hard = rest.sort("score").head(1_000)
-        known = drift.compare(judged(held), met(hard), audited(hard)).accuracy
-        assert known.estimated
-        assert known.measured
-        assert known.holdout
-        harder.append(known.holdout.value - known.measured.value)
-        off.append(abs(known.estimated.value - known.measured.value))
-        inside += known.estimated.low <= known.measured.value <= known.estimated.high
-        assert known.missed == pytest.approx(known.estimated.value - known.measured.value)
-    assert np.mean(harder) > 0.08
-    assert np.mean(off) < 0.03
-    assert inside >= 8
-
-
-@given(st.integers(0, 2**32 - 1), st.floats(0.3, 3), st.floats(-1, 1))
-def test_calibration_is_found_again_from_what_it_made(seed: int, slope: float, intercept: float) -> None:
-    chance = np.random.default_rng(seed)
-    logits = chance.uniform(0, 4, 4_000)
-    scores = 1 / (1 + np.exp(-logits))
-    right = (chance.random(4_000) < 1 / (1 + np.exp(-(intercept + slope * logits)))).astype(float)
-    found = estimate.calibrate(scores, right)
-    assert found.chance(scores).mean() == pytest.approx(right.mean(), abs=0.005)
-    errors = np.sqrt(np.diag(found.spread))
-    assert abs(found.intercept - intercept) < 6 * errors[0] + 0.05
-    assert abs(found.slope - slope) < 6 * errors[1] + 0.05
-
-
-@pytest.mark.parametrize("right", [0.0, 1.0])
-@pytest.mark.parametrize("score", [0.5, 1.0])
-def test_a_model_that_is_always_right_or_always_wrong_is_no_trouble(right: float, score: float) -> None:
-    found = estimate.calibrate(np.full(60, score), np.full(60, right))
-    told = estimate.estimated(found, np.full(60, score))
-    assert abs(told.value - right) < 0.05
-    assert 0 <= told.low <= told.value <= told.high <= 1
-
-
-@given(st.integers(1, 400), st.data())
-def test_intervals_hold_their_value_and_that_for_all_looks_is_the_wider(rows: int, data: st.DataObject) -> None:
-    hits = data.draw(st.integers(0, rows))
-    right = np.r_[np.ones(hits), np.zeros(rows - hits)]
-    once, always = estimate.measured(right), estimate.always(right)
-    assert 0 <= once.low <= once.value + 1e-9
-    assert once.value <= once.high + 1e-9
-    assert always.low <= once.low + 0.01
-    assert always.high >= once.high - 0.01
-
-
-def test_the_interval_for_all_looks_holds_at_every_row() -> None:
-    """300 streams of 400 audited rows, looked at after each tenth: at most 5% ever leave the truth out."""
-    chance = np.random.default_rng(0)
-    wrong = 0
-    for _ in range(300):
-        right = (chance.random(400) < 0.8).astype(float)
-        bounds = [estimate.always(right[:rows]) for rows in range(10, 401, 10)]
-        wrong += any(not bound.low <= 0.8 <= bound.high for bound in bounds)
-    assert wrong <= 15
-
-
-# Label shift
-
-
-@pytest.mark.parametrize("count", [2, 20])
-def test_the_share_of_each_class_is_found_through_the_mistakes(count: int) -> None:
-    chance = np.random.default_rng(0)
-    before, now = np.full(count, 1 / count), np.r_[0.4, np.full(count - 1, 0.6 / (count - 1))]
-
-    def rows(shares: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-        true = chance.choice(count, size, p=shares)
-        return true, np.where(chance.random(size) < 0.75, true, chance.integers(0, count, size))
-
-    true, predicted = rows(before, 4_000)
-    answers = rows(now, 3_000)[1]
-    found = {each.label: each for each in priors.priors([f"c{at}" for at in range(count)], true, predicted, answers)}
-    assert sum(each.recent for each in found.values()) == pytest.approx(1)
-    first = found["c0"]
-    if count == 2:
-        assert first.low <= 0.4 <= first.high
-    assert abs(first.recent - 0.4) < 0.05
-    assert abs(first.recent - 0.4) < abs(float((answers == 0).mean()) - 0.4) + 0.01
+def test_a_class_that_was_rare_and_is_not_any_more_is_seen() -> None:
+    before, now = np.repeat(["a", "b"], [995, 5]), np.repeat(["a", "b"], [45, 15])
+    assert shift.classes("label", before, None, now).p_value < HOURLY / 9
 
 
 # What is kept of a look, and how it is told

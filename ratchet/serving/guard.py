@@ -11,7 +11,7 @@ import base64
 import hmac
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
@@ -68,6 +68,8 @@ class Guard:
         size, meters = 0, self._service.meters
         try:
             headers = dict(scope["headers"])
+            if len(headers) < len(scope["headers"]):
+                expect_one_host(scope["headers"])
             self._admit(scope["path"], scope["method"], headers)
             size = 0 if scope["path"] in OPEN else self._enter(headers)
             await self._pass_on(scope, receive, counted)
@@ -153,6 +155,17 @@ def told(scope: Scope, problem: Problem) -> Response:
     if problem.status == 401:
         response.headers["www-authenticate"] = 'Basic realm="ratchet", charset="UTF-8"'
     return response
+
+
+def expect_one_host(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Return where no second host is named: what stands in front of the service may have looked at the other.
+
+    Raises:
+        Problem: one is (RFC 9112, 3.2).
+    """
+    count = sum(name == b"host" for name, _ in headers)
+    if count > 1:
+        raise Problem(400, f"A request must have one header Host. Received: {count}.")
 
 
 def bare(host: str) -> str:

@@ -58,7 +58,6 @@ class Log:
 
     async def start(self) -> None:
         """Start the writer, and keep one."""
-        self.keep(self.policy)
         await self._spawn()
         self._keeping = asyncio.create_task(self._keep())
 
@@ -121,12 +120,12 @@ class Log:
             self._unsent.clear()
 
     async def _spawn(self) -> None:
-        """A new writer, which gets all that is not settled."""
+        """A new writer, which gets all that is not settled; before anything else it must know what it may keep."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "ratchet.serving.writer",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=ROOT,
         )  # fmt: skip
-        self._unsent = list(self._unsettled.values())
+        self._unsent = [framed(pack(Message(0, self.policy))), *self._unsettled.values()]
         self._flush()
 
     async def _keep(self) -> None:

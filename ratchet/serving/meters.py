@@ -95,6 +95,10 @@ class Meters:
         self.live.labels(role).set(version)
         self.swaps.labels(role).inc()
 
+    def left(self, role: str) -> None:
+        """Nothing answers in that role any more."""
+        self.live.remove(role)
+
     def page(self, look: Watched | None = None) -> bytes:
         """The text that Prometheus reads. look: the last at live traffic, None where there was none."""
         return generate_latest(self.registry) + (generate_latest(gauges(look)) if look else b"")

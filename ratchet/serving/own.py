@@ -15,7 +15,7 @@ from starlette.routing import Route
 from ratchet.serving import intake
 from ratchet.serving.intake import Problem
 from ratchet.serving.log import Unwritable
-from ratchet.serving.service import Answer, Service
+from ratchet.serving.service import NOTHING_LIVE, Answer, Service, Unready
 from ratchet.steps.explain import explain
 
 KEY = (
@@ -155,9 +155,12 @@ async def take(service: Service, prediction: str, label: str, source: str, chanc
     """Have feedback on the disk. chance: with which it was chosen to be asked, where it was.
 
     Raises:
+        Unready: nobody can say which labels there are.
         Problem: unknown id (404), unknown label (422), or the disk does not take it (503).
     """
-    known = service.champion.numbers if service.champion is not None else {}
+    if service.champion is None:
+        raise Unready(NOTHING_LIVE)
+    known = service.champion.numbers
     try:
         found = await service.log.say(prediction, label, source, label in known, time.time(), chance)
     except Unwritable:

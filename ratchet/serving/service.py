@@ -29,6 +29,7 @@ from ratchet.serving.writer import Answers
 from ratchet.settings import Deploy
 
 CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
+NOTHING_LIVE = "No version is live yet. Turn the loop once: make run"
 PARTS = 1 << 32
 """Places that a key's hash can have; the challenger gets the first of them, by its share."""
 
@@ -133,7 +134,7 @@ class Service:
     def _chosen(self, key: str | None, texts: Sequence[str]) -> tuple[Live, str]:
         """The champion, or the challenger for its share of the keys."""
         if self.champion is None:
-            raise Unready("No version is live yet. Turn the loop once: make run")
+            raise Unready(NOTHING_LIVE)
         share = self.settings.canary.share
         if self.challenger is not None and share > 0:
             named = key if key is not None else (texts[0] if texts else "")
@@ -174,7 +175,11 @@ class Service:
 
     async def _taken(self, alias: str, now: Live | None, place: Place | None) -> Live | None:
         if place is None:
-            return now if alias == CHAMPION else None  # without an alias, what answers goes on: it says so in /metrics
+            self._accept(alias)  # nothing is named that could be refused
+            if alias == CHAMPION:
+                return now  # without an alias, what answers goes on: it says so in /metrics
+            self.meters.left(alias)
+            return None
         if now is not None and now.bundle.digest == place.digest:
             self._accept(alias)
             return now

@@ -46,7 +46,7 @@ def accuracies(judged: Judged, met: Met, audited: Audited) -> Accuracy:
         return Accuracy(measured=measured, honesty=honesty, always=always)
     known = estimate.calibrate(judged.scores, judged.right, judged.groups)
     return Accuracy(
-        holdout=estimate.measured(judged.right),
+        holdout=estimate.measured(judged.right, judged.groups),
         estimated=estimate.estimated(known, met.scores) if len(met.scores) >= FEWEST else None,
         measured=measured,
         honesty=honesty,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ratchet.steps.deals import dealt
 from ratchet.steps.shift import Floats, Ints, Sample, Shift, effective
 from ratchet.steps.traits import Words
 
@@ -19,10 +20,6 @@ COMMON = 0.01
 """The share of texts that a word must be in to count: names of one film or product then tell nothing."""
 BINS = 16
 """Scores are dealt out by their bin, which makes a permutation a draw of this many counts."""
-DEALS = (256, 4_096, 32_768, 131_072)
-"""Permutations that are made, more only while the outcome is in doubt (Besag and Clifford 1991)."""
-ENOUGH = 10
-"""Permutations at least as far out as the truth after which nobody needs more of them."""
 
 
 def domain(held: tuple[Words, Words], groups: Ints | None, met: tuple[Words, Words]) -> Shift:
@@ -51,29 +48,12 @@ def judge(held: Sample, met: Floats) -> Shift:
     both = np.concatenate([held.values, met])
     cuts = np.unique(np.quantile(both, np.linspace(0, 1, BINS + 1)[1:-1]))
     counts = [np.bincount(np.searchsorted(cuts, values), minlength=len(cuts) + 1) for values in (held.values, met)]
-    found = float(areas(counts[0], counts[1][None])[0])
-    p_value = dealt(np.round(counts[0] * (effective(held) / len(held))).astype(np.int64), counts[1])
+    found = float(areas(counts[0][None], counts[1][None])[0])
+    p_value = dealt(np.round(counts[0] * (effective(held) / len(held))).astype(np.int64), counts[1], areas)
     return Shift("words", "AUC 0.5 if unmoved", f"AUC {found:.3f}", p_value, max(0.0, found - 0.5), WORTH)
 
 
 def areas(held: Ints, met: Ints) -> Floats:
-    """The area under the ROC curve by bins; met: one row of counts for each."""
-    below = np.cumsum(held) - held / 2
-    return met @ below / np.maximum(1, held.sum() * met.sum(axis=1))
-
-
-def dealt(held: Ints, met: Ints) -> float:
-    """The share of permutations with an AUC at least that large: a p-value, never 0."""
-    pool, rows = held + met, int(met.sum())
-    if rows == 0 or not held.sum():
-        return 1.0
-    truth, chance = areas(held, met[None])[0], np.random.default_rng(0)
-    made = beaten = 0
-    for upto in DEALS:
-        deals = chance.multivariate_hypergeometric(pool, rows, upto - made, method="marginals")
-        below = np.cumsum(pool - deals, axis=1) - (pool - deals) / 2
-        found = (deals * below).sum(axis=1) / (rows * held.sum())
-        made, beaten = upto, beaten + int((found >= truth - 1e-12).sum())
-        if beaten >= ENOUGH:
-            break
-    return (1 + beaten) / (1 + made)
+    """The area under the ROC curve by bins, of counts of shape (cases, bins)."""
+    below = np.cumsum(held, axis=1) - held / 2
+    return (met * below).sum(axis=1) / np.maximum(1, held.sum(axis=1) * met.sum(axis=1))

@@ -159,4 +159,4 @@ def label_shift(judged: Judged, met: Met) -> tuple[Prior, ...]:
         return ()
     labels, place = np.unique(np.concatenate([judged.truth, judged.labels, met.labels]), return_inverse=True)
     true, predicted, recent = np.split(place, np.cumsum([len(judged.truth), len(judged.labels)]))
-    return priors.priors(labels.tolist(), true, predicted, recent)
+    return priors.priors(labels.tolist(), true, predicted, recent, judged.groups)

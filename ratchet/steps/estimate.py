@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ratchet.steps.shift import Floats, Ints
+from ratchet.steps.shift import Floats, Ints, clustering
 
 Z = 1.959964
 """Standard errors of a 95% interval."""
@@ -107,12 +107,16 @@ def held_back(scores: Floats, right: Floats, groups: Ints | None = None) -> tupl
     return tuple(gaps)
 
 
-def measured(right: Floats) -> Rate:
-    """The accuracy on rows with labels, with Wilson's interval (1927)."""
-    rows, value = len(right), float(right.mean())
+def measured(right: Floats, groups: Ints | None = None) -> Rate:
+    """The accuracy on rows with labels, with Wilson's interval (1927) on as many rows as they are worth.
+
+    groups: whose rows belong together, numbered from 0; None: each row stands alone.
+    """
+    value = float(right.mean())
+    rows = len(right) if groups is None else len(right) / clustering(right > 0, groups)
     middle = (value + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
     far = Z / (1 + Z**2 / rows) * np.sqrt(value * (1 - value) / rows + Z**2 / (4 * rows**2))
-    return Rate(value, max(0.0, float(middle - far)), min(1.0, float(middle + far)), rows)
+    return Rate(value, max(0.0, float(middle - far)), min(1.0, float(middle + far)), len(right))
 
 
 def always(right: Floats, alpha: float = 0.05) -> Rate:

@@ -32,11 +32,14 @@ class Prior:
     high: float
 
 
-def priors(labels: Sequence[str], true: Ints, predicted: Ints, recent: Ints) -> tuple[Prior, ...]:
+def priors(
+    labels: Sequence[str], true: Ints, predicted: Ints, recent: Ints, groups: Ints | None = None
+) -> tuple[Prior, ...]:
     """The shares of the classes now, the one that moved most first; none where there are too many classes.
 
     Args:
         labels: the classes. true, predicted: of the holdout rows, as places in labels. recent: the answers now.
+        groups: which holdout rows belong together, numbered from 0; None: each stands alone.
     """
     count = len(labels)
     if not 2 <= count <= MOST_CLASSES or not len(recent) or not len(true):
@@ -45,7 +48,8 @@ def priors(labels: Sequence[str], true: Ints, predicted: Ints, recent: Ints) -> 
     answers = np.bincount(recent, minlength=count).astype(np.float64)
     before = seen.sum(axis=1) / seen.sum()
     now = likely(seen[None], answers[None])[0]
-    low, high = np.quantile(_drawn(seen, answers), (0.025, 0.975), axis=0)
+    alone = np.arange(len(true)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    low, high = np.quantile(_drawn(true * count + predicted, alone, answers), (0.025, 0.975), axis=0)
     found = [
         Prior(*row) for row in zip(labels, before.tolist(), now.tolist(), low.tolist(), high.tolist(), strict=True)
     ]
@@ -68,9 +72,14 @@ def likely(seen: Floats, answers: Floats) -> Floats:
     return shares
 
 
-def _drawn(seen: Floats, answers: Floats) -> Floats:
-    """The shares on resamples of both the holdout and the answers."""
-    chance = np.random.default_rng(0)
-    holdouts = chance.multinomial(int(seen.sum()), (seen / seen.sum()).ravel(), RESAMPLES)
+def _drawn(cells: Ints, groups: Ints, answers: Floats) -> Floats:
+    """The shares on resamples of both the holdout, whole groups of it, and the answers.
+
+    Args:
+        cells: of each holdout row the place in the flat confusion matrix. groups: its group, all numbers in use.
+    """
+    chance, count, many = np.random.default_rng(0), len(answers), int(groups.max()) + 1
+    times = chance.multinomial(many, np.full(many, 1 / many), RESAMPLES)
+    holdouts = np.stack([np.bincount(cells, drawn[groups], count**2) for drawn in times])
     recents = chance.multinomial(int(answers.sum()), answers / answers.sum(), RESAMPLES)
-    return likely(holdouts.reshape(RESAMPLES, *seen.shape).astype(np.float64), recents.astype(np.float64))
+    return likely(holdouts.reshape(RESAMPLES, count, count).astype(np.float64), recents.astype(np.float64))

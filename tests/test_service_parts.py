@@ -1,0 +1,123 @@
+"""Parts of the service by cases, without a server: who may ask, what is counted, what its pages send and say."""
+
+from __future__ import annotations
+
+import asyncio
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratchet.access import LOOPBACK
+from ratchet.places import Places
+from ratchet.serving import html, intake, own, words
+from ratchet.serving.guard import Guard
+from ratchet.serving.lineup import Lineup
+from ratchet.serving.log import Log
+from ratchet.serving.meters import Meters
+from ratchet.serving.service import CHALLENGER, Service, Unready
+from ratchet.serving.waiting import Offer
+from ratchet.serving.writer import Policy
+from ratchet.settings import Deploy
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Service:
+    """A service for which nothing is live."""
+    log = Log(Policy())
+    here = Places(tmp_path, tmp_path, "127.0.0.1", 0, 0, 0)
+    return Service(here, "reviews", Deploy(), log, Meters(log), lambda words: None)
+
+
+def status(service: Service, *headers: tuple[bytes, bytes], path: str = "/") -> int:
+    """What the guard answers to a request with these headers; 200 where it lets it pass."""
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": list(headers)}
+    asyncio.run(Guard(app, service, "", LOOPBACK, {})(scope, receive, send))
+    return int(sent[0]["status"])
+
+
+@pytest.mark.parametrize("path", ["/", "/ping", "/predict"])
+def test_a_request_names_one_host(idle: Service, path: str) -> None:
+    """Which of two is meant is anybody's guess, and a proxy before it may guess otherwise (RFC 9112, 3.2)."""
+    ours, other = (b"host", b"localhost"), (b"host", b"evil.example")
+    assert status(idle, ours, path=path) == 200
+    assert status(idle, ours, (b"accept", b"a"), (b"accept", b"b"), path=path) == 200
+    for two in ((ours, other), (other, ours), (ours, ours)):
+        assert status(idle, *two, path=path) == 400
+
+
+def test_a_trial_that_is_over_leaves_no_version_in_the_metrics(idle: Service) -> None:
+    idle.meters.swapped(CHALLENGER, 2)
+    idle.refuse(CHALLENGER, 3, "It does not load.")
+    assert b'ratchet_version{role="challenger"} 2.0' in idle.meters.page()
+    assert b'ratchet_version_refused{role="challenger"} 1.0' in idle.meters.page()
+    asyncio.run(idle.take(Lineup("reviews")))
+    assert b"ratchet_version{" not in idle.meters.page()
+    assert b'ratchet_version_refused{role="challenger"} 0.0' in idle.meters.page()
+
+
+def test_feedback_while_nothing_is_live_is_told_so(idle: Service) -> None:
+    """And not that a label must be one of none."""
+    with pytest.raises(Unready, match="make run"):
+        asyncio.run(own.take(idle, "0" * 32, "good", "user"))
+
+
+class Options(HTMLParser):
+    """The values that the lists of a page send."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.values: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "option":
+            self.values.append(dict(attrs).get("value") or "")
+
+
+def test_a_label_that_is_picked_from_a_list_is_sent_as_it_is() -> None:
+    """Without a value a browser sends the words of an option with their blanks run together."""
+    labels = ["two  blanks", 'a "quoted" <one>', "plain"]
+    frame: dict[str, Any] = {
+        "words": words.ENGLISH,
+        "kept": "",
+        "other": "/",
+        "problem": "reviews",
+        "note": [],
+        "waiting": 0,
+    }
+    asked = html.page(
+        "label.html", **frame, labels=labels, buttons=False, offer=Offer("1", "audit"), text="a", skip="/", change="/"
+    )
+    answer: dict[str, Any] = {
+        "id": "1",
+        "label": "plain",
+        "score": "",
+        "pieces": [],
+        "method": "",
+        "wrong": labels,
+        "buttons": False,
+    }
+    answer |= {"unknown": "", "bars": [], "rest": "", "for": [], "against": [], "other": "", "left_out": "", "by": ""}
+    tried = html.page(
+        "page.html", **frame, standing=["Live."], mistakes=[], past=None, characters=9, answer=answer, text="a"
+    )
+    assert Options(bytes(asked.body).decode()).values == ["", *labels]
+    assert Options(bytes(tried.body).decode()).values == labels
+
+
+def test_a_page_has_words_for_every_refusal_in_both_languages() -> None:
+    for table in words.TABLES.values():
+        assert table.refused.keys() == intake.TITLES.keys()

@@ -17,7 +17,7 @@ import polars as pl
 from ratchet import predictions, quarantined, versions
 from ratchet.ingest import FILE, LINE, REASON
 from ratchet.places import Places
-from ratchet.predictions import Place
+from ratchet.predictions import HEARD, LAST, Place
 from ratchet.problem import Problem
 from ratchet.rows import Raw
 from ratchet.steps import feedback, table
@@ -132,8 +132,7 @@ def traffic(log: Place, problem: str, since: object) -> Traffic:
         ).fetchone()
         audited, wrong = connection.execute(
             "select count(*), sum(case when feedback.label != predictions.label then 1 else 0 end) "
-            "from feedback join predictions on predictions.id = prediction "
-            "where problem = ? and source = ? and id >= ?",
+            f"from {HEARD} and problem = ? and source = ? and predictions.id >= ? and {LAST}",
             (problem, AUDIT, since),
         ).fetchone()
     return Traffic(answers, errors or 0.0, sure or 0, sure_errors or 0.0, audited, wrong or 0)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ratchet import predictions
-from ratchet.predictions import Place
+from ratchet.predictions import HEARD, LAST, Place
 from ratchet.problem import Problem
 from ratchet.steps import trial
 from ratchet.steps.feedback import AUDIT
@@ -21,31 +19,27 @@ def of_trial(problem: Problem, champion: int, challenger: int) -> Verdict:
         both = answered_by_both(log, problem.name, champion, challenger)
         return trial.paired([its == truth for truth, its, _ in both], [mine == truth for truth, _, mine in both])
     return trial.split(
-        [label == truth for truth, label in audited(log, problem.name, champion)],
-        [label == truth for truth, label in audited(log, problem.name, challenger)],
+        [label == truth for _, truth, label in audited(log, problem.name, champion)],
+        [label == truth for _, truth, label in audited(log, problem.name, challenger)],
     )
 
 
-AUDITED = """
-    select feedback.label, predictions.label from feedback
-    join predictions on predictions.id = prediction
-    where problem = ? and version = ? and source = ? and role != 'shadow' order by predictions.id"""
-BY_BOTH = """
-    select feedback.label, predictions.label, min(shadow.label) from feedback
-    join predictions on predictions.id = prediction
-    join predictions as shadow on shadow.digest = predictions.digest and shadow.problem = predictions.problem
-        and shadow.version = ? and shadow.role = 'shadow'
-    where predictions.problem = ? and predictions.version = ? and source = ?
-    group by predictions.id, feedback.label, predictions.label order by predictions.id"""
+AUDITED = f"""
+    select digest, feedback.label, predictions.label from {HEARD}
+    and problem = ? and version = ? and source = ? and role != 'shadow' and {LAST} order by predictions.id"""
+SHADOWED = f"""
+    select digest, min(label) from predictions where problem = ? and version = ? and role = 'shadow'
+    and digest in (select digest from {HEARD} and source = ?) group by digest"""
 
 
-def audited(log: Place, problem: str, version: int) -> list[Any]:
-    """The audit's label and the version's, of each text that the audit labelled, in the order of the answers."""
+def audited(log: Place, problem: str, version: int) -> list[tuple[str, str, str]]:
+    """Digest, the audit's label and the version's, of each text that the audit labelled, in the order of answers."""
     with predictions.connected(log) as connection:
         return list(connection.execute(AUDITED, (problem, version, AUDIT)).fetchall())
 
 
-def answered_by_both(log: Place, problem: str, champion: int, challenger: int) -> list[Any]:
+def answered_by_both(log: Place, problem: str, champion: int, challenger: int) -> list[tuple[str, str, str]]:
     """The audit's label, the champion's and the challenger's in its shadow, of each text that both answered."""
     with predictions.connected(log) as connection:
-        return list(connection.execute(BY_BOTH, (challenger, problem, champion, AUDIT)).fetchall())
+        its = dict(connection.execute(SHADOWED, (problem, challenger, AUDIT)).fetchall())
+    return [(truth, label, its[text]) for text, truth, label in audited(log, problem, champion) if text in its]

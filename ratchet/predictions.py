@@ -67,6 +67,11 @@ FEEDBACK = f"""insert into feedback (prediction, label, source, at, chance) valu
     source = case when {WEAKER} then feedback.source else excluded.source end,
     chance = case when {WEAKER} then feedback.chance else excluded.chance end"""
 """Said twice, a label counts once, as of the last time, and keeps the stronger source: audit, chosen, user."""
+HEARD = "feedback cross join predictions where predictions.id = prediction"
+"""Labels with the answers that they are of; written as SQLite reads the smaller table first, which it cannot know."""
+LAST = """not exists (select 1 from feedback as later where later.prediction = feedback.prediction
+    and later.source = feedback.source and (later.at, later.label) > (feedback.at, feedback.label))"""
+"""That a label is the last word of its source on that prediction: who changed their mind counts once."""
 
 AT_ONCE, REPEATS, LEAST = 5_000, 20, 20_000
 """Rows that are read together; how many times as many rows as distinct texts are read at most, or at least so many."""
@@ -254,8 +259,8 @@ def audited(log: Place, problem: str, version: int, most: int) -> list[Predictio
         return []
     with connected(log) as connection:
         rows = connection.execute(
-            "select predictions.*, feedback.label from feedback join predictions on predictions.id = prediction "
-            "where problem = ? and version = ? and source = 'audit' order by feedback.at desc limit ?",
+            f"select predictions.*, feedback.label from {HEARD} "
+            "and problem = ? and version = ? and source = 'audit' order by feedback.at desc limit ?",
             (problem, version, most),
         ).fetchall()
     found: dict[str, Prediction] = {}
@@ -294,8 +299,8 @@ def mistakes(log: Place, problem: str, most: int) -> list[Prediction]:
         return []
     with connected(log) as connection:
         rows = connection.execute(
-            "select predictions.*, feedback.label from feedback join predictions on predictions.id = prediction "
-            "where problem = ? and feedback.label != predictions.label and not exists (select 1 from feedback later "
+            f"select predictions.*, feedback.label from {HEARD} "
+            "and problem = ? and feedback.label != predictions.label and not exists (select 1 from feedback later "
             "where later.prediction = feedback.prediction and later.at > feedback.at) "
             "order by feedback.at desc limit ?",
             (problem, most),
@@ -323,8 +328,7 @@ def _unheard(log: Place, problem: str, most: int, sources: Sequence[str]) -> lis
     marks = ", ".join("?" * len(sources))
     with connected(log) as connection:
         heard = connection.execute(
-            "select distinct digest from feedback cross join predictions "  # the smaller table first
-            f"where id = prediction and problem = ? and source in ({marks})",
+            f"select distinct digest from {HEARD} and problem = ? and source in ({marks})",
             (problem, *sources),
         ).fetchall()
         rows = connection.execute(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ratchet import predictions
+from ratchet import feedback, outcomes, predictions
 from ratchet.predictions import AUDIT, CHOSEN, USER, Place
 from ratchet.refusal import Refusal
 from ratchet.remote_log import MARK
@@ -52,11 +52,13 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Pla
     return made
 
 
-def logged(log: Place, *texts: str | None, role: str = "champion", problem: str = "films") -> list[str]:
+def logged(
+    log: Place, *texts: str | None, role: str = "champion", problem: str = "films", version: int = 1, label: str = "bad"
+) -> list[str]:
     """Log an answer to each text; the ids."""
     ids = predictions.identities(len(texts))
     rows = [
-        (name, 1.0, problem, 1, role, "page", "bad", 0.9, 4, predictions.digest(text or name), text, 0.1)
+        (name, 1.0, problem, version, role, "page", label, 0.9, 4, predictions.digest(text or name), text, 0.1)
         for name, text in zip(ids, texts, strict=True)
     ]
     with predictions.connected(log) as connection:
@@ -109,6 +111,39 @@ def test_what_nobody_said_anything_of_is_there_once_and_newest_first(fresh: Call
     assert [each.id for each in predictions.unaudited(log, "films", 99)] == [later[0], *expected]
     assert predictions.unlabelled(log, "films", 2) == []
     assert predictions.unlabelled(log, "plays", 99) == []
+
+
+def test_who_changes_their_mind_in_an_audit_counts_once(fresh: Callable[[str], Place]) -> None:
+    log = fresh("minds")
+    ids = logged(log, "dull", "grim", "fine")
+    logged(log, "dull", "grim", "bleak", role="shadow", version=2, label="good")
+    for at, name in enumerate(ids[:2]):
+        say(log, name, "bad", AUDIT, at)
+        say(log, name, "good", AUDIT, at + 1)
+    say(log, ids[2], "bad", AUDIT, 9)
+    assert outcomes.answered_by_both(log, "films", 1, 2) == [("good", "bad", "good")] * 2
+    assert [said[1:] for said in outcomes.audited(log, "films", 1)] == [
+        ("good", "bad"),
+        ("good", "bad"),
+        ("bad", "bad"),
+    ]
+    assert outcomes.audited(log, "films", 2) == []
+    found = feedback.traffic(log, "films", ids[0])
+    assert (found.answers, found.audited, found.audited_wrong) == (3, 3, 2)
+
+
+def test_labels_are_read_before_answers_however_many_there_are(tmp_path: Path) -> None:
+    """SQLite knows no sizes: left to itself it goes through a million answers for the few that somebody labelled."""
+    log = tmp_path / "log.db"
+    logged(log, "dull")
+    with predictions.connected(log) as connection:
+        plans = [
+            [row[3] for row in connection.execute(f"explain query plan {query}", ("films", 1, AUDIT)).fetchall()]
+            for query in (outcomes.AUDITED, outcomes.SHADOWED)
+        ]
+    for plan in plans:
+        (scanned,) = [step for step in plan if step.startswith("SCAN")]
+        assert scanned.startswith("SCAN feedback")
 
 
 def test_tables_of_version_2_are_brought_to_this_one(fresh: Callable[[str], Place], request: pytest.FixtureRequest):

@@ -11,13 +11,14 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from ratchet import predictions, quarantined, versions
 from ratchet.ingest import FILE, LINE, REASON
 from ratchet.places import Places
-from ratchet.predictions import HEARD, LAST, Place
+from ratchet.predictions import AT_ONCE, HEARD, LAST, Place
 from ratchet.problem import Problem
 from ratchet.rows import Raw
 from ratchet.steps import feedback, table
@@ -225,15 +226,21 @@ def withdraw(here: Places, problem: str, gone: pl.Series) -> None:
         return
     if predictions.is_there(log):
         with predictions.connected(log) as connection:
-            asked = "select distinct text from predictions where problem = ? and text is not null"
-            found = connection.execute(asked, (problem,)).fetchall()
-            texts = pl.Series("text", [text for (text,) in found], dtype=pl.String)
-            withdrawn = texts.filter(compared(texts).is_in(gone.implode()))
-            connection.executemany(
-                "update predictions set text = null where problem = ? and text = ?",
-                [(problem, text) for text in withdrawn],
-            )
+            take_out(connection, problem, gone)
     lying = quarantined.read(path)
     if lying.height:
         said = pl.any_horizontal(compared(lying[name]).is_in(gone.implode()).fill_null(False) for name in lying.columns)
         put(path, lying.filter(~said))
+
+
+def take_out(connection: Any, problem: str, gone: pl.Series) -> None:
+    """Leave out of the log the texts that are gone, some thousand rows at a time."""
+    after = ""
+    while rows := connection.execute(
+        "select id, text from predictions where problem || '' = ? and id > ? and text is not null order by id limit ?",
+        (problem, after, AT_ONCE),
+    ).fetchall():
+        found = pl.DataFrame([tuple(row) for row in rows], schema={"id": pl.String, "text": pl.String}, orient="row")
+        for name in found.filter(compared(found["text"]).is_in(gone.implode()))["id"]:
+            connection.execute("update predictions set text = null where id = ?", (name,))
+        after = rows[-1][0]

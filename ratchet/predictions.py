@@ -226,7 +226,7 @@ def latest(log: Place, problem: str, version: int, most: int) -> list[Prediction
     So somebody who asks one thing all day is one text. The search for `most` texts has an end.
     """
     found: dict[str, Prediction] = {}
-    before, left = "~", max(LEAST, REPEATS * most)  # an id is of hexadecimal digits, which come before
+    before, left = "g", max(LEAST, REPEATS * most)  # above any id, in whatever order of signs: ids are hexadecimal
     while left > 0 and len(found) < most and is_there(log):
         with connected(log) as connection:
             rows = connection.execute(

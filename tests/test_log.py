@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from ratchet import feedback, outcomes, predictions
 from ratchet.predictions import AUDIT, CHOSEN, USER, Place
 from ratchet.refusal import Refusal
 from ratchet.remote_log import MARK
+from ratchet.steps.facts import compared
 from tests.stores import BINARIES, Postgres, postgres
 
 SECOND = """
@@ -113,6 +115,17 @@ def test_what_nobody_said_anything_of_is_there_once_and_newest_first(fresh: Call
     assert predictions.unlabelled(log, "plays", 99) == []
 
 
+def test_a_withdrawn_text_leaves_the_log_and_its_answer_stays(fresh: Callable[[str], Place]) -> None:
+    log = fresh("withdrawn")
+    logged(log, "dull", "grim", "Dull ", None)
+    logged(log, "dull", problem="books")
+    with predictions.connected(log) as connection:
+        feedback.take_out(connection, "films", compared(pl.Series(["dull"])))
+        texts = connection.execute("select problem, text from predictions order by id").fetchall()
+    left = [("films", None), ("films", "grim"), ("films", None), ("films", None), ("books", "dull")]
+    assert [tuple(row) for row in texts] == left
+
+
 def test_who_changes_their_mind_in_an_audit_counts_once(fresh: Callable[[str], Place]) -> None:
     log = fresh("minds")
     ids = logged(log, "dull", "grim", "fine")
@@ -144,6 +157,15 @@ def test_labels_are_read_before_answers_however_many_there_are(tmp_path: Path) -
     for plan in plans:
         (scanned,) = [step for step in plan if step.startswith("SCAN")]
         assert scanned.startswith("SCAN feedback")
+
+
+@needs_postgres
+def test_the_last_answers_are_found_in_a_database_that_sorts_as_a_language_does(cluster: Postgres) -> None:
+    cluster.sql("postgres", "drop database if exists english", "create database english")
+    log = cluster.address("english")
+    ids = logged(log, "dull", "grim")
+    cluster.sql("english", 'alter table predictions alter id type text collate "en-US-x-icu"')
+    assert [each.id for each in predictions.latest(log, "films", 1, 9)] == ids[::-1]
 
 
 def test_tables_of_version_2_are_brought_to_this_one(fresh: Callable[[str], Place], request: pytest.FixtureRequest):

@@ -57,7 +57,7 @@ def bring_in(problem: Problem, registry: Registry, live: Version, by: str) -> Ha
 def collect(problem: Problem) -> Harvest:
     """What people said of the champion's answers since it was last collected, weighed against the pinned data."""
     waiting = feedback.waiting(problem)
-    if waiting.rows.height:
+    if waiting.height:
         versions.fetch(problem.here, problem.pin, ingest.rebuilder(problem.here, problem.pin.source))
     found = feedback.harvest(problem, waiting)
     say(str(found))

@@ -42,14 +42,15 @@ def brings_more(by: str) -> bool:
 
 def bring_in(problem: Problem, registry: Registry, live: Version, by: str) -> Harvest:
     """Three steps that Prefect shows: what waits, whether it may come in, and the new data version; by: the trigger."""
-    labels = predictions.labels(predictions.place(problem.here))
+    log = predictions.place(problem.here)
+    labels, seen = predictions.labels(log), predictions.newest_label(log)
     found = collect(problem)
     if found.said.height:
         validate(problem, registry, live, found)
         pin(problem, found, by)
     if problem.settings.optimise.commit:
         commit(problem)
-    pace.collected(problem, labels, found.kept.height)
+    pace.collected(problem, labels, seen, found.kept.height)
     return found
 
 

@@ -50,5 +50,5 @@ def told(current: Problem, live: Version, answer: triggers.Answer) -> str:
 def begin(current: Problem, trigger: str, model: str | None) -> None:
     """A run of the loop's deployment, which the runner of `make up` takes up; model: the one that it refreshes."""
     words = {"trigger": trigger} | ({"model": model} if model else {})
-    run = cast("FlowRun", run_deployment(TURN, parameters=words, timeout=0, as_subflow=False))
-    pace.began(current.here, current.name, str(run.id))
+    with pace.beginning(current.here, current.name) as noted:
+        noted(str(cast("FlowRun", run_deployment(TURN, parameters=words, timeout=0, as_subflow=False)).id))

@@ -48,8 +48,8 @@ def look(here: Places) -> None:
         if deployment.paused:
             return
         words = {"trigger": f"{pace.waiting(here, current):,} new labels", "learn": True} | refreshed(here, current)
-        run = client.create_flow_run_from_deployment(deployment.id, parameters=words)
-        pace.began(here, current.problem, str(run.id))
+        with pace.beginning(here, current.problem) as noted:
+            noted(str(client.create_flow_run_from_deployment(deployment.id, parameters=words).id))
 
 
 def refreshed(here: Places, current: Settings) -> dict[str, str]:

@@ -270,13 +270,22 @@ def audited(log: Place, problem: str, version: int, most: int) -> list[Predictio
     return list(found.values())
 
 
-def labels(log: Place) -> int:
-    """How many labels people gave, of all problems, each counted once a prediction and label."""
+def labels(log: Place, after: float = float("-inf")) -> int:
+    """How many labels people gave after that moment, of all problems, each counted once a prediction and label."""
     if not is_there(log):
         return 0
     with connected(log) as connection:
-        (count,) = connection.execute("select count(*) from feedback").fetchone()
+        (count,) = connection.execute("select count(*) from feedback where at > ?", (after,)).fetchone()
     return int(count)
+
+
+def newest_label(log: Place) -> float:
+    """When the newest label was given, seconds since 1970; 0 where there is none."""
+    if not is_there(log):
+        return 0.0
+    with connected(log) as connection:
+        (at,) = connection.execute("select max(at) from feedback").fetchone()
+    return float(at or 0)
 
 
 def find(log: Place, name: str) -> Prediction | None:

@@ -18,9 +18,9 @@ from typing import Any
 
 from flows import bundles
 from flows.bundles import Memory
-from flows.registry import Registry, store
+from flows.registry import Registry
 from ratchet import faults, settings
-from ratchet.places import Places, places, settle
+from ratchet.places import Places, mlflow_database, places, settle
 from ratchet.serving.lineup import Lineup
 from ratchet.settings import Settings
 
@@ -64,7 +64,7 @@ class Follower:
 
 def is_there() -> bool:
     """Whether there is a registry to look into: it is made by whoever turns the loop, and not twice at once."""
-    path = store()
+    path = mlflow_database()
     return path is None or path.exists()
 
 

@@ -252,6 +252,10 @@ def test_a_worse_challenger_goes_back_and_the_champion_stays(loop: Loop) -> None
     assert tags["decision"] == "refused on live traffic"
     assert "On 17 audited live texts the challenger alone was right on 0, the champion alone on 12" in tags["trial"]
     assert "so version 1 stays" in " ".join(loop.project.make("history").text.split())
+    by_hand(loop, "client.set_registered_model_alias('reviews', 'challenger', '2')")  # as a kill before the end left it
+    loop.optimise()
+    assert loop.call(HELD) == {"champion": 1}
+    assert (loop.root / "state" / "ledger.jsonl").read_text().count('"by": "its trial on live traffic"') == 1
 
 
 def test_a_better_challenger_goes_live(loop: Loop) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -97,3 +100,29 @@ def test_each_label_that_was_taken_in_is_forgotten_in_its_time_and_no_other(prob
     with predictions.connected(log) as connection:
         assert connection.execute("select text from predictions order by id").fetchall() == [(two,), ("of today",)]
         assert connection.execute("select prediction from feedback").fetchall() == [(two,)]
+
+
+class Portal(BaseHTTPRequestHandler):
+    """What stands in the way of a network says hello to everybody."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"Please log in")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_watcher_of_labels_bears_an_answer_that_is_none_of_prefects(problem: Problem) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows import watcher
+
+    problem.here.params.write_text(json.dumps(TOLD | {"optimise": {"labels": 1}}))
+    say_of(problem.here.predictions, ["a text"], "good")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{server.server_port}/api"}):
+            assert watcher.looked(problem.here).startswith("JSONDecodeError: ")
+        server.shutdown()

@@ -37,13 +37,22 @@ class Follower:
         self._memory = Memory()
         self._settings: Settings | None = None
         self._stamp = 0
+        self._met = self._told = ""
 
     def look(self) -> dict[str, Any]:
         """What one look came to: `at`, and `lineup` with who is `refused` (alias: version, why), or `failed`: why."""
         try:
-            return {"at": time.time(), **self._looked()}
+            found = {"at": time.time(), **self._looked()}
         except Exception as error:  # a registry that is away for a while is no reason to end: the next look tells
-            return {"failed": str(faults.explain(error, self._here, "following the registry"))}
+            return {"failed": self._explained(error)}
+        self._met = ""
+        return found
+
+    def _explained(self, error: Exception) -> str:
+        """What went wrong, in a sentence; of an error that lasts, one traceback is kept and not one a second."""
+        if repr(error) != self._met:
+            self._met, self._told = repr(error), str(faults.explain(error, self._here, "following the registry"))
+        return self._told
 
     def _looked(self) -> dict[str, Any]:
         current = self._current()

@@ -18,22 +18,19 @@ def of_trial(problem: Problem, champion: int, challenger: int) -> Verdict:
     if problem.settings.deploy.canary.shadow:
         both = answered_by_both(log, problem.name, champion, challenger)
         return trial.paired([its == truth for truth, its, _ in both], [mine == truth for truth, _, mine in both])
-    return trial.split(
-        [label == truth for _, truth, label in audited(log, problem.name, champion)],
-        [label == truth for _, truth, label in audited(log, problem.name, challenger)],
-    )
+    return trial.split(*answered_apart(log, problem.name, champion, challenger))
 
 
 AUDITED = f"""
-    select digest, feedback.label, predictions.label from {HEARD}
+    select predictions.id, digest, feedback.label, predictions.label from {HEARD}
     and problem = ? and version = ? and source = ? and role != 'shadow' and {LAST} order by predictions.id"""
 SHADOWED = f"""
     select digest, min(label) from predictions where problem = ? and version = ? and role = 'shadow'
     and digest in (select digest from {HEARD} and source = ?) group by digest"""
 
 
-def audited(log: Place, problem: str, version: int) -> list[tuple[str, str, str]]:
-    """Digest, the audit's label and the version's, of each text that the audit labelled, in the order of answers."""
+def audited(log: Place, problem: str, version: int) -> list[tuple[str, str, str, str]]:
+    """Id, digest, the audit's label and the version's, of each text that the audit labelled, in the order of ids."""
     with predictions.connected(log) as connection:
         return list(connection.execute(AUDITED, (problem, version, AUDIT)).fetchall())
 
@@ -42,4 +39,15 @@ def answered_by_both(log: Place, problem: str, champion: int, challenger: int) -
     """The audit's label, the champion's and the challenger's in its shadow, of each text that both answered."""
     with predictions.connected(log) as connection:
         its = dict(connection.execute(SHADOWED, (problem, challenger, AUDIT)).fetchall())
-    return [(truth, label, its[text]) for text, truth, label in audited(log, problem, champion) if text in its]
+    return [(truth, label, its[text]) for _, text, truth, label in audited(log, problem, champion) if text in its]
+
+
+def answered_apart(log: Place, problem: str, champion: int, challenger: int) -> tuple[list[bool], list[bool]]:
+    """Whether the champion was right, and whether the challenger was, on the texts that each was asked since both are.
+
+    What the champion was asked before would hold the world of then against that of today.
+    """
+    mine = audited(log, problem, challenger)
+    began = mine[0][0] if mine else ""
+    its = [found for found in audited(log, problem, champion) if found[0] >= began]
+    return [label == truth for *_, truth, label in its], [label == truth for *_, truth, label in mine]

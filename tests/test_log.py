@@ -55,10 +55,16 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Pla
 
 
 def logged(
-    log: Place, *texts: str | None, role: str = "champion", problem: str = "films", version: int = 1, label: str = "bad"
+    log: Place,
+    *texts: str | None,
+    role: str = "champion",
+    problem: str = "films",
+    version: int = 1,
+    label: str = "bad",
+    now: float | None = None,
 ) -> list[str]:
     """Log an answer to each text; the ids."""
-    ids = predictions.identities(len(texts))
+    ids = predictions.identities(len(texts), now)
     rows = [
         (name, 1.0, problem, version, role, "page", label, 0.9, 4, predictions.digest(text or name), text, 0.1)
         for name, text in zip(ids, texts, strict=True)
@@ -135,7 +141,7 @@ def test_who_changes_their_mind_in_an_audit_counts_once(fresh: Callable[[str], P
         say(log, name, "good", AUDIT, at + 1)
     say(log, ids[2], "bad", AUDIT, 9)
     assert outcomes.answered_by_both(log, "films", 1, 2) == [("good", "bad", "good")] * 2
-    assert [said[1:] for said in outcomes.audited(log, "films", 1)] == [
+    assert [said[2:] for said in outcomes.audited(log, "films", 1)] == [
         ("good", "bad"),
         ("good", "bad"),
         ("bad", "bad"),
@@ -143,6 +149,18 @@ def test_who_changes_their_mind_in_an_audit_counts_once(fresh: Callable[[str], P
     assert outcomes.audited(log, "films", 2) == []
     found = feedback.traffic(log, "films", ids[0])
     assert (found.answers, found.audited, found.audited_wrong) == (3, 3, 2)
+
+
+def test_a_challenger_is_held_against_what_the_champion_was_asked_since(fresh: Callable[[str], Place]) -> None:
+    log = fresh("apart")
+    before = logged(log, "a", "b", now=1.0)
+    its = logged(log, "c", "d", version=2, label="good", role="challenger", now=2.0)
+    since = logged(log, "e", now=3.0)
+    for name in (*before, *its, *since):
+        say(log, name, "good", AUDIT, 4.0)
+    say(log, since[0], "bad", AUDIT, 5.0)
+    assert outcomes.answered_apart(log, "films", 1, 2) == ([True], [True, True])
+    assert outcomes.answered_apart(log, "films", 1, 3) == ([False, False, True], [])
 
 
 def test_labels_are_read_before_answers_however_many_there_are(tmp_path: Path) -> None:

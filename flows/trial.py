@@ -53,6 +53,9 @@ def judge(problem: Problem, registry: Registry, live: Version) -> Version | None
     if approval.is_asked(problem, live) and approval.is_waiting(tried):
         say(f"Version {tried.number} has passed its trial, and waits for a person.")
         return None
+    if not problem.settings.deploy.canary.tries:
+        say(f"Version {tried.number} is tried no more, as params.yaml asks for no trial; what the gate decided holds.")
+        return tried
     found = outcomes.of_trial(problem, live.number, tried.number)
     return conclude(problem, registry, tried, live, found)
 

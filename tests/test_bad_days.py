@@ -276,6 +276,15 @@ def test_a_trial_without_a_verdict_ends_after_its_rows_and_the_gate_holds(loop: 
     assert loop.call(HELD) == {"champion": 2, "previous": 1}
 
 
+def test_a_trial_that_params_yaml_asks_for_no_more_is_over_and_the_gate_holds(loop: Loop) -> None:
+    params = loop.root / "params.yaml"
+    before = params.read_text()
+    on_trial(loop)
+    params.write_text(before)
+    loop.optimise()
+    assert loop.call(HELD) == {"champion": 2, "previous": 1}
+
+
 def test_a_trial_that_was_passed_waits_once_for_a_person(loop: Loop) -> None:
     """Looks that come meanwhile ask nobody again: the run to resume stays the one that was shown."""
     on_trial(loop)

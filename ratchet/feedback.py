@@ -119,7 +119,7 @@ def traffic(log: Place, problem: str, since: object) -> Traffic:
         answers, errors, sure, sure_errors = connection.execute(
             "select count(*), sum(1 - score), sum(case when score >= ? then 1 else 0 end), "
             "sum(case when score >= ? then 1 - score else 0 end) "
-            "from predictions where problem = ? and id >= ? and role != 'shadow'",
+            "from predictions where problem || '' = ? and id >= ? and role != 'shadow'",  # by id, not by problem
             (SURE, SURE, problem, since),
         ).fetchone()
         audited, wrong = connection.execute(

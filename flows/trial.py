@@ -34,10 +34,10 @@ def begin(problem: Problem, registry: Registry, version: Version) -> None:
 
 
 @step("Judge the trial on live traffic")
-def judge(problem: Problem, registry: Registry, live: Version) -> Version | None:
+def judge(problem: Problem, registry: Registry) -> Version | None:
     """The version that has passed its trial and is to go live; None where none has, or none is tried."""
-    tried = registry.holding(CHALLENGER)
-    if tried is None or TRIAL not in tried.tags:
+    live, tried = registry.champion(), registry.holding(CHALLENGER)
+    if live is None or tried is None or TRIAL not in tried.tags:
         return None
     if tried.tags.get("decision") == SENT_BACK:  # a kill came between the verdict and what follows
         send_back(problem, registry, tried, f"{tried.tags[TRIAL]}, so version {live.number} stays.")

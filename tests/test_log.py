@@ -103,6 +103,7 @@ def test_the_stronger_source_stays_and_the_last_time_counts(fresh: Callable[[str
         assert kept(log) == [("good", told[0], at, told[1])]
     say(log, name, "bad", USER, 9)
     assert kept(log) == [("bad", USER, 9, None), ("good", AUDIT, 6, None)]
+    assert (predictions.labels(log), predictions.labels(log, after=6), predictions.newest_label(log)) == (2, 1, 9)
 
 
 def test_what_nobody_said_anything_of_is_there_once_and_newest_first(fresh: Callable[[str], Place]) -> None:

@@ -18,9 +18,9 @@ from typing import Any
 
 from flows import bundles
 from flows.bundles import Memory
-from flows.registry import Registry, store
+from flows.registry import Registry
 from ratchet import faults, settings
-from ratchet.places import Places, places, settle
+from ratchet.places import Places, mlflow_database, places, settle
 from ratchet.serving.lineup import Lineup
 from ratchet.settings import Settings
 
@@ -37,13 +37,22 @@ class Follower:
         self._memory = Memory()
         self._settings: Settings | None = None
         self._stamp = 0
+        self._met = self._told = ""
 
     def look(self) -> dict[str, Any]:
         """What one look came to: `at`, and `lineup` with who is `refused` (alias: version, why), or `failed`: why."""
         try:
-            return {"at": time.time(), **self._looked()}
+            found = {"at": time.time(), **self._looked()}
         except Exception as error:  # a registry that is away for a while is no reason to end: the next look tells
-            return {"failed": str(faults.explain(error, self._here, "following the registry"))}
+            return {"failed": self._explained(error)}
+        self._met = ""
+        return found
+
+    def _explained(self, error: Exception) -> str:
+        """What went wrong, in a sentence; of an error that lasts, one traceback is kept and not one a second."""
+        if repr(error) != self._met:
+            self._met, self._told = repr(error), str(faults.explain(error, self._here, "following the registry"))
+        return self._told
 
     def _looked(self) -> dict[str, Any]:
         current = self._current()
@@ -64,7 +73,7 @@ class Follower:
 
 def is_there() -> bool:
     """Whether there is a registry to look into: it is made by whoever turns the loop, and not twice at once."""
-    path = store()
+    path = mlflow_database()
     return path is None or path.exists()
 
 

@@ -42,14 +42,15 @@ def brings_more(by: str) -> bool:
 
 def bring_in(problem: Problem, registry: Registry, live: Version, by: str) -> Harvest:
     """Three steps that Prefect shows: what waits, whether it may come in, and the new data version; by: the trigger."""
-    labels = predictions.labels(predictions.place(problem.here))
+    log = predictions.place(problem.here)
+    labels, seen = predictions.labels(log), predictions.newest_label(log)
     found = collect(problem)
     if found.said.height:
         validate(problem, registry, live, found)
         pin(problem, found, by)
     if problem.settings.optimise.commit:
         commit(problem)
-    pace.collected(problem, labels, found.kept.height)
+    pace.collected(problem, labels, seen, found.kept.height)
     return found
 
 
@@ -57,7 +58,7 @@ def bring_in(problem: Problem, registry: Registry, live: Version, by: str) -> Ha
 def collect(problem: Problem) -> Harvest:
     """What people said of the champion's answers since it was last collected, weighed against the pinned data."""
     waiting = feedback.waiting(problem)
-    if waiting.rows.height:
+    if waiting.height:
         versions.fetch(problem.here, problem.pin, ingest.rebuilder(problem.here, problem.pin.source))
     found = feedback.harvest(problem, waiting)
     say(str(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 
 from flows.holdings import Version
@@ -42,13 +43,21 @@ def told(current: Problem, live: Version, answer: triggers.Answer) -> str:
         return "Nothing asks for another turn."
     if servers.ours(current.here, "flows") is None:
         return f"A turn is due: {answer.trigger}. Next: make run (with make up it begins by itself)"
+    if is_paused():
+        return f"A turn is due: {answer.trigger}; its deployment is paused. Next: make run, or switch it on in Prefect"
     model = live.model if answer.labels_alone and live.model in current.settings.build.candidates else None
     begin(current, answer.trigger, model)
     return f"The next turn begins by itself: {answer.trigger}."
 
 
+def is_paused() -> bool:
+    """Whether somebody has paused the loop in the Prefect UI."""
+    with get_client(sync_client=True) as client:
+        return client.read_deployment_by_name(TURN).paused
+
+
 def begin(current: Problem, trigger: str, model: str | None) -> None:
     """A run of the loop's deployment, which the runner of `make up` takes up; model: the one that it refreshes."""
     words = {"trigger": trigger} | ({"model": model} if model else {})
-    run = cast("FlowRun", run_deployment(TURN, parameters=words, timeout=0, as_subflow=False))
-    pace.began(current.here, current.name, str(run.id))
+    with pace.beginning(current.here, current.name) as noted:
+        noted(str(cast("FlowRun", run_deployment(TURN, parameters=words, timeout=0, as_subflow=False)).id))

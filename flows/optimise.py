@@ -48,7 +48,7 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     if live is None:
         raise Refusal("Optimise looks at a champion.", "none is live", "Turn the loop once: make run")
     learned = harvest.bring_in(problem, registry, live, trigger)
-    passed = trial.judge(problem, registry, live)
+    passed = trial.judge(problem, registry)
     if passed is not None:
         live = registry.version(deploy(passed.number, trigger, tried=True))
     problem, registry = at_hand()  # the data version may be a new one

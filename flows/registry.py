@@ -7,11 +7,10 @@ kill at any moment leaves a registry that is right: first what is harmless, the 
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -21,7 +20,7 @@ import models
 from flows.holdings import BUILD, CHALLENGER, CHAMPION, NOTE, PARENT, PREVIOUS, STATE, TURN, Holdings, Origin, Version
 from flows.predictor import Predictor
 from ratchet import database
-from ratchet.places import Places, artifact_root
+from ratchet.places import Places, artifact_root, mlflow_database
 from ratchet.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class Registry:
         import mlflow
 
         quieten()
-        path = store()
+        path = mlflow_database()
         if path is not None:
             make_store(path)
             database.wait_until_free(path)
@@ -373,12 +372,6 @@ def deleted_too() -> int:
     return int(ViewType.ALL)
 
 
-def store() -> Path | None:
-    """The SQLite file that MLflow keeps everything in; None where a server or another database does."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-
-
 def quieten() -> None:
     """Call after importing MLflow, which sets its own level. What it logs as an error, it raises as well."""
     for name in ("mlflow", "alembic"):
@@ -386,21 +379,17 @@ def quieten() -> None:
 
 
 def make_store(path: Path) -> None:
-    """Lay out the tables beside the place and give them its name whole: a kill in between left half a database."""
-    if not path.exists():
-        from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine_with_retry
+    """MLflow's tables, where there are none yet; whole or not at all."""
+    database.make_whole(path, lay_out)
 
-        quieten()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f"{path.name}.{os.getpid()}")
-        engine = create_sqlalchemy_engine_with_retry(f"sqlite:///{fresh}")
-        _initialize_tables(engine)
-        engine.dispose()
-        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)  # of one that is gone: SQLite would play it back
-        with suppress(FileExistsError, FileNotFoundError):
-            path.hardlink_to(fresh)  # unlike a move, never in place of one that another command has just made
-    for left in path.parent.glob(f"{path.name}.[0-9]*"):
-        left.unlink(missing_ok=True)
+
+def lay_out(path: Path) -> None:
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine_with_retry
+
+    quieten()
+    engine = create_sqlalchemy_engine_with_retry(f"sqlite:///{path}")
+    _initialize_tables(engine)
+    engine.dispose()
 
 
 def raise_unless_absent(error: MlflowException) -> None:

@@ -14,6 +14,8 @@ from ratchet.steps.trial import Verdict
 TRIAL = "trial"
 """The tag of a version that says since when it is tried, and what came of it."""
 SENT_BACK = "refused on live traffic"
+BY = "its trial on live traffic"
+"""Who sent it back, in the ledger's words."""
 
 
 def is_tried(problem: Problem, version: Version, live: Version | None) -> bool:
@@ -32,10 +34,15 @@ def begin(problem: Problem, registry: Registry, version: Version) -> None:
 
 
 @step("Judge the trial on live traffic")
-def judge(problem: Problem, registry: Registry, live: Version) -> Version | None:
+def judge(problem: Problem, registry: Registry) -> Version | None:
     """The version that has passed its trial and is to go live; None where none has, or none is tried."""
-    tried = registry.holding(CHALLENGER)
-    if tried is None or TRIAL not in tried.tags or tried.tags.get("decision") != PROMOTE:
+    live, tried = registry.champion(), registry.holding(CHALLENGER)
+    if live is None or tried is None or TRIAL not in tried.tags:
+        return None
+    if tried.tags.get("decision") == SENT_BACK:  # a kill came between the verdict and what follows
+        send_back(problem, registry, tried, f"{tried.tags[TRIAL]}, so version {live.number} stays.")
+        return None
+    if tried.tags.get("decision") != PROMOTE:
         return None
     if tried.tags.get("decided_against") != str(live.number):
         say(
@@ -46,6 +53,9 @@ def judge(problem: Problem, registry: Registry, live: Version) -> Version | None
     if approval.is_asked(problem, live) and approval.is_waiting(tried):
         say(f"Version {tried.number} has passed its trial, and waits for a person.")
         return None
+    if not problem.settings.deploy.canary.tries:
+        say(f"Version {tried.number} is tried no more, as params.yaml asks for no trial; what the gate decided holds.")
+        return tried
     found = outcomes.of_trial(problem, live.number, tried.number)
     return conclude(problem, registry, tried, live, found)
 
@@ -55,11 +65,9 @@ def conclude(problem: Problem, registry: Registry, tried: Version, live: Version
     enough = found.labelled >= problem.settings.deploy.canary.rows
     registry.mark(tried, TRIAL, str(found))
     if found.word == "worse":
-        why = f"{found}, so version {live.number} stays"
-        registry.describe(tried, {"decision": SENT_BACK, "decision_reason": f"{why}."}, tried.description)
-        registry.release(CHALLENGER)
-        ledger.append(problem.here.ledger, Refused(problem.name, tried.number, f"{why}.", "its trial on live traffic"))
-        say(f"Version {tried.number} goes back: {why}.")
+        why = f"{found}, so version {live.number} stays."
+        registry.describe(tried, {"decision": SENT_BACK, "decision_reason": why}, tried.description)
+        send_back(problem, registry, tried, why)
         return None
     if found.word == "better" or enough:
         holds = "" if found.word == "better" else ", and nothing spoke against it, so what the gate decided holds"
@@ -67,3 +75,12 @@ def conclude(problem: Problem, registry: Registry, tried: Version, live: Version
         return tried
     say(f"Version {tried.number} is still on trial: {found}.")
     return None
+
+
+def send_back(problem: Problem, registry: Registry, tried: Version, why: str) -> None:
+    """The version is no challenger any more. The alias goes last: while it is there, whoever was killed comes again."""
+    told = ledger.story(problem.here.ledger, problem.name)
+    if not any(isinstance(line, Refused) and (line.version, line.by) == (tried.number, BY) for line in told):
+        ledger.append(problem.here.ledger, Refused(problem.name, tried.number, why, BY))
+    registry.release(CHALLENGER)
+    say(f"Version {tried.number} goes back: {why}")

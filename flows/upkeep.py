@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from flows.holdings import PROMOTE
-from flows.registry import STATE, Registry, deleted_too, store
+from flows.registry import STATE, Registry, deleted_too
 from ratchet import pruning
 from ratchet.bucket import Bucket, is_bucket, of_mlflow
-from ratchet.places import Places, artifact_root
+from ratchet.places import Places, artifact_root, mlflow_database
 
 
 class Upkeep:
@@ -26,7 +26,7 @@ class Upkeep:
     def __init__(self, here: Places) -> None:
         self.here = here
         self.client = Registry("", here).client
-        self.shared = store() is None
+        self.shared = mlflow_database() is None
 
     def close_orphans(self) -> int:
         """End the runs that a killed process of this state left open, as killed; how many.

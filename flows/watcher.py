@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from contextlib import suppress
 
-import httpx
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 
@@ -26,14 +24,21 @@ def watch(here: Places) -> None:
     said = ""
     while True:
         time.sleep(EVERY)
-        try:
-            look(here)
-            trouble = ""
-        except (Refusal, PrefectException, httpx.HTTPError, sqlite3.Error, OSError) as error:
-            trouble = str(error)
+        trouble = looked(here)
         if trouble and trouble != said:
             logging.getLogger("prefect.ratchet").warning("Labels are not looked for: %s", trouble)
         said = trouble
+
+
+def looked(here: Places) -> str:
+    """One look, whatever comes of it; what went wrong, empty where nothing did."""
+    try:
+        look(here)
+    except Refusal as refusal:
+        return str(refusal)
+    except Exception as error:  # a thread that ends is missed by nobody, and no label would ask for a turn again
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def look(here: Places) -> None:
@@ -48,8 +53,8 @@ def look(here: Places) -> None:
         if deployment.paused:
             return
         words = {"trigger": f"{pace.waiting(here, current):,} new labels", "learn": True} | refreshed(here, current)
-        run = client.create_flow_run_from_deployment(deployment.id, parameters=words)
-        pace.began(here, current.problem, str(run.id))
+        with pace.beginning(here, current.problem) as noted:
+            noted(str(client.create_flow_run_from_deployment(deployment.id, parameters=words).id))
 
 
 def refreshed(here: Places, current: Settings) -> dict[str, str]:

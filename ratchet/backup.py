@@ -27,7 +27,8 @@ from ratchet.refusal import Refusal
 
 REBUILT = frozenset({
     "cache", "bundles", "work", "keras", "matplotlib", "pytest", "ruff", "mypy", "hypothesis", "pictures", "logs",
-    "backups", "servers", "services", "open-runs", "restoring", "reports", "loop.lock", "setup.lock", "upgrade.lock",
+    "backups", "servers", "services", "open-runs", "restoring", "reports", "loop.lock", "pace.lock",
+    "setup.lock", "upgrade.lock",
 })  # fmt: skip
 """What is in state/ and in no backup: made again by itself, of this machine alone, or a backup itself."""
 LEFT_OUT = ("dvc/tmp", "dvc/site", "dvc/global", "dvc/system", "prefect/ui", "last-turn.json")

@@ -1,15 +1,33 @@
-"""A SQLite database that another program may hold: waited for, and after a while named as held."""
+"""A SQLite database's file: there whole or not at all; held by another program, waited for, and after a while named."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ratchet.refusal import Refusal
 
 PATIENCE = 30.0  # seconds; the longest write of a turn here took under one
+
+
+def make_whole(path: Path, lay_out: Callable[[Path], None]) -> None:
+    """Lay out the tables beside the place and give them its name whole: a kill in between left half a database.
+
+    Args:
+        lay_out: makes the database at the path that it is given; not called where there is one at its place.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        lay_out(fresh)
+        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)  # of one that is gone: SQLite would play it back
+        with suppress(FileExistsError, FileNotFoundError):
+            path.hardlink_to(fresh)  # unlike a move, never in place of one that another command has just made
+    for left in path.parent.glob(f"{path.name}.[0-9]*"):
+        left.unlink(missing_ok=True)
 
 
 def wait_until_free(path: Path, patience: float = PATIENCE) -> None:

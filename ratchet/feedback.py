@@ -11,13 +11,14 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from ratchet import predictions, quarantined, versions
 from ratchet.ingest import FILE, LINE, REASON
 from ratchet.places import Places
-from ratchet.predictions import Place
+from ratchet.predictions import AT_ONCE, HEARD, LAST, Place
 from ratchet.problem import Problem
 from ratchet.rows import Raw
 from ratchet.steps import feedback, table
@@ -29,24 +30,12 @@ ANSWERED = """
     select count(*), sum(1 - score), sum(case when score >= ? then 1 else 0 end),
     sum(case when score >= ? then 1 - score else 0 end)
     from predictions where problem || '' = ? and id >= ? and role != 'shadow'"""
-MEASURED = """
+MEASURED = f"""
     select count(*), sum(case when feedback.label != predictions.label then 1 else 0 end)
-    from feedback cross join predictions where id = prediction and problem = ? and source = ? and id >= ?"""
+    from {HEARD} and problem = ? and source = ? and predictions.id >= ? and {LAST}"""
 """Of what was answered since a prediction: by id, and not through all answers of the problem."""
 
 NOTHING = pl.DataFrame(schema=dict.fromkeys(COLUMNS, pl.String))
-
-
-@dataclass(frozen=True)
-class Said:
-    """What was said of logged predictions and is neither learned from nor set aside yet.
-
-    rows: a last word each: prediction, text, predicted, score, label, source, chance. traffic: what was answered
-    meanwhile.
-    """
-
-    rows: pl.DataFrame
-    traffic: Traffic
 
 
 @dataclass(frozen=True)
@@ -97,8 +86,12 @@ def aside_path(here: Places, problem: str) -> Path:
     return here.quarantine / "feedback" / f"{problem}.csv"
 
 
-def waiting(problem: Problem) -> Said:
-    """What people said since it was last looked at."""
+def waiting(problem: Problem) -> pl.DataFrame:
+    """What was said of logged predictions and is neither learned from nor set aside.
+
+    Returns:
+        A last word each: prediction, text, predicted, score, label, source, chance, at.
+    """
     log = predictions.place(problem.here)
     said = feedback.last_words(everything(log, problem.name))
     done = kept(problem.here.data).select("prediction", "label")
@@ -106,8 +99,7 @@ def waiting(problem: Problem) -> Said:
     lying = quarantined.read(aside_path(problem.here, problem.name))
     if {FILE, names.label} <= set(lying.columns):
         done = pl.concat([done, lying.select(pl.col(FILE).alias("prediction"), pl.col(names.label).alias("label"))])
-    rows = said.join(done, on=["prediction", "label"], how="anti", maintain_order="left")
-    return Said(rows, traffic(log, problem.name, rows["prediction"].min() if rows.height else None))
+    return said.join(done, on=["prediction", "label"], how="anti", maintain_order="left")
 
 
 def everything(log: Place, problem: str) -> pl.DataFrame:
@@ -138,21 +130,21 @@ def traffic(log: Place, problem: str, since: object) -> Traffic:
     return Traffic(answers, errors or 0.0, sure or 0, sure_errors or 0.0, audited, wrong or 0)
 
 
-def harvest(problem: Problem, said: Said) -> Harvest:
+def harvest(problem: Problem, said: pl.DataFrame) -> Harvest:
     """Weigh what was said against the pinned data, which lies in data/."""
-    before, keys = kept(problem.here.data), compared(said.rows["text"].drop_nulls()).unique()
+    before, keys = kept(problem.here.data), compared(said["text"].drop_nulls()).unique()
     taught, labels, rows = [], set[str](), 0
     for frame in Raw(problem):
         rows += int((frame["label_source"] == ORIGINAL).sum())
         labels |= set(frame["label"].drop_nulls().unique())
         keyed = frame.select(compared(frame["text"]).alias("key"), pl.col("label").str.strip_chars())
         taught.append(keyed.filter(pl.col("key").is_in(keys.implode())))
-    revised = before.filter(~pl.col("prediction").is_in(said.rows["prediction"].implode()))
+    revised = before.filter(~pl.col("prediction").is_in(said["prediction"].implode()))
     table_says = pl.concat(taught) if taught else pl.DataFrame(schema={"key": pl.String, "label": pl.String})
-    weighed = feedback.weigh(said.rows, unrevised(table_says, before, revised), labels, said.traffic)
-    new_to_us = ~(weighed["known"] | was_said(said.rows, before)) | weighed["set_aside"]
-    fresh, weighed = said.rows.filter(new_to_us), feedback.in_turn(weighed.filter(new_to_us), rows)
-    reasons = feedback.reasons(weighed)
+    table_says = unrevised(table_says, before, revised)
+    fresh = news(said, table_says, revised)
+    since = traffic(predictions.place(problem.here), problem.name, fresh["prediction"].min())
+    weighed = feedback.in_turn(feedback.weigh(fresh, table_says, labels, since), rows)
     new = fresh.filter(weighed["first"] & ~weighed["waits"]).select(
         "text",
         "label",
@@ -161,15 +153,24 @@ def harvest(problem: Problem, said: Said) -> Harvest:
         "prediction",
     )
     whole = pl.concat([revised, new]).sort("prediction")
-    return Harvest(fresh, weighed, whole, set_aside(problem, fresh, reasons), rows)
+    return Harvest(fresh, weighed, whole, set_aside(problem, fresh, feedback.reasons(weighed)), rows)
 
 
-def was_said(rows: pl.DataFrame, before: pl.DataFrame) -> pl.Series:
-    """Whether a text was given that label before, of another prediction; an audit's word is new all the same."""
-    said = before.select(compared(before["text"]).alias("key"), "label").unique().with_columns(there=pl.lit(True))
-    keyed = rows.select(compared(rows["text"]).alias("key"), "label", "source")
-    found = keyed.join(said, on=["key", "label"], how="left", maintain_order="left")
-    return found.select((pl.col("there") & (pl.col("source") != AUDIT)).fill_null(False)).to_series()
+def news(said: pl.DataFrame, table_says: pl.DataFrame, revised: pl.DataFrame) -> pl.DataFrame:
+    """What says more than the table or what was learned before; of a text that people labelled, an audit's word does.
+
+    The rest stays in the log for good, so it must not count: corrections are held to what was answered since the first.
+    """
+    learned = revised.select(compared(revised["text"]).alias("key"), "label")
+    known, told = is_among(said, table_says), is_among(said, learned)
+    return said.filter(~(known | (told & (said["source"] != AUDIT))))
+
+
+def is_among(said: pl.DataFrame, taught: pl.DataFrame) -> pl.Series:
+    """Whether a row's text is there with that label. taught: columns `key` (compared form), `label`."""
+    there = taught.select("key", "label").unique().with_columns(there=pl.lit(True))
+    keyed = said.select(compared(said["text"]).alias("key"), "label")
+    return keyed.join(there, on=["key", "label"], how="left", maintain_order="left")["there"].fill_null(False)
 
 
 def unrevised(taught: pl.DataFrame, before: pl.DataFrame, revised: pl.DataFrame) -> pl.DataFrame:
@@ -225,15 +226,21 @@ def withdraw(here: Places, problem: str, gone: pl.Series) -> None:
         return
     if predictions.is_there(log):
         with predictions.connected(log) as connection:
-            asked = "select distinct text from predictions where problem = ? and text is not null"
-            found = connection.execute(asked, (problem,)).fetchall()
-            texts = pl.Series("text", [text for (text,) in found], dtype=pl.String)
-            withdrawn = texts.filter(compared(texts).is_in(gone.implode()))
-            connection.executemany(
-                "update predictions set text = null where problem = ? and text = ?",
-                [(problem, text) for text in withdrawn],
-            )
+            take_out(connection, problem, gone)
     lying = quarantined.read(path)
     if lying.height:
         said = pl.any_horizontal(compared(lying[name]).is_in(gone.implode()).fill_null(False) for name in lying.columns)
         put(path, lying.filter(~said))
+
+
+def take_out(connection: Any, problem: str, gone: pl.Series) -> None:
+    """Leave out of the log the texts that are gone, some thousand rows at a time."""
+    after = ""
+    while rows := connection.execute(
+        "select id, text from predictions where problem || '' = ? and id > ? and text is not null order by id limit ?",
+        (problem, after, AT_ONCE),
+    ).fetchall():
+        found = pl.DataFrame([tuple(row) for row in rows], schema={"id": pl.String, "text": pl.String}, orient="row")
+        for name in found.filter(compared(found["text"]).is_in(gone.implode()))["id"]:
+            connection.execute("update predictions set text = null where id = ?", (name,))
+        after = rows[-1][0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ratchet import predictions
-from ratchet.predictions import Place
+from ratchet.predictions import HEARD, LAST, Place
 from ratchet.problem import Problem
 from ratchet.steps import trial
 from ratchet.steps.feedback import AUDIT
@@ -18,38 +18,37 @@ def of_trial(problem: Problem, champion: int, challenger: int) -> Verdict:
     if problem.settings.deploy.canary.shadow:
         both = answered_by_both(log, problem.name, champion, challenger)
         return trial.paired([its == truth for truth, its, _ in both], [mine == truth for truth, _, mine in both])
-    return trial.split(
-        [label == truth for truth, label in audited(log, problem.name, champion)],
-        [label == truth for truth, label in audited(log, problem.name, challenger)],
-    )
+    return trial.split(*answered_apart(log, problem.name, champion, challenger))
 
 
-AUDITED = """
-    select id, digest, feedback.label, predictions.label from feedback cross join predictions
-    where id = prediction and problem = ? and version = ? and source = ? and role != 'shadow'
-    order by id, feedback.at"""
-SHADOWED = """
-    select digest, min(label) from predictions
-    where problem = ? and version = ? and role = 'shadow' and digest in (
-        select digest from feedback cross join predictions where id = prediction and problem = ? and source = ?)
-    group by digest"""
+AUDITED = f"""
+    select predictions.id, digest, feedback.label, predictions.label from {HEARD}
+    and problem = ? and version = ? and source = ? and role != 'shadow' and {LAST} order by predictions.id"""
+SHADOWED = f"""
+    select digest, min(label) from predictions where problem = ? and version = ? and role = 'shadow'
+    and digest in (select digest from {HEARD} and source = ?) group by digest"""
 
 
-def audited(log: Place, problem: str, version: int) -> list[tuple[str, str]]:
-    """The audit's label and the version's, of each text that the audit labelled, in the order of the answers."""
-    return list(_by_text(log, problem, version).values())
+def audited(log: Place, problem: str, version: int) -> list[tuple[str, str, str, str]]:
+    """Id, digest, the audit's last word and the version's label, of each text that the audit labelled; by id."""
+    with predictions.connected(log) as connection:
+        rows = connection.execute(AUDITED, (problem, version, AUDIT)).fetchall()
+    return sorted({digest or name: (name, digest, *said) for name, digest, *said in rows}.values())
 
 
 def answered_by_both(log: Place, problem: str, champion: int, challenger: int) -> list[tuple[str, str, str]]:
     """The audit's label, the champion's and the challenger's in its shadow, of each text that both answered."""
     with predictions.connected(log) as connection:
-        shadow = dict(connection.execute(SHADOWED, (problem, challenger, problem, AUDIT)).fetchall())
-    its = _by_text(log, problem, champion).items()
-    return [(truth, label, shadow[text]) for text, (truth, label) in its if text in shadow]
+        its = dict(connection.execute(SHADOWED, (problem, challenger, AUDIT)).fetchall())
+    return [(truth, label, its[text]) for _, text, truth, label in audited(log, problem, champion) if text in its]
 
 
-def _by_text(log: Place, problem: str, version: int) -> dict[str, tuple[str, str]]:
-    """The audit's last word and the version's label, by the text's digest: who changes a label has not said two."""
-    with predictions.connected(log) as connection:
-        rows = connection.execute(AUDITED, (problem, version, AUDIT)).fetchall()
-    return {digest or name: (truth, label) for name, digest, truth, label in rows}
+def answered_apart(log: Place, problem: str, champion: int, challenger: int) -> tuple[list[bool], list[bool]]:
+    """Whether the champion was right, and whether the challenger was, on the texts that each was asked since both are.
+
+    What the champion was asked before would hold the world of then against that of today.
+    """
+    mine = audited(log, problem, challenger)
+    began = mine[0][0] if mine else ""
+    its = [found for found in audited(log, problem, champion) if found[0] >= began]
+    return [label == truth for *_, truth, label in its], [label == truth for *_, truth, label in mine]

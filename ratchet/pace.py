@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
 from ratchet import note, predictions, turn
@@ -18,7 +21,8 @@ class Pace:
     """starts: of turns that began by themselves, seconds since 1970. run: the last one's flow run.
 
     learned: rows of feedback that the last turn was built on. kept: of them in the data now.
-    looked_at: labels in the log when they were last collected. cause: of the last turn (ratchet/turn.py).
+    looked_at, seen: labels in the log when they were last collected, and when the newest of them was given.
+    cause: of the last turn (ratchet/turn.py).
     """
 
     problem: str
@@ -27,6 +31,7 @@ class Pace:
     learned: int = 0
     kept: int = 0
     looked_at: int = 0
+    seen: float = 0.0
     cause: str = ""
 
 
@@ -35,37 +40,54 @@ def read(here: Places, problem: str) -> Pace:
     raw = note.read(here.pace) or {}
     try:
         counts = {name: int(raw.get(name, 0)) for name in ("learned", "kept", "looked_at")}
-        known = Pace(**raw | {"starts": tuple(map(float, raw.get("starts", ())))} | counts)
+        times = {"starts": tuple(map(float, raw.get("starts", ()))), "seen": float(raw.get("seen", 0))}
+        known = Pace(**raw | times | counts)
     except (TypeError, ValueError):
         return Pace(problem)
     return known if known.problem == problem else replace(Pace(problem), starts=known.starts)
 
 
-def write(here: Places, pace: Pace) -> None:
-    note.write(here.pace, asdict(pace))
+def change(here: Places, problem: str, changed: Callable[[Pace], Pace]) -> None:
+    """Write what becomes of the note; alone, for a run of the loop and the watcher of labels both do."""
+    here.state.mkdir(parents=True, exist_ok=True)
+    with open(here.state / "pace.lock", "a", encoding="utf-8") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        note.write(here.pace, asdict(changed(read(here, problem))))
 
 
-def began(here: Places, problem: str, run: str) -> None:
-    """A turn begins by itself, as that flow run."""
-    now, pace = time.time(), read(here, problem)
-    starts = (*triggers.settled(pace.starts, now), now)
-    write(here, replace(pace, starts=starts, run=run))
+@contextmanager
+def beginning(here: Places, problem: str) -> Iterator[Callable[[str], None]]:
+    """A turn begins by itself in the block, which tells as what flow run.
+
+    It is noted before anybody is asked for it, so that a kill forgets no start; taken back where the block fails.
+    """
+    now = time.time()
+    change(here, problem, lambda pace: replace(pace, starts=(*triggers.settled(pace.starts, now), now)))
+    try:
+        yield lambda run: change(here, problem, lambda pace: replace(pace, run=run))
+    except Exception:
+        change(here, problem, lambda pace: replace(pace, starts=tuple(each for each in pace.starts if each != now)))
+        raise
 
 
 def turned(here: Places, problem: str, cause: str, learned: int) -> None:
-    """A turn was made of this cause, with so many rows of feedback."""
-    pace = read(here, problem)
-    write(here, replace(pace, cause=cause, learned=learned, kept=max(pace.kept, learned)))
+    """A turn was made of this cause, with so many rows of feedback, which are all that the data has."""
+    change(here, problem, lambda pace: replace(pace, cause=cause, learned=learned, kept=learned))
 
 
-def collected(problem: Problem, labels: int, kept: int) -> None:
-    """So many labels of the log have been looked at, and so many rows came of all of them so far.
+def collected(problem: Problem, labels: int, seen: float, kept: int) -> None:
+    """So many labels of the log have been looked at, given until then, and so many rows came of all of them so far.
 
     Starts that seem to lie ahead are noted as of now: else they would hold the next turn back until the clock is there.
     """
-    pace = read(problem.here, problem.name)
-    starts = tuple(triggers.settled(pace.starts, time.time()))
-    write(problem.here, replace(pace, starts=starts, looked_at=labels, kept=kept))
+    now = time.time()
+    change(
+        problem.here,
+        problem.name,
+        lambda pace: replace(
+            pace, starts=tuple(triggers.settled(pace.starts, now)), looked_at=labels, seen=seen, kept=kept
+        ),
+    )
 
 
 def now() -> float:
@@ -91,11 +113,11 @@ def found(problem: Problem, accuracy: float | None, drift: str) -> Found:
 def waiting(here: Places, settings: Settings) -> int:
     """Labels that no turn has learned from: not collected from the log yet, or collected since the last turn.
 
-    Where the log has forgotten old ones, any of those that it has may be new.
+    They are counted, since a clock may be set back; by the clock only where the log has forgotten old ones since.
     """
-    pace = read(here, settings.problem)
-    logged = predictions.labels(predictions.place(here))
-    new = logged - pace.looked_at if logged >= pace.looked_at else logged
+    pace, log = read(here, settings.problem), predictions.place(here)
+    logged = predictions.labels(log)
+    new = logged - pace.looked_at if logged >= pace.looked_at else predictions.labels(log, pace.seen)
     return new + max(0, pace.kept - pace.learned)
 
 

@@ -141,6 +141,12 @@ def artifact_root(here: Places) -> str:
     return os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or (here.state / "artifacts").as_uri()
 
 
+def mlflow_database() -> Path | None:
+    """The SQLite file that MLflow keeps everything in; None where a server or another database does."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
 def prefect_database() -> tuple[str, str]:
     """The variable that names Prefect's database and the address in it; both empty where it is our own file."""
     for name in ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL"):

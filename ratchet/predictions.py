@@ -67,16 +67,20 @@ FEEDBACK = f"""insert into feedback (prediction, label, source, at, chance) valu
     source = case when {WEAKER} then feedback.source else excluded.source end,
     chance = case when {WEAKER} then feedback.chance else excluded.chance end"""
 """Said twice, a label counts once, as of the last time, and keeps the stronger source: audit, chosen, user."""
+HEARD = "feedback cross join predictions where predictions.id = prediction"
+"""Labels with the answers that they are of; written as SQLite reads the smaller table first, which it cannot know."""
+LAST = """not exists (select 1 from feedback as later where later.prediction = feedback.prediction
+    and later.source = feedback.source and (later.at, later.label) > (feedback.at, feedback.label))"""
+"""That a label is the last word of its source on that prediction: who changed their mind counts once."""
 
-MISTAKES = """
-    select predictions.*, feedback.label from feedback cross join predictions
-    where id = prediction and problem = ? and feedback.label != predictions.label and not exists (
+MISTAKES = f"""
+    select predictions.*, feedback.label from {HEARD} and problem = ? and feedback.label != predictions.label
+    and not exists (
         select 1 from feedback later where later.prediction = feedback.prediction and later.at > feedback.at)
     order by feedback.at desc limit ?"""
-AUDITED = """
-    select predictions.*, feedback.label from feedback cross join predictions
-    where id = prediction and problem = ? and version = ? and source = 'audit' order by feedback.at desc limit ?"""
-"""A cross join keeps to its order in SQLite: from the labels, which are few, to their answers."""
+AUDITED = f"""
+    select predictions.*, feedback.label from {HEARD} and problem = ? and version = ? and source = 'audit'
+    order by feedback.at desc limit ?"""
 
 AT_ONCE, REPEATS, LEAST = 5_000, 20, 20_000
 """Rows that are read together; how many times as many rows as distinct texts are read at most, or at least so many."""
@@ -231,7 +235,7 @@ def latest(log: Place, problem: str, version: int, most: int) -> list[Prediction
     So somebody who asks one thing all day is one text. The search for `most` texts has an end.
     """
     found: dict[str, Prediction] = {}
-    before, left = "~", max(LEAST, REPEATS * most)  # an id is of hexadecimal digits, which come before
+    before, left = "g", max(LEAST, REPEATS * most)  # above any id, in whatever order of signs: ids are hexadecimal
     while left > 0 and len(found) < most and is_there(log):
         with connected(log) as connection:
             rows = connection.execute(
@@ -271,13 +275,22 @@ def audited(log: Place, problem: str, version: int, most: int) -> list[Predictio
     return list(found.values())
 
 
-def labels(log: Place) -> int:
-    """How many labels people gave, of all problems, each counted once a prediction and label."""
+def labels(log: Place, after: float = float("-inf")) -> int:
+    """How many labels people gave after that moment, of all problems, each counted once a prediction and label."""
     if not is_there(log):
         return 0
     with connected(log) as connection:
-        (count,) = connection.execute("select count(*) from feedback").fetchone()
+        (count,) = connection.execute("select count(*) from feedback where at > ?", (after,)).fetchone()
     return int(count)
+
+
+def newest_label(log: Place) -> float:
+    """When the newest label was given, seconds since 1970; 0 where there is none."""
+    if not is_there(log):
+        return 0.0
+    with connected(log) as connection:
+        (at,) = connection.execute("select max(at) from feedback").fetchone()
+    return float(at or 0)
 
 
 def find(log: Place, name: str) -> Prediction | None:
@@ -323,8 +336,7 @@ def _unheard(log: Place, problem: str, most: int, sources: Sequence[str]) -> lis
     marks = ", ".join("?" * len(sources))
     with connected(log) as connection:
         heard = connection.execute(
-            "select distinct digest from feedback cross join predictions "  # the smaller table first
-            f"where id = prediction and problem = ? and source in ({marks})",
+            f"select distinct digest from {HEARD} and problem = ? and source in ({marks})",
             (problem, *sources),
         ).fetchall()
         rows = connection.execute(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ratchet import change, intent, lock, servers
 from ratchet.ledger import Move
-from ratchet.places import Places
+from ratchet.places import Places, mlflow_database
 from ratchet.refusal import Refusal
 
 Say = Callable[[str], None]
@@ -80,10 +80,9 @@ def finish_move(here: Places, say: Say) -> Move | None:
 
 def close_runs(here: Places, say: Say) -> None:
     """End as killed the runs that stand open in MLflow though nobody runs them."""
-    from flows.registry import store
     from flows.upkeep import Upkeep
 
-    path = store()
+    path = mlflow_database()
     closed = Upkeep(here).close_orphans() if path is None or path.exists() else 0
     if closed:
         say(f"Closed in MLflow what a kill left open: {closed} run{'s' if closed > 1 else ''}.")

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from ratchet import ledger, recovery, servers, settings
 from ratchet.access import expected_token
-from ratchet.places import Places
+from ratchet.places import Places, mlflow_database
 from ratchet.refusal import Refusal
 from ratchet.servers import Server
 
@@ -103,9 +103,9 @@ def say_where_service(here: Places, out: Console) -> None:
 
 def prepare_store() -> None:
     """MLflow's server lays out its database where it will stay, so a kill could leave half of one."""
-    from flows.registry import make_store, store
+    from flows.registry import make_store
 
-    path = store()
+    path = mlflow_database()
     if path is not None:
         make_store(path)
 

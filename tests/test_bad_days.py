@@ -252,6 +252,10 @@ def test_a_worse_challenger_goes_back_and_the_champion_stays(loop: Loop) -> None
     assert tags["decision"] == "refused on live traffic"
     assert "On 17 audited live texts the challenger alone was right on 0, the champion alone on 12" in tags["trial"]
     assert "so version 1 stays" in " ".join(loop.project.make("history").text.split())
+    by_hand(loop, "client.set_registered_model_alias('reviews', 'challenger', '2')")  # as a kill before the end left it
+    loop.optimise()
+    assert loop.call(HELD) == {"champion": 1}
+    assert (loop.root / "state" / "ledger.jsonl").read_text().count('"by": "its trial on live traffic"') == 1
 
 
 def test_a_better_challenger_goes_live(loop: Loop) -> None:
@@ -264,10 +268,21 @@ def test_a_better_challenger_goes_live(loop: Loop) -> None:
 def test_a_trial_without_a_verdict_ends_after_its_rows_and_the_gate_holds(loop: Loop) -> None:
     on_trial(loop, rows=8)
     both_answer(loop, "good", "good", "both are right", 7)
+    loop.call("vars(optimise(2))")  # whichever version is looked at: the trial is against what is live
+    assert loop.call(HELD) == {"champion": 1, "challenger": 2}
     loop.optimise()
     assert loop.call(HELD) == {"champion": 1, "challenger": 2}
     assert "on trial on live texts. On 7 audited" in " ".join(loop.project.make("status").text.split())
     both_answer(loop, "good", "good", "and once more", 1)
+    loop.optimise()
+    assert loop.call(HELD) == {"champion": 2, "previous": 1}
+
+
+def test_a_trial_that_params_yaml_asks_for_no_more_is_over_and_the_gate_holds(loop: Loop) -> None:
+    params = loop.root / "params.yaml"
+    before = params.read_text()
+    on_trial(loop)
+    params.write_text(before)
     loop.optimise()
     assert loop.call(HELD) == {"champion": 2, "previous": 1}
 

@@ -262,7 +262,7 @@ def test_what_is_older_than_its_days_is_forgotten_but_no_label_that_waits(origin
         until(
             lambda: logged(project, texts) == [("labelled",), ("new",)], "the old one is gone, the labelled one waits"
         )
-    project.write("state/pace.json", json.dumps({"problem": "reviews", "looked_at": 1}))
+    project.write("state/pace.json", json.dumps({"problem": "reviews", "seen": 60}))
     with served(project):
         until(lambda: logged(project, texts) == [("new",)], "it was taken in, and is gone")
     assert logged(project, "select count(*) from feedback") == [(0,)]

@@ -151,3 +151,14 @@ def test_a_mistyped_params_yaml_is_said_once_and_mended_the_loop_turns_by_itself
     assert (pace["run"], pace["kept"], pace["learned"], len(pace["starts"])) == (turn["id"], 45, 45, 1)
     assert log.read_text().count("Labels are not looked for") == 1
     assert "0 new" in up.make("status").text
+
+
+def test_a_loop_that_somebody_paused_begins_no_turn_whatever_asks_for_one(up: Project) -> None:
+    before = len(runs(up, "lifecycle"))
+    loop, look = (api(up, f"deployments/name/{name}/{name}")["id"] for name in ("lifecycle", "optimise"))
+    api(up, f"deployments/{loop}/pause_deployment", {})
+    say_of(up.root / "state" / "predictions.db", texts_of("train", 90)[45:], "good")
+    run = api(up, f"deployments/{look}/create_flow_run", {"parameters": {}})
+    assert ended(up, run["id"])["state_type"] == "COMPLETED"
+    assert len(runs(up, "lifecycle")) == before
+    assert "45 new" in up.make("status").text, "they wait"

@@ -119,7 +119,7 @@ def test_the_next_table_takes_the_feedback_along_and_a_withdrawn_text_leaves_it(
         assert loop.project.make("data", "SOURCE=reviews.csv").status == 0
         loop.said(loop.asked([two]), "good")
         loop.optimise()
-        assert [row["text"] for row in loop.aside] == [None, two, two], "the one withdrawn, and two that contradict"
+        assert [row["text"] for row in loop.aside] == [None, two], "the one withdrawn, and the one that contradicts"
         table.write_text("\n".join(rows) + "\n")
         done = loop.project.make("data", "SOURCE=reviews.csv")
         assert done.status == 0, done.text

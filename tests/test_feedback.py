@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -10,9 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import expectations
+from ratchet import feedback as harvesting
+from ratchet import versions
+from ratchet.ingest import FILE
+from ratchet.places import Places
+from ratchet.problem import Problem
+from ratchet.settings import Settings
 from ratchet.steps import feedback, split
 from ratchet.steps.feedback import REASONS, Traffic
 from ratchet.steps.split import SplitSpec
+from tests.crowd import ask_of, say
 
 LABELS = {"good", "bad"}
 SCHEMA = {
@@ -147,3 +155,42 @@ def test_every_row_is_learned_from_or_has_a_reason_or_a_stronger_twin(texts: lis
     assert not (found["first"] & found["set_aside"]).any()
     kept = rows.filter(found["first"])
     assert kept["text"].n_unique() == kept.height
+
+
+@pytest.fixture
+def problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problem:
+    """A table of two rows, of which nobody has said anything."""
+    monkeypatch.delenv("RATCHET_PREDICTIONS", raising=False)
+    here = Places(tmp_path, tmp_path / "state", "127.0.0.1", 1, 2, 3)
+    here.data.mkdir()
+    (here.data / versions.TABLE).write_text("text,label\nfine,good\ndull,bad\n")
+    (here.data / versions.SPLIT).write_text(SplitSpec("text", "reviews").to_json())
+    told = {"problem": "reviews", "data": {"text": "text", "label": "label"}, "build": {"candidates": ["linear"]}}
+    return Problem(here, Settings.model_validate(told), versions.Pin("0" * 32, 1, "table reviews.csv"))
+
+
+def texts(word: str, count: int) -> list[str]:
+    return [f"{word} {number}" for number in range(count)]
+
+
+def test_an_old_label_that_says_nothing_new_opens_no_door_to_a_flood_of_flips(problem: Problem) -> None:
+    """Corrections are held to the answers since the first of them, not to all that were ever given."""
+    log = problem.here.predictions
+    say(log, ask_of(log, ["Fine"]), "good")  # as the table has it: it stays in the log, neither learned nor set aside
+    ask_of(log, texts("last month", 1000))
+    say(log, ask_of(log, texts("today", 200))[:150], "bad")
+    found = harvesting.harvest(problem, harvesting.waiting(problem))
+    assert str(found) == f"150 new labels: none to learn from; 150 set aside ({REASONS['improbable']}: 150)."
+
+
+def test_a_label_that_was_learned_is_news_again_where_who_said_it_first_changes_their_mind(problem: Problem) -> None:
+    log = problem.here.predictions
+    first, second = ask_of(log, ["grand", "Grand"])
+    say(log, [first, second], "good")
+    found = harvesting.harvest(problem, harvesting.waiting(problem))
+    assert found.kept["prediction"].to_list() == [first]
+    found.kept.write_csv(problem.here.data / versions.FEEDBACK)
+    assert harvesting.harvest(problem, harvesting.waiting(problem)).said.is_empty()
+    say(log, [first], "bad")
+    found = harvesting.harvest(problem, harvesting.waiting(problem))
+    assert found.aside[FILE].to_list() == [first, second], "one text, two labels"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,6 +115,17 @@ def decided(right: np.ndarray, champion: np.ndarray, belief: Belief | None) -> g
         gate.Rules(floor=0.6),
         belief=belief,
     )
+
+
+def test_a_win_that_never_went_live_is_no_champions_luck() -> None:
+    """A trial that failed, an approval that never came: what was measured of it teaches, and that is all."""
+    won = Past(3, 2, measured(0.02, 0.005), promoted=True)
+    history = [Past(2, 1, measured(0.01, 0.005), promoted=True), won, Past(4, 2, measured(0.0, 0.005), promoted=False)]
+    without = [replace(past, promoted=past.promoted and past is not won) for past in history]
+    for champion in (1, 2):
+        with_it, less = prior.learned(history, champion), prior.learned(without, champion)
+        assert (with_it.weight == less.weight).all()
+        assert (with_it.luck, with_it.seen) == (less.luck, less.seen)
 
 
 def test_a_history_of_failures_keeps_a_champion_that_would_have_fallen_and_says_so() -> None:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from ratchet import feedback, outcomes, predictions
 from ratchet.predictions import AUDIT, CHOSEN, USER, Place
 from ratchet.refusal import Refusal
 from ratchet.remote_log import MARK
+from ratchet.steps.facts import compared
 from tests.stores import BINARIES, Postgres, postgres
 
 SECOND = """
@@ -53,10 +55,16 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Pla
 
 
 def logged(
-    log: Place, *texts: str | None, role: str = "champion", problem: str = "films", version: int = 1, label: str = "bad"
+    log: Place,
+    *texts: str | None,
+    role: str = "champion",
+    problem: str = "films",
+    version: int = 1,
+    label: str = "bad",
+    now: float | None = None,
 ) -> list[str]:
     """Log an answer to each text; the ids."""
-    ids = predictions.identities(len(texts))
+    ids = predictions.identities(len(texts), now)
     rows = [
         (name, 1.0, problem, version, role, "page", label, 0.9, 4, predictions.digest(text or name), text, 0.1)
         for name, text in zip(ids, texts, strict=True)
@@ -95,6 +103,7 @@ def test_the_stronger_source_stays_and_the_last_time_counts(fresh: Callable[[str
         assert kept(log) == [("good", told[0], at, told[1])]
     say(log, name, "bad", USER, 9)
     assert kept(log) == [("bad", USER, 9, None), ("good", AUDIT, 6, None)]
+    assert (predictions.labels(log), predictions.labels(log, after=6), predictions.newest_label(log)) == (2, 1, 9)
 
 
 def test_what_nobody_said_anything_of_is_there_once_and_newest_first(fresh: Callable[[str], Place]) -> None:
@@ -123,7 +132,11 @@ def test_a_trial_counts_a_text_once_and_the_last_word_of_the_audit(fresh: Callab
         say(log, name, label, AUDIT, at)
     say(log, later, "good", AUDIT, 9)
     say(log, plain, "good", USER, 10)
-    assert outcomes.audited(log, "films", 1) == [("good", "bad"), ("bad", "bad"), ("good", "good")]
+    assert [said[2:] for said in outcomes.audited(log, "films", 1)] == [
+        ("good", "bad"),
+        ("bad", "bad"),
+        ("good", "good"),
+    ]
     assert outcomes.answered_by_both(log, "films", 1, 2) == [("good", "bad", "good"), ("good", "good", "good")]
     assert outcomes.audited(log, "films", 2) == []
 
@@ -140,13 +153,50 @@ def test_of_the_answers_only_those_are_read_that_are_asked_for_and_once(tmp_path
     """Those since a moment; and those in the shadow, not once for each text that was audited."""
     with predictions.connected(tmp_path / "predictions.db") as connection:
         since, shadow = (
-            [step for *_, step in connection.execute(f"explain query plan {statement}", [None] * 4).fetchall()]
+            [
+                step
+                for *_, step in connection.execute(
+                    f"explain query plan {statement}", [None] * statement.count("?")
+                ).fetchall()
+            ]
             for statement in (feedback.ANSWERED, outcomes.SHADOWED)
         )
     assert since == ["SEARCH predictions USING PRIMARY KEY (id>?)"]
     assert [step for step in shadow if "PRIMARY KEY" not in step and step.startswith("SEARCH")] == [
         "SEARCH predictions USING INDEX latest (problem=? AND version=?)"
     ]
+
+
+def test_a_withdrawn_text_leaves_the_log_and_its_answer_stays(fresh: Callable[[str], Place]) -> None:
+    log = fresh("withdrawn")
+    logged(log, "dull", "grim", "Dull ", None)
+    logged(log, "dull", problem="books")
+    with predictions.connected(log) as connection:
+        feedback.take_out(connection, "films", compared(pl.Series(["dull"])))
+        texts = connection.execute("select problem, text from predictions order by id").fetchall()
+    left = [("films", None), ("films", "grim"), ("films", None), ("films", None), ("books", "dull")]
+    assert [tuple(row) for row in texts] == left
+
+
+def test_a_challenger_is_held_against_what_the_champion_was_asked_since(fresh: Callable[[str], Place]) -> None:
+    log = fresh("apart")
+    before = logged(log, "a", "b", now=1.0)
+    its = logged(log, "c", "d", version=2, label="good", role="challenger", now=2.0)
+    since = logged(log, "e", now=3.0)
+    for name in (*before, *its, *since):
+        say(log, name, "good", AUDIT, 4.0)
+    say(log, since[0], "bad", AUDIT, 5.0)
+    assert outcomes.answered_apart(log, "films", 1, 2) == ([True], [True, True])
+    assert outcomes.answered_apart(log, "films", 1, 3) == ([False, False, True], [])
+
+
+@needs_postgres
+def test_the_last_answers_are_found_in_a_database_that_sorts_as_a_language_does(cluster: Postgres) -> None:
+    cluster.sql("postgres", "drop database if exists english", "create database english")
+    log = cluster.address("english")
+    ids = logged(log, "dull", "grim")
+    cluster.sql("english", 'alter table predictions alter id type text collate "en-US-x-icu"')
+    assert [each.id for each in predictions.latest(log, "films", 1, 9)] == ids[::-1]
 
 
 def test_tables_of_version_2_are_brought_to_this_one(fresh: Callable[[str], Place], request: pytest.FixtureRequest):

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flows.following import Follower
 from ratchet import energy, environment, ledger, lock, params, predictions, settings, terminal
 from ratchet.examples.contract import Columns
 from ratchet.ledger import Move
+from ratchet.places import Places
 from ratchet.progress import Progress, Watched
 from ratchet.refusal import Refusal
 from tests import ports
@@ -86,6 +88,16 @@ def test_predictions_are_kept_by_version_newest_first_without_texts(tmp_path: Pa
     (found,) = predictions.latest(path, "reviews", 1, 1)
     assert (found.characters, found.label, found.score, found.text) == (20, "bad", 0.8, None)
     assert predictions.latest(tmp_path / "absent.db", "reviews", 1, 5) == []
+
+
+def test_an_error_that_lasts_leaves_one_traceback_and_not_one_a_second(tmp_path: Path) -> None:
+    here = Places(tmp_path, tmp_path / "state", "127.0.0.1", 1, 2, 3)
+    here.params.mkdir()
+    follower = Follower(here)
+    first, second = follower.look(), follower.look()
+    assert first == second
+    assert "met an error that Ratchet does not know" in first["failed"]
+    assert (here.logs / "errors.log").read_text().count("IsADirectoryError: ") == 1
 
 
 def test_the_committed_params_are_valid_and_name_the_pinned_problem() -> None:

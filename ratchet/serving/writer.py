@@ -34,6 +34,8 @@ PATIENCE = 60.0
 """Seconds until rows that the database does not take are given up: the disk is full, or another holds the file."""
 SWEEP = 3600.0
 """Seconds between two looks for rows that are older than they may be."""
+LATE = 60.0
+"""Seconds that a label may take from its time to the disk: one that is no older may not have been taken in."""
 AT_ONCE = 1 << 20
 """Bytes read at a time."""
 MOST = 64 * AT_ONCE
@@ -148,15 +150,14 @@ class Writer:
         What somebody has labelled stays until the loop has taken it in, so that no acknowledged label is ever lost.
         """
         before = predictions.identities(1, time.time() - 86_400 * self.policy.days)[0]
+        seen = float((note.read(places().pace) or {}).get("seen", 0))
         try:
             connection = self._opened()
             with connection:
-                (labels,) = connection.execute("select count(*) from feedback").fetchone()
-                taken_in = labels <= int((note.read(places().pace) or {}).get("looked_at", 0))
-                if taken_in:
-                    connection.execute("delete from feedback where prediction < ?", (before,))
-                kept = "" if taken_in else " and id not in (select prediction from feedback)"
-                connection.execute(f"delete from predictions where id < ?{kept}", (before,))
+                connection.execute("delete from feedback where prediction < ? and at <= ?", (before, seen - LATE))
+                connection.execute(
+                    "delete from predictions where id < ? and id not in (select prediction from feedback)", (before,)
+                )
         except (sqlite3.Error, OSError):
             self.close()
 

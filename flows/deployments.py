@@ -57,7 +57,9 @@ def schedule(name: str, settings: Optimise) -> dict[str, Any]:
         every = timedelta(minutes=settings.every)
         return {"schedule": Interval(every, parameters={"trigger": f"look every {settings.every:g} minutes"})}
     if name == "lifecycle" and settings.schedule:
-        return {"schedule": Cron(settings.schedule, parameters={"trigger": f"schedule {settings.schedule}"})}
+        return {
+            "schedule": Cron(settings.schedule, parameters={"trigger": f"schedule {settings.schedule}", "learn": True})
+        }
     return {}
 
 

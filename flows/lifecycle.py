@@ -8,7 +8,7 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact
 
 from flows import champion as champions
-from flows import harvest
+from flows import harvest, trial
 from flows.build import build
 from flows.case import Evaluation
 from flows.deploy import deploy
@@ -58,7 +58,8 @@ def lifecycle(
         model: Train this model alone; empty trains all candidates of params.yaml.
         example: Bring this example data set first, which changes data.dvc and params.yaml; empty keeps what they say.
         trigger: What set this run off; written on every run, version and ledger line.
-        learn: Take in first what people said of answers; where that gives nothing new, the turn ends there.
+        learn: Take in first what people said of answers; where that gives nothing new, or another version still waits
+            for its verdict, the turn ends there.
 
     Returns:
         What came of each of the four; nothing where there was nothing to learn.
@@ -66,7 +67,7 @@ def lifecycle(
     here = places()
     if example is not None:
         bring_example(here, example)
-    if learn and not harvest.brings_more(trigger):
+    if learn and (not harvest.brings_more(trigger) or waits_for_another(trigger)):
         return None
     with turn.under_way(here, model) as begun:
         challenger = build(model, trigger, begun.id)
@@ -79,6 +80,17 @@ def lifecycle(
         if model is None:
             turn.remember(here, begun.cause, done.summary)
     return done
+
+
+def waits_for_another(trigger: str) -> bool:
+    """Whether a version is on trial or waits for a person, which this turn's would end; then the labels judge that."""
+    problem, registry = at_hand()
+    if not trial.pending(problem, registry):
+        return False
+    pace.held(problem)
+    outlook = optimise(trigger=trigger)
+    note(f"No turn is made: {trial.pending(problem, registry) or 'a verdict came'}. {outlook.verdict}")
+    return True
 
 
 @step("Bring the example data")

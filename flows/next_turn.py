@@ -21,26 +21,28 @@ TURN = "lifecycle/lifecycle"
 
 
 @step("Decide on the next turn")
-def consider(live: Version, accuracy: float | None, drift: str) -> str:
+def consider(live: Version, accuracy: float | None, drift: str, pending: str = "") -> str:
     """Start the next turn where something asks for it; what was decided, in a sentence.
 
     Args:
         accuracy: what the audit measures at best; None where it does not say.
-        drift: what moved; empty where nothing did.
+        drift: what moved; empty where nothing did. pending: another version that waits for its verdict.
     """
     current = problem.load()  # the data version may be a new one by now
     rules, known = pace.rules_of(current.settings.optimise), pace.found(current, accuracy, drift)
     answer = triggers.decide(rules, known, pace.starts(current), pace.now())
-    said = told(current, live, answer)
+    said = told(current, live, answer, pending)
     say(said)
     return said
 
 
-def told(current: Problem, live: Version, answer: triggers.Answer) -> str:
+def told(current: Problem, live: Version, answer: triggers.Answer, pending: str) -> str:
     if answer.why_not:
         return f"No turn begins by itself: {answer.why_not}"
     if not answer.trigger:
         return "Nothing asks for another turn."
+    if pending:
+        return f"No turn begins by itself: {answer.trigger}; {pending}"
     if servers.ours(current.here, "flows") is None:
         return f"A turn is due: {answer.trigger}. Next: make run (with make up it begins by itself)"
     if is_paused():

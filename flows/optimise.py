@@ -55,7 +55,8 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     ask_people(problem)
     sight = watch(problem, registry, live)
     entitle(problem.name, live.number, live.model, sight.verdict.partition(":")[0].lower())
-    following = next_turn.consider(live, sight.surely.high if sight.surely else None, sight.found.moved)
+    bound = sight.surely.high if sight.surely else None
+    following = next_turn.consider(live, bound, sight.found.moved, trial.pending(problem, registry))
     return Outlook(live.number, sight.verdict, sight.drifted, str(learned), following)
 
 

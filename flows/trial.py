@@ -23,6 +23,21 @@ def is_tried(problem: Problem, version: Version, live: Version | None) -> bool:
     return problem.settings.deploy.canary.tries and live is not None and version.number != live.number
 
 
+def pending(problem: Problem, registry: Registry) -> str:
+    """Who waits for the audit's verdict or for a person, in words; empty where nobody does.
+
+    The next version would take the challenger's alias, so no turn begins by itself meanwhile.
+    """
+    live, tried = registry.champion(), registry.holding(CHALLENGER)
+    if live is None or tried is None or tried.tags.get("decision") != PROMOTE:
+        return ""
+    if tried.tags.get("decided_against") != str(live.number):
+        return ""
+    if approval.is_asked(problem, live) and approval.is_waiting(tried):
+        return f"version {tried.number} waits for a person: make approve"
+    return f"version {tried.number} is on trial" if TRIAL in tried.tags and is_tried(problem, tried, live) else ""
+
+
 @step("Begin the trial on live traffic")
 def begin(problem: Problem, registry: Registry, version: Version) -> None:
     """The version stays challenger, and the service asks it beside the champion."""

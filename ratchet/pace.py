@@ -20,7 +20,7 @@ from ratchet.steps.triggers import Found, Rules
 class Pace:
     """starts: of turns that began by themselves, seconds since 1970. run: the last one's flow run.
 
-    learned: rows of feedback that the last turn was built on. kept: of them in the data now.
+    learned: rows of feedback that the last turn was built on, or that judge a version on trial. kept: in the data now.
     looked_at, seen: labels in the log when they were last collected, and when the newest of them was given.
     cause: of the last turn (ratchet/turn.py).
     """
@@ -73,6 +73,11 @@ def beginning(here: Places, problem: str) -> Iterator[Callable[[str], None]]:
 def turned(here: Places, problem: str, cause: str, learned: int) -> None:
     """A turn was made of this cause, with so many rows of feedback, which are all that the data has."""
     change(here, problem, lambda pace: replace(pace, cause=cause, learned=learned, kept=learned))
+
+
+def held(problem: Problem) -> None:
+    """What was collected asked for a turn, which did not begin; so many labels again ask for the next."""
+    change(problem.here, problem.name, lambda pace: replace(pace, learned=pace.kept))
 
 
 def collected(problem: Problem, labels: int, seen: float, kept: int) -> None:

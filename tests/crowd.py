@@ -28,6 +28,7 @@ settle(here)
 with warm.standing_by("flows.preloaded"), cli.prefect_server(here, "reviews"):
     from flows.optimise import optimise
     from flows.deploy import deploy
+    from flows.lifecycle import lifecycle
     from flows.stage import at_hand
     from flows import champion, optimise as optimising
     from ratchet import feedback, pace, rows, turn

@@ -311,6 +311,27 @@ def deploys(loop: Loop) -> int:
     return int(count)
 
 
+def test_no_turn_of_its_own_ends_a_trial_and_the_labels_that_asked_for_it_judge(loop: Loop) -> None:
+    """The next version would take the alias from the one that is tried: with labels all the while none ever ended."""
+    on_trial(loop)
+    loop.said(loop.asked(texts_of("train", 6)), "bad")
+    assert loop.call("lifecycle(trigger='6 new labels', learn=True)") is None
+    assert loop.call(HELD) == {"champion": 1, "challenger": 2}
+    assert (loop.pace["kept"], loop.pace["learned"]) == (6, 6), "they ask for no turn again"
+    assert loop.call("pace.changed(at_hand()[0])"), "and the next one has them"
+    both_answer(loop, "good", "bad", "the champion alone is right", 12)
+    assert loop.call("lifecycle(trigger='12 new labels', learn=True)") is None
+    assert loop.call(HELD) == {"champion": 1}
+
+
+def test_a_look_asks_for_no_turn_while_a_version_waits(loop: Loop) -> None:
+    params = loop.root / "params.yaml"
+    params.write_text(params.read_text() + "optimise: {labels: 6}\n")
+    on_trial(loop)
+    loop.said(loop.asked(texts_of("train", 6)), "bad")
+    assert loop.optimise()["next"] == "No turn begins by itself: 6 new labels; version 2 is on trial"
+
+
 def test_what_people_corrected_decides_no_trial(loop: Loop) -> None:
     on_trial(loop, rows=5)
     texts = texts_of("train", 30)

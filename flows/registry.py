@@ -290,7 +290,7 @@ class Registry:
         import mlflow
 
         with self._readable(version):
-            return Predictor(mlflow.pyfunc.load_model(version.uri))
+            return Predictor(mlflow.pyfunc.load_model(version.uri, suppress_warnings=True))
 
     @contextmanager
     def fetched(self, version: Version) -> Iterator[Path]:
@@ -325,7 +325,7 @@ class Registry:
         """The same for a model that is logged but not registered."""
         import mlflow
 
-        return Predictor(mlflow.pyfunc.load_model(f"models:/{model_id}"))
+        return Predictor(mlflow.pyfunc.load_model(f"models:/{model_id}", suppress_warnings=True))
 
     # Aliases
 
@@ -363,6 +363,9 @@ def load() -> None:
     """Load MLflow now, for whoever has something else to wait for meanwhile."""
     for name in USED_LATER:
         import_module(name)
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+    warn_dependency_requirement_mismatches(["mlflow"])  # it reads, once, which package each module is of
 
 
 def deleted_too() -> int:

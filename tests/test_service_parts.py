@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from ratchet.access import LOOPBACK
 from ratchet.places import Places
-from ratchet.serving import html, intake, own, words
+from ratchet.serving import following, html, intake, own, words
 from ratchet.serving.guard import Guard
 from ratchet.serving.lineup import Lineup
 from ratchet.serving.log import Log
@@ -121,3 +122,21 @@ def test_a_label_that_is_picked_from_a_list_is_sent_as_it_is() -> None:
 def test_a_page_has_words_for_every_refusal_in_both_languages() -> None:
     for table in words.TABLES.values():
         assert table.refused.keys() == intake.TITLES.keys()
+
+
+def test_the_registry_is_followed_again_whatever_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that cannot be read may raise anything; the service would have answered with the old one for good."""
+    said: list[str] = []
+    went = iter([MemoryError("of a model too large"), ValueError("a line without end"), asyncio.CancelledError()])
+
+    async def once(service: object) -> None:
+        raise next(went)
+
+    monkeypatch.setattr(following, "_follow_once", once)
+    monkeypatch.setattr(following, "AGAIN", 0)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(following.follow(cast(Service, SimpleNamespace(said=said.append))))
+    assert said == [
+        "The registry is not followed: MemoryError: of a model too large.",
+        "The registry is not followed: ValueError: a line without end.",
+    ]

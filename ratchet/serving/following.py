@@ -24,8 +24,8 @@ async def follow(service: Service) -> None:
     while True:
         try:
             await _follow_once(service)
-        except OSError as error:
-            service.said(f"The registry is not followed: {error}.")
+        except Exception as error:  # whatever it was: a service that stays behind for good is noticed by nobody
+            service.said(f"The registry is not followed: {type(error).__name__}: {error}.")
         await asyncio.sleep(AGAIN)
 
 

@@ -169,7 +169,7 @@ def test_of_many_classes_one_is_chosen_from_a_list() -> None:
         model.predict_proba([""]),
     )
     shown = rendered(answer=telling.told(words.ENGLISH, answer, "a text", explain(model, "a text")))
-    assert shown.count("<option>") == 13
+    assert shown.count("<option value=") == 13
     assert shown.count("<rect") == 10
     assert "4 more, together 21.5%" in shown
     assert "No single word moved it." in shown

@@ -171,6 +171,9 @@ def next_step(here: Places, live: Version | None, waiting: Version | None) -> st
         return "make optimise, which judges the trial by the texts that were audited since"
     if decision == "promote":
         return "make deploy, which puts the challenger live"
-    if turn.recall(here) is None:
-        return "make run: data, params, lock or code are not those of the last turn"
-    return "nothing needs doing; another turn begins with new data (make data) or other params.yaml"
+    if turn.recall(here) is not None:
+        return "nothing needs doing; another turn begins with new data (make data) or other params.yaml"
+    known = live or waiting
+    if known is not None and pace.read(here, known.problem).cause == turn.cause(here):
+        return "nothing needs doing; the last turn trained one kind of model, make run trains them all"
+    return "make run: data, params, lock or code are not those of the last turn"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 PROMOTE = "promote"
@@ -31,6 +32,18 @@ class Version:
     tags: Mapping[str, str]
     description: str
     created: float
+
+    @classmethod
+    def of(cls, entity: Any) -> Version:
+        """From MLflow's own ModelVersion."""
+        return cls(
+            entity.name,
+            int(entity.version),
+            entity.run_id,
+            dict(entity.tags),
+            entity.description or "",
+            entity.creation_timestamp / 1000,
+        )
 
     @property
     def model(self) -> str:

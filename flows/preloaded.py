@@ -15,14 +15,19 @@ NEEDED = (
     "models.pyfunc",
     "ratchet.training",
     "anyio._backends._asyncio",
+    "git",
     "matplotlib.backends.backend_agg",
     "matplotlib.pyplot",
+    "mlflow.pyfunc.scoring_server",
+    "mlflow.store.model_registry.sqlalchemy_workspace_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
     "PIL.JpegImagePlugin",
     "pyarrow.pandas_compat",
     "pyarrow.parquet",
     "scipy.optimize",
     "scipy.stats",
     "sklearn.linear_model",
+    "sqlalchemy.dialects.sqlite",
 )
 
 

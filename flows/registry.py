@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +25,6 @@ from ratchet.refusal import Refusal
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
-
-USED_LATER = (
-    "mlflow.pyfunc.scoring_server",
-    "mlflow.store.model_registry.sqlalchemy_workspace_store",
-    "mlflow.store.tracking.sqlalchemy_workspace_store",
-    "sqlalchemy.dialects.sqlite",
-    "git",
-)
-"""What MLflow loads only as it is used; the last, to ask for the commit."""
 
 
 class Registry:
@@ -206,7 +196,7 @@ class Registry:
         made = self.client.create_model_version(
             self.problem, f"models:/{model_id}", run_id, tags=dict(tags), description=description, model_id=model_id
         )
-        return _version(made)
+        return Version.of(made)
 
     def version(self, number: int) -> Version:
         """The version of that number.
@@ -217,7 +207,7 @@ class Registry:
         from mlflow.exceptions import MlflowException
 
         try:
-            return _version(self.client.get_model_version(self.problem, str(number)))
+            return Version.of(self.client.get_model_version(self.problem, str(number)))
         except MlflowException as error:
             raise_unless_absent(error)
             found = self.client.search_model_versions(f"name = '{self.problem}'")
@@ -233,14 +223,14 @@ class Registry:
     def of_turn(self, turn: str) -> Version | None:
         """The version that was made in a turn of the loop; None where that turn has made none yet."""
         found = self.client.search_model_versions(f"name = '{self.problem}' and tags.{TURN} = '{turn}'")
-        return _version(found[0]) if found else None
+        return Version.of(found[0]) if found else None
 
     def holding(self, alias: str) -> Version | None:
         """The version that holds an alias; None where none does."""
         from mlflow.exceptions import MlflowException
 
         try:
-            return _version(self.client.get_model_version_by_alias(self.problem, alias))
+            return Version.of(self.client.get_model_version_by_alias(self.problem, alias))
         except MlflowException as error:
             raise_unless_absent(error)
             return None
@@ -259,7 +249,7 @@ class Registry:
             aliases = {}
         found = self.client.search_model_versions(f"name = '{self.problem}'", 1000, ["version_number DESC"])
         held = {alias: int(number) for alias, number in aliases.items()}
-        return Holdings(tuple(map(_version, found)), held, self.experiment())
+        return Holdings(tuple(map(Version.of, found)), held, self.experiment())
 
     def origin(self, version: Version) -> Origin:
         """Where a version comes from, and what was measured of it."""
@@ -361,8 +351,6 @@ class Registry:
 
 def load() -> None:
     """Load MLflow now, for whoever has something else to wait for meanwhile."""
-    for name in USED_LATER:
-        import_module(name)
     from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
 
     warn_dependency_requirement_mismatches(["mlflow"])  # it reads, once, which package each module is of
@@ -399,14 +387,3 @@ def raise_unless_absent(error: MlflowException) -> None:
     """Pass on what MLflow raised, unless it says that something is not there: a locked database is not an empty one."""
     if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
         raise error
-
-
-def _version(entity: Any) -> Version:
-    return Version(
-        entity.name,
-        int(entity.version),
-        entity.run_id,
-        dict(entity.tags),
-        entity.description or "",
-        entity.creation_timestamp / 1000,
-    )

@@ -1,5 +1,8 @@
 """One loop at a time: a lock on the state folder that the kernel gives back when its holder dies.
 
+Whoever works for the holder enters without asking: the holder's own calls, threads that were given its context (as
+Prefect gives it to tasks), and processes that it started. Any other thread of the holder's process has to wait.
+
 The holder's note stays in the lock's file where the holder died at work, or failed in a way that nobody foresaw, and
 tells the next one that there may be something to put right.
 """
@@ -12,6 +15,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TypeVar
@@ -19,7 +23,9 @@ from typing import IO, TypeVar
 from ratchet.refusal import Refusal
 
 HELD = "RATCHET_LOOP_HELD"
-"""Set for the processes that a holder starts, so that they do not wait for their own parent."""
+"""The holder's number and the state, for the processes that it starts: they do not wait for their own parent."""
+INSIDE: ContextVar[Path | None] = ContextVar("inside", default=None)
+"""The state whose lock this context holds."""
 
 GLANCE_SECONDS = 1.0  # whoever asks who holds the lock holds it for a moment, and signs nothing
 
@@ -47,7 +53,8 @@ def one_at_a_time(state: Path, what: str, mend: Callable[[bool], Mended]) -> Ite
         take(handle, state)
         died, in_order = bool(signed(handle)), False
         sign(handle, what)
-        os.environ[HELD] = str(state)
+        os.environ[HELD] = f"{os.getpid()} {state}"
+        outside = INSIDE.set(state)
         try:
             found = mend(died)
             try:
@@ -57,14 +64,16 @@ def one_at_a_time(state: Path, what: str, mend: Callable[[bool], Mended]) -> Ite
                 raise
             in_order = True
         finally:
+            INSIDE.reset(outside)
             os.environ.pop(HELD, None)
             if in_order:
                 handle.truncate(0)
 
 
 def is_mine(state: Path) -> bool:
-    """Whether this process, or the one that started it, holds the lock."""
-    return os.environ.get(HELD) == str(state)
+    """Whether this context, or a process that started this one, holds the lock."""
+    number, _, held = os.environ.get(HELD, "").partition(" ")
+    return INSIDE.get() == state or (held == str(state) and number != str(os.getpid()))
 
 
 def take(handle: IO[str], state: Path) -> None:

@@ -8,6 +8,8 @@ those that met no champion or answered just as it did, teach nothing.
 from __future__ import annotations
 
 import json
+import math
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,9 @@ from ratchet.steps.prior import Measured, Past
 GATE = "gate"
 MOST = 200
 """Challengers remembered; older ones say little of today's."""
+FIGURES = ("ahead", "error", "pull", "rows")
+MOST_ROWS = 1e12
+"""No holdout has so many, and no figure is so large."""
 
 
 def earlier(case: Case, challenger: Version) -> tuple[Past, ...]:
@@ -34,15 +39,25 @@ def earlier(case: Case, challenger: Version) -> tuple[Past, ...]:
 
 
 def remembered(version: Version, metric: str) -> Past | None:
-    """What a version's tags tell; None where it was not held against a champion in that metric."""
+    """What a version's tags tell; None where it met no champion in that metric, or where they are nonsense."""
     try:
         told, against = json.loads(version.tags.get(GATE, "")), int(version.tags["decided_against"])
-        figures = [np.array([float(told[name])]) for name in ("ahead", "error", "pull", "rows")]
-        if told["metric"] != metric or not np.isfinite(figures).all() or figures[-1] < 1:
+        figures = [told[name] for name in FIGURES]
+        if told["metric"] != metric or not 1 <= against != version.number or not can_be(metric, figures):
             return None
     except (KeyError, TypeError, ValueError):  # never written, or by hand
         return None
-    return Past(version.number, against, Measured(*figures), version.tags.get("decision") == PROMOTE)
+    measured = Measured(*(np.array([float(figure)]) for figure in figures))
+    return Past(version.number, against, measured, version.tags.get("decision") == PROMOTE)
+
+
+def can_be(metric: str, figures: list[Any]) -> bool:
+    """Whether numbers, in the order of FIGURES, can have been measured."""
+    if not all(type(figure) in (int, float) and abs(figure) < MOST_ROWS for figure in figures):
+        return False
+    ahead, error, pull, rows = figures
+    widest = math.inf if metric == "log_loss" else 1
+    return abs(ahead) <= widest and 0 <= error <= widest and 0 <= pull <= 1 <= rows and rows == int(rows)
 
 
 def told(decision: Decision, metric: str, rows: int) -> str:

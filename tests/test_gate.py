@@ -191,6 +191,30 @@ def test_a_tag_that_tells_nothing_teaches_nothing(tag: str) -> None:
     assert history.remembered(version(4, gate=whole.replace("10}", "NaN}"), decided_against="3"), "accuracy") is None
 
 
+SOUND = {"metric": "accuracy", "ahead": 0.1, "error": 0.1, "pull": 0.1, "rows": 10}
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [{"ahead": 1.5}, {"ahead": "0.1"}, {"ahead": True}, {"error": -0.1}, {"error": 7}, {"pull": -1}, {"pull": 1.1},
+     {"rows": 0}, {"rows": 10.5}, {"rows": 1e300}, {"rows": -10}, {"rows": None}],
+)  # fmt: skip
+def test_what_cannot_have_been_measured_teaches_nothing(nonsense: dict[str, object]) -> None:
+    """Somebody has typed it into MLflow: no share differs by more than 1, no error is negative, ..."""
+    assert history.remembered(version(4, gate=json.dumps(SOUND), decided_against="3"), "accuracy") is not None
+    assert history.remembered(version(4, gate=json.dumps(SOUND | nonsense), decided_against="3"), "accuracy") is None
+
+
+@pytest.mark.parametrize("against", ["4", "0", "-3"])
+def test_no_version_was_held_against_itself_or_none(against: str) -> None:
+    assert history.remembered(version(4, gate=json.dumps(SOUND), decided_against=against), "accuracy") is None
+
+
+def test_log_loss_may_differ_by_more_than_a_share_can() -> None:
+    told = json.dumps(SOUND | {"metric": "log_loss", "ahead": -2.5})
+    assert history.remembered(version(4, gate=told, decided_against="3"), "log_loss") is not None
+
+
 # --- over a lifetime
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import models
@@ -171,13 +173,28 @@ class Optimise(Section):
 
     @model_validator(mode="after")
     def cron(self) -> Optimise:
-        parts = self.schedule.split() if self.schedule is not None else ["*"] * 5
-        if len(parts) != 5 or not all(CRON.fullmatch(part) for part in parts):
+        wrong = why_no_schedule(self.schedule) if self.schedule is not None else ""
+        if wrong:
             raise ValueError(
                 "`optimise.schedule` must be the five fields of cron: minute, hour, day, month, weekday. "
-                f"Received: {self.schedule!r} (every Monday at three: 0 3 * * 1)"
+                f"Received: {self.schedule!r}, {wrong} (every Monday at three: 0 3 * * 1)"
             )
         return self
+
+
+def why_no_schedule(fields_of_cron: str) -> str:
+    """Why five fields of cron are none, or never come; empty where they do."""
+    parts = fields_of_cron.split()
+    if len(parts) != 5:
+        return f"{len(parts)} fields"
+    odd = next((part for part in parts if not CRON.fullmatch(part)), "")
+    if odd:
+        return f"with {odd!r}"
+    try:
+        next(CronSim(" ".join(parts), datetime.now(UTC)))
+    except CronSimError as error:
+        return str(error).lower()
+    return ""
 
 
 class Settings(Section):
@@ -243,7 +260,7 @@ def refuse_conflict(path: Path, text: str) -> None:
     Raises:
         Refusal: it has; the message names the first line.
     """
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.startswith(("<<<<<<< ", ">>>>>>> ")):
             raise Refusal(
                 f"{path.name} must be free of merge conflicts.",

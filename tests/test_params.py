@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ratchet import fitting, problem, settings
 from ratchet.places import places
@@ -33,6 +35,11 @@ SLIPS: dict[str, tuple[dict[str, Any], str]] = {
     "a margin in percent": ({"evaluate.margin": 3}, "is 0.03 meant?"),
     "an unknown metric": ({"evaluate.metric": "acc"}, "accuracy"),
     "a window of half a row": ({"optimise.window": 99.5}, "`optimise.window`"),
+    "a minute that no hour has": ({"optimise.schedule": "99 99 99 99 99"}, "'99 99 99 99 99', bad minute"),
+    "a day that never comes": ({"optimise.schedule": "0 3 30 2 *"}, "bad day-of-month"),
+    "four fields": ({"optimise.schedule": "0 3 * *"}, "4 fields (every Monday at three: 0 3 * * 1)"),
+    "what Prefect does not know": ({"optimise.schedule": "0 3 LW * *"}, "with 'LW'"),
+    "no schedule at all": ({"optimise.schedule": ""}, "0 fields"),
 }
 
 
@@ -64,6 +71,20 @@ def test_a_slip_in_params_yaml_is_said_by_its_key(tmp_path: Path, name: str) -> 
     with pytest.raises(Refusal) as caught:
         settings.load(path)
     assert said in str(caught.value)
+
+
+FIELDS = st.sampled_from(
+    ["*", "0", "3", "5", "7", "*/5", "1-4", "1,2", "10-20/3", "29", "31", "59", "SUN", "mon-fri", "feb"]
+)
+
+
+@given(st.lists(FIELDS, min_size=5, max_size=5))
+def test_a_schedule_that_is_taken_is_one_for_prefect_too(parts: list[str]) -> None:
+    from prefect.client.schemas.schedules import CronSchedule
+
+    schedule = " ".join(parts)
+    if not settings.why_no_schedule(schedule):
+        assert CronSchedule(cron=schedule).cron == schedule
 
 
 def test_a_floor_of_log_loss_is_no_share(tmp_path: Path) -> None:

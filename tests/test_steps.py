@@ -102,6 +102,12 @@ def test_a_table_that_has_no_canonical_form_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_table_that_cannot_be_opened_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        table.write(frame_of(["a"], ["b"]), tmp_path / "absent" / "table.csv")
+    assert caught.value.__context__ is None, "nothing else went wrong while it was told"
+
+
 # --- facts, private, quarantine
 
 

@@ -50,7 +50,7 @@ def write_batches(batches: Iterable[pl.DataFrame], path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
-        partial.unlink()
+        partial.unlink(missing_ok=True)
         raise
     partial.replace(path)
 

@@ -42,6 +42,7 @@ optimise:
 
 GROUPED = "rows of one group never straddle train and holdout"
 
+LINE_ENDS = frozenset("\n\r\x85\u2028\u2029")
 LOPSIDED = 0.7
 """Share of the largest class above which accuracy says little, and macro F1 decides instead."""
 
@@ -69,10 +70,10 @@ def describe(problem: str, columns: Columns, valid: pl.DataFrame) -> str:
 
 
 def quoted(value: str) -> str:
-    """A string as YAML writes it on one line; quoted only where it must be."""
-    return (
-        yaml.safe_dump(value, allow_unicode=True, width=10_000, default_flow_style=True).removesuffix("\n...\n").strip()
-    )
+    """A string as YAML writes it on one line; quoted only where it must be, and where YAML would break the line."""
+    style = '"' if LINE_ENDS.intersection(value) else None
+    text = yaml.safe_dump(value, allow_unicode=True, width=10_000, default_flow_style=True, default_style=style)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def following(path: Path, problem: str, columns: Columns, valid: pl.DataFrame) -> str | None:
@@ -95,12 +96,15 @@ def following(path: Path, problem: str, columns: Columns, valid: pl.DataFrame) -
 def renamed(text: str, changed: dict[str, str | None]) -> str:
     """A params.yaml with other values below `data`, its comments and everything else as they were."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     yaml_with_comments = YAML()
     yaml_with_comments.width = 10_000
     yaml_with_comments.preserve_quotes = True
     content = yaml_with_comments.load(text)
     for name, value in changed.items():
+        if value is not None and LINE_ENDS.intersection(value):
+            value = DoubleQuotedScalarString(value)
         if value is None:
             content["data"].pop(name, None)
         elif name in content["data"]:

@@ -1,15 +1,18 @@
 """Recognises the faults of the surroundings (disk, permissions, addresses, databases, servers): exception -> Refusal.
 
 Each tool wraps such a fault in an exception of its own, or only prints its words; so the whole chain of an exception
-is looked at, by type where the type says enough, else by the words of the system, SQLite or the HTTP library.
-What nobody recognises is written into state/logs/errors.log, and becomes one sentence that says where.
+is looked at: first by type and number, as the system and SQLite give them, then by words, which may deceive. So each
+traceback is written into state/logs/errors.log, also where a fault was recognised; what nobody recognises becomes one
+sentence that says where.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
+import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -61,10 +64,15 @@ TOOLS = ("prefect", "mlflow", "scikit-learn", "tensorflow", "great-expectations"
 def explain(error: BaseException, here: Places, what: str) -> Refusal:
     """Any exception as one sentence: a refusal as it is, a known fault by its rule, else where its traceback is.
 
+    The traceback of whatever is no refusal is kept.
+
     Args:
         what: what was being done, e.g. `make build`.
     """
-    return recognise(error, here) or unforeseen(error, here, what)
+    if isinstance(error, Refusal):
+        return error
+    where = kept(error, here, what)
+    return recognise(error, here) or unforeseen(error, what, where)
 
 
 def recognise(error: BaseException, here: Places) -> Refusal | None:
@@ -72,8 +80,12 @@ def recognise(error: BaseException, here: Places) -> Refusal | None:
     for link in chain(error):
         if isinstance(link, Refusal):
             return link
+        typed = by_type(link)
+        if typed is not None:
+            return typed(link, here)
+    for link in chain(error):
         for words, sentence in SENTENCES:
-            if any(word in spoken(link) for word in words):
+            if not isinstance(link, OF_CODE) and any(word in spoken(link) for word in words):
                 return sentence(link, here)
     return full(error, here) if has_no_room(here) else None
 
@@ -92,10 +104,21 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         waiting += [one for one in (*members, link.__cause__, link.__context__) if one is not None]
 
 
+def by_type(error: BaseException) -> Sentence | None:
+    """The sentence of an exception whose type and number say what it is, whatever its words."""
+    if isinstance(error, SILENT_TYPES):
+        return silent
+    if isinstance(error, OSError):
+        return BY_ERRNO.get(error.errno or 0)
+    if isinstance(error, sqlite3.Error):
+        return BY_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)  # the rest of the number is detail
+    return None
+
+
 def spoken(error: BaseException) -> str:
-    """What an exception says, with the system's own words for its number, in small letters."""
-    number = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else ""
-    return f"{type(error).__name__} {error} {number}".lower()
+    """What an exception says, in small letters; of the system's own, without the name of the file."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return f"{type(error).__name__} {said}".lower()
 
 
 def has_no_room(here: Places) -> bool:
@@ -218,7 +241,20 @@ def keyless(error: BaseException, here: Places) -> Refusal:
     )
 
 
-SENTENCES: tuple[tuple[tuple[str, ...], Callable[[BaseException, Places], Refusal]], ...] = (
+Sentence = Callable[[BaseException, Places], Refusal]
+OF_CODE = (LookupError, ValueError, TypeError, AttributeError, NameError, AssertionError, ArithmeticError)
+"""Types that speak of code or of values, which may quote anything: never recognised by words."""
+SILENT_TYPES = (ConnectionRefusedError, ConnectionResetError, ConnectionAbortedError)
+BY_ERRNO: dict[int, Sentence] = {
+    errno.ENOSPC: full, errno.EDQUOT: full, errno.EROFS: read_only, errno.EACCES: denied, errno.EPERM: denied,
+    errno.EIO: failing,
+}  # fmt: skip
+BY_SQLITE: dict[int, Sentence] = {
+    sqlite3.SQLITE_FULL: full, sqlite3.SQLITE_READONLY: read_only, sqlite3.SQLITE_CORRUPT: broken,
+    sqlite3.SQLITE_NOTADB: broken, sqlite3.SQLITE_BUSY: busy, sqlite3.SQLITE_LOCKED: busy,
+    sqlite3.SQLITE_CANTOPEN: shut, sqlite3.SQLITE_IOERR: failing, sqlite3.SQLITE_PERM: denied,
+}  # fmt: skip
+SENTENCES: tuple[tuple[tuple[str, ...], Sentence], ...] = (
     (FULL, full), (READ_ONLY, read_only), (BROKEN, broken), (OLD, old), (BUSY, busy), (SHUT, shut),
     (DENIED, denied), (FAILING, failing), (SILENT, silent), (BUCKETLESS, bucketless), (KEYLESS, keyless),
 )  # fmt: skip
@@ -242,17 +278,21 @@ def without_password(url: str) -> str:
     return scheme + mark + rest.partition("?")[0].rpartition("@")[2] if mark else url
 
 
-def unforeseen(error: BaseException, here: Places, what: str) -> Refusal:
-    """Keep the whole traceback in state/logs/errors.log; one sentence that says so."""
+def kept(error: BaseException, here: Places, what: str) -> str:
+    """Keep the whole traceback in state/logs/errors.log; where it is, in words."""
     log = here.logs / "errors.log"
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "a", encoding="utf-8") as file:
             file.write(report(error, what))
-        where = f"Its traceback is the last in {log}"
+        return f"Its traceback is the last in {log}"
     except OSError:
         traceback.print_exception(error, file=sys.__stderr__)  # in state/logs/libraries.log, where there is one
-        where = f"Its traceback could not be kept in {log}"
+        return f"Its traceback could not be kept in {log}"
+
+
+def unforeseen(error: BaseException, what: str, where: str) -> Refusal:
+    """One sentence that says where the traceback is."""
     return Refusal(
         f"`{what}` met an error that Ratchet does not know.",
         first_line(error),

@@ -103,7 +103,7 @@ def require_fresh(decided: Version, live: Version | None) -> None:
 @step("Smoke-test the stored version")
 def smoke_test(registry: Registry, version: Version) -> None:
     """The stored model, loaded afresh, must answer whatever comes."""
-    expect_answers(registry.load(version), version)
+    expect_answers(registry.load(version), version, "Nothing went live. Mend the model file, and build anew.")
 
 
 @step("Pack it for the prediction service")
@@ -124,14 +124,17 @@ def confirm(problem: Problem, registry: Registry) -> Version:
     """What `models:/<problem>@champion` gives now must answer as well."""
     live = registry.champion()
     assert live is not None
-    expect_answers(registry.load(live), live)
+    expect_answers(registry.load(live), live, "It is live already. Go back to what was live before it: make rollback")
     bundles.line_up(registry, problem.settings.deploy.canary)
     say(f"Version {live.number} ({live.model}) is the champion of {problem.name}.")
     return live
 
 
-def expect_answers(predictor: Predictor, version: Version) -> None:
+def expect_answers(predictor: Predictor, version: Version, otherwise: str) -> None:
     """Raise unless every odd text gets a label and probabilities that sum to 1.
+
+    Args:
+        otherwise: what is live where it does not, and what to do.
 
     Raises:
         Refusal: an answer is not one.
@@ -142,7 +145,7 @@ def expect_answers(predictor: Predictor, version: Version) -> None:
         raise Refusal(
             f"Version {version.number} must answer {len(SMOKE)} odd texts with probabilities that sum to 1.",
             f"sums {np.round(sums, 6).tolist()}",
-            "Nothing went live. Mend the model file, and build anew.",
+            otherwise,
         )
 
 

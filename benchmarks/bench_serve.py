@@ -67,7 +67,7 @@ __main__.main()
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         project = made(Path(scratch) / "project")
-        texts = [json.loads(line) for line in (project.root / "texts.jsonl").read_text().splitlines()]
+        texts = [json.loads(line) for line in (project.root / "texts.jsonl").read_text().rstrip("\n").split("\n")]
         bench = Bench(project, texts)
         figures = bench.all()
     print(" ".join(f"{name}={value:.4g}" for name, value in figures.items()))

@@ -139,7 +139,7 @@ def quarantine(under_way: Round, aside: Stored) -> Quarantine | None:
     problem = under_way.problem
     lying = quarantined.summary(problem.here, problem.name)
     if len(aside):
-        lying = quarantined.keep(problem.here, problem.name, aside.read(), problem.settings.data)
+        lying = quarantined.keep(problem.here, problem.name, aside.read(), problem.settings.data, say)
     under_way.registry.log(under_way.run_id, metrics={"rows_set_aside": float(lying.rows if lying else 0)})
     return lying
 

@@ -70,7 +70,7 @@ def validate(problem: Problem, registry: Registry, live: Version, found: Harvest
     """May these labels teach? Great Expectations judges; what may not is set aside with its reason, never dropped."""
     verdict = expectations.check(found.facts, "feedback")
     if found.aside.height:
-        feedback.lay_aside(problem, found.aside)
+        feedback.lay_aside(problem, found.aside, say)
     registry.log_text(live.run_id, docs.render(verdict), PAGE)
     page = links.artifact(problem.here, registry.experiment(), live.run_id, PAGE)
     create_markdown_artifact(
@@ -101,7 +101,7 @@ def pin(problem: Problem, found: Harvest, by: str) -> None:
         table.write(found.kept, folder / versions.FEEDBACK)
         source = f"feedback on {problem.pin.source.removeprefix('feedback on ')}"
         pinned = versions.into_cache(here, folder, source)
-        change.make(here, pinned, None, left_aside(problem), line(problem, found, pinned.version, by), [])
+        change.make(here, pinned, None, None, line(problem, found, pinned.version, by), [])
     say(f"data.dvc pins {pinned.short}: {found.kept.height:,} rows of feedback beside the table.")
 
 
@@ -121,12 +121,6 @@ def beside(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def left_aside(problem: Problem) -> str:
-    """The table's own quarantine, which feedback leaves as it is."""
-    path = quarantined.path(problem.here, problem.name)
-    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def line(problem: Problem, found: Harvest, version: str, by: str) -> DataChange:

@@ -14,17 +14,21 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import url2pathname
 
 import models
 from flows.holdings import BUILD, CHALLENGER, CHAMPION, NOTE, PARENT, PREVIOUS, STATE, TURN, Holdings, Origin, Version
 from flows.predictor import Predictor
-from ratchet import database
+from ratchet import database, durable
 from ratchet.places import Places, artifact_root, mlflow_database
 from ratchet.refusal import Refusal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+
+MOST_DIGITS = 7
+"""Of a build's number."""
 
 
 class Registry:
@@ -89,11 +93,16 @@ class Registry:
         return run.info.run_id
 
     def next_build(self) -> int:
-        """The number of the build that comes next, from 1."""
-        builds = self.client.search_runs(
-            [self.experiment()], f"tags.{BUILD} != ''", deleted_too(), 1, ["attributes.start_time DESC"]
-        )
-        return int(builds[0].data.tags[BUILD]) + 1 if builds else 1
+        """The number of the build that comes next, from 1: one above the highest, whatever the clock said of when.
+
+        MLflow orders tags as texts, so it is asked for the longest first.
+        """
+        for digits in range(MOST_DIGITS, 0, -1):
+            longest = f"tags.{BUILD} LIKE '{'_' * digits}'"
+            builds = self.client.search_runs([self.experiment()], longest, deleted_too(), 1, [f"tags.{BUILD} DESC"])
+            if builds:
+                return int(builds[0].data.tags[BUILD]) + 1
+        return 1
 
     def end(self, run_id: str, status: str = "FINISHED") -> None:
         self.client.set_terminated(run_id, status)
@@ -180,7 +189,15 @@ class Registry:
                 input_example=["A text to be classified."],
                 pip_requirements=models.requirements(saved),
             )
+        self.keep_on_disk(str(info.model_id))
         return str(info.model_id)
+
+    def keep_on_disk(self, model_id: str) -> None:
+        """Have a model's files on the disk before a version is made of it, where they are files below the state."""
+        place = str(self.client.get_logged_model(model_id).artifact_location)
+        folder = Path(url2pathname(place.removeprefix("file://")))
+        if folder.is_relative_to(self.here.state) and folder.is_dir():
+            durable.sync(folder, within=self.here.state)
 
     # Versions
 

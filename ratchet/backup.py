@@ -3,7 +3,7 @@
     make backup [TO=file.tar.zst]       make restore FROM=file.tar.zst
 
 A restore reads the whole archive before it changes anything, and moves what was there into state/backups/. The moves
-follow a plan on the disk: a restore that is killed halfway is finished by the next command.
+follow a plan on the disk: a restore that is killed halfway, or cut off by the power, is finished by the next command.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ratchet import archive, databases, ingest, objects, predictions, recovery, servers, settings, versions
+from ratchet import archive, databases, durable, ingest, objects, predictions, recovery, servers, settings, versions
 from ratchet.places import PLAN, Places, prefect_database, project_version, settle
 from ratchet.progress import Progress, Say
 from ratchet.refusal import Refusal
@@ -53,7 +53,7 @@ def make(here: Places, wished: str, say: Say) -> Path:
         fresh = Path(scratch) / target.name
         count = archive.write(fresh, about(here, total), files, Progress(say, f"Writing {target.name}", total, "bytes"))
         refuse_overwriting(target)
-        os.replace(fresh, target)
+        durable.replace(fresh, target)
     say(f"{count:,} files, {megabytes(total)}, in {target} ({megabytes(target.stat().st_size)}).")
     if target.is_relative_to(here.state):
         say("A backup on the same disk goes when the disk goes. Better: make backup TO=/another/disk/name.tar.zst")
@@ -257,9 +257,8 @@ def write_plan(here: Places, staging: Path) -> None:
     staged, today = staging / "project" / "data.dvc", here.root / "data.dvc"
     same = staged.exists() and today.exists() and staged.read_bytes() == today.read_bytes()
     plan = {"out": out, "before": str(here.backups / f"before-restore-{moment}"), "data": not same}
-    fresh = staging / "plan.new"
-    fresh.write_text(json.dumps(plan), encoding="utf-8")
-    os.replace(fresh, here.state / PLAN)
+    durable.sync(staging)
+    durable.write(here.state / PLAN, json.dumps(plan))
 
 
 def finish(here: Places) -> Path:
@@ -271,7 +270,7 @@ def finish(here: Places) -> Path:
     staging = (here.state / PLAN).parent
     plan = json.loads((here.state / PLAN).read_text(encoding="utf-8"))
     before = Path(plan["before"])
-    (before / "project").mkdir(parents=True, exist_ok=True)
+    durable.make_folder(before / "project")
     for name in plan["out"]:
         move(here.state / name, before / name)
     if plan["data"]:
@@ -280,7 +279,8 @@ def finish(here: Places) -> Path:
         exchange(here.root / name.removeprefix("project/"), staging / name, before / name)
     for entry in sorted((staging / "state").iterdir()):
         move(here.state / entry.name, before / f"{entry.name}.since")  # made by a command after a restore was cut off
-        os.replace(entry, here.state / entry.name)
+        durable.move(entry, here.state / entry.name)
+    durable.remove(here.state / PLAN)
     shutil.rmtree(staging)
     settle(here)
     return before
@@ -291,12 +291,12 @@ def move(path: Path, to: Path) -> None:
     if to.exists() or not path.exists():
         return
     try:
-        os.replace(path, to)
+        durable.move(path, to)
     except OSError:
         half = to.with_name(f"{to.name}.half")
         shutil.rmtree(half, ignore_errors=True)
         shutil.copytree(path, half) if path.is_dir() else shutil.copy2(path, half)
-        os.replace(half, to)
+        durable.replace(half, to)
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
@@ -304,16 +304,16 @@ def exchange(path: Path, staged: Path, kept: Path) -> None:
     """Keep a copy of a project's file, and put the staged one in its place."""
     if not staged.exists():
         return
-    kept.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_folder(kept.parent)
     if path.exists() and not kept.exists():
         half = kept.with_name(f"{kept.name}.half")
         shutil.copy2(path, half)
-        os.replace(half, kept)
-    path.parent.mkdir(parents=True, exist_ok=True)
+        durable.replace(half, kept)
+    durable.make_folder(path.parent)
     fresh = path.with_name(f"{path.name}.new")
     shutil.copyfile(staged, fresh)
-    os.replace(fresh, path)
-    staged.unlink()
+    durable.replace(fresh, path)
+    durable.remove(staged)
 
 
 def bring_data(here: Places, say: Say) -> None:

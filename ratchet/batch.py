@@ -22,7 +22,7 @@ from typing import Any
 
 import polars as pl
 
-from ratchet import note, predictions, writing
+from ratchet import durable, note, predictions, writing
 from ratchet.answers import answer
 from ratchet.progress import Progress, Say
 from ratchet.refusal import Refusal
@@ -103,7 +103,7 @@ def put_in_place(folder: Path, known: dict[str, Any], target: Path) -> None:
     whole = folder / f"whole{target.suffix}"
     writing.write((frame for part in parts(folder) for frame in part.batches()), whole)
     note.write(folder / NOTE, known | {WHOLE: stamp_of(whole)})
-    os.replace(whole, target)
+    durable.replace(whole, target)
 
 
 def parts(folder: Path) -> list[Stored]:

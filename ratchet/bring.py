@@ -192,8 +192,10 @@ def accept(
 
     Args:
         limit: how many rows of the last version may be missing; None where none can be or any may.
-        earlier: rows set aside before, which stay so.
+        earlier: rows set aside before, which stay so; None where those of this table take their place.
     """
+    if earlier is None:
+        quarantined.refuse_changed(quarantined.path(here, problem))
     judge(table, say)
     require_positive(table)
     last = succession.last(here, problem)
@@ -302,7 +304,8 @@ def elsewhere(here: Places) -> list[str]:
     remote = versions.remote(here)
     kept = sorted(path.name for path in here.backups.glob("*"))
     backups = [f"state/backups/ ({len(kept)} entries, newest {kept[-1]})"] if kept else []
-    return [*([f"The DVC remote {remote!r}"] if remote else []), *backups]
+    tables = [str(path) for path in sorted(here.quarantine.rglob("*.kept-*.csv"))]
+    return [*([f"The DVC remote {remote!r}"] if remote else []), *backups, *tables]
 
 
 def slug(name: str) -> str:

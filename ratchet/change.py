@@ -2,19 +2,19 @@
 
 Everything is laid out beside its place first (`data.new/`, `data.dvc.new`, ...), which changes nothing; then a note of
 intent is written, and from then on the change is made, by this process or, where it is killed, by the next that holds
-the loop's lock. Making it is renames and removals alone, and every step may be done again.
+the loop's lock. Making it is renames and removals alone, and every step may be done again. All that was laid out is on
+the disk before the note is, and all that was made before the note is gone, so that a power cut is no more than a kill.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ratchet import ledger, note, objects, versions
+from ratchet import durable, ledger, note, objects, quarantined, versions
 from ratchet.ledger import DataChange
 from ratchet.places import Places
 from ratchet.versions import Pin
@@ -45,22 +45,24 @@ def laying_out(here: Places) -> Iterator[Path]:
         raise
 
 
-def make(here: Places, pin: Pin, params: str | None, quarantine: str, line: DataChange, forgotten: list[str]) -> None:
+def make(
+    here: Places, pin: Pin, params: str | None, quarantine: str | None, line: DataChange, forgotten: list[str]
+) -> None:
     """Change the data to what lies in the incoming folder.
 
     Args:
         pin: of that folder, which DVC's cache has already.
         params: the new params.yaml; None leaves it as it is.
-        quarantine: the rows set aside as CSV; without any, a file of earlier ones is removed.
+        quarantine: the rows set aside as CSV; empty, a file of earlier ones is removed; None leaves it as it is.
     """
-    aside = here.quarantine / f"{line.problem}.csv"
-    written(staged(here.root / "data.dvc"), pin.to_yaml())
+    aside = quarantined.path(here, line.problem)
+    durable.sync(here.incoming)
+    lay_out(here.root / "data.dvc", pin.to_yaml())
     if params is not None:
-        written(staged(here.params), params)
+        lay_out(here.params, params)
     if quarantine:
-        here.quarantine.mkdir(parents=True, exist_ok=True)
-        written(staged(aside), quarantine)
-    intended = Intent(line, () if quarantine else (str(aside),), tuple(forgotten))
+        lay_out(aside, quarantine)
+    intended = Intent(line, (str(aside),) if quarantine == "" else (), tuple(forgotten))
     note.write(path_of(here), asdict(intended))
     finish(here)
 
@@ -79,14 +81,17 @@ def finish(here: Places) -> DataChange | None:
     if here.incoming.exists():
         if here.data.exists():
             shutil.rmtree(old, ignore_errors=True)
-            os.replace(here.data, old)
-        os.replace(here.incoming, here.data)
+            durable.move(here.data, old)
+        durable.move(here.incoming, here.data)
     shutil.rmtree(old, ignore_errors=True)
-    for path in (here.root / "data.dvc", here.params, here.quarantine / f"{line.problem}.csv"):
+    aside = quarantined.path(here, line.problem)
+    if staged(aside).exists():
+        quarantined.sign(aside, staged(aside).read_bytes())
+    for path in (here.root / "data.dvc", here.params, aside):
         if staged(path).exists():
-            os.replace(staged(path), path)
+            durable.move(staged(path), path)
     for name in raw["emptied"]:
-        Path(name).unlink(missing_ok=True)
+        durable.remove(Path(name))
     if raw["forgotten"]:
         forget(here, raw["forgotten"], line.after)
     if line.before != line.after:
@@ -100,7 +105,7 @@ def forget(here: Places, gone: list[str], kept: str) -> None:
     objects.forget(here, gone, kept)
     for folder in (here.state / "cache", here.work):
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
+        durable.make_folder(folder)
 
 
 def clear(here: Places) -> None:
@@ -118,9 +123,8 @@ def path_of(here: Places) -> Path:
     return here.state / "change.json"
 
 
-def written(path: Path, text: str) -> None:
-    """On the disk before anything relies on it."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def lay_out(path: Path, text: str) -> None:
+    """Put what a file is to hold beside it, on the disk before anything relies on it."""
+    durable.make_folder(path.parent)
+    staged(path).write_text(text, encoding="utf-8")
+    durable.sync(staged(path))

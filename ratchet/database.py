@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from ratchet import durable
 from ratchet.refusal import Refusal
 
 PATIENCE = 30.0  # seconds; the longest write of a turn here took under one
@@ -26,6 +27,7 @@ def make_whole(path: Path, lay_out: Callable[[Path], None]) -> None:
         path.with_name(f"{path.name}-journal").unlink(missing_ok=True)  # of one that is gone: SQLite would play it back
         with suppress(FileExistsError, FileNotFoundError):
             path.hardlink_to(fresh)  # unlike a move, never in place of one that another command has just made
+            durable.fsync(path.parent)
     for left in path.parent.glob(f"{path.name}.[0-9]*"):
         left.unlink(missing_ok=True)
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ratchet import predictions
+from ratchet import durable, predictions
 from ratchet.database import patient
 from ratchet.places import Places, prefect_database
 from ratchet.refusal import Refusal
@@ -221,6 +221,7 @@ def keep_copy(here: Places, path: Path, revision: str) -> Path:
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     copy = here.backups / f"{path.stem}-{revision}-{moment}.db"
     snapshot(path, copy)
+    durable.sync(copy)
     return copy
 
 
@@ -239,7 +240,7 @@ def put_back(copy: Path, path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     fresh = path.with_name(path.name + ".back")
     snapshot(copy, fresh)
-    os.replace(fresh, path)
+    durable.replace(fresh, path)
 
 
 def quoted(path: Path) -> str:

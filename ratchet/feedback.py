@@ -8,6 +8,7 @@ names, so that it can be taken in after all: make data ADD=state/quarantine/feed
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ from ratchet.ingest import FILE, LINE, REASON
 from ratchet.places import Places
 from ratchet.predictions import AT_ONCE, HEARD, LAST, Place
 from ratchet.problem import Problem
+from ratchet.progress import Say
+from ratchet.refusal import Refusal
 from ratchet.rows import Raw
 from ratchet.steps import feedback, table
 from ratchet.steps.facts import compared
@@ -96,7 +99,9 @@ def waiting(problem: Problem) -> pl.DataFrame:
     said = feedback.last_words(everything(log, problem.name))
     done = kept(problem.here.data).select("prediction", "label")
     names = problem.settings.data
-    lying = quarantined.read(aside_path(problem.here, problem.name))
+    lying = pl.DataFrame()
+    with suppress(Refusal):  # what cannot be read is kept, and told, as soon as rows come beside it
+        lying = quarantined.read(aside_path(problem.here, problem.name))
     if {FILE, names.label} <= set(lying.columns):
         done = pl.concat([done, lying.select(pl.col(FILE).alias("prediction"), pl.col(names.label).alias("label"))])
     return said.join(done, on=["prediction", "label"], how="anti", maintain_order="left")
@@ -192,19 +197,10 @@ def set_aside(problem: Problem, rows: pl.DataFrame, reasons: pl.Series) -> pl.Da
     )
 
 
-def lay_aside(problem: Problem, aside: pl.DataFrame) -> None:
+def lay_aside(problem: Problem, aside: pl.DataFrame, say: Say) -> None:
     """Put rows beside those that were set aside before, on the disk before anything relies on it."""
     path = aside_path(problem.here, problem.name)
-    put(path, quarantined.joined(quarantined.read(path), aside))
-
-
-def put(path: Path, aside: pl.DataFrame) -> None:
-    """What is set aside, as a whole."""
-    from ratchet import change
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    change.written(change.staged(path), quarantined.written(aside))
-    change.staged(path).replace(path)
+    quarantined.put(path, quarantined.joined(quarantined.readable(path, say), aside))
 
 
 def carried(before: pl.DataFrame, texts: pl.Series, gone: pl.Series) -> pl.DataFrame:
@@ -220,17 +216,20 @@ def withdraw(here: Places, problem: str, gone: pl.Series) -> None:
 
     Args:
         gone: texts in their compared form.
+
+    Raises:
+        Refusal: what was set aside cannot be read; nothing is taken out then.
     """
     log, path = predictions.place(here), aside_path(here, problem)
     if not gone.len():
         return
+    lying = quarantined.read(path)
     if predictions.is_there(log):
         with predictions.connected(log) as connection:
             take_out(connection, problem, gone)
-    lying = quarantined.read(path)
     if lying.height:
         said = pl.any_horizontal(compared(lying[name]).is_in(gone.implode()).fill_null(False) for name in lying.columns)
-        put(path, lying.filter(~said))
+        quarantined.put(path, lying.filter(~said))
 
 
 def take_out(connection: Any, problem: str, gone: pl.Series) -> None:

@@ -1,7 +1,8 @@
 """The append-only history: one JSON line for every move of the champion, every change of the data, and every version
 that the prediction service had to refuse; never rewritten.
 
-The order of lines is the order of events, whatever a clock said.
+The order of lines is the order of events, whatever a clock said. A line ends at a line feed and nowhere else: what else
+Unicode calls a line end (U+2028, U+0085, ...) may stand in a value, and earlier versions wrote it there as it is.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from ratchet import durable
 
 ROLLED_BACK = "rolled back"
 
@@ -76,19 +80,27 @@ class Refused:
 
 Line = Move | DataChange | Refused
 
+ESCAPED = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
+"""What JSON leaves as it is and another reader may take for a line end, and half characters, which UTF-8 has not."""
 
-def append(path: Path, move: Line) -> None:
+
+def append(path: Path, line: Line) -> None:
     """Write one line and have it on the disk before returning; a line torn by a kill is closed off first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = (json.dumps(asdict(move), ensure_ascii=False, sort_keys=True) + "\n").encode()
+    durable.make_folder(path.parent)
+    row = f"{written(line)}\n".encode()
     with open(path, "ab+") as ledger:
         if ledger.tell() > 0:
             ledger.seek(-1, os.SEEK_END)
             if ledger.read(1) != b"\n":
-                line = b"\n" + line
-        ledger.write(line)
-        ledger.flush()
-        os.fsync(ledger.fileno())
+                row = b"\n" + row
+        ledger.write(row)
+    durable.sync(path)
+
+
+def written(line: Line) -> str:
+    """The JSON of a line."""
+    text = json.dumps(asdict(line), ensure_ascii=False, sort_keys=True)
+    return ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 KINDS: dict[str | None, type[Any]] = {"data": DataChange, "refused": Refused}
@@ -97,7 +109,7 @@ KINDS: dict[str | None, type[Any]] = {"data": DataChange, "refused": Refused}
 
 def append_once(path: Path, line: Line) -> None:
     """Write one line unless the ledger has that very line, which what a kill cut off may or may not have written."""
-    if line not in story(path, line.problem):
+    if written(line) not in map(written, story(path, line.problem)):
         append(path, line)
 
 
@@ -125,7 +137,7 @@ def unreadable(path: Path) -> int:
 def lines(path: Path) -> list[str]:
     if not path.exists():
         return []
-    return [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return [line for line in path.read_bytes().decode(errors="replace").split("\n") if line.strip()]
 
 
 def understood(line: str) -> Line | None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from ratchet import durable
 from ratchet.places import Places
 
 
@@ -68,10 +68,15 @@ def set_damaged_aside(here: Places, version: str) -> int:
     """
     damaged = [path for path in sorted(of_version(here, version)) if path.exists() and not is_whole(path)]
     for path in damaged:
-        aside = here.state / "dvc" / "damaged" / (path.parent.name + path.name)
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(path, aside)
+        aside = damaged_path(here, path)
+        durable.make_folder(aside.parent)
+        durable.move(path, aside)
     return len(damaged)
+
+
+def damaged_path(here: Places, path: Path) -> Path:
+    """Where an object is set aside."""
+    return here.state / "dvc" / "damaged" / (path.parent.name + path.name)
 
 
 def take(here: Places, version: str, target: Path) -> bool:
@@ -93,11 +98,17 @@ def forget(here: Places, versions: Iterable[str], kept: str) -> None:
     shared = of_version(here, kept)
     for version in versions:
         for path in of_version(here, version) - shared:
-            path.unlink(missing_ok=True)
+            durable.remove(path)
     shutil.rmtree(here.state / "dvc" / "damaged", ignore_errors=True)
 
 
+def damaged_listings(here: Places, versions: Iterable[str]) -> list[Path]:
+    """The listings of data versions that are there, or were set aside, and do not say what the version needs."""
+    listings = [path_of(here, f"{version}.dir") for version in sorted(set(versions))]
+    return [path for path in listings if not is_whole(path) and (path.exists() or damaged_path(here, path).exists())]
+
+
 def beside(here: Places, versions: Iterable[str]) -> list[Path]:
-    """All objects that none of these data versions needs."""
+    """All objects that none of these data versions needs; their listings must be whole (`damaged_listings`)."""
     needed = {path for version in versions for path in of_version(here, version)}
     return sorted(path for path in folder(here).glob("*/*") if path.is_file() and path not in needed)

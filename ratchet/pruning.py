@@ -105,7 +105,7 @@ def prune(here: Places, days: str, confirm: str, say: Say) -> None:
         files = {
             "rows prepared for a build, in the cache": old_caches(here, cutoff),
             "data versions that nothing kept was made from, in DVC's cache": old_objects(
-                here, choice.data | latest(here), cutoff
+                here, choice.data | latest(here), cutoff, say
             ),
             "artifacts that no run or version in MLflow owns": upkeep.unowned(choice, cutoff),
             "bundles of versions that do not answer": idle_bundles(here, cutoff),
@@ -176,14 +176,23 @@ def old_caches(here: Places, cutoff: float) -> list[Path]:
     return [path for path in sorted((here.state / "cache").glob("*")) if path != today and is_old(path, cutoff)]
 
 
-def old_objects(here: Places, needed: Iterable[str], cutoff: float) -> list[Path]:
+def old_objects(here: Places, needed: Iterable[str], cutoff: float, say: Say) -> list[Path]:
     """DVC's objects of data versions that are neither pinned nor behind anything that stays.
+
+    None, and why is said, where the listing of a version that stays is damaged: any object may be one of its files.
 
     Raises:
         Refusal: data.dvc is damaged; then nobody can say what is needed.
     """
-    pinned = versions.pinned(here).version
-    return [path for path in objects.beside(here, {*needed, pinned}) if is_old(path, cutoff)]
+    needed = {*needed, versions.pinned(here).version}
+    damaged = objects.damaged_listings(here, needed)
+    if damaged:
+        say(
+            f"No data version is removed: {damaged[0]} is damaged, so nobody can say which files belong to it. "
+            "Bring it back from a backup or the DVC remote (make data does so for the pinned version)."
+        )
+        return []
+    return [path for path in objects.beside(here, needed) if is_old(path, cutoff)]
 
 
 def idle_bundles(here: Places, cutoff: float) -> list[Path]:

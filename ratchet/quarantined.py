@@ -1,17 +1,28 @@
-"""A problem's rows set aside: `state/quarantine/<problem>.csv`, a table that a person opens, mends and brings back."""
+"""A problem's rows set aside: `state/quarantine/<problem>.csv`, a table that a person opens, mends and brings back.
+
+What a person has changed there is never lost in silence: rows come beside theirs; a table that should take the place of
+theirs is refused; a file that cannot be read any more is kept under another name, which is told.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import polars as pl
 
+from ratchet import durable, note
 from ratchet.ingest import FILE, LINE, REASON
 from ratchet.places import Places
+from ratchet.progress import Say
 from ratchet.reading import Reading, read_any
 from ratchet.refusal import Refusal
 from ratchet.settings import Data
+
+WRITTEN = "written.json"
+"""The note beside such tables: name -> SHA-256 of what Ratchet put there last, and before that."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +52,16 @@ def path(here: Places, problem: str) -> Path:
 
 
 def summary(here: Places, problem: str, aside: pl.DataFrame | None = None) -> Quarantine | None:
-    """What lies aside of a problem; None where nothing does."""
+    """What lies aside of a problem; None where nothing does that can be read."""
     return summary_of(here, path(here, problem), aside)
 
 
 def summary_of(here: Places, place: Path, aside: pl.DataFrame | None = None) -> Quarantine | None:
     """The same of any such table."""
-    rows = read(place) if aside is None else aside
+    try:
+        rows = read(place) if aside is None else aside
+    except Refusal:
+        return None
     if rows.is_empty():
         return None
     counted = rows[REASON].fill_null("no reason given").rename("reason").value_counts(sort=True)
@@ -57,14 +71,89 @@ def summary_of(here: Places, place: Path, aside: pl.DataFrame | None = None) -> 
 
 
 def read(place: Path) -> pl.DataFrame:
-    """The rows as they lie there, every value a text; none where there is no such file, or it is no quarantine now."""
-    if not place.exists():
+    """The rows as they lie there, every value a text; none where there is no such file, or nothing in it.
+
+    Raises:
+        Refusal: it cannot be read, or is no table of rows set aside any more.
+    """
+    if not place.exists() or place.stat().st_size == 0:
         return pl.DataFrame()
     try:
         rows = read_any(place)
-    except Refusal:
+    except Refusal as refusal:
+        raise unreadable(place, refusal.received) from None
+    lost = [name for name in (REASON, FILE, LINE) if name not in rows.columns]
+    if lost:
+        raise unreadable(place, f"no column {', '.join(lost)}")
+    return rows
+
+
+def unreadable(place: Path, why: str) -> Refusal:
+    return Refusal(
+        "Rows that were set aside must lie in a table that can be read, with its columns.",
+        f"{place}: {why}",
+        f"Mend it, take its rows back (make data ADD={place}), or move it elsewhere; nothing was changed.",
+    )
+
+
+def readable(place: Path, say: Say) -> pl.DataFrame:
+    """The rows as they lie there; a file that cannot be read any more is kept under another name, which is told."""
+    try:
+        return read(place)
+    except Refusal as refusal:
+        names = (place.with_name(f"{place.stem}.kept-{number}.csv") for number in count(1))
+        kept = next(name for name in names if not name.exists())
+        durable.move(place, kept)
+        say(f"{refusal.received}. It is kept as {kept}, and the rows that are set aside now lie in {place}.")
         return pl.DataFrame()
-    return rows if {REASON, FILE, LINE} <= set(rows.columns) else pl.DataFrame()
+
+
+def is_changed(place: Path) -> bool:
+    """Whether a person has changed such a table since Ratchet wrote it.
+
+    Of a table that an earlier version wrote there is no note: it is as it was if it reads as Ratchet writes.
+    """
+    if not place.exists():
+        return False
+    content = place.read_bytes()
+    known = (note.read(place.parent / WRITTEN) or {}).get(place.name)
+    if known is not None:
+        return hashlib.sha256(content).hexdigest() not in known
+    try:
+        return written(read(place)).encode().replace(b'""', b"") != content.replace(b'""', b"")
+    except Refusal:
+        return True
+
+
+def refuse_changed(place: Path) -> None:
+    """Raise where a person has changed such a table, before another takes its place.
+
+    Raises:
+        Refusal: somebody has.
+    """
+    if is_changed(place):
+        raise Refusal(
+            "Rows that were set aside and that somebody has changed are not overwritten.",
+            f"{place}, changed since Ratchet wrote it",
+            f"Take them back: make data ADD={place}; or move that file elsewhere. Then give the same command again.",
+        )
+
+
+def sign(place: Path, content: bytes) -> None:
+    """Note what Ratchet is about to put there, so that a person's change can be told from it."""
+    beside = place.parent / WRITTEN
+    signed = note.read(beside) or {}
+    digest = hashlib.sha256(content).hexdigest()
+    earlier = [each for each in signed.get(place.name, []) if each != digest]
+    note.write(beside, signed | {place.name: [*earlier[-1:], digest]})
+
+
+def put(place: Path, rows: pl.DataFrame) -> None:
+    """Write such a table; one that a person has changed stays known as such."""
+    text = written(rows)
+    if not is_changed(place):
+        sign(place, text.encode())
+    durable.write(place, text)
 
 
 def placed(reading: Reading) -> Reading:
@@ -76,7 +165,7 @@ def placed(reading: Reading) -> Reading:
     return replace(reading, places=places)
 
 
-def keep(here: Places, problem: str, aside: pl.DataFrame, names: Data) -> Quarantine | None:
+def keep(here: Places, problem: str, aside: pl.DataFrame, names: Data, say: Say) -> Quarantine | None:
     """Lay rows of the pinned table that are not sound (steps/quarantine.py) beside those that lie there already."""
     own = {"text": names.text, "label": names.label} | ({"group": names.group} if names.group else {})
     rows = aside.select(
@@ -85,15 +174,14 @@ def keep(here: Places, problem: str, aside: pl.DataFrame, names: Data) -> Quaran
         pl.col("row").alias(LINE),
         *(pl.col(column).alias(name) for column, name in own.items()),
     )
-    lying = joined(read(path(here, problem)), rows)
-    here.quarantine.mkdir(parents=True, exist_ok=True)
-    path(here, problem).write_text(written(lying), encoding="utf-8")
+    lying = joined(readable(path(here, problem), say), rows)
+    put(path(here, problem), lying)
     return summary(here, problem, lying)
 
 
 def joined(earlier: pl.DataFrame | None, now: pl.DataFrame) -> pl.DataFrame:
     """Rows set aside before and now, each once."""
-    texts = now.cast({LINE: pl.String})
+    texts = now.cast({LINE: pl.String}).with_columns(pl.col(pl.String).replace("", None))
     if earlier is None or earlier.is_empty():
         return texts
     return pl.concat([earlier, texts], how="diagonal").unique(maintain_order=True)

@@ -15,6 +15,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ratchet import durable
 from ratchet.places import Places, tool_defaults
 from ratchet.refusal import Refusal
 
@@ -168,8 +169,4 @@ def escaped(path: Path) -> str:
 
 def write_secret(path: Path, text: str) -> None:
     """Write a file that only its owner can read, from its first byte on."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(fresh, path)
+    durable.write(path, text, 0o600)

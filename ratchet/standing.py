@@ -45,13 +45,22 @@ def standing(here: Places) -> Lines:
         lines.append(("not live", f"version {waiting.number} ({waiting.model}), built last: {decided(waiting)}"))
     lines.append(("data", f"{current.pin.short} ({current.pin.source})"))
     lines.append(("labels", labels(current)))
-    aside = quarantined.summary(here, current.name)
+    aside = set_aside(here, current.name)
     if aside:
-        lines.append(("set aside", str(aside)))
+        lines.append(("set aside", aside))
     lines += [("running", lock.holder(here.state) or "nothing"), ("service", service(here)), ("UIs", uis(here))]
     if live is None and last is not None:
         return [*lines, ("next", f"make rollback, which puts version {last.number} live")]
     return [*lines, ("next", next_step(here, live, waiting))]
+
+
+def set_aside(here: Places, problem: str) -> str:
+    """What lies aside and what to do with it, also where it cannot be read; empty where nothing does."""
+    try:
+        rows = quarantined.read(quarantined.path(here, problem))
+    except Refusal as refusal:
+        return str(refusal)
+    return str(quarantined.summary(here, problem, rows) or "")
 
 
 def is_live(current: Problem, registry: Registry, live: Version, moves: tuple[Move, ...]) -> Lines:

@@ -16,6 +16,8 @@ from typing import Any, overload
 import numpy as np
 import polars as pl
 
+from ratchet import durable
+
 GROUP = 8_192
 """Rows written as one piece: the least that is read at once."""
 
@@ -120,7 +122,7 @@ def storing(path: Path) -> Iterator[Callable[[pl.DataFrame], None]]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    os.replace(partial, path)
+    durable.replace(partial, path)
 
 
 class Column(Sequence[str]):

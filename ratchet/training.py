@@ -31,7 +31,7 @@ import polars as pl
 
 import models
 from models.contract import Rows
-from ratchet import energy, warm
+from ratchet import durable, energy, warm
 from ratchet.places import ROOT
 from ratchet.refusal import Refusal
 from ratchet.stored import Column, Stored, store
@@ -109,7 +109,7 @@ def train(job: Job, folder: Path, on_tick: Callable[[Tick], None]) -> Trained:
         raise Refusal(
             f"{job.model} must train to its end.", last_words(place / "log.txt"), f"Its log: {place / 'log.txt'}"
         )
-    os.replace(place, folder / job.model)
+    durable.replace(place, folder / job.model)
     return read(job, folder)
 
 

@@ -8,7 +8,6 @@ data version; its `meta` says what can rebuild the bytes.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
 import subprocess
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from ratchet import bucket, faults, objects
+from ratchet import bucket, durable, faults, objects
 from ratchet.places import Places
 from ratchet.refusal import Refusal
 from ratchet.settings import refuse_conflict
@@ -157,7 +156,7 @@ def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None)
         came, trouble = found_again(here, repo, pin)
         came = came or rebuilt(here, repo, pin, rebuild, trouble)
         shutil.rmtree(here.data, ignore_errors=True)
-        os.replace(here.incoming, here.data)
+        durable.replace(here.incoming, here.data)
         return came
 
 
@@ -201,7 +200,7 @@ def rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] 
             f"bytes with hash {found[:8]}, kept in {made}",
             "Take this version of the project's code as it was committed, or pin anew: make data EXAMPLE=...",
         )
-    _into_cache(repo, here.incoming)
+    _into_cache(here, repo, here.incoming)
     return f"rebuilt from {pin.source}"
 
 
@@ -212,7 +211,7 @@ def into_cache(here: Places, folder: Path, source: str) -> Pin:
     """
     sizes = [path.stat().st_size for path in folder.iterdir()]
     with repository(here, sum(sizes)) as repo:
-        return Pin(_into_cache(repo, folder), sum(sizes), source, len(sizes))
+        return Pin(_into_cache(here, repo, folder), sum(sizes), source, len(sizes))
 
 
 def as_pinned(here: Places, pin: Pin) -> Pin:
@@ -224,15 +223,18 @@ def as_pinned(here: Places, pin: Pin) -> Pin:
     return known if known.version == pin.version else pin
 
 
-def _into_cache(repo: Repo, folder: Path) -> str:
-    """The version that the folder is, now in the cache."""
+def _into_cache(here: Places, repo: Repo, folder: Path) -> str:
+    """The version that the folder is, now in the cache, and on the disk."""
     from dvc_data.hashfile.build import build
     from dvc_data.hashfile.transfer import transfer
 
     cache = repo.cache.local
     staging, _, tree = build(cache, str(folder), repo.fs, "md5")
     transfer(staging, cache, {tree.hash_info}, shallow=False)
-    return str(tree.hash_info.value).removesuffix(".dir")
+    version = str(tree.hash_info.value).removesuffix(".dir")
+    for path in objects.of_version(here, version):
+        durable.sync(path, within=here.state)
+    return version
 
 
 def remote(here: Places) -> str:
@@ -290,7 +292,7 @@ def keep(here: Places, pin: Pin) -> bool:
     with repository(here) as repo:
         if not here.data.exists() or digest(repo, here.data) != pin.version:
             return False
-        _into_cache(repo, here.data)
+        _into_cache(here, repo, here.data)
     return objects.is_complete(here, pin.version)
 
 

@@ -122,7 +122,7 @@ class Loop:
     @property
     def changes(self) -> list[dict[str, Any]]:
         """The ledger's lines about data."""
-        lines = (self.root / "state" / "ledger.jsonl").read_text().splitlines()
+        lines = (self.root / "state" / "ledger.jsonl").read_text().rstrip("\n").split("\n")
         return [line for line in map(json.loads, lines) if line.get("kind") == "data"]
 
     def asked(

@@ -100,7 +100,7 @@ class Project:
     def ledger(self) -> list[dict[str, object]]:
         """The ledger's lines about moves of the champion."""
         path = self.root / "state" / "ledger.jsonl"
-        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        lines = [json.loads(line) for line in path.read_text().split("\n") if line] if path.exists() else []
         return [line for line in lines if line.get("kind") != "data"]
 
     @property

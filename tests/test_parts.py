@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flows.following import Follower
@@ -22,6 +27,8 @@ from ratchet.progress import Progress, Watched
 from ratchet.refusal import Refusal
 from tests import ports
 from tests.project import ROOT
+
+MOMENT = "2026-01-01T00:00:00+00:00"
 
 
 def test_the_ledger_only_grows_and_says_what_was_live_when(tmp_path: Path) -> None:
@@ -53,6 +60,67 @@ def test_a_torn_line_costs_that_line_alone(tmp_path_factory: pytest.TempPathFact
     kept = ledger.read(path)
     assert kept[0] == first
     assert kept[-1] == third
+
+
+@given(why=st.text(), by=st.text(), value=st.text())
+@example(why="one\u2028two", by="\x85", value="\u2029\x1c\x0b\r")
+def test_a_line_holds_any_text_and_is_written_once(
+    tmp_path_factory: pytest.TempPathFactory, why: str, by: str, value: str
+) -> None:
+    """What Unicode calls the end of a line is none of the ledger's."""
+    path = tmp_path_factory.mktemp("texts") / "ledger.jsonl"
+    move = Move("p", "promoted", None, 1, by, why, {"odd": value}, at="2026-01-01T00:00:00+00:00")
+    for _ in range(3):
+        ledger.append_once(path, move)
+    assert ledger.read(path) == (move,)
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 1, "for readers that know no better"
+
+
+def test_a_line_that_comes_back_otherwise_is_written_once(tmp_path: Path) -> None:
+    """JSON has no tuple, UTF-8 no half of a character, and no number equals NaN."""
+    odd: tuple[dict[str, object], ...] = ({"pair": (1, 2)}, {"number": float("nan")}, {"name": "caf\udce9"})
+    for evidence in odd:
+        for _ in range(2):
+            ledger.append_once(
+                tmp_path / "ledger.jsonl", Move("p", "promoted", None, 1, "t", "why", evidence, at=MOMENT)
+            )
+    assert len((tmp_path / "ledger.jsonl").read_bytes().splitlines()) == 3
+
+
+def test_lines_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    """They have such characters as they are."""
+    path = tmp_path / "ledger.jsonl"
+    move = Move("p", "promoted", 1, 2, "t", "one\u2028two\u2029three\x85four", at=MOMENT)
+    path.write_text(json.dumps(asdict(move), ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    ledger.append_once(path, move)
+    assert ledger.read(path) == (move,)
+    assert ledger.unreadable(path) == 0
+
+
+def test_a_second_thread_of_the_holder_has_to_wait(tmp_path: Path) -> None:
+    """Unless it works for the holder, and so was given its context; so does what the holder starts."""
+    met: list[object] = []
+
+    def enter() -> None:
+        try:
+            with lock.one_at_a_time(tmp_path, "another", lambda died: "taken") as found:
+                met.append(found)
+        except Refusal as refusal:
+            met.append(refusal.rule)
+
+    def run(work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    child = f"from pathlib import Path; from ratchet import lock; print(lock.is_mine(Path({str(tmp_path)!r})))"
+    with lock.one_at_a_time(tmp_path, "make run", bool):
+        run(enter)
+        run(partial(copy_context().run, enter))
+        done = subprocess.run([sys.executable, "-c", child], cwd=ROOT, capture_output=True, text=True, check=True)
+    run(enter)
+    assert met == ["Only one loop turns at a time.", None, "taken"]
+    assert done.stdout.strip() == "True"
 
 
 def test_only_one_holds_the_lock_and_the_other_is_told_who(tmp_path: Path) -> None:
@@ -109,13 +177,14 @@ def test_the_committed_params_are_valid_and_name_the_pinned_problem() -> None:
 @given(
     names=st.lists(
         st.text(
-            st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\u2028\u2029\ufeff\ufffe\uffff"),
+            st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\r\x85\u2028\u2029\ufeff\ufffe\uffff"),
             min_size=1,
         ),
         min_size=4,
         max_size=4,
     )
 )
+@example(names=["\x85", "a\u2028b", "\xa0", "\u3000\n\r"])
 def test_described_params_read_back_whatever_the_columns_are_called(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]
 ) -> None:
@@ -127,6 +196,15 @@ def test_described_params_read_back_whatever_the_columns_are_called(
     path.write_text(params.describe("a-problem", columns, pl.DataFrame({"label": ["a", "b"]})), encoding="utf-8")
     found = settings.load(path)
     assert (found.data.text, found.data.label, found.data.group, found.data.positive) == (text, label, group, positive)
+    other = params.renamed(path.read_text(encoding="utf-8"), {"text": label, "label": text, "group": positive})
+    path.write_text(other, encoding="utf-8")
+    found = settings.load(path)
+    assert (found.data.text, found.data.label, found.data.group, found.data.positive) == (
+        label,
+        text,
+        positive,
+        positive,
+    )
 
 
 @pytest.mark.parametrize("content", ["", "- a\n", "problem: [", "problem: x\n", "\x00"])

@@ -26,6 +26,7 @@ from ratchet.places import Places
 from ratchet.refusal import Refusal
 from ratchet.servers import Note, Server
 from ratchet.training import Job
+from tests.power import Disk
 from tests.project import ROOT
 
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
@@ -131,6 +132,29 @@ def test_runs_of_this_state_are_closed_and_those_of_others_left(here: Places, re
     assert lock.is_clean(here.state)
     assert registry.client.get_run(mine).info.status == "KILLED"
     assert registry.client.get_run(others).info.status == "RUNNING"
+
+
+def test_no_two_builds_have_one_number_though_the_clock_went_back(
+    here: Places, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers, now = [], time.time()
+    for hours in (0, -5, -3, *range(-20, -12)):
+        monkeypatch.setattr("flows.registry.time.time", lambda hours=hours: now + 3600 * hours)
+        numbers.append(registry.next_build())
+        registry.end(registry.begin("a build", {"build": str(numbers[-1])}))
+    assert numbers == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+
+
+def test_a_models_files_are_on_the_disk_before_a_version_is_made(here: Places, registry: Registry) -> None:
+    """MLflow leaves them to the system; a power cut would leave a champion with nothing in its files."""
+    other = Registry("other", here)
+    model = registry.client.create_logged_model(other.experiment(), name="linear")
+    name = f"{model.artifact_location.partition('/state/')[2]}/data/model.json"
+    with Disk(here.state) as disk:
+        (here.state / name).parent.mkdir(parents=True)
+        (here.state / name).write_text("{}")
+        other.keep_on_disk(model.model_id)
+    assert [left[name] for left in disk.ends] == [b"{}", b"{}"]
 
 
 def test_a_recovery_that_fails_is_tried_again_by_the_next(here: Places) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -24,6 +23,7 @@ import numpy as np
 
 import models
 from models.contract import Classifier
+from ratchet import durable
 from ratchet.refusal import Refusal
 
 MANIFEST = "manifest.json"
@@ -73,13 +73,10 @@ def pack(saved: Path, facts: Facts, bundles: Path) -> str:
         text = json.dumps({"facts": asdict(facts), "files": files}, ensure_ascii=False, sort_keys=True, indent=1)
         (folder / MANIFEST).write_text(text, encoding="utf-8")
         digest = hashlib.sha256(text.encode()).hexdigest()
-        for path in folder.iterdir():
-            with open(path, "rb") as file:
-                os.fsync(file.fileno())
         if not is_whole(bundles / digest):
             shutil.rmtree(bundles / digest, ignore_errors=True)
             with suppress(OSError):  # the same bundle, which somebody else has just packed
-                os.replace(folder, bundles / digest)
+                durable.replace(folder, bundles / digest)
     verified(bundles / digest)
     return digest
 

@@ -71,8 +71,9 @@ def explain(error: BaseException, here: Places, what: str) -> Refusal:
     """
     if isinstance(error, Refusal):
         return error
-    where = kept(error, here, what)
-    return recognise(error, here) or unforeseen(error, what, where)
+    log = here.logs / "errors.log"
+    is_kept = keep(error, log, what)
+    return recognise(error, here) or unforeseen(error, log, is_kept, what)
 
 
 def recognise(error: BaseException, here: Places) -> Refusal | None:
@@ -278,21 +279,22 @@ def without_password(url: str) -> str:
     return scheme + mark + rest.partition("?")[0].rpartition("@")[2] if mark else url
 
 
-def kept(error: BaseException, here: Places, what: str) -> str:
-    """Keep the whole traceback in state/logs/errors.log; where it is, in words."""
-    log = here.logs / "errors.log"
+def keep(error: BaseException, log: Path, what: str) -> bool:
+    """Write the whole traceback behind the others; whether that was possible."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "a", encoding="utf-8") as file:
             file.write(report(error, what))
-        return f"Its traceback is the last in {log}"
     except OSError:
-        traceback.print_exception(error, file=sys.__stderr__)  # in state/logs/libraries.log, where there is one
-        return f"Its traceback could not be kept in {log}"
+        return False
+    return True
 
 
-def unforeseen(error: BaseException, what: str, where: str) -> Refusal:
+def unforeseen(error: BaseException, log: Path, is_kept: bool, what: str) -> Refusal:
     """One sentence that says where the traceback is."""
+    where = f"Its traceback {'is the last' if is_kept else 'could not be kept'} in {log}"
+    if not is_kept:
+        traceback.print_exception(error, file=sys.__stderr__)  # in state/logs/libraries.log, where there is one
     return Refusal(
         f"`{what}` met an error that Ratchet does not know.",
         first_line(error),

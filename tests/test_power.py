@@ -13,6 +13,7 @@ from ratchet import archive, backup, change, durable, intent, ledger, note, quar
 from ratchet.intent import Intent
 from ratchet.ledger import DataChange, Move
 from ratchet.places import PLAN, Places
+from ratchet.serving.writer import Writer
 from ratchet.versions import Pin
 from tests.power import Disk, Left
 
@@ -171,3 +172,11 @@ def test_a_restore_is_finished_or_was_not_begun(tmp_path: Path) -> None:
         assert found() == {"new"}
         (kept,) = here.backups.glob("before-restore-*/ledger.jsonl")
         assert [move.problem for move in ledger.read(kept)] == ["old"]
+
+
+def test_an_acknowledged_label_is_on_the_disk(tmp_path: Path) -> None:
+    """SQLite's part: at 2, FULL, a commit returns once it is there; what answers a label waits for that commit."""
+    writer = Writer(tmp_path / "predictions.db")
+    assert writer.write([], {}) == {}
+    assert writer._opened().execute("pragma synchronous").fetchone() == (2,)
+    writer.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import sys
@@ -26,6 +27,8 @@ from ratchet.settings import Settings
 
 EVERY = 1.0
 """Seconds between two looks."""
+ADDRESS = re.compile("0x[0-9a-f]+")
+"""Where an object lies in memory: another place each time, though the error is the same."""
 
 
 class Follower:
@@ -50,8 +53,9 @@ class Follower:
 
     def _explained(self, error: Exception) -> str:
         """What went wrong, in a sentence; of an error that lasts, one traceback is kept and not one a second."""
-        if repr(error) != self._met:
-            self._met, self._told = repr(error), str(faults.explain(error, self._here, "following the registry"))
+        met = ADDRESS.sub("", repr(error))
+        if met != self._met:
+            self._met, self._told = met, str(faults.explain(error, self._here, "following the registry"))
         return self._told
 
     def _looked(self) -> dict[str, Any]:

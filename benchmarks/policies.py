@@ -29,13 +29,14 @@ from models import linear
 from models.contract import Rows
 from models.majority import Majority
 from ratchet.settings import Optimise
-from ratchet.steps import drift, feedback, gate, prior, spending, split, triggers
-from ratchet.steps.feedback import AUDIT, SURE, Traffic
+from ratchet.steps import drift, feedback, gate, prior, spending, split, triggers, vetting
+from ratchet.steps.feedback import AUDIT
 from ratchet.steps.gate import Candidate, Decision
 from ratchet.steps.prior import Measured, Past
 from ratchet.steps.score import Floats
 from ratchet.steps.shift import Names
 from ratchet.steps.sightings import Judged, Met
+from ratchet.steps.vetting import AUDITED, CORRECTED, Part, Traffic
 
 HARM, AHEAD = 0.005, 4
 WEEK = 7 * triggers.DAY
@@ -65,6 +66,15 @@ class Model:
 
 
 @dataclass
+class Log:
+    """All answers so far, what the audit found, and what was corrected: as ratchet/steps/vetting.py takes it."""
+
+    told: list[Part] = field(default_factory=list)
+    audits: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=AUDITED))
+    corrected: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CORRECTED))
+
+
+@dataclass
 class Life:
     """One policy's year. learned: labels that the last turn had. answers: of the champion, the latest last."""
 
@@ -76,6 +86,7 @@ class Life:
     learned: int = 0
     starts: list[float] = field(default_factory=list)
     answers: list[pl.DataFrame] = field(default_factory=list)
+    log: Log = field(default_factory=Log)
     history: list[Past] = field(default_factory=list)
     accuracies: list[float] = field(default_factory=list)
     promotions: list[float] = field(default_factory=list)
@@ -111,8 +122,9 @@ def live(world: World, policy: Policy) -> Life:
         probabilities = life.champion.says(week.rows["text"])
         life.accuracies.append(life.champion.accuracy(world, week.number))
         life.answers.append(answers(week.rows, probabilities))
+        life.log.told.append((year.names(week), probabilities.max(axis=1)))
         heard = year.said(week, probabilities)
-        taken = vetted(heard, probabilities) if policy.vets else heard
+        taken = vetted(life.log, heard) if policy.vets else heard
         life.kept = pl.concat([life.kept, taken.rename({"source": "label_source"}).select(life.kept.columns)])
         life.poison += int((taken["source"] != AUDIT).sum()) if week.number == year.POISONED else 0
         if policy.judge and not week.is_out and (not policy.waits or is_due(life, week)):
@@ -166,15 +178,24 @@ def answers(rows: pl.DataFrame, probabilities: Floats) -> pl.DataFrame:
     return pl.DataFrame([characters, pl.Series("label", labels), pl.Series("score", probabilities.max(axis=1))])
 
 
-def vetted(heard: pl.DataFrame, probabilities: Floats) -> pl.DataFrame:
+def vetted(log: Log, heard: pl.DataFrame) -> pl.DataFrame:
     """What the project lets in of a week's feedback. No text comes twice, so none is known from before."""
-    scores, audits = probabilities.max(axis=1), heard.filter(pl.col("source") == AUDIT)
-    errors, sure = 1 - scores, scores >= SURE
-    wrong = int((audits["label"] != audits["predicted"]).sum())
-    traffic = Traffic(len(scores), errors.sum(), int(sure.sum()), errors[sure].sum(), audits.height, wrong)
+    names = {*heard["prediction"], *log.corrected["prediction"]}
+    told = vetting.stretches(log.told, names)
+    audits = heard.filter(pl.col("source") == AUDIT).select(
+        "prediction", (pl.col("label") != pl.col("predicted")).alias("wrong")
+    )
+    log.audits = pl.concat([log.audits, audits])
     nothing = pl.DataFrame(schema={"key": pl.String, "label": pl.String})
-    weighed = feedback.in_turn(feedback.weigh(heard, nothing, set(LABELS), traffic), year.AT_START)
-    return heard.filter(weighed["first"] & ~weighed["waits"])
+    weighed = feedback.weigh(heard, nothing, set(LABELS), Traffic(told, log.audits, log.corrected))
+    weighed = feedback.in_turn(weighed, year.AT_START)
+    corrects = (pl.col("label") != pl.col("predicted")) & (pl.col("source") != AUDIT)
+    kept, held = weighed["first"] & ~weighed["waits"], pl.lit(feedback.reasons(weighed) == feedback.REASONS["unusual"])
+    sure = (pl.col("score") >= vetting.SURE).alias("sure")
+    known = heard.select("prediction", "source", sure, held.fill_null(False).alias("held"), corrects.alias("wrong"))
+    known = known.filter((kept | pl.col("held")) & pl.col("wrong"))
+    log.corrected = pl.concat([log.corrected, known.drop("wrong")])
+    return heard.filter(kept)
 
 
 def is_due(life: Life, week: Week) -> bool:

@@ -158,12 +158,17 @@ def reworded(rows: pl.DataFrame, invented: Mapping[str, str]) -> pl.DataFrame:
     return rows.with_columns(pl.Series("text", texts))
 
 
+def names(week: Week) -> list[str]:
+    """Ids of the answers to a week, which rise from week to week."""
+    return [f"{week.number:02}-{at:03}" for at in range(week.rows.height)]
+
+
 def said(week: Week, probabilities: Floats) -> pl.DataFrame:
     """What people say of the champion's answers to a week, as ratchet/steps/feedback.py takes it; none in an outage."""
     rows = week.rows.with_columns(
         pl.Series("predicted", [LABELS[at] for at in probabilities.argmax(axis=1)], dtype=pl.String),
         pl.Series("score", probabilities.max(axis=1)),
-        pl.format("{}-{}", pl.lit(week.number), pl.int_range(pl.len())).alias("prediction"),
+        pl.Series("prediction", names(week), dtype=pl.String),
     )
     other = pl.when(pl.col("label") == LABELS[0]).then(pl.lit(LABELS[1])).otherwise(pl.lit(LABELS[0]))
     right, audited = pl.col("predicted") == pl.col("label"), pl.col("side") == "holdout"

@@ -133,13 +133,15 @@ def _judged(facts: pl.DataFrame, expectations: Iterable[Expectation]) -> pl.Data
 
 
 def _check(found: dict[str, Any], seen: Seen) -> Check:
+    """A rule that Great Expectations could not judge refuses the table, whatever it asks for otherwise."""
     config = found["expectation_config"]
     fact = config["kwargs"].get("column")
     broken = seen.broken.get(fact) if config["kwargs"].get("value_set") == [False] else None
+    judged = found["exception_info"].get("raised_exception") is False
     return Check(
         name=config["description"],
-        severity=config["severity"],
-        action=config["meta"]["action"],
+        severity=config["severity"] if judged else "critical",
+        action=config["meta"]["action"] if judged else "refuse",
         success=found["success"],
         unexpected=None if broken is None else broken.count,
         share=None if broken is None else broken.count / max(seen.rows, 1),

@@ -1,8 +1,9 @@
 """May a label that somebody gave teach the next model? The border between the prediction log and a data version.
 
-No rule refuses the whole: what breaks one is set aside with its reason, and the rest goes on. Whether a label is right
-nobody can tell from it; that a model which learned from wrong ones goes live is prevented by the gate, whose rows none
-of these people chose. The suite judges the facts of `ratchet.steps.feedback`.
+What breaks a rule is set aside with its reason, and the rest goes on. A rule of severity critical, or one that cannot
+be judged, keeps out all that was collected: it stays in the log. Whether a label is right nobody can tell from it; that
+a model which learned from wrong ones goes live is prevented by the gate, whose rows none of these people chose. The
+suite judges the facts of `ratchet.steps.feedback`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def suite(rules: Rules) -> ExpectationSuite:
             _never("contradicts", "No label contradicts the table, or what was learned before.", aside),
             _never("conflict", "Nobody gave one text two labels.", aside),
             _never("improbable", "There are no more corrections than the model can have made mistakes.", aside),
+            _never("unusual", "No source corrects several times as much as it used to.", aside),
             _never("waits", "No source gives more labels than one turn takes; the rest wait.", "flag"),
             _one_sided(rules),
         ],

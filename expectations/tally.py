@@ -37,7 +37,7 @@ def _rule(found: dict[str, Any]) -> str:
 def _one(parts: tuple[dict[str, Any], ...]) -> dict[str, Any]:
     """One rule: its counts are sums, and it holds by the same comparison with `mostly` that every slice went by."""
     config, results = parts[0]["expectation_config"], [part["result"] for part in parts]
-    if failed := next((part for part in parts if part["exception_info"].get("raised_exception")), None):
+    if failed := next((part for part in parts if part["exception_info"].get("raised_exception") is not False), None):
         return failed
     if "observed_value" in results[0]:  # the number of rows
         rows = sum(result["observed_value"] for result in results)

@@ -40,18 +40,28 @@ def brings_more(by: str) -> bool:
     return more
 
 
-def bring_in(problem: Problem, registry: Registry, live: Version, by: str) -> Harvest:
-    """Three steps that Prefect shows: what waits, whether it may come in, and the new data version; by: the trigger."""
-    log = predictions.place(problem.here)
-    labels, seen = predictions.labels(log), predictions.newest_label(log)
+def bring_in(problem: Problem, registry: Registry, live: Version, by: str) -> str:
+    """Three steps that Prefect shows: what waits, whether it may come in, and the new data version; by: the trigger.
+
+    Returns:
+        What became of it, in a sentence.
+    """
+    given = predictions.untaken(predictions.place(problem.here), problem.name)
     found = collect(problem)
-    if found.said.height:
-        validate(problem, registry, live, found)
+    verdict = validate(problem, registry, live, found) if found.said.height else None
+    if verdict is not None and not verdict.passed:
+        pace.collected(problem, feedback.settle(problem, given, None), feedback.kept(problem.here.data).height)
+        return kept_out(verdict)
+    if verdict is not None:
         pin(problem, found, by)
     if problem.settings.optimise.commit:
         commit(problem)
-    pace.collected(problem, labels, seen, found.kept.height)
-    return found
+    pace.collected(problem, feedback.settle(problem, given, found), found.kept.height)
+    return str(found)
+
+
+def kept_out(verdict: Verdict) -> str:
+    return f"No label was taken in, and all stay in the log. {verdict.headline} See the artifact data-validation."
 
 
 @step("Collect feedback")
@@ -66,20 +76,26 @@ def collect(problem: Problem) -> Harvest:
 
 
 @step("Validate feedback")
-def validate(problem: Problem, registry: Registry, live: Version, found: Harvest) -> None:
-    """May these labels teach? Great Expectations judges; what may not is set aside with its reason, never dropped."""
+def validate(problem: Problem, registry: Registry, live: Version, found: Harvest) -> Verdict:
+    """May these labels teach? Great Expectations judges; what may not is set aside with its reason, never dropped.
+
+    Where the suite fails, none comes in and nothing is set aside: all of it is weighed again the next time.
+    """
     verdict = expectations.check(found.facts, "feedback")
-    if found.aside.height:
+    if verdict.passed and found.aside.height:
         feedback.lay_aside(problem, found.aside, say)
     registry.log_text(live.run_id, docs.render(verdict), PAGE)
     page = links.artifact(problem.here, registry.experiment(), live.run_id, PAGE)
-    create_markdown_artifact(
-        reports.validation(verdict, lying(problem), page), key="data-validation", description=title(verdict)
-    )
-    say(verdict.headline)
+    shown = reports.validation(verdict, lying(problem), page)
+    words = shown if verdict.passed else f"{kept_out(verdict)}\n\n{shown}"
+    create_markdown_artifact(words, key="data-validation", description=title(verdict))
+    say(verdict.headline if verdict.passed else kept_out(verdict))
+    return verdict
 
 
 def title(verdict: Verdict) -> str:
+    if not verdict.passed:
+        return f"Feedback: refused, none of {verdict.rows:,} labels taken"
     aside = f", {verdict.set_aside:,} set aside" if verdict.set_aside else ""
     return f"Feedback: {verdict.rows - verdict.set_aside:,} labels taken{aside}"
 

@@ -101,7 +101,7 @@ def bring_example(here: Places, example: Example) -> None:
 
 def keep_pace(here: Places, begun: turn.Begun) -> None:
     """What this turn was made from, so that another begins by itself only where there is more."""
-    pace.turned(here, settings.load(here.params).problem, begun.cause, feedback.kept(here.data).height)
+    pace.turned(here, settings.load(here.params).problem, begun.cause, feedback.by_source(feedback.kept(here.data)))
 
 
 def conclude(done: Turn) -> None:

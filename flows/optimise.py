@@ -57,7 +57,7 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     entitle(problem.name, live.number, live.model, sight.verdict.partition(":")[0].lower())
     bound = sight.surely.high if sight.surely else None
     following = next_turn.consider(live, bound, sight.found.moved, trial.pending(problem, registry))
-    return Outlook(live.number, sight.verdict, sight.drifted, str(learned), following)
+    return Outlook(live.number, sight.verdict, sight.drifted, learned, following)
 
 
 @step("Choose what people are asked")

@@ -7,37 +7,50 @@ names, so that it can be taken in after all: make data ADD=state/quarantine/feed
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from ratchet import predictions, quarantined, versions
+from ratchet import pace, predictions, quarantined, versions
 from ratchet.ingest import FILE, LINE, REASON
 from ratchet.places import Places
-from ratchet.predictions import AT_ONCE, HEARD, LAST, Place
+from ratchet.predictions import AT_ONCE, BATCH, HEARD, LAST, Label, Place
 from ratchet.problem import Problem
 from ratchet.progress import Say
 from ratchet.refusal import Refusal
 from ratchet.rows import Raw
-from ratchet.steps import feedback, table
+from ratchet.steps import feedback, table, vetting
 from ratchet.steps.facts import compared
-from ratchet.steps.feedback import AUDIT, COLUMNS, SURE, Traffic
+from ratchet.steps.feedback import AUDIT, COLUMNS
 from ratchet.steps.load import ORIGINAL
+from ratchet.steps.vetting import AUDITED, SURE, Part, Traffic
 
 ANSWERED = """
-    select count(*), sum(1 - score), sum(case when score >= ? then 1 else 0 end),
-    sum(case when score >= ? then 1 - score else 0 end)
-    from predictions where problem || '' = ? and id >= ? and role != 'shadow'"""
+    select id, score from predictions where problem || '' = ? and id > ? and role != 'shadow' and route != ?
+    order by id limit ?"""
+"""Answers that somebody can label, from an id on: by id, and not through all answers of the problem."""
+EARLIER = """
+    select min(id) from (
+        select id from predictions where problem || '' = ? and id < ? and role != 'shadow' and route != ?
+        order by id desc limit ?) as before"""
 MEASURED = f"""
-    select count(*), sum(case when feedback.label != predictions.label then 1 else 0 end)
-    from {HEARD} and problem = ? and source = ? and predictions.id >= ? and {LAST}"""
-"""Of what was answered since a prediction: by id, and not through all answers of the problem."""
+    select predictions.id, feedback.label != predictions.label
+    from {HEARD} and problem = ? and source = ? and {LAST} order by predictions.id"""
+CORRECTED = f"""
+    select predictions.id, feedback.label, source, predictions.score
+    from {HEARD} and problem = ? and source != ? and feedback.label != predictions.label and predictions.id >= ?"""
+BACK = 50_000
+"""Answers before the first new label that tell what was usual."""
 
+GIVEN = {"prediction": pl.String, "label": pl.String, "source": pl.String, "sure": pl.Boolean}
 NOTHING = pl.DataFrame(schema=dict.fromkeys(COLUMNS, pl.String))
 
 
@@ -85,6 +98,11 @@ def kept(folder: Path) -> pl.DataFrame:
     return table.read(path) if path.exists() else NOTHING
 
 
+def by_source(kept: pl.DataFrame) -> dict[str, int]:
+    """How many rows of feedback each source has given."""
+    return dict(Counter(kept["label_source"]))
+
+
 def aside_path(here: Places, problem: str) -> Path:
     return here.quarantine / "feedback" / f"{problem}.csv"
 
@@ -125,14 +143,52 @@ def everything(log: Place, problem: str) -> pl.DataFrame:
     return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
 
 
-def traffic(log: Place, problem: str, since: object) -> Traffic:
-    """What was answered from that prediction on, and how much of it should be wrong."""
-    if since is None:
+def traffic(problem: Problem, fresh: pl.DataFrame, learned: pl.DataFrame) -> Traffic:
+    """What was answered around the new labels, what the audit found of it, and what was corrected before.
+
+    Args:
+        fresh: the new labels. learned: rows of data/feedback.csv that stay as they are.
+    """
+    log, name = predictions.place(problem.here), problem.name
+    first = fresh["prediction"].min()
+    if first is None:
         return Traffic()
     with predictions.connected(log) as connection:
-        answers, errors, sure, sure_errors = connection.execute(ANSWERED, (SURE, SURE, problem, since)).fetchone()
-        audited, wrong = connection.execute(MEASURED, (problem, AUDIT, since)).fetchone()
-    return Traffic(answers, errors or 0.0, sure or 0, sure_errors or 0.0, audited, wrong or 0)
+        (start,) = connection.execute(EARLIER, (name, first, BATCH, BACK)).fetchone()
+        start = start or first
+        audits = connection.execute(MEASURED, (name, AUDIT)).fetchall()
+        corrected = connection.execute(CORRECTED, (name, AUDIT, start)).fetchall()
+        rows = [(each, label, source, score >= SURE) for each, label, source, score in corrected]
+        earlier = taken_before(problem, pl.DataFrame(rows, schema=GIVEN, orient="row"), learned)
+        names = {*fresh["prediction"], *earlier["prediction"]}
+        stretches = vetting.stretches(answered(connection, problem, str(start)[:-1]), names)
+    return Traffic(
+        stretches, pl.DataFrame([(each, bool(wrong)) for each, wrong in audits], AUDITED, orient="row"), earlier
+    )
+
+
+def taken_before(problem: Problem, corrected: pl.DataFrame, learned: pl.DataFrame) -> pl.DataFrame:
+    """Of all corrections in the log, those that the data has, and those that were set aside as unusual: `held`."""
+    names, lying = problem.settings.data, quarantined.read(aside_path(problem.here, problem.name))
+    held = learned.clear().select("prediction", "label")
+    if {FILE, names.label} <= set(lying.columns):
+        unusual = lying.filter(pl.col(REASON) == feedback.REASONS["unusual"])
+        held = unusual.select(pl.col(FILE).alias("prediction"), pl.col(names.label).alias("label"))
+    parts = [(learned.select("prediction", "label"), False), (held, True)]
+    found = [corrected.join(rows, on=["prediction", "label"]).with_columns(held=pl.lit(held)) for rows, held in parts]
+    return pl.concat(found).drop("label")
+
+
+def answered(connection: Any, problem: Problem, after: str) -> Iterator[Part]:
+    """The answers with ids above that, in order, some at a time.
+
+    Where the log has forgotten what nobody labelled, what is left may all be wrong for all that it tells.
+    """
+    forgotten = predictions.identities(1, time.time() - 86_400 * problem.settings.deploy.log.days)[0]
+    while rows := connection.execute(ANSWERED, (problem.name, after, BATCH, AT_ONCE)).fetchall():
+        ids = [name for name, _ in rows]
+        yield ids, np.array([0.0 if name < forgotten else score for name, score in rows], np.float64)
+        after = ids[-1]
 
 
 def harvest(problem: Problem, said: pl.DataFrame) -> Harvest:
@@ -148,8 +204,8 @@ def harvest(problem: Problem, said: pl.DataFrame) -> Harvest:
     table_says = pl.concat(taught) if taught else pl.DataFrame(schema={"key": pl.String, "label": pl.String})
     table_says = unrevised(table_says, before, revised)
     fresh = news(said, table_says, revised)
-    since = traffic(predictions.place(problem.here), problem.name, fresh["prediction"].min())
-    weighed = feedback.in_turn(feedback.weigh(fresh, table_says, labels, since), rows)
+    weighed = feedback.weigh(fresh, table_says, labels, traffic(problem, fresh, revised))
+    weighed = feedback.in_turn(weighed, rows, pace.untaught(problem, by_source(before)))
     new = fresh.filter(weighed["first"] & ~weighed["waits"]).select(
         "text",
         "label",
@@ -195,6 +251,25 @@ def set_aside(problem: Problem, rows: pl.DataFrame, reasons: pl.Series) -> pl.Da
         pl.col("text").alias(names.text),
         pl.col("label").alias(names.label),
     )
+
+
+def settle(problem: Problem, given: Sequence[Label], found: Harvest | None) -> int:
+    """Note in the log what need not wait there any more, as it was taken in, set aside, or says nothing new.
+
+    Args:
+        given: labels that were in the log before any was weighed.
+        found: what became of them; None where none may come in.
+
+    Returns:
+        How many labels are left that had not been looked at before.
+    """
+    if found is None:
+        return sum(each.new for each in given)
+    waiting = found.said.filter(found.facts["waits"])
+    same = compared(found.said["text"]).is_in(compared(waiting["text"]).implode()).fill_null(False)
+    stay = set(found.said.filter(same)["prediction"])  # with others of the same text, which may yet be taken instead
+    predictions.take(predictions.place(problem.here), [each for each in given if each.prediction not in stay])
+    return sum(each.new for each in given if each.prediction in stay)
 
 
 def lay_aside(problem: Problem, aside: pl.DataFrame, say: Say) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 from ratchet import note, predictions, turn
 from ratchet.places import Places
@@ -21,8 +21,9 @@ class Pace:
     """starts: of turns that began by themselves, seconds since 1970. run: the last one's flow run.
 
     learned: rows of feedback that the last turn was built on, or that judge a version on trial. kept: in the data now.
-    looked_at, seen: labels in the log when they were last collected, and when the newest of them was given.
-    cause: of the last turn (ratchet/turn.py).
+    taught: the rows of each source that the last turn was built on; None where that was not noted yet.
+    looked_at: labels that were left waiting in the log when they were last collected. cause: of the last turn
+    (ratchet/turn.py).
     """
 
     problem: str
@@ -30,19 +31,22 @@ class Pace:
     run: str = ""
     learned: int = 0
     kept: int = 0
+    taught: Mapping[str, int] | None = None
     looked_at: int = 0
-    seen: float = 0.0
     cause: str = ""
 
 
 def read(here: Places, problem: str) -> Pace:
     """What is noted; of another problem, or of none, nothing is."""
-    raw = note.read(here.pace) or {}
+    found = note.read(here.pace) or {}
+    raw = {each.name: found[each.name] for each in fields(Pace) if each.name in found}  # earlier code noted more
     try:
         counts = {name: int(raw.get(name, 0)) for name in ("learned", "kept", "looked_at")}
-        times = {"starts": tuple(map(float, raw.get("starts", ()))), "seen": float(raw.get("seen", 0))}
-        known = Pace(**raw | times | counts)
-    except (TypeError, ValueError):
+        taught = (
+            {str(name): int(rows) for name, rows in raw["taught"].items()} if raw.get("taught") is not None else None
+        )
+        known = Pace(**raw | counts | {"starts": tuple(map(float, raw.get("starts", ()))), "taught": taught})
+    except (AttributeError, TypeError, ValueError):
         return Pace(problem)
     return known if known.problem == problem else replace(Pace(problem), starts=known.starts)
 
@@ -70,9 +74,10 @@ def beginning(here: Places, problem: str) -> Iterator[Callable[[str], None]]:
         raise
 
 
-def turned(here: Places, problem: str, cause: str, learned: int) -> None:
-    """A turn was made of this cause, with so many rows of feedback, which are all that the data has."""
-    change(here, problem, lambda pace: replace(pace, cause=cause, learned=learned, kept=learned))
+def turned(here: Places, problem: str, cause: str, taught: Mapping[str, int]) -> None:
+    """A turn was made of this cause, with so many rows of feedback by each source, which are all that the data has."""
+    learned = sum(taught.values())
+    change(here, problem, lambda pace: replace(pace, cause=cause, learned=learned, kept=learned, taught=taught))
 
 
 def held(problem: Problem) -> None:
@@ -80,8 +85,8 @@ def held(problem: Problem) -> None:
     change(problem.here, problem.name, lambda pace: replace(pace, learned=pace.kept))
 
 
-def collected(problem: Problem, labels: int, seen: float, kept: int) -> None:
-    """So many labels of the log have been looked at, given until then, and so many rows came of all of them so far.
+def collected(problem: Problem, looked_at: int, kept: int) -> None:
+    """The labels of the log were looked at: so many were left waiting in it, and so many rows are in the data now.
 
     Starts that seem to lie ahead are noted as of now: else they would hold the next turn back until the clock is there.
     """
@@ -89,10 +94,14 @@ def collected(problem: Problem, labels: int, seen: float, kept: int) -> None:
     change(
         problem.here,
         problem.name,
-        lambda pace: replace(
-            pace, starts=tuple(triggers.settled(pace.starts, now)), looked_at=labels, seen=seen, kept=kept
-        ),
+        lambda pace: replace(pace, starts=tuple(triggers.settled(pace.starts, now)), looked_at=looked_at, kept=kept),
     )
+
+
+def untaught(problem: Problem, kept: Mapping[str, int]) -> dict[str, int]:
+    """Of the rows of feedback that the data has by each source: how many no turn has learned."""
+    taught = read(problem.here, problem.name).taught
+    return {} if taught is None else {name: max(0, rows - taught.get(name, 0)) for name, rows in kept.items()}
 
 
 def now() -> float:
@@ -118,12 +127,10 @@ def found(problem: Problem, accuracy: float | None, drift: str) -> Found:
 def waiting(here: Places, settings: Settings) -> int:
     """Labels that no turn has learned from: not collected from the log yet, or collected since the last turn.
 
-    They are counted, since a clock may be set back; by the clock only where the log has forgotten old ones since.
+    What was left waiting in the log when it was last collected asks for nothing: others must come.
     """
-    pace, log = read(here, settings.problem), predictions.place(here)
-    logged = predictions.labels(log)
-    new = logged - pace.looked_at if logged >= pace.looked_at else predictions.labels(log, pace.seen)
-    return new + max(0, pace.kept - pace.learned)
+    pace, logged = read(here, settings.problem), predictions.labels(predictions.place(here), settings.problem)
+    return max(0, logged - pace.looked_at) + max(0, pace.kept - pace.learned)
 
 
 def is_due(here: Places, settings: Settings) -> bool:

@@ -2,7 +2,8 @@
 
 A prediction has an id that is given out with the answer; feedback is a label that a person gives for an id. Whether a
 text is kept whole is the writer's choice (`deploy.log.texts`); its digest is always there. chance: the probability
-with which a text was chosen to be asked about; null for labels that nobody chose.
+with which a text was chosen to be asked about; null for labels that nobody chose. taken: when the label that the loop
+has taken in or set aside was given, the same as `at` unless it was given again since; null for one that still waits.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Place = Path | str
 """A file of SQLite, or the address of a PostgreSQL database."""
 VARIABLE = "RATCHET_PREDICTIONS"
 
-VERSION = 3
+VERSION = 4
 """Of the tables, kept in `user_version`; UPGRADES[n] leads from version n to the next."""
 TABLES = (
     """create table if not exists predictions (
@@ -34,10 +35,11 @@ TABLES = (
     route text not null, label text not null, score real not null, characters integer not null, digest text not null,
     text text, seconds real) without rowid""",
     """create table if not exists feedback (
-    prediction text not null, label text not null, source text not null, at real not null, chance real,
+    prediction text not null, label text not null, source text not null, at real not null, chance real, taken real,
     primary key (prediction, label)) without rowid""",
     "create index if not exists latest on predictions (problem, version, id)",
     "create index if not exists said on feedback (at)",
+    "create index if not exists untaken on feedback (prediction) where taken is null",
 )
 UPGRADES: tuple[tuple[str, ...], ...] = (
     (),  # version 0 is the same table, from before versions were kept
@@ -53,25 +55,40 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
         "drop index if exists said",
         "alter table feedback rename to before",
         *TABLES,
-        "insert into feedback select prediction, label, source, at, null from before",
+        "insert into feedback (prediction, label, source, at) select prediction, label, source, at from before",
+        "drop table before",
+    ),
+    (
+        "drop index if exists said",
+        "drop index if exists untaken",
+        "alter table feedback rename to before",
+        *TABLES,
+        """insert into feedback (prediction, label, source, at, chance)
+        select prediction, label, source, at, chance from before""",
         "drop table before",
     ),
 )
 INSERT = "insert into predictions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing"
+BATCH = "make predict"
+"""The route of what was answered with no service: nobody was shown an id to label it by."""
 USER, CHOSEN, AUDIT = "user", "chosen", "audit"
 """Where a label comes from: somebody corrected it, it was chosen to be asked, or it was drawn at random to be."""
 RANK = f"case {{}}.source when '{AUDIT}' then 2 when '{CHOSEN}' then 1 else 0 end"
 WEAKER = f"{RANK.format('excluded')} < {RANK.format('feedback')}"
 FEEDBACK = f"""insert into feedback (prediction, label, source, at, chance) values (?, ?, ?, ?, ?)
-    on conflict (prediction, label) do update set at = excluded.at,
+    on conflict (prediction, label) do update set
+    at = case when {WEAKER} then feedback.at else excluded.at end,
     source = case when {WEAKER} then feedback.source else excluded.source end,
     chance = case when {WEAKER} then feedback.chance else excluded.chance end"""
-"""Said twice, a label counts once, as of the last time, and keeps the stronger source: audit, chosen, user."""
+"""Said twice, a label counts once, as of the last time that the strongest source (audit, chosen, user) said it: what
+an audit took back stays taken back, whoever says it after."""
 HEARD = "feedback cross join predictions where predictions.id = prediction"
 """Labels with the answers that they are of; written as SQLite reads the smaller table first, which it cannot know."""
 LAST = """not exists (select 1 from feedback as later where later.prediction = feedback.prediction
     and later.source = feedback.source and (later.at, later.label) > (feedback.at, feedback.label))"""
 """That a label is the last word of its source on that prediction: who changed their mind counts once."""
+OURS = "not exists (select 1 from predictions where id = prediction and problem != ?)"
+"""That a label is of no other problem; one whose prediction is gone is of any."""
 
 MISTAKES = f"""
     select predictions.*, feedback.label from {HEARD} and problem = ? and feedback.label != predictions.label
@@ -81,6 +98,15 @@ MISTAKES = f"""
 AUDITED = f"""
     select predictions.*, feedback.label from {HEARD} and problem = ? and version = ? and source = 'audit'
     order by feedback.at desc limit ?"""
+
+TAKE = "update feedback set taken = at where prediction = ? and label = ? and at = ?"
+FORGET_LABELS = """delete from feedback where prediction < ? and not exists (
+    select 1 from feedback as waits where waits.prediction = feedback.prediction
+    and (waits.taken is null or waits.taken != waits.at))
+    and (? = '' or not exists (select 1 from predictions where id = prediction and problem != ?))"""
+"""All that was said of an answer goes at once: a user's word that waits must not outlive the audit's stronger one."""
+FORGET_ANSWERS = """delete from predictions where id < ? and (? = '' or problem = ?)
+    and id not in (select prediction from feedback)"""
 
 AT_ONCE, REPEATS, LEAST = 5_000, 20, 20_000
 """Rows that are read together; how many times as many rows as distinct texts are read at most, or at least so many."""
@@ -109,6 +135,16 @@ class Prediction:
     text: str | None
     seconds: float | None
     said: str | None = None
+
+
+@dataclass(frozen=True)
+class Label:
+    """What somebody said of a prediction. at: seconds since 1970. new: the loop has not looked at that label yet."""
+
+    prediction: str
+    label: str
+    at: float
+    new: bool
 
 
 def identities(count: int, now: float | None = None) -> list[str]:
@@ -222,7 +258,7 @@ def record(
     now = time.time()
     names = identities(len(answers), now) if names is None else names
     rows: Iterable[Row] = (
-        (name, now, problem, version, "champion", "make predict", label, score, len(text), digest(text), None, None)
+        (name, now, problem, version, "champion", BATCH, label, score, len(text), digest(text), None, None)
         for name, (text, label, score) in zip(names, answers, strict=True)
     )
     with connected(log) as connection:
@@ -275,22 +311,47 @@ def audited(log: Place, problem: str, version: int, most: int) -> list[Predictio
     return list(found.values())
 
 
-def labels(log: Place, after: float = float("-inf")) -> int:
-    """How many labels people gave after that moment, of all problems, each counted once a prediction and label."""
+def labels(log: Place, problem: str) -> int:
+    """How many labels of a problem wait to be taken in, each counted once a prediction and label."""
     if not is_there(log):
         return 0
     with connected(log) as connection:
-        (count,) = connection.execute("select count(*) from feedback where at > ?", (after,)).fetchone()
+        found = connection.execute(f"select count(*) from feedback where taken is null and {OURS}", (problem,))
+        (count,) = found.fetchone()
     return int(count)
 
 
-def newest_label(log: Place) -> float:
-    """When the newest label was given, seconds since 1970; 0 where there is none."""
+def untaken(log: Place, problem: str) -> list[Label]:
+    """The labels of a problem that were given, or given again, since the loop took in or set aside what there was."""
     if not is_there(log):
-        return 0.0
+        return []
     with connected(log) as connection:
-        (at,) = connection.execute("select max(at) from feedback").fetchone()
-    return float(at or 0)
+        rows = connection.execute(
+            "select prediction, label, at, taken is null from feedback "
+            f"where (taken is null or taken != at) and {OURS} order by prediction, label",
+            (problem,),
+        ).fetchall()
+    return [Label(name, label, at, bool(new)) for name, label, at, new in rows]
+
+
+def take(log: Place, labels: Sequence[Label]) -> None:
+    """Note that these are taken in or set aside, so that they may be forgotten in their time; some at a time.
+
+    One that is given again meanwhile is another, and waits.
+    """
+    for start in range(0, len(labels), AT_ONCE):
+        with connected(log) as connection:
+            for each in labels[start : start + AT_ONCE]:
+                connection.execute(TAKE, (each.prediction, each.label, each.at))
+
+
+def forget(connection: Any, problem: str, before: str) -> None:
+    """Remove the answers with an id below that one, but for what somebody labelled and no data version has yet.
+
+    problem: whose answers; those of all where it is empty.
+    """
+    connection.execute(FORGET_LABELS, (before, problem, problem))
+    connection.execute(FORGET_ANSWERS, (before, problem, problem))
 
 
 def find(log: Place, name: str) -> Prediction | None:

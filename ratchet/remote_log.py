@@ -18,13 +18,15 @@ TABLES = (
     characters integer not null, digest text not null, text text, seconds double precision)""",
     """create table if not exists feedback (
     prediction text not null, label text not null, source text not null, at double precision not null,
-    chance double precision, primary key (prediction, label))""",
+    chance double precision, taken double precision, primary key (prediction, label))""",
+    "alter table feedback add column if not exists chance double precision",  # version 2 had none
+    "alter table feedback add column if not exists taken double precision",  # version 3 had none
     "create index if not exists latest on predictions (problem, version, id)",
     "create index if not exists said on feedback (at)",
-    "alter table feedback add column if not exists chance double precision",  # version 2 had none
+    "create index if not exists untaken on feedback (prediction) where taken is null",
 )
 """Made where they are not there, and brought to VERSION where they are older: each statement may be run again."""
-VERSION = 3
+VERSION = 4
 MARK = "Ratchet, log of predictions, version "
 """The comment on the table `predictions` in front of its version; version 2 and older had no comment."""
 PATIENCE = 10

@@ -120,6 +120,11 @@ class Loop:
         return dict(json.loads(path.read_text())) if path.exists() else {}
 
     @property
+    def waiting(self) -> int:
+        """Labels of the log that were neither taken in nor set aside."""
+        return predictions.labels(self.log, "reviews")
+
+    @property
     def changes(self) -> list[dict[str, Any]]:
         """The ledger's lines about data."""
         lines = (self.root / "state" / "ledger.jsonl").read_text().rstrip("\n").split("\n")
@@ -137,12 +142,20 @@ class Loop:
 
 
 def ask_of(
-    log: Path, texts: Sequence[str], label: str = "good", score: float = 0.7, version: int = 1, role: str = "champion"
+    log: Path,
+    texts: Sequence[str],
+    label: str = "good",
+    score: float = 0.7,
+    version: int = 1,
+    role: str = "champion",
+    problem: str = "reviews",
+    days_ago: float = 0.0,
 ) -> list[str]:
     """The texts are answered with that label; the ids."""
-    now, ids = time.time(), predictions.identities(len(texts))
+    now = time.time() - 86_400 * days_ago
+    ids = predictions.identities(len(texts), now)
     rows = [
-        (name, now, "reviews", version, role, "/predict", label, score, len(text), predictions.digest(text), text, 0.01)
+        (name, now, problem, version, role, "/predict", label, score, len(text), predictions.digest(text), text, 0.01)
         for name, text in zip(ids, texts, strict=True)
     ]
     with predictions.connected(log) as connection:

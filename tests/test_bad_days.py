@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from ratchet import lock, predictions
-from ratchet.steps.feedback import FEW, REASONS
+from ratchet.steps.feedback import REASONS
 from tests.crowd import Loop, driven, texts_of
 from tests.project import Project, copied, refused
 from tests.serving import served
@@ -82,12 +82,17 @@ def test_a_poisoned_batch_is_set_aside_with_its_reason_and_teaches_nothing(loop:
 
 
 def test_a_flood_of_one_class_comes_in_over_several_turns_and_none_is_lost(loop: Loop) -> None:
-    ids = loop.asked(texts_of("train", FEW + 150))
+    """A turn takes 500 labels of one source at most, however often labels are collected before it."""
+    ids = loop.asked(texts_of("train", 650))
     loop.said(ids, "good")
     assert "150 wait for the next turn" in loop.optimise()["learned"]
-    assert [row["prediction"] for row in loop.kept] == ids[:FEW]
+    assert [row["prediction"] for row in loop.kept] == ids[:500]
+    assert loop.optimise()["learned"] == "150 new labels: none to learn from; 150 wait for the next turn."
+    assert (loop.pace["looked_at"], loop.waiting) == (150, 150), "they wait in the log"
+    loop.call("pace.turned(here, 'reviews', '', {'user': 500})")
     assert loop.optimise()["learned"] == "150 new labels: 150 by users to learn from."
     assert [row["prediction"] for row in loop.kept] == ids
+    assert (loop.pace["looked_at"], loop.waiting) == (0, 0)
 
 
 def test_what_was_said_of_forgotten_answers_is_set_aside_and_what_was_learned_stays(loop: Loop) -> None:
@@ -107,7 +112,7 @@ def test_labels_are_counted_anew_where_the_log_has_forgotten_old_ones(loop: Loop
     """Old labels leave the log with their answers (deploy.log.days): new ones must be seen all the same."""
     loop.said(loop.asked(texts_of("train", 60)), "good")
     loop.optimise()
-    loop.call("pace.turned(here, 'reviews', '', 60)")
+    loop.call("pace.turned(here, 'reviews', '', {'user': 60})")
     with predictions.connected(loop.log) as connection:
         connection.execute("delete from predictions")
         connection.execute("delete from feedback")

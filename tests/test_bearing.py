@@ -256,13 +256,14 @@ def test_what_is_older_than_its_days_is_forgotten_but_no_label_that_waits(origin
     with closing(sqlite3.connect(project.root / "state" / "predictions.db")) as connection, connection:
         for row in rows[:2]:
             connection.execute("update predictions set id = ? where id = ?", (head + row["id"][12:], row["id"]))
-        connection.execute("insert into feedback values (?, 'good', 'user', 0, null)", (head + rows[1]["id"][12:],))
+        connection.execute(predictions.FEEDBACK, (head + rows[1]["id"][12:], "good", "user", 0, None))
     texts = "select text from predictions order by id"
     with served(project):
         until(
             lambda: logged(project, texts) == [("labelled",), ("new",)], "the old one is gone, the labelled one waits"
         )
-    project.write("state/pace.json", json.dumps({"problem": "reviews", "seen": 60}))
+    log = project.root / "state" / "predictions.db"
+    predictions.take(log, predictions.untaken(log, "reviews"))
     with served(project):
         until(lambda: logged(project, texts) == [("new",)], "it was taken in, and is gone")
     assert logged(project, "select count(*) from feedback") == [(0,)]

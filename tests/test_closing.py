@@ -12,6 +12,24 @@ import pytest
 from tests.crowd import Loop, driven, texts_of
 from tests.project import Project, copied
 
+STRICTER = """
+import dataclasses, expectations.feedback as suites
+suites.kind = suites.suite
+def stricter(rules):
+    from expectations.rules import said
+    from great_expectations.expectations import ExpectTableRowCountToBeBetween
+    found = suites.kind(rules)
+    found.add_expectation(ExpectTableRowCountToBeBetween(min_value=9, **said("There are nine labels or more.", "refuse")))
+    return found
+suites.suite = stricter
+"""
+"""Somebody adds a rule to expectations/feedback.py that refuses all that was collected."""
+SHOWN = """
+__import__("prefect.client.orchestration", fromlist=["x"]).get_client(sync_client=True).request(
+    "POST", "/artifacts/latest/filter",
+    json={"artifacts": {"key": {"any_": ["data-validation"]}}, "sort": "UPDATED_DESC", "limit": 1}).json()[0]
+"""
+"""The artifact data-validation as it is shown now."""
 WHERE = "{(row['text'], row['split']) for frame in rows.prepared(at_hand()[0]) for row in frame.to_dicts()}"
 """Every prepared row with its side."""
 
@@ -73,6 +91,32 @@ def test_feedback_becomes_a_data_version_once_and_the_ledger_tells_of_it(loop: L
     fetched = loop.project.make("data")
     assert fetched.status == 0, fetched.text
     assert loop.project.bytes_of("data.dvc", "data", "state/ledger.jsonl") == after
+
+
+def test_a_suite_that_fails_keeps_all_that_was_collected_out_and_loses_none_of_it(loop: Loop) -> None:
+    ids = loop.asked(texts_of("train", 4))
+    loop.said(ids, "bad")
+    loop.said(loop.asked(["   "]), "bad")  # it would be set aside
+    before = loop.project.bytes_of("data.dvc", "data", "state/ledger.jsonl", "state/quarantine")
+    loop.call(f"exec({STRICTER!r})")
+    try:
+        for _ in range(2):
+            said = loop.optimise()
+            assert said["learned"].startswith("No label was taken in, and all stay in the log. Refused: ")
+            assert "There are nine labels or more. Found: 5." in said["learned"]
+            assert loop.project.bytes_of("data.dvc", "data", "state/ledger.jsonl", "state/quarantine") == before
+            assert loop.waiting == 5
+        shown = loop.call(SHOWN.strip())
+        assert shown["description"] == "Feedback: refused, none of 5 labels taken"
+        assert shown["data"].startswith("No label was taken in, and all stay in the log. Refused: ")
+        assert loop.call("pace.waiting(here, at_hand()[0].settings)") == 0, "they ask for no turn again and again"
+        assert loop.call("lifecycle(trigger='5 new labels', learn=True)") is None or loop.kept == []
+    finally:
+        loop.call("exec('import expectations.feedback as suites; suites.suite = suites.kind')")
+    said = loop.optimise()["learned"]
+    assert said.startswith("5 new labels: 4 by users to learn from; 1 set aside (the text is blank")
+    assert [row["prediction"] for row in loop.kept] == ids
+    assert loop.waiting == 0
 
 
 def test_a_changed_mind_takes_the_place_of_what_was_said_before(loop: Loop) -> None:

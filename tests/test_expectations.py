@@ -15,6 +15,7 @@ import expectations
 from expectations import Rules, Verdict
 from expectations.docs import render
 from ratchet.steps.facts import measure
+from ratchet.steps.feedback import REASONS
 from ratchet.steps.prepare import prepare
 from ratchet.steps.quarantine import set_aside
 
@@ -55,9 +56,54 @@ def failed(verdict: Verdict) -> dict[str, str]:
     return {check.name: check.severity for check in verdict.checks if not check.success}
 
 
+LABEL_RULES = {
+    "unknown_id": "Every label is of a prediction that is logged.",
+    "unknown_label": "Every label is a class of the problem.",
+    "no_text": "The log kept the text of every labelled prediction.",
+    "unsound": "Every labelled text could be a row of the table.",
+    "contradicts": "No label contradicts the table, or what was learned before.",
+    "conflict": "Nobody gave one text two labels.",
+    "improbable": "There are no more corrections than the model can have made mistakes.",
+    "unusual": "No source corrects several times as much as it used to.",
+    "waits": "No source gives more labels than one turn takes; the rest wait.",
+}
+"""What is looked at of labels that people gave, and the rule that each breaks."""
+
+
+def label_facts(broken: bool = False) -> pl.DataFrame:
+    """Facts of labels that people gave (steps/feedback.py), as good as can be; or a row for each that breaks a rule."""
+    facts = {fact: [broken and at == row for at in range(len(LABEL_RULES))] for row, fact in enumerate(LABEL_RULES)}
+    rows = list(range(1, len(LABEL_RULES) + 1))
+    share = [0.5 for _ in rows]
+    return pl.DataFrame({"row": rows, **facts, "set_aside": [broken] * len(rows), "class_share": share})
+
+
+def test_a_label_that_cannot_teach_breaks_a_rule_and_stops_no_other() -> None:
+    assert failed(expectations.check(label_facts(), "feedback")) == {}
+    verdict = expectations.check(label_facts(broken=True), "feedback")
+    found = {check.name: (check.action, check.rows) for check in verdict.checks if not check.success}
+    actions = ["set aside"] * 8 + ["flag"]
+    assert found == {
+        rule: (action, (row,)) for row, (rule, action) in enumerate(zip(LABEL_RULES.values(), actions, strict=True), 1)
+    }
+    assert verdict.passed
+    assert set(LABEL_RULES) == {*REASONS, "waits"}, "nothing is set aside that no rule speaks of"
+
+
+@pytest.mark.parametrize("slices", [1, 2])
+def test_a_rule_that_could_not_be_judged_refuses_all(slices: int) -> None:
+    """What it looks at is not there: Great Expectations says so in its own way, and warns of nothing."""
+    facts = label_facts().drop("contradicts")
+    verdict = expectations.check_slices([facts] * slices, "feedback")
+    assert not verdict.passed
+    assert [check.name for check in verdict.refusals] == [LABEL_RULES["contradicts"]]
+    assert verdict.headline.startswith("Refused: the feedback table breaks 1 rule: No label contradicts the table")
+
+
 @pytest.mark.parametrize("suite", expectations.names())
 def test_every_suite_speaks_in_sentences_and_says_what_follows(suite: str) -> None:
-    checks = checked(suite, prepared_rows()).checks
+    verdict = expectations.check(label_facts(), suite) if suite == "feedback" else checked(suite, prepared_rows())
+    checks = verdict.checks
     assert len({check.name for check in checks}) == len(checks) > 5
     for check in checks:
         assert check.name[0].isupper(), check.name

@@ -10,10 +10,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ratchet import feedback, outcomes, predictions
+from ratchet import feedback as harvesting
+from ratchet import outcomes, predictions
 from ratchet.predictions import AUDIT, CHOSEN, USER, Place
 from ratchet.refusal import Refusal
 from ratchet.remote_log import MARK
+from ratchet.steps import feedback
 from ratchet.steps.facts import compared
 from tests.stores import BINARIES, Postgres, postgres
 
@@ -90,20 +92,71 @@ def test_the_stronger_source_stays_and_the_last_time_counts(fresh: Callable[[str
     (name,) = logged(log, "dull")
     for at, (source, chance, told) in enumerate(
         [
-            (USER, None, (USER, None)),
-            (CHOSEN, 0.25, (CHOSEN, 0.25)),
-            (USER, None, (CHOSEN, 0.25)),
-            (CHOSEN, 0.5, (CHOSEN, 0.5)),
-            (AUDIT, None, (AUDIT, None)),
-            (CHOSEN, 0.75, (AUDIT, None)),
-            (USER, None, (AUDIT, None)),
+            (USER, None, (USER, 0, None)),
+            (USER, None, (USER, 1, None)),
+            (CHOSEN, 0.25, (CHOSEN, 2, 0.25)),
+            (USER, None, (CHOSEN, 2, 0.25)),
+            (CHOSEN, 0.5, (CHOSEN, 4, 0.5)),
+            (AUDIT, None, (AUDIT, 5, None)),
+            (CHOSEN, 0.75, (AUDIT, 5, None)),
+            (USER, None, (AUDIT, 5, None)),
+            (AUDIT, None, (AUDIT, 8, None)),
         ]
     ):
         say(log, name, "good", source, at, chance)
-        assert kept(log) == [("good", told[0], at, told[1])]
+        assert kept(log) == [("good", *told)]
     say(log, name, "bad", USER, 9)
-    assert kept(log) == [("bad", USER, 9, None), ("good", AUDIT, 6, None)]
-    assert (predictions.labels(log), predictions.labels(log, after=6), predictions.newest_label(log)) == (2, 1, 9)
+    assert kept(log) == [("bad", USER, 9, None), ("good", AUDIT, 8, None)]
+    assert (predictions.labels(log, "films"), predictions.labels(log, "books")) == (2, 0)
+
+
+@pytest.mark.parametrize("after", [(USER,), (CHOSEN,), (USER, CHOSEN, USER)])
+def test_what_the_audit_took_back_no_user_brings_back(fresh: Callable[[str], Place], after: tuple[str, ...]) -> None:
+    """An audit says good, then bad; whoever says good after it has not changed the audit's mind."""
+    log = fresh("taken_back")
+    (name,) = logged(log, "dull", label="good")
+    say(log, name, "good", AUDIT, 1)
+    say(log, name, "bad", AUDIT, 2)
+    for at, source in enumerate(after, 3):
+        say(log, name, "good", source, at)
+    assert feedback.last_words(harvesting.everything(log, "films"))["label"].to_list() == ["bad"]
+    assert [said[2:] for said in outcomes.audited(log, "films", 1)] == [("bad", "good")]
+    assert [each.said for each in predictions.audited(log, "films", 1, 9)] == ["bad"]
+    with predictions.connected(log) as connection:
+        found = connection.execute(harvesting.MEASURED, ("films", AUDIT)).fetchall()
+    assert [(each, bool(wrong)) for each, wrong in found] == [(name, True)]
+
+
+def test_a_label_waits_until_it_is_taken_and_is_forgotten_after_it(fresh: Callable[[str], Place]) -> None:
+    log = fresh("waits")
+    ours, later = logged(log, "ours", "ours, too", now=1.0)
+    (other,) = logged(log, "of another problem", problem="books", now=1.0)
+    logged(log, "nobody's", now=1.0)
+    logged(log, "nobody's of another", problem="books", now=1.0)
+    for name in (ours, later, other):
+        say(log, name, "good", USER, 0.1 + 0.2)
+    assert predictions.labels(log, "films") == 2
+    given = predictions.untaken(log, "films")
+    assert [(each.prediction, each.label, each.new) for each in given] == [(ours, "good", True), (later, "good", True)]
+    predictions.take(log, given[:1])
+    assert [each.prediction for each in predictions.untaken(log, "films")] == [later]
+    say(log, ours, "good", USER, 7)
+    assert [(each.prediction, each.new) for each in predictions.untaken(log, "films")] == [(ours, False), (later, True)]
+    assert predictions.labels(log, "films") == 1, "it is no other label for having been said again"
+    predictions.take(log, [each for each in predictions.untaken(log, "films") if each.prediction == ours])
+    before = predictions.identities(1, 2.0)[0]
+
+    def texts() -> set[str]:
+        with predictions.connected(log) as connection:
+            return {text for (text,) in connection.execute("select text from predictions").fetchall()}
+
+    with predictions.connected(log) as connection:
+        predictions.forget(connection, "films", before)
+    assert texts() == {"ours, too", "of another problem", "nobody's of another"}
+    with predictions.connected(log) as connection:
+        predictions.forget(connection, "", before)
+    assert texts() == {"ours, too", "of another problem"}, "what waits stays, whosever it is"
+    assert len(kept(log)) == 2
 
 
 def test_what_nobody_said_anything_of_is_there_once_and_newest_first(fresh: Callable[[str], Place]) -> None:
@@ -141,7 +194,16 @@ def test_a_trial_counts_a_text_once_and_the_last_word_of_the_audit(fresh: Callab
     assert outcomes.audited(log, "films", 2) == []
 
 
-@pytest.mark.parametrize("statement", [predictions.MISTAKES, predictions.AUDITED, outcomes.AUDITED, feedback.MEASURED])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        predictions.MISTAKES,
+        predictions.AUDITED,
+        outcomes.AUDITED,
+        harvesting.MEASURED,
+        harvesting.CORRECTED,
+    ],
+)
 def test_who_looks_for_labels_does_not_go_through_all_that_was_answered(tmp_path: Path, statement: str) -> None:
     """SQLite does not know by itself that there are a hundred answers for each label, and would go through them."""
     with predictions.connected(tmp_path / "predictions.db") as connection:
@@ -159,7 +221,7 @@ def test_of_the_answers_only_those_are_read_that_are_asked_for_and_once(tmp_path
                     f"explain query plan {statement}", [None] * statement.count("?")
                 ).fetchall()
             ]
-            for statement in (feedback.ANSWERED, outcomes.SHADOWED)
+            for statement in (harvesting.ANSWERED, outcomes.SHADOWED)
         )
     assert since == ["SEARCH predictions USING PRIMARY KEY (id>?)"]
     assert [step for step in shadow if "PRIMARY KEY" not in step and step.startswith("SEARCH")] == [
@@ -172,7 +234,7 @@ def test_a_withdrawn_text_leaves_the_log_and_its_answer_stays(fresh: Callable[[s
     logged(log, "dull", "grim", "Dull ", None)
     logged(log, "dull", problem="books")
     with predictions.connected(log) as connection:
-        feedback.take_out(connection, "films", compared(pl.Series(["dull"])))
+        harvesting.take_out(connection, "films", compared(pl.Series(["dull"])))
         texts = connection.execute("select problem, text from predictions order by id").fetchall()
     left = [("films", None), ("films", "grim"), ("films", None), ("films", None), ("books", "dull")]
     assert [tuple(row) for row in texts] == left

@@ -10,12 +10,12 @@ from threading import Thread
 
 import pytest
 
-from ratchet import pace, predictions, versions
+from ratchet import note, pace, predictions, versions
 from ratchet.places import Places
 from ratchet.problem import Problem
-from ratchet.serving.writer import LATE, Writer
+from ratchet.serving.writer import Policy, Writer
 from ratchet.settings import Settings
-from tests.crowd import ask_of, say_of
+from tests.crowd import ask_of, say, say_of
 
 NAME = "reviews"
 TOLD = {"problem": NAME, "data": {"text": "text", "label": "label"}, "build": {"candidates": ["linear"]}}
@@ -34,8 +34,10 @@ def waiting(problem: Problem) -> int:
 
 
 def collect(problem: Problem, kept: int = 0) -> None:
+    """All that waits in the log is taken in; so many rows are in the data then."""
     log = problem.here.predictions
-    pace.collected(problem, predictions.labels(log), predictions.newest_label(log), kept)
+    predictions.take(log, predictions.untaken(log, NAME))
+    pace.collected(problem, 0, kept)
 
 
 def texts(word: str, count: int) -> list[str]:
@@ -58,7 +60,7 @@ def test_a_run_of_the_loop_and_the_watcher_write_the_note_at_one_moment(problem:
             noted(str(number))
 
     def turn(number: int) -> None:
-        pace.turned(problem.here, NAME, "cause", number)
+        pace.turned(problem.here, NAME, "cause", {"user": number})
 
     with ThreadPoolExecutor(2) as both:
         for done in [both.submit(what, number) for number in range(20) for what in (begin, turn)]:
@@ -81,25 +83,113 @@ def test_labels_that_leave_the_log_with_their_answers_make_the_others_no_news(pr
 def test_a_next_table_that_took_the_feedback_in_leaves_none_waiting(problem: Problem) -> None:
     collect(problem, kept=60)
     assert waiting(problem) == 60
-    pace.turned(problem.here, NAME, "cause", 60)
-    pace.turned(problem.here, NAME, "the owner's table has fifty of them now", 10)
+    pace.turned(problem.here, NAME, "cause", {"user": 60})
+    pace.turned(problem.here, NAME, "the owner's table has fifty of them now", {"user": 10})
     assert waiting(problem) == 0
 
 
-def test_each_label_that_was_taken_in_is_forgotten_in_its_time_and_no_other(problem: Problem) -> None:
-    """Labels come all the while: those that wait keep themselves in the log, not all others."""
+def test_labels_of_another_problem_in_the_log_ask_for_no_turn_of_this_one(problem: Problem) -> None:
     log = problem.here.predictions
-    one, two = "0" * 32, "0" * 31 + "1"
-    ask_of(log, [one, two, "of today"])
+    say(log, ask_of(log, texts("of the other", 60), problem="other"), "good")
+    assert waiting(problem) == 0
+    say_of(log, texts("of ours", 5), "good")
+    assert waiting(problem) == 5
+
+
+def test_what_was_left_waiting_asks_for_nothing_until_others_come(problem: Problem) -> None:
+    log = problem.here.predictions
+    say_of(log, texts("a flood", 60), "good")
+    pace.collected(problem, 60, 0)
+    assert waiting(problem) == 0
+    say(log, ask_of(log, texts("new", 5)), "good")
+    assert waiting(problem) == 5
+
+
+def test_a_label_that_is_given_again_counts_once(problem: Problem) -> None:
+    log = problem.here.predictions
+    ids = ask_of(log, texts("said twice", 5))
+    say(log, ids, "good")
+    assert waiting(problem) == 5
+    say(log, ids, "good")
+    assert waiting(problem) == 5
+    collect(problem)
+    say(log, ids, "good")
+    assert waiting(problem) == 0
+    say(log, ids[:1], "bad")
+    assert waiting(problem) == 1
+
+
+@pytest.mark.parametrize("seen", [0, 2e9])
+def test_a_note_of_earlier_code_goes_on(problem: Problem, seen: float) -> None:
+    """It counted all labels of the log, and knew the moment of the newest."""
+    say_of(problem.here.predictions, texts("old", 60), "good")
+    noted = {"problem": NAME, "starts": [1.0], "run": "a run", "learned": 50, "kept": 60, "looked_at": 60}
+    note.write(problem.here.pace, noted | {"seen": seen, "cause": "cause"})
+    found = pace.read(problem.here, NAME)
+    assert (found.starts, found.run, found.learned, found.kept, found.cause) == ((1.0,), "a run", 50, 60, "cause")
+    assert waiting(problem) == 10, "those that were collected since the last turn"
+    assert pace.untaught(problem, {"user": 60}) == {}, "what it had learned of each source it did not note"
+
+
+def left(log: Path) -> list[tuple[str, str | None]]:
+    """The texts that are left in the log, each with its label."""
     with predictions.connected(log) as connection:
-        for name, at in ((one, 100.0), (two, 200.0)):
-            connection.execute("update predictions set id = text where text = ?", (name,))
-            connection.execute(predictions.FEEDBACK, (name, "good", "user", at, None))
-    pace.collected(problem, 2, 100.0 + LATE, 0)
-    Writer(log).forget()
+        rows = connection.execute(
+            "select text, feedback.label from predictions left join feedback on prediction = id order by text"
+        ).fetchall()
+    return [(text, label) for text, label in rows]
+
+
+def forget(log: Path) -> None:
+    """What the service's writer does each hour."""
+    writer = Writer(log)
+    writer.policy = Policy("whole", 7, NAME)
+    writer.forget()
+    writer.close()
+
+
+def test_a_label_leaves_the_log_only_once_it_was_taken_in_whatever_came_after_it(problem: Problem) -> None:
+    """Labels come all the while, some by a clock that is behind: those that wait keep themselves, not others."""
+    log = problem.here.predictions
+    one, two, three = ask_of(log, ["one", "two", "three"], days_ago=8)
+    ask_of(log, ["four, with no label"], days_ago=8)
+    say(log, [one, two], "good")
+    given = predictions.untaken(log, NAME)
+    say(log, [three], "good")
     with predictions.connected(log) as connection:
-        assert connection.execute("select text from predictions order by id").fetchall() == [(two,), ("of today",)]
-        assert connection.execute("select prediction from feedback").fetchall() == [(two,)]
+        connection.execute("update feedback set at = 0 where prediction = ?", (three,))
+    say(log, ask_of(log, ["of today"]), "good")
+    predictions.take(log, [each for each in given if each.prediction == one])
+    forget(log)
+    assert left(log) == [("of today", "good"), ("three", "good"), ("two", "good")]
+    predictions.take(log, predictions.untaken(log, NAME))
+    forget(log)
+    assert left(log) == [("of today", "good")]
+
+
+def test_a_label_that_was_given_again_while_it_was_collected_waits(problem: Problem) -> None:
+    log = problem.here.predictions
+    ids = ask_of(log, ["changed"], days_ago=8)
+    for label in ("good", "bad"):
+        say(log, ids, label)
+    given = predictions.untaken(log, NAME)
+    say(log, ids, "good")
+    predictions.take(log, given)
+    forget(log)
+    assert left(log) == [("changed", "bad"), ("changed", "good")], "what it is of and all that was said of it stay"
+    assert [each.label for each in predictions.untaken(log, NAME)] == ["good"]
+
+
+def test_labels_of_another_problem_stay_until_its_own_loop_takes_them_in(problem: Problem) -> None:
+    log = problem.here.predictions
+    say(log, ask_of(log, ["of the other"], days_ago=8, problem="other"), "good")
+    say(log, ask_of(log, ["of ours"], days_ago=8), "good")
+    predictions.take(log, predictions.untaken(log, NAME))
+    forget(log)
+    assert left(log) == [("of the other", "good")]
+    predictions.take(log, predictions.untaken(log, "other"))
+    forget(log)
+    assert left(log) == []
 
 
 class Portal(BaseHTTPRequestHandler):

@@ -39,7 +39,7 @@ def main() -> int:
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return 1
-    log = Log(Policy(current.deploy.log.texts, current.deploy.log.days), said)
+    log = Log(Policy(current.deploy.log.texts, current.deploy.log.days, current.problem), said)
     service = Service(here, current.problem, current.deploy, log, Meters(log), said)
     connections = Connections(service)
     server = uvicorn.Server(

@@ -113,6 +113,6 @@ def read_settings(service: Service) -> None:
         service.said(f"params.yaml is not followed: {refusal}")
         return
     service.settings = found.deploy
-    policy = Policy(found.deploy.log.texts, found.deploy.log.days)
+    policy = Policy(found.deploy.log.texts, found.deploy.log.days, service.problem)
     if policy != service.log.policy:
         service.log.keep(policy)

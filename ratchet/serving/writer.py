@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ratchet import note, predictions
+from ratchet import predictions
 from ratchet.places import places
 from ratchet.predictions import FEEDBACK, INSERT, Place, Row, digest
 from ratchet.remote_log import RemoteLog
@@ -34,8 +34,6 @@ PATIENCE = 60.0
 """Seconds until rows that the database does not take are given up: the disk is full, or another holds the file."""
 SWEEP = 3600.0
 """Seconds between two looks for rows that are older than they may be."""
-LATE = 60.0
-"""Seconds that a label may take from its time to the disk: one that is no older may not have been taken in."""
 AT_ONCE = 1 << 20
 """Bytes read at a time."""
 MOST = 64 * AT_ONCE
@@ -73,10 +71,11 @@ class Said(Struct, array_like=True, tag="said"):
 
 
 class Policy(Struct, array_like=True, tag="policy", frozen=True):
-    """What is kept of a text (`whole`, `redacted`, `hash`), and for how many days."""
+    """What is kept of a text (`whole`, `redacted`, `hash`), and for how many days; problem: the service's own."""
 
     texts: str = "whole"
     days: int = 90
+    problem: str = ""
 
     def kept(self, text: str) -> str | None:
         if self.texts == "whole":
@@ -147,17 +146,14 @@ class Writer:
     def forget(self) -> None:
         """Remove what is older than the policy says; where that fails, the next time does it.
 
-        What somebody has labelled stays until the loop has taken it in, so that no acknowledged label is ever lost.
+        What somebody has labelled stays until the loop has taken it in or set it aside, so that no acknowledged label
+        is ever lost. A database may be that of other projects, too, which say themselves how long theirs stays.
         """
         before = predictions.identities(1, time.time() - 86_400 * self.policy.days)[0]
-        seen = float((note.read(places().pace) or {}).get("seen", 0))
         try:
             connection = self._opened()
             with connection:
-                connection.execute("delete from feedback where prediction < ? and at <= ?", (before, seen - LATE))
-                connection.execute(
-                    "delete from predictions where id < ? and id not in (select prediction from feedback)", (before,)
-                )
+                predictions.forget(connection, self.policy.problem if isinstance(self._log, str) else "", before)
         except (sqlite3.Error, OSError):
             self.close()
 

@@ -8,14 +8,14 @@ nothing that trains is ever a text that judges.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-import numpy as np
 import polars as pl
 
-from ratchet.steps import estimate, facts, split
+from ratchet.steps import facts, split, vetting
 from ratchet.steps.load import ORIGINAL
 from ratchet.steps.split import SplitSpec
+from ratchet.steps.vetting import SURE, Traffic
 
 AUDIT, CHOSEN, USER = "audit", "chosen", "user"
 STRENGTH = {AUDIT: 3, CHOSEN: 2, USER: 1}
@@ -26,12 +26,7 @@ COLUMNS = ("text", "label", "label_source", "chance", "prediction")
 """Of the rows that are kept, all of type String. chance: with which a text was chosen; missing for other sources."""
 
 AT_ONCE, FEW = 0.10, 500
-"""Labels that one source may add in one turn, as a share of the table's rows and at least; the rest wait."""
-TOLERANCE, RARE, MOST_WRONG = 1.5, 1e-3, 5
-"""Corrections are implausible where so many, more than MOST_WRONG, have a chance below RARE (Poisson) although
-TOLERANCE times as many answers were wrong as the model's own probabilities say."""
-SURE = 0.9
-"""Answers with at least this probability are held to account apart: a flipped label contradicts them most of all."""
+"""Labels that one source may add from one turn to the next, as a share of the table's rows and at least."""
 
 REASONS = {
     "unknown_id": "no prediction of that id is logged",
@@ -41,31 +36,9 @@ REASONS = {
     "contradicts": "the table has this text with another label",
     "conflict": "the same text was given another label, too",
     "improbable": "more corrections than the model can have made mistakes",
+    "unusual": "several times as many corrections as this source used to give",
 }
 """The facts that set a row aside, each with its reason, in the order in which they are looked for."""
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """What was answered while the labels came in, by which corrections are held to account.
-
-    answers, errors: of how many predictions, and how many of them should be wrong by their own probabilities.
-    sure, sure_errors: the same of those with a probability of SURE or more.
-    audited, audited_wrong: how many of them a random audit labelled, and how many it found wrong.
-    """
-
-    answers: int = 0
-    errors: float = 0.0
-    sure: int = 0
-    sure_errors: float = 0.0
-    audited: int = 0
-    audited_wrong: int = 0
-
-    def most_wrong(self, errors: float, answers: int) -> float:
-        """How many of these answers may be wrong: as their probabilities say, or more where the audit is sure."""
-        right = np.arange(self.audited) >= self.audited_wrong
-        surely = 1 - estimate.measured(right.astype(np.float64)).high if self.audited else 0.0
-        return TOLERANCE * max(errors, surely * answers)
 
 
 def usable(rows: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:
@@ -116,7 +89,7 @@ def weigh(said: pl.DataFrame, table: pl.DataFrame, labels: set[str], traffic: Tr
         (pl.col("taught").is_not_null() & ~taught).alias("contradicts"),
         taught.alias("known"),
     )
-    found = found.with_columns(_conflict(found), _improbable(found, traffic))
+    found = found.with_columns(_conflict(found), *_doubted(found, traffic))
     found = found.with_columns(pl.any_horizontal(*REASONS).alias("set_aside"))
     stays = ~pl.col("set_aside") & ~pl.col("known")
     found = found.with_columns(_first(found.with_columns(stays.alias("stays"))))
@@ -133,30 +106,15 @@ def _conflict(found: pl.DataFrame) -> pl.Series:
     return found.select((sound & strongest & (labels > 1)).fill_null(False).alias("conflict"))["conflict"]
 
 
-def _improbable(found: pl.DataFrame, traffic: Traffic) -> pl.Series:
-    """Who cannot be believed: with more corrections than the model can have made mistakes, nobody but the audit.
-
-    Who says the opposite of the truth confirms mistakes, too, so then no label is taken; where only sure answers are
-    corrected too often, those corrections are not.
-    """
-    told = pl.col("source") != AUDIT
-    wrong = (pl.col("label") != pl.col("predicted")).fill_null(False) & told
-    sure = wrong & (pl.col("score") >= SURE).fill_null(False)
-    counted = found.select(told.alias("told"), wrong.alias("wrong"), sure.alias("sure"))
-    flagged = np.zeros(found.height, bool)
-    for name, errors, answers, doubted in (
-        ("wrong", traffic.errors, traffic.answers, "told"),
-        ("sure", traffic.sure_errors, traffic.sure, "sure"),
-    ):
-        if _implausible(int(counted[name].sum()), traffic.most_wrong(errors, answers)):
-            flagged |= counted[doubted].to_numpy()
-    return pl.Series("improbable", flagged)
-
-
-def _implausible(count: int, expected: float) -> bool:
-    from scipy.stats import poisson
-
-    return count > MOST_WRONG and float(poisson.sf(count - 1, expected)) < RARE
+def _doubted(found: pl.DataFrame, traffic: Traffic) -> list[pl.Series]:
+    """Who cannot be believed (vetting.py); the audit always can."""
+    corrects = (pl.col("label") != pl.col("predicted")).fill_null(False)
+    sure = corrects & (pl.col("score") >= SURE).fill_null(False)
+    told = found.select("row", "prediction", "source", corrects.alias("wrong"), sure.alias("sure"))
+    told = told.filter(pl.col("source") != AUDIT)
+    flags = pl.concat([told.select("row"), vetting.doubted(told, traffic)], how="horizontal")
+    every = found.select("row").join(flags, on="row", how="left", maintain_order="left")
+    return every.drop("row").fill_null(False).get_columns()
 
 
 def _first(found: pl.DataFrame) -> pl.Series:
@@ -168,11 +126,17 @@ def _first(found: pl.DataFrame) -> pl.Series:
     return found.select(pl.col("row").is_in(rows.implode()).alias("first"))["first"]
 
 
-def in_turn(weighed: pl.DataFrame, table_rows: int) -> pl.DataFrame:
-    """The facts with `waits`: which rows come after what their source may add in one turn. An audit never waits."""
+def in_turn(weighed: pl.DataFrame, table_rows: int, untaught: Mapping[str, int] | None = None) -> pl.DataFrame:
+    """The facts with `waits`: which rows come after what their source may add in one turn. An audit never waits.
+
+    Args:
+        untaught: rows of each source that are in the data already, and that no turn has learned.
+    """
     most = max(FEW, int(AT_ONCE * table_rows))
-    taken = (pl.col("first") & (pl.col("source") != AUDIT)).cast(pl.Int64)
-    return weighed.with_columns((pl.col("first") & (taken.cum_sum().over("source") > most)).alias("waits"))
+    taken = (pl.col("first") & (pl.col("source") != AUDIT)).cast(pl.Int64).cum_sum().over("source")
+    before = pl.col("source").replace_strict(dict(untaught or {}), default=0, return_dtype=pl.Int64)
+    waits = pl.col("first") & (pl.col("source") != AUDIT) & (taken + before > most)
+    return weighed.with_columns(waits.alias("waits"))
 
 
 def reasons(weighed: pl.DataFrame) -> pl.Series:

@@ -10,10 +10,14 @@ import polars as pl
 
 from flows.holdings import Version
 from flows.registry import Registry
+from ratchet import must_list
 from ratchet.problem import Problem
 from ratchet.rows import Ready
+from ratchet.steps import slices
 from ratchet.steps.gate import Decision
+from ratchet.steps.must import Answered, Must
 from ratchet.steps.score import Floats, Scores
+from ratchet.steps.slices import Masks
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,16 @@ class Case:
     def groups(self) -> list[str | None] | None:
         return self.holdout["group"].to_list() if "group" in self.holdout.columns else None
 
+    @cached_property
+    def slices(self) -> Masks:
+        """The parts of the holdout that are looked at by themselves."""
+        return slices.slices(self.holdout, self.problem.settings.data.slices)
+
+    @cached_property
+    def musts(self) -> tuple[Must, ...]:
+        """What every model must answer, as data/must.csv says."""
+        return must_list.sound(self.problem.here.data, self.labels)
+
     @property
     def positive(self) -> int | None:
         """The place of the class that precision, recall and F1 are of; None where they are means over classes."""
@@ -51,7 +65,7 @@ class Case:
 class Judged:
     """One model on the holdout: reloaded from the registry, or the baseline. version: None for the baseline.
 
-    seconds: that the answers took.
+    seconds: that the answers took. must: how it answered data/must.csv; None where there is none.
     """
 
     name: str
@@ -60,6 +74,7 @@ class Judged:
     scores: Scores
     slices: Mapping[str, Scores]
     seconds: float
+    must: Answered | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from models.majority import Majority
 from ratchet import rows
 from ratchet.progress import Progress
 from ratchet.settings import gate_rules
-from ratchet.steps import gate, prior, score, slices
+from ratchet.steps import gate, must, prior, score, slices
 from ratchet.steps.gate import Decision
 from ratchet.steps.score import Floats
 
@@ -68,10 +68,15 @@ def read_again(registry: Registry, live: Version) -> Evaluation:
 @step("Score on the holdout", "Score the {role} on the holdout")
 def judge(case: Case, version: Version, role: str) -> Judged:
     """What the stored model, read back, says of the holdout rows."""
-    predictor, texts = case.registry.load(version), case.holdout["text"].to_list()
+    predictor, texts, musts = case.registry.load(version), case.holdout["text"].to_list(), case.musts
     progress, began = Progress(say, f"Scoring the {role}", len(texts)), time.monotonic()
     probabilities = predictor.probabilities(texts, case.labels, progress)
-    return judgement(case, f"v{version.number}", version, probabilities, time.monotonic() - began)
+    judged = judgement(case, f"v{version.number}", version, probabilities, time.monotonic() - began)
+    if not musts:
+        return judged
+    asked = must.texts(musts)
+    answers = dict(zip(asked, predictor.table(asked)["label"], strict=True))
+    return replace(judged, must=must.answered(musts, answers))
 
 
 def judge_champion(case: Case, challenger: Version) -> Judged | None:
@@ -95,8 +100,7 @@ def judge_baseline(case: Case) -> Judged:
 def judgement(case: Case, name: str, version: Version | None, probabilities: Floats, seconds: float) -> Judged:
     data = case.problem.settings.data
     scores = score.score(case.labels, case.truth, probabilities, data.positive)
-    masks = slices.slices(case.holdout, data.slices)
-    by_slice = slices.score_by_slice(masks, case.labels, case.truth, probabilities, data.positive)
+    by_slice = slices.score_by_slice(case.slices, case.labels, case.truth, probabilities, data.positive)
     return Judged(name, version, probabilities, scores, by_slice, seconds)
 
 
@@ -111,10 +115,11 @@ def decide(case: Case, challenger: Judged, champion: Judged | None, baseline: Ju
         as_candidate(challenger),
         as_candidate(champion) if champion else None,
         as_candidate(baseline),
-        gate.Holdout(case.labels, case.truth, case.groups, settings.data.positive),
+        gate.Holdout(case.labels, case.truth, case.groups, settings.data.positive, case.slices),
         gate_rules(settings),
         settings.build.seed,
         belief,
+        challenger.must,
     )
     live = case.registry.champion()
     if champion is None and live is not None and live != challenger.version:

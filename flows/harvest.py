@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from pathlib import Path
-
 from prefect.artifacts import create_markdown_artifact
 
 import expectations
@@ -112,10 +108,11 @@ def pin(problem: Problem, found: Harvest, by: str) -> None:
         say("Nothing new to learn from: the data stays as it is.")
         return
     with change.laying_out(here) as folder:
-        for name in (versions.TABLE, versions.SPLIT):
-            beside(here.data / name, folder / name)
+        for name in (versions.TABLE, versions.SPLIT, versions.MUST):
+            if (here.data / name).exists():
+                change.beside(here.data / name, folder / name)
         table.write(found.kept, folder / versions.FEEDBACK)
-        source = f"feedback on {problem.pin.source.removeprefix('feedback on ')}"
+        source = versions.made_from(problem.pin.source, feedback=True, must=(folder / versions.MUST).exists())
         pinned = versions.into_cache(here, folder, source)
         change.make(here, pinned, None, None, line(problem, found, pinned.version, by), [])
     say(f"data.dvc pins {pinned.short}: {found.kept.height:,} rows of feedback beside the table.")
@@ -129,14 +126,6 @@ def commit(problem: Problem) -> None:
         return
     if not versions.is_committed(here):
         say(versions.commit(here, f"Learn from feedback: {made[0].why.removeprefix(LEARNED).removesuffix(CONTINUES)}"))
-
-
-def beside(source: Path, target: Path) -> None:
-    """The same bytes under another name: a link where the disk has links, for nobody writes into a data version."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def line(problem: Problem, found: Harvest, version: str, by: str) -> DataChange:

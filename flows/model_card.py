@@ -17,6 +17,7 @@ from flows.reports import GAP, METRICS, table
 from ratchet.problem import Problem
 from ratchet.rows import Ready
 from ratchet.steps.gate import WORDS, Decision
+from ratchet.steps.must import Answered
 from ratchet.steps.score import CalibrationBin, Scores
 
 MOST = 5_000
@@ -35,6 +36,7 @@ class Findings:
     intervals: by the name of the metric, where 95% of resamples lie. counts: the confusion matrix, shape (true,
     predicted). seconds: to answer all of the holdout. against: the champion, where there was one to compare with.
     origin: the version's run, whose metrics have `train_seconds` and, where the machine shows it, `train_joules`.
+    must: how it answered data/must.csv, where there is one.
     """
 
     version: Version
@@ -48,6 +50,7 @@ class Findings:
     against: Version | None
     origin: Origin
     digest: str
+    must: Answered | None = None
 
     @property
     def title(self) -> str:
@@ -86,6 +89,7 @@ def card(problem: Problem, ready: Ready, found: Findings) -> str:
         table(metrics(problem, found), GAP),
         "**By slice:**",
         table(slices(problem, found), GAP),
+        f"**What it must get right.** {found.must}." if found.must else "",
         f"**Mistakes.** {found.errors(ready.labels)}",
         f"**Calibration.** {found.calibrated}",
         limits(problem, found, ready.labels),

@@ -10,6 +10,8 @@ from flows.holdings import Version
 from ratchet.problem import Problem
 from ratchet.quarantined import Quarantine
 from ratchet.steps.gate import WORDS, Decision
+from ratchet.steps.harm import Slice
+from ratchet.steps.must import Answered, Broken
 from ratchet.steps.score import Scores
 
 METRICS = {
@@ -23,6 +25,9 @@ METRICS = {
 }
 
 Row = dict[str, str]
+
+MOST_BROKEN, LONGEST = 100, 300
+"""Lines of data/must.csv that a page lists, and characters of a text that it shows."""
 
 
 GAP = "\u00a0\u00a0"
@@ -113,18 +118,46 @@ def scorecard(
     return rows
 
 
-def slices(problem: Problem, challenger: Mapping[str, Scores], champion: Mapping[str, Scores] | None) -> list[Row]:
-    """The declared metric, slice by slice."""
-    metric = problem.settings.evaluate.metric
+def slices(
+    problem: Problem, challenger: Mapping[str, Scores], champion: Mapping[str, Scores] | None, found: Sequence[Slice]
+) -> list[Row]:
+    """The declared metric, slice by slice. found: what the gate found of each, above 0 better."""
+    metric, known = problem.settings.evaluate.metric, {slice.name: slice for slice in found}
     return [
         {
             "slice": name,
             "rows": f"{scores.rows:,}",
             f"challenger {WORDS[metric]}": f"{getattr(scores, metric):.4f}",
             "champion": f"{getattr(champion[name], metric):.4f}" if champion and name in champion else "none",
+            "better by [95% over all slices]": ahead(known.get(name)),
         }
         for name, scores in challenger.items()
     ]
+
+
+def ahead(found: Slice | None) -> str:
+    """`-0.0912 [-0.1302, -0.0522] *worse*`; nothing where no champion was there to be compared with."""
+    if found is None:
+        return ""
+    low, high = found.interval
+    return f"{found.ahead:+.4f} [{low:+.4f}, {high:+.4f}]{' *worse*' * found.harmed}"
+
+
+def must(answered: Answered | None) -> str:
+    """How data/must.csv was answered, each line that was broken first; nothing where there is no list."""
+    if answered is None:
+        return ""
+    rows = [
+        {"line": f"{one.line}", "text": one.text[:LONGEST], "got": one.got, "must get": wanted(one)}
+        for one in answered.broken[:MOST_BROKEN]
+    ]
+    more = len(answered.broken) - len(rows)
+    parts = [f"{answered}.", table(rows), f"{more:,} more are not shown." if more else ""]
+    return "\n\n## data/must.csv\n\n" + "\n\n".join(part for part in parts if part)
+
+
+def wanted(broken: Broken) -> str:
+    return broken.must if broken.same_as is None else f"{broken.must}, as {broken.same_as[:LONGEST]}"
 
 
 def decision(found: Decision, read_on: str) -> str:

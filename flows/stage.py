@@ -27,7 +27,7 @@ import models
 from flows import sweep
 from flows.registry import Registry
 from flows.titles import blame, run_name
-from ratchet import examples, faults, problem, recovery, terminal
+from ratchet import examples, faults, must_list, problem, recovery, terminal
 from ratchet.places import Places, places, settle
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
@@ -78,6 +78,7 @@ def stage(function: Callable[..., Result]) -> Any:
         with recovery.alone(here, function.__name__, say):
             if runtime.flow_run.parent_flow_run_id is None:
                 sweep.close_orphans(here)
+            must_list.take_in(here, say)
             return function(*args, **kwargs)
 
     return flow(

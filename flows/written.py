@@ -33,7 +33,7 @@ def write_down(
     scorecard = reports.scorecard(
         problem, challenger.scores, champion.scores if champion else None, baseline.scores, decision
     )
-    by_slice = reports.slices(problem, challenger.slices, champion.slices if champion else None)
+    by_slice = reports.slices(problem, challenger.slices, champion.slices if champion else None, decision.slices)
     publish(case, found, scorecard, by_slice)
     draw(case, found, champion)
     keep_evidence(case, challenger, found, scorecard, by_slice)
@@ -71,6 +71,7 @@ def findings(case: Case, challenger: Judged, champion: Judged | None, decision: 
             seed=case.problem.settings.build.seed,
         ),
         slices=challenger.slices,
+        must=challenger.must,
         counts=score.confusion(true, challenger.probabilities.argmax(axis=1), len(case.labels)),
         bins=score.calibration(true, challenger.probabilities),
         seconds=challenger.seconds,
@@ -88,7 +89,7 @@ def publish(case: Case, found: Findings, scorecard: list[dict[str, str]], by_sli
     create_markdown_artifact(reports.decision(found.decision, links), key="promotion-decision", description=verdict)
     create_markdown_artifact(
         f"{headline}\n\n{case.prepared.holdout}\n\n{reports.table(scorecard)}\n\n## By slice\n\n"
-        f"{reports.table(by_slice)}\n\n{links}",
+        f"{reports.table(by_slice)}{reports.must(found.must)}\n\n{links}",
         key="scorecard",
         description=verdict,
     )

@@ -14,6 +14,7 @@ from ratchet import (
     ingest,
     labels,
     ledger,
+    must_list,
     params,
     proposal,
     quarantined,
@@ -30,6 +31,8 @@ from ratchet.quarantined import Quarantine
 from ratchet.reading import Reading, read
 from ratchet.refusal import Refusal
 from ratchet.settings import Settings
+from ratchet.steps import must
+from ratchet.steps.must import Must
 from ratchet.steps.table import read as read_canonical
 from ratchet.steps.table import write as write_canonical
 from ratchet.succession import Last, Limit, Step
@@ -53,7 +56,8 @@ class Wished:
 
 
 def pinned(here: Places, say: Say) -> None:
-    """Exactly the data that data.dvc pins."""
+    """Exactly the data that data.dvc pins; where a person edited data/must.csv, with that as a new version."""
+    must_list.take_in(here, say)
     pin = versions.pinned(here)
     came = versions.fetch(here, pin, ingest.rebuilder(here, pin.source))
     say(f"data/ holds version {pin.short} ({pin.bytes:,} bytes, made from {pin.source}): {came}.")
@@ -102,6 +106,7 @@ def add(here: Places, source: str, wished: Wished, say: Say) -> None:
     Raises:
         Refusal: nothing is pinned, the rows lack a column, or they break a rule; nothing has changed then.
     """
+    must_list.take_in(here, say)
     today, pin = settings.load(here.params), versions.pinned(here)
     versions.fetch(here, pin, ingest.rebuilder(here, pin.source))
     pinned_rows = read_canonical(here.data / versions.TABLE)
@@ -118,7 +123,8 @@ def add(here: Places, source: str, wished: Wished, say: Say) -> None:
     labels.refuse_spellings(fresh.frame[data.label], "mend them in the file that is added")
     before = quarantined.path(here, today.problem)
     kept = pl.DataFrame() if Path(source).resolve() == before.resolve() else quarantined.read(before)
-    origin = f"table {pin.source.removeprefix('feedback on ').removeprefix('table ')}, {Path(source).name}"
+    made_from = versions.made_from(pin.source, feedback=False, must=False)
+    origin = f"table {made_from.removeprefix('table ')}, {Path(source).name}"
     accept(here, fresh, today.problem, origin, say, earlier=kept)
 
 
@@ -202,8 +208,9 @@ def accept(
     step = succession.step(last, table, problem, limit)
     with change.laying_out(here) as folder:
         ingest.lay_out(table.valid, problem, table.columns.group is not None, folder)
-        said = carry(last, table, step, folder)
-        pin = versions.as_pinned(here, versions.into_cache(here, folder, f"feedback on {source}" if said else source))
+        said, musts = carry(last, table, step, folder), carry_must(here, last, table, step, folder, say)
+        made_from = versions.made_from(source, bool(said), bool(musts))
+        pin = versions.as_pinned(here, versions.into_cache(here, folder, made_from))
         forgotten = succession.holding(here, problem, pin.version, step.gone)
         feedback.withdraw(here, problem, step.gone)
         described = params.following(here.params, problem, table.columns, table.valid_canonical)
@@ -232,6 +239,24 @@ def carry(last: Last | None, table: Incoming, step: Step, folder: Path) -> int:
     if said.height:
         write_canonical(said, folder / versions.FEEDBACK)
     return said.height
+
+
+def carry_must(
+    here: Places, last: Last | None, table: Incoming, step: Step, folder: Path, say: Say
+) -> tuple[Must, ...]:
+    """Lay data/must.csv beside the next table, without the lines of texts that were withdrawn.
+
+    Raises:
+        Refusal: a line of it does not fit the table, as one of a class that is gone.
+    """
+    coming = must_list.coming(here, last is not None and last.pinned, last.must if last else ())
+    musts = must.without(coming, step.gone)
+    must_list.refuse_faulty(musts, table.valid_canonical["label"].unique().sort().to_list())
+    must_list.lay_out(musts, folder)
+    if coming:
+        left = f"; {len(coming) - len(musts):,} with withdrawn texts have left it" if len(coming) > len(musts) else ""
+        say(f"{must_list.NAMED} goes along, {len(musts):,} line{'s' * (len(musts) != 1)}{left}.")
+    return musts
 
 
 def share(here: Places, version: str, say: Say) -> None:

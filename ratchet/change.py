@@ -8,6 +8,7 @@ the disk before the note is, and all that was made before the note is gone, so t
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,6 +107,14 @@ def forget(here: Places, gone: list[str], kept: str) -> None:
     for folder in (here.state / "cache", here.work):
         shutil.rmtree(folder, ignore_errors=True)
         durable.make_folder(folder)
+
+
+def beside(source: Path, target: Path) -> None:
+    """The same bytes under another name: a link where the disk has links, for nobody writes into a data version."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def clear(here: Places) -> None:

@@ -160,6 +160,11 @@ def live_at(moves: tuple[Move, ...], moment: datetime) -> int | None:
     return before[-1].after if before else None
 
 
+def live_since(moves: tuple[Move, ...], version: int) -> datetime | None:
+    """Since when a version is live, where the last move made it so; None where the ledger does not know of it."""
+    return datetime.fromisoformat(moves[-1].at) if moves and moves[-1].after == version else None
+
+
 def was_taken_back(moves: tuple[Move, ...], version: int) -> bool:
     """Whether the last word on a version is a person's rollback from it; no decision made before then overrides it."""
     about = [move for move in moves if version in (move.before, move.after)]

@@ -32,6 +32,15 @@ def of_version(here: Places, version: str) -> set[Path]:
         return {listing}
 
 
+def listed(here: Places, version: str) -> dict[str, str] | None:
+    """The names of a data version's files, each with the MD5 of its bytes; None where the cache has no such list."""
+    listing = path_of(here, f"{version}.dir")
+    try:
+        return {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_bytes())}
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
 def is_whole(path: Path) -> bool:
     """Whether an object's bytes are those that its name says."""
     try:
@@ -42,14 +51,14 @@ def is_whole(path: Path) -> bool:
     return found == path.parent.name + path.name.removesuffix(".dir")
 
 
-def digest(folder: Path) -> str:
-    """The data version that a flat folder's bytes amount to, read from the bytes themselves.
+def digest(folder: Path, but: str = "") -> str:
+    """The data version that a flat folder's bytes amount to, read from the bytes themselves; without the file `but`.
 
     DVC computes the same, and remembers it by a file's time and size: after a checkout it takes what the object's name
     says for what the bytes are.
     """
     listed = []
-    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+    for path in sorted((path for path in folder.iterdir() if path.name != but), key=lambda path: path.name):
         with open(path, "rb") as file:
             listed.append({"md5": hashlib.file_digest(file, "md5").hexdigest(), "relpath": path.name})
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode()).hexdigest()

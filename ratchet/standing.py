@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ratchet import ledger, lock, pace, predictions, problem, quarantined, servers, showing, turn, watched
+from ratchet import ledger, lock, pace, predictions, problem, quarantined, servers, showing, terminal, turn, watched
 from ratchet.ledger import Move
 from ratchet.places import Places
 from ratchet.problem import Problem
@@ -65,12 +65,19 @@ def set_aside(here: Places, problem: str) -> str:
 
 def is_live(current: Problem, registry: Registry, live: Version, moves: tuple[Move, ...]) -> Lines:
     """The champion, since when, how good, and why."""
-    since = f" since {moves[-1].at[:16].replace('T', ' ')} UTC" if moves and moves[-1].after == live.number else ""
     return [
-        ("live", f"version {live.number} ({live.model}){since}"),
+        ("live", f"version {live.number} ({live.model}){since(ledger.live_since(moves, live.number))}"),
         ("how good", measured(current, registry, live)),
         ("why", live.tags.get("decision_reason", "")),
     ]
+
+
+def since(began: datetime | None) -> str:
+    """` since 2026-11-24 13:31 UTC, for 3 days`; nothing where nobody knows."""
+    if began is None:
+        return ""
+    age = terminal.span(began.isoformat(), ledger.moment())
+    return f" since {began.astimezone(UTC):%Y-%m-%d %H:%M} UTC, for {age}"
 
 
 def measured(current: Problem, registry: Registry, live: Version) -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import polars as pl
 
-from ratchet import feedback, ingest, ledger, objects, settings, versions
+from ratchet import feedback, ingest, ledger, must_list, objects, settings, versions
 from ratchet.ingest import Incoming
 from ratchet.places import Places
 from ratchet.refusal import Refusal
 from ratchet.settings import Settings
 from ratchet.steps import revision, table
+from ratchet.steps.must import Must
 from ratchet.steps.revision import Revision
 from ratchet.steps.split import SplitSpec
 
@@ -25,8 +26,9 @@ MOST_WITHDRAWN = 0.10
 class Last:
     """The version that the problem's data had last.
 
-    names: the table's own names for text, label and group. frame: columns `text` and `label`; frame and split are None
-    where the version cannot be had any more. feedback: what it holds of people's labels (ratchet/feedback.py).
+    names: the table's own names for text, label and group. frame: columns `text` and `label`; frame and split are
+    None where the version cannot be had any more. feedback: what it holds of people's labels (ratchet/feedback.py).
+    must: the lines of its must.csv. pinned: whether data.dvc pins it now.
     """
 
     version: str
@@ -34,6 +36,8 @@ class Last:
     frame: pl.DataFrame | None = None
     split: SplitSpec | None = None
     feedback: pl.DataFrame = field(default_factory=pl.DataFrame)
+    must: tuple[Must, ...] = ()
+    pinned: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ def last(here: Places, problem: str) -> Last | None:
     """The last version of a problem's data, whether it is pinned or was before another problem's; None without one."""
     today = described(here)
     lines = ledger.changes(here.ledger, problem)
-    if today is not None and today.problem == problem and (here.root / "data.dvc").exists():
+    pinned = today is not None and today.problem == problem and (here.root / "data.dvc").exists()
+    if today is not None and pinned:
         version, data = versions.pinned(here).version, today.data
         names: dict[str, str | None] = {"text": data.text, "label": data.label, "group": data.group}
     elif lines:
@@ -76,10 +81,11 @@ def last(here: Places, problem: str) -> Last | None:
     folder = laid_out(here, version)
     rows = table.read(folder / versions.TABLE) if folder else pl.DataFrame()
     if folder is None or not {names["text"], names["label"]} <= set(rows.columns):
-        return Last(version, names)
+        return Last(version, names, pinned=pinned)
     spec = SplitSpec.from_json((folder / versions.SPLIT).read_text(encoding="utf-8"))
     said = feedback.kept(folder)
-    return Last(version, names, rows.select(text=names["text"], label=names["label"]), spec, said)
+    frame = rows.select(text=names["text"], label=names["label"])
+    return Last(version, names, frame, spec, said, must_list.kept(folder), pinned)
 
 
 def laid_out(here: Places, version: str) -> Path | None:
@@ -188,7 +194,8 @@ def holding(here: Places, problem: str, kept: str, gone: pl.Series) -> list[str]
     found = []
     for version in sorted(known - {kept}):
         folder = laid_out(here, version)
-        tables = [folder / versions.TABLE, folder / versions.FEEDBACK] if folder is not None else []
+        names = (versions.TABLE, versions.FEEDBACK, versions.MUST)
+        tables = [folder / name for name in names] if folder is not None else []
         if any(path.exists() and revision.holds(table.read(path), gone) for path in tables):
             found.append(version)
     shutil.rmtree(here.work / "earlier", ignore_errors=True)

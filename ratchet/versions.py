@@ -1,8 +1,8 @@
 """The only code that knows DVC: which data is pinned, how it gets to data/, and how a new version gets into the cache.
 
-data/ holds table.csv (canonical bytes, the owner's column names), split.json (how rows are split) and, once somebody
-has labelled what the champion was asked, feedback.csv (ratchet/feedback.py). data.dvc pins them all by one hash, the
-data version; its `meta` says what can rebuild the bytes.
+data/ holds table.csv (canonical bytes, the owner's column names), split.json (how rows are split), once somebody has
+labelled what the champion was asked feedback.csv (ratchet/feedback.py), and must.csv where a person wrote one
+(ratchet/must_list.py). data.dvc pins them all by one hash, the data version; its `meta` says what can rebuild them.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 TABLE = "table.csv"
 SPLIT = "split.json"
 FEEDBACK = "feedback.csv"
+MUST = "must.csv"
+ON_TOP = {FEEDBACK: "feedback on ", MUST: f"{MUST} beside "}
+"""How data.dvc's `meta.source` begins where such a file came to the bytes: then nothing can rebuild them."""
 USED_LATER = (
     "cachemgr", "data_cloud", "lock", "scm",
     "repo.artifacts", "repo.datasets", "repo.metrics", "repo.params", "repo.plots", "repo.stage",
@@ -160,6 +163,23 @@ def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None)
         return came
 
 
+def lay_beside(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None, mine: str) -> None:
+    """Put the pinned files into data/, which holds a person's own file alone; that one stays as it is.
+
+    Raises:
+        Refusal: nothing gives the pinned bytes.
+    """
+    with repository(here, 2 * pin.bytes) as repo:
+        came, trouble = found_again(here, repo, pin)
+        if not came:
+            rebuilt(here, repo, pin, rebuild, trouble)
+        _into_cache(here, repo, here.incoming)
+    for path in here.incoming.iterdir():
+        if path.name != mine:
+            durable.replace(path, here.data / path.name)
+    shutil.rmtree(here.incoming)
+
+
 def found_again(here: Places, repo: Repo, pin: Pin) -> tuple[str, Refusal | None]:
     """The pinned bytes in the folder for what comes in, from the cache or else the remote.
 
@@ -212,6 +232,13 @@ def into_cache(here: Places, folder: Path, source: str) -> Pin:
     sizes = [path.stat().st_size for path in folder.iterdir()]
     with repository(here, sum(sizes)) as repo:
         return Pin(_into_cache(here, repo, folder), sum(sizes), source, len(sizes))
+
+
+def made_from(source: str, feedback: bool, must: bool) -> str:
+    """What data.dvc says that the bytes were made from. source: the table's, with or without what came to it."""
+    while (bare := source.removeprefix(ON_TOP[FEEDBACK]).removeprefix(ON_TOP[MUST])) != source:
+        source = bare
+    return ON_TOP[FEEDBACK] * feedback + ON_TOP[MUST] * must + source
 
 
 def as_pinned(here: Places, pin: Pin) -> Pin:

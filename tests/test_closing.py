@@ -19,7 +19,8 @@ def stricter(rules):
     from expectations.rules import said
     from great_expectations.expectations import ExpectTableRowCountToBeBetween
     found = suites.kind(rules)
-    found.add_expectation(ExpectTableRowCountToBeBetween(min_value=9, **said("There are nine labels or more.", "refuse")))
+    nine = said("There are nine labels or more.", "refuse")
+    found.add_expectation(ExpectTableRowCountToBeBetween(min_value=9, **nine))
     return found
 suites.suite = stricter
 """

@@ -285,7 +285,7 @@ def test_flips_that_come_a_few_at_a_time_are_counted_together(problem: Problem) 
         say(log, week[start : start + 40], "bad")
         found = harvesting.harvest(problem, harvesting.waiting(problem))
         found.kept.write_csv(problem.here.data / versions.FEEDBACK)
-        harvesting.lay_aside(problem, found.aside)
+        harvesting.lay_aside(problem, found.aside, print)
         learned = found.kept.height
     assert learned in (80, 120)
     assert harvesting.waiting(problem).is_empty(), "the rest is set aside"
@@ -356,7 +356,7 @@ def test_what_was_unusual_once_is_usual_where_it_goes_on(problem: Problem) -> No
         say(log, ask_of(log, texts(f"before {expected}", 200))[:80], "bad")
         found = harvesting.harvest(problem, harvesting.waiting(problem))
         assert found.taken.height == expected
-        harvesting.lay_aside(problem, found.aside)
+        harvesting.lay_aside(problem, found.aside, print)
 
 
 def test_a_label_that_was_learned_is_news_again_where_who_said_it_first_changes_their_mind(problem: Problem) -> None:

@@ -118,7 +118,7 @@ def test_status_and_history_tell_what_is_live_and_why(original: Project) -> None
     status, history = original.make("status"), original.make("history")
     assert (status.status, history.status) == (0, 0)
     reason = original.ledger[0]["why"]
-    assert re.search(r"^live +version \d+ \(linear\) since .* UTC$", status.text, re.MULTILINE)
+    assert re.search(r"^live +version \d+ \(linear\) since .* UTC, for \d+ \w+$", status.text, re.MULTILINE)
     assert re.search(
         r"^how good +holdout accuracy 0\.\d+, 95% interval 0\.\d+ to [01]\.\d+; .*: 0\.\d+$", status.text, re.M
     )

@@ -52,7 +52,8 @@ def application(
 
     async def metrics(request: Request) -> Response:
         look = await asyncio.to_thread(watched.last, service.here, service.problem)
-        return Response(service.meters.page(look), media_type="text/plain; version=0.0.4; charset=utf-8")
+        since = await asyncio.to_thread(service.champion_since)
+        return Response(service.meters.page(look, since), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     asked = [*own.routes(service), *scoring.routes(service)]
     routes = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from prometheus_client import (
@@ -99,9 +100,26 @@ class Meters:
         """Nothing answers in that role any more."""
         self.live.remove(role)
 
-    def page(self, look: Watched | None = None) -> bytes:
-        """The text that Prometheus reads. look: the last at live traffic, None where there was none."""
-        return generate_latest(self.registry) + (generate_latest(gauges(look)) if look else b"")
+    def page(self, look: Watched | None = None, since: tuple[int, float] | None = None) -> bytes:
+        """The text that Prometheus reads.
+
+        look: the last at live traffic, None where there was none. since: the champion's version, and since when it is
+        live; None where none is.
+        """
+        found = [gauges(look)] if look else []
+        found += [age(*since, time.time())] if since else []
+        return generate_latest(self.registry) + b"".join(map(generate_latest, found))
+
+
+def age(version: int, since: float, now: float) -> CollectorRegistry:
+    """How old the champion is: since when it is live, to reckon with, and the seconds since then, to be shown."""
+    registry = CollectorRegistry()
+    for name, help_text, value in (
+        ("ratchet_champion_live_since_timestamp_seconds", "When the champion went live", since),
+        ("ratchet_champion_age_seconds", "How long the champion has been live", max(0.0, now - since)),
+    ):
+        Gauge(name, help_text, ("version",), registry=registry).labels(str(version)).set(value)
+    return registry
 
 
 def gauges(look: Watched) -> CollectorRegistry:

@@ -237,6 +237,15 @@ class Service:
             self.said(words)
         self.refused[about] = words
 
+    def champion_since(self) -> tuple[int, float] | None:
+        """The version that answers, and since when it is live, in seconds since 1970: as the ledger has it, or since it
+        answers here where the ledger does not know of it; None where nobody answers."""
+        live = self.champion
+        if live is None:
+            return None
+        known = ledger.live_since(ledger.read(self.here.ledger, self.problem), live.version)
+        return live.version, known.timestamp() if known else live.since
+
     async def settle(self) -> None:
         """Wait for what still answers in the shadow."""
         await asyncio.gather(*self._shadows, return_exceptions=True)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ratchet.steps.score import Floats, Ints, row_log_loss
 
@@ -70,6 +71,41 @@ def pairs(
     both, width = np.concatenate(sums, axis=1), sums[0].shape[1]
     drawn = _drawn(both, resamples, np.random.default_rng(seed))
     return _value(metric, drawn[:, :width]), _value(metric, drawn[:, width:])
+
+
+def swapped(
+    metric: Metric,
+    true: Ints,
+    first: Floats,
+    second: Floats,
+    groups: Ints,
+    parts: Sequence[NDArray[np.bool_]],
+    *,
+    positive: int | None,
+    swaps: int,
+    seed: int,
+) -> Floats:
+    """The metric of `first` minus that of `second` on each part of the rows, where the answers to each group are given
+    to the other model or not by the toss of a coin: how far apart two models are that are equal.
+
+    Returns:
+        Shape (parts, 1 + swaps). Nothing is swapped in the first column; the others have the same coins for all parts.
+    """
+    held = [[_sums(metric, true[part], one[part], groups[part], positive) for one in (first, second)] for part in parts]
+    told = [np.flatnonzero((one != two).any(axis=1)) for one, two in held]  # of other groups a swap changes nothing
+    tossed = np.unique(np.concatenate([np.zeros(0, np.int64), *told]))
+    halves = [((one + two).sum(axis=0) / 2, (one - two)[at] / 2) for (one, two), at in zip(held, told, strict=True)]
+    places = [np.searchsorted(tossed, at) for at in told]
+    rng, found = np.random.default_rng(seed), np.zeros((len(parts), 1 + swaps))
+    batch = max(1, AT_ONCE // max(1, len(tossed)))
+    for done in range(0, 1 + swaps, batch):
+        coins = rng.integers(0, 2, (min(batch, 1 + swaps - done), len(tossed)), dtype=np.int8) * 2 - 1
+        if done == 0:
+            coins[0] = 1
+        for number, ((middle, half), place) in enumerate(zip(halves, places, strict=True)):
+            gap = coins[:, place].astype(np.float64) @ half
+            found[number, done : done + len(coins)] = _value(metric, middle + gap) - _value(metric, middle - gap)
+    return found
 
 
 def intervals(

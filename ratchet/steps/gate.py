@@ -7,21 +7,28 @@ because the rows of one group are alike: on film reviews the standard error by f
 one by row. That is with no history. Where earlier challengers are known, what they taught (ratchet/steps/prior.py)
 asks for more or for less than 90%.
 
+Two things keep out a challenger that is better on the whole: a slice on which it is surely worse
+(ratchet/steps/harm.py), and a line of data/must.csv that it breaks (ratchet/steps/must.py), as may no first model.
+
 Everything else asks `decide` and nothing else, so another rule is another version of this file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-from ratchet.steps import prior
+from ratchet.steps import harm, prior
 from ratchet.steps.bootstrap import Metric, group_indices, pairs
+from ratchet.steps.harm import CONFIDENCE as SURELY
+from ratchet.steps.harm import Slice
+from ratchet.steps.must import Answered, Broken
 from ratchet.steps.prior import Belief, Measured
-from ratchet.steps.score import Floats, indices, score
+from ratchet.steps.score import Floats, Ints, indices, score
+from ratchet.steps.slices import Masks
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.90
@@ -62,12 +69,13 @@ class Rules:
 @dataclass(frozen=True)
 class Holdout:
     """The rows that judge: the classes in the order of the probabilities' columns, each row's truth and
-    group."""
+    group, and the slices on which no challenger may be worse."""
 
     labels: tuple[str, ...]
     truth: Sequence[str]
     groups: Sequence[str | None] | None = None
     positive: str | None = None
+    slices: Masks = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,7 @@ class Decision:
     reason: one sentence for a person, shown the same everywhere.
     difference, interval: challenger minus champion in the metric, turned so that above 0 is better.
     error, pull: of the difference, for the gate's own history: ratchet/steps/prior.py.
+    slices: the challenger against the champion on each. broken: lines of data/must.csv that the challenger breaks.
     """
 
     promote: bool
@@ -104,12 +113,17 @@ class Decision:
     checks: tuple[GateCheck, ...]
     error: float | None = None
     pull: float | None = None
+    slices: tuple[Slice, ...] = ()
+    broken: tuple[Broken, ...] = ()
 
 
 def recalled(written: Mapping[str, Any]) -> Decision:
     """A decision that was written down as a dictionary."""
     interval = tuple(written["interval"]) if written["interval"] else None
-    return Decision(**{**written, "interval": interval, "checks": tuple(GateCheck(**c) for c in written["checks"])})
+    slices = tuple(Slice(**{**known, "interval": tuple(known["interval"])}) for known in written.get("slices", ()))
+    broken = tuple(Broken(**known) for known in written.get("broken", ()))
+    checks = tuple(GateCheck(**known) for known in written["checks"])
+    return Decision(**{**written, "interval": interval, "checks": checks, "slices": slices, "broken": broken})
 
 
 def decide(
@@ -120,18 +134,21 @@ def decide(
     rules: Rules,
     seed: int = 0,
     belief: Belief | None = None,
+    must: Answered | None = None,
 ) -> Decision:
     """Promote the challenger, keep the champion, or refuse; the same arguments give the same decision.
 
     baseline: always the most frequent class of the training rows. belief: what earlier challengers taught.
+    must: how the challenger answered data/must.csv; None where there is none.
     """
     value, least = (_value(model, holdout, rules.metric) for model in (challenger, baseline))
-    checks = (*_floor(value, rules), _baseline(value, least, rules))
+    checks = (*_floor(value, rules), *_must(must), _baseline(value, least, rules))
     failed = [check for check in checks if not check.success]
     if failed:
-        return Decision(False, "Refused", failed[0].detail + _stays(champion), None, None, checks)
+        broken = must.broken if must else ()
+        return Decision(False, "Refused", failed[0].detail + _stays(champion), None, None, checks, broken=broken)
     if champion is None:
-        first = f"The first model to pass: {checks[-1].detail[0].lower()}{checks[-1].detail[1:]}."
+        first = f"The first model to pass: {_lowered(checks[-1].detail)}."
         return Decision(True, "Promoted", first, None, None, checks)
     return _against(challenger, champion, holdout, rules, checks, seed, belief or prior.unknowing())
 
@@ -164,11 +181,69 @@ def _against(
     found = f"{_ahead(ahead, rules.metric, rows, shown, champion.name)} ({_ends(interval, rules.metric)})"
     found += _taught(belief, measured, asked, rules)
     better = ahead - asked > ROUNDING
-    checks = (*checks, GateCheck(f"Better than {champion.name}", better, found))
+    slices = _slices(challenger, champion, holdout, rules.metric, groups, seed)
+    checks = (*checks, GateCheck(f"Better than {champion.name}", better, found), *_unharmed(slices, champion, rules))
+    promoted = better and checks[-1].success
     ending = f", so it replaces {champion.name}." if better else _doubt(ahead, asked, rules) + _stays(champion)
-    verdict: Literal["Promoted", "Kept champion"] = "Promoted" if better else "Kept champion"
+    if better and not promoted:
+        ending = f", but {_lowered(checks[-1].detail)}{_stays(champion)}"
+    verdict: Literal["Promoted", "Kept champion"] = "Promoted" if promoted else "Kept champion"
     error, pull = float(measured.error[0]), float(measured.pull[0])
-    return Decision(better, verdict, found + ending, ahead, interval, checks, error, pull)
+    return Decision(promoted, verdict, found + ending, ahead, interval, checks, error, pull, slices)
+
+
+def _slices(
+    challenger: Candidate, champion: Candidate, holdout: Holdout, metric: Metric, groups: Ints, seed: int
+) -> tuple[Slice, ...]:
+    """The challenger against the champion on each slice of the holdout."""
+    truth = np.asarray(holdout.truth, dtype=object)
+    values = {}
+    for name, mask in holdout.slices.items():
+        part = Holdout(holdout.labels, truth[mask].tolist(), positive=holdout.positive)
+        one, two = (_value(Candidate(c.name, c.probabilities[mask]), part, metric) for c in (challenger, champion))
+        values[name] = one, two
+    return harm.compared(
+        metric,
+        indices(holdout.labels, holdout.truth),
+        challenger.probabilities,
+        champion.probabilities,
+        groups,
+        holdout.slices,
+        values,
+        positive=_positive(holdout, metric),
+        seed=seed,
+    )
+
+
+def _unharmed(slices: tuple[Slice, ...], champion: Candidate, rules: Rules) -> tuple[GateCheck, ...]:
+    """Whether it is surely worse on no slice; of those that it harms the one that is surest to lose is told."""
+    if not slices:
+        return ()
+    looked = f"{len(slices)} slices" if len(slices) > 1 else "one slice"
+    harmed = sorted((found for found in slices if found.harmed), key=lambda found: found.interval[1])
+    if not harmed:
+        detail = f"On none of the {looked} is the challenger surely more than half a point worse"
+        return (GateCheck("No slice harmed", True, detail),)
+    worst, metric = harmed[0], rules.metric
+    shown = [_shown(value, metric) for value in (worst.challenger, worst.champion)]
+    said = _ahead(worst.ahead, metric, f"the {worst.rows:,} rows of the slice {worst.name}", shown, champion.name)
+    said += f" (at least {_amount(-worst.interval[1], metric)} with {SURELY:.0%} confidence over all {looked})"
+    others = len(harmed) - 1
+    said += f"; and it is worse on {others} more slice{'s' * (others > 1)}" if others else ""
+    return (GateCheck("No slice harmed", False, said),)
+
+
+def _must(must: Answered | None) -> tuple[GateCheck, ...]:
+    """Whether it answers data/must.csv as it must."""
+    if must is None or not must.asked:
+        return ()
+    return (GateCheck("data/must.csv", not must.broken, str(must)),)
+
+
+def _positive(holdout: Holdout, metric: Metric) -> int | None:
+    """The place of the class whose F1 decides; None where it is the mean over classes, or another metric."""
+    named = holdout.positive in holdout.labels and len(holdout.labels) == 2 and metric == "f1"
+    return holdout.labels.index(holdout.positive or "") if named else None
 
 
 def _resampled(
@@ -180,14 +255,13 @@ def _resampled(
     seed: int,
 ) -> tuple[Floats, Floats]:
     """On each resample, how far the challenger is ahead, and what the champion scores."""
-    named = holdout.positive in holdout.labels and len(holdout.labels) == 2 and metric == "f1"
     challengers, champions = pairs(
         metric,
         indices(holdout.labels, holdout.truth),
         challenger.probabilities,
         champion.probabilities,
         groups,
-        positive=holdout.labels.index(holdout.positive or "") if named else None,
+        positive=_positive(holdout, metric),
         resamples=RESAMPLES,
         seed=seed,
     )
@@ -255,6 +329,11 @@ def _taught(belief: Belief, measured: Measured, asked: float, rules: Rules) -> s
     met = f"{belief.seen} earlier challenger{'s' if belief.seen > 1 else ''}"
     asks, first = (_amount(amount, rules.metric) for amount in (asked, otherwise))
     return f"; after {met} more than {asks} is asked, where the first was asked {first}"
+
+
+def _lowered(sentence: str) -> str:
+    """The sentence as a part of another."""
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _doubt(ahead: float, asked: float, rules: Rules) -> str:

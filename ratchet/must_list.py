@@ -1,0 +1,214 @@
+"""data/must.csv: a list that a person writes, and that every model must keep before it goes live.
+
+It is a file of the data version like the others. A person puts it into data/ or edits it there; whoever turns the loop
+next, and `make data`, finds that it is not as it is pinned, refuses it by its line or pins it as a new data version. It
+trains nothing and plays no part in the holdout: the table's own rows stay where they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ratchet import change, ingest, ledger, objects, problem, quarantined, versions
+from ratchet.ledger import DataChange
+from ratchet.places import Places
+from ratchet.problem import Problem
+from ratchet.progress import Say
+from ratchet.reading import read as read_table
+from ratchet.refusal import Refusal
+from ratchet.rows import Raw
+from ratchet.steps import must, table
+from ratchet.steps.must import COLUMNS, Must
+from ratchet.versions import MUST, Pin
+
+NAMED = f"data/{MUST}"
+
+
+def kept(folder: Path) -> tuple[Must, ...]:
+    """The lines of the list in a folder; none where it has none.
+
+    Raises:
+        Refusal: it is no table of these columns.
+    """
+    path = folder / MUST
+    if not path.exists():
+        return ()
+    reading = read_table(path, most_broken=0)
+    names = reading.frame.columns
+    if "text" not in names or not {"label", "same_as"} & set(names) or not set(names) <= set(COLUMNS):
+        raise Refusal(
+            f"{NAMED} has the columns text and label, or text and same_as, or all three.",
+            f"{', '.join(names)}",
+            "Name them so in its first line.",
+        )
+    columns = [reading.frame[name].to_list() if name in names else [None] * reading.frame.height for name in COLUMNS]
+    rows = zip(*columns, reading.places["line"].to_list(), strict=True)
+    return tuple(Must(text or "", bare(label), same_as, line) for text, label, same_as, line in rows)
+
+
+def bare(label: str | None) -> str | None:
+    """A label without white space around it; none where nothing is left."""
+    return (label or "").strip() or None
+
+
+def refuse_faulty(musts: Sequence[Must], labels: Sequence[str]) -> None:
+    """Raise unless every line says something that a model of these classes can keep.
+
+    Raises:
+        Refusal: one does not.
+    """
+    fault = must.fault(musts, labels)
+    if fault is not None:
+        raise Refusal(
+            f"Each line of {NAMED} says which label a text must get, or under same_as which text must get the same.",
+            f"line {fault[0]}: {fault[1]}",
+            "Nothing was changed: mend that line, or remove it.",
+        )
+
+
+def sound(folder: Path, labels: Sequence[str]) -> tuple[Must, ...]:
+    """The lines of the list in a folder, fit for the classes.
+
+    Raises:
+        Refusal: they are not.
+    """
+    musts = kept(folder)
+    refuse_faulty(musts, sorted(labels))
+    return musts
+
+
+def lay_out(musts: Sequence[Must], folder: Path) -> None:
+    """Write the list into a folder that is to be data/; no file where there is no line."""
+    if musts:
+        table.write(must.as_frame(musts), folder / MUST)
+
+
+def is_edited(here: Places) -> bool:
+    """Whether somebody wrote, changed or removed the list since it was pinned, and nothing else in data/.
+
+    A whole version that the cache has may also be what data.dvc pinned before somebody took another one (git checkout):
+    then it counts whether data/ was written in after data.dvc.
+    """
+    path = here.data / MUST
+    try:
+        version = versions.pinned(here).version
+        there = {found.name for found in here.data.iterdir()}
+    except (Refusal, FileNotFoundError):
+        return False
+    known = objects.listed(here, version)
+    if there == {MUST}:
+        return True
+    if known is None:
+        return MUST in there and objects.digest(here.data, but=MUST) == version
+    if known.get(MUST) == (md5_of(path) if MUST in there else None):
+        return False
+    others = there - {MUST}
+    if others != set(known) - {MUST} or any(md5_of(here.data / name) != known[name] for name in others):
+        return False
+    return objects.listed(here, objects.digest(here.data)) is None or written_after_the_pin(here)
+
+
+def written_after_the_pin(here: Places) -> bool:
+    paths = [path for path in (here.data, here.data / MUST) if path.exists()]
+    return max(path.stat().st_mtime_ns for path in paths) > (here.root / "data.dvc").stat().st_mtime_ns
+
+
+def md5_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def take_in(here: Places, say: Say) -> Pin | None:
+    """Pin the list as a person left it in data/ as a new data version; None where it is as it was pinned.
+
+    Raises:
+        Refusal: a line of it says nothing that a model could keep; it stays as it is, and so does everything else.
+    """
+    if not is_edited(here):
+        return None
+    fill_in(here)
+    current = problem.load()
+    raw = Raw(current)
+    before = listed_before(here, current)
+    musts = sound(here.data, [label for label in raw.labels if label is not None])
+    with change.laying_out(here) as folder:
+        for path in here.data.iterdir():
+            if path.name != MUST:
+                change.beside(path, folder / path.name)
+        lay_out(musts, folder)
+        source = versions.made_from(current.pin.source, (folder / versions.FEEDBACK).exists(), bool(musts))
+        pin = versions.as_pinned(here, versions.into_cache(here, folder, source))
+        line = as_line(current, pin, raw.rows, told(before, musts))
+        aside = quarantined.path(here, current.name)
+        change.make(here, pin, None, aside.read_text(encoding="utf-8") if aside.exists() else "", line, [])
+    say(f"{line.why} data.dvc pins {pin.short}.")
+    return pin
+
+
+def fill_in(here: Places) -> None:
+    """Where data/ holds the list alone, put the pinned files beside it."""
+    if {path.name for path in here.data.iterdir()} != {MUST}:
+        return
+    pin = versions.pinned(here)
+    versions.lay_beside(here, pin, ingest.rebuilder(here, pin.source), MUST)
+
+
+def listed_before(here: Places, current: Problem) -> tuple[Must, ...] | None:
+    """The list as it is pinned; None where that cannot be known any more."""
+    known = objects.listed(here, current.pin.version)
+    if known is None:
+        return None
+    path = objects.path_of(here, known.get(MUST, ""))
+    if MUST not in known:
+        return ()
+    if not path.exists():
+        return None
+    rows = enumerate(table.read(path).iter_rows(), 2)
+    return tuple(Must(text, label, same_as, line) for line, (text, label, same_as) in rows)
+
+
+def told(before: Sequence[Must] | None, after: Sequence[Must]) -> str:
+    """What changed, and what follows, in counts: no text of the list stands in the ledger."""
+    asked = f"{len(after):,} line{'s' * (len(after) != 1)}" if after else "nothing"
+    follows = f"{asked} of {NAMED} must be kept by every model that is to go live."
+    if not after:
+        follows = f"{NAMED} is gone: no list must be kept any more."
+    if before is None:
+        return f"{follows} It continues: no row changes its side of the split."
+    old, new = (Counter((one.text, one.label, one.same_as) for one in musts) for musts in (before, after))
+    came, gone = (new - old).total(), (old - new).total()
+    counted = ", ".join(f"{count:,} {words}" for count, words in ((came, "new"), (gone, "gone")) if count)
+    changed = f" ({counted})" if counted else " (the same as before)"
+    return f"{follows.removesuffix('.')}{changed}. It continues: no row changes its side of the split."
+
+
+def as_line(current: Problem, pin: Pin, rows: int, why: str) -> DataChange:
+    """The ledger's line of the new version."""
+    data = current.settings.data
+    named = {"text": data.text, "label": data.label, "group": data.group}
+    return DataChange(current.name, current.pin.version, pin.version, rows, 0, ledger.person(), why, named)
+
+
+def coming(here: Places, same: bool, last: Sequence[Must]) -> tuple[Must, ...]:
+    """The list that goes along with a next table: what lies in data/, where that is the problem's or nobody pinned it;
+    otherwise that of the problem's last version.
+
+    Args:
+        same: the table is the next version of the problem whose data is pinned. last: that problem's own list.
+    """
+    lies, is_laid_out = (here.data / MUST).exists(), (here.data / versions.TABLE).exists()
+    if (same and (lies or is_laid_out)) or (lies and not is_pinned(here)):
+        return kept(here.data)
+    return tuple(last)
+
+
+def is_pinned(here: Places) -> bool:
+    """Whether the list that lies in data/ is the one that is pinned."""
+    try:
+        known = objects.listed(here, versions.pinned(here).version)
+    except Refusal:
+        return False
+    return known is not None and known.get(MUST) == md5_of(here.data / MUST)

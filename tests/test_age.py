@@ -1,0 +1,75 @@
+"""How old the champion is: in `make status`, and as gauges for a dashboard."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ratchet import ledger, standing
+from ratchet.ledger import DataChange, Move
+from ratchet.places import Places
+from ratchet.serving.log import Log
+from ratchet.serving.meters import Meters
+from ratchet.serving.service import Live, Service
+from ratchet.serving.writer import Policy
+from ratchet.settings import Deploy
+
+NOON = "2026-11-24T12:00:00+00:00"
+
+
+def move(before: int | None, after: int | None, at: str = NOON) -> Move:
+    return Move("reviews", "promoted", before, after, "make run", "It is better.", {}, at)
+
+
+def samples(page: bytes) -> dict[str, tuple[dict[str, str], float]]:
+    families = text_string_to_metric_families(page.decode())
+    return {sample.name: (sample.labels, sample.value) for family in families for sample in family.samples}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    log = Log(Policy())
+    here = Places(tmp_path, tmp_path, "127.0.0.1", 0, 0, 0)
+    return Service(here, "reviews", Deploy(), log, Meters(log), lambda words: None)
+
+
+def answers(service: Service, version: int, since: float = 1_000.0) -> None:
+    found = SimpleNamespace(facts=SimpleNamespace(version=version))
+    service.champion = Live(cast(Any, found), cast(Any, None), since)
+
+
+def test_the_age_counts_from_the_move_that_made_it_live_and_not_from_the_services_start(service: Service) -> None:
+    assert service.champion_since() is None
+    answers(service, 3)
+    assert service.champion_since() == (3, 1_000.0), "moved by hand: since it answers here"
+    ledger.append(service.here.ledger, move(2, 3))
+    change = DataChange("reviews", None, "a" * 32, 10, 0, "ana", "More rows.", {}, "2026-11-25T12:00:00+00:00")
+    ledger.append(service.here.ledger, change)
+    ledger.append(service.here.ledger, Move("others", "promoted", None, 3, "ana", "", {}, "2026-11-26T12:00:00+00:00"))
+    assert service.champion_since() == (3, datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp())
+    ledger.append(service.here.ledger, move(3, 2, "2026-11-26T12:00:00+00:00"))
+    ledger.append(service.here.ledger, move(2, 3, "2026-11-27T12:00:00+00:00"))
+    assert service.champion_since() == (3, datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp())
+
+
+def test_a_dashboard_gets_the_moment_and_the_age(service: Service) -> None:
+    three_days_ago = time.time() - 3 * 86_400
+    found = samples(service.meters.page(None, (7, three_days_ago)))
+    assert found["ratchet_champion_live_since_timestamp_seconds"] == ({"version": "7"}, pytest.approx(three_days_ago))
+    labels, age = found["ratchet_champion_age_seconds"]
+    assert (labels, age) == ({"version": "7"}, pytest.approx(259_200, abs=60))
+    ahead = samples(service.meters.page(None, (7, time.time() + 100)))
+    assert ahead["ratchet_champion_age_seconds"][1] == 0, "a clock that was set back"
+    assert not [name for name in samples(service.meters.page()) if "champion" in name]
+
+
+def test_status_says_since_when_and_for_how_long() -> None:
+    began = datetime.now(UTC) - timedelta(days=3, hours=5)
+    assert standing.since(began) == f" since {began:%Y-%m-%d %H:%M} UTC, for 3 days"
+    assert standing.since(None) == ""

@@ -15,6 +15,7 @@ look calls it, or NEVER after two windows. Then the estimate of accuracy without
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -36,7 +37,9 @@ from ratchet.steps.traits import Traits, traits
 WINDOW, LOOKS, DAY = 1_000, 720, 24
 RATES = (10, 40, 400)
 PARTS = 5
-TRIALS = 20
+TRIALS = int(os.environ.get("TRIALS", "20"))
+WINDOWS = 10 * TRIALS
+"""In which the estimate of accuracy is held against the truth."""
 NEVER = 2 * WINDOW
 FIRST = 5_000
 """Rows that came first, with which the answers are compared as well."""
@@ -233,7 +236,7 @@ def joined(strange: Pool, rows: int, usual: Pool) -> Pool:
 def estimates(pool: Pool) -> tuple[float, float]:
     """How far the estimated accuracy is off, on average, and how often its 95% interval holds the true one."""
     off, inside = [], []
-    for trial in range(200):
+    for trial in range(WINDOWS):
         chance = np.random.default_rng([9, trial])
         held, rest = split(pool, chance)
         before, now = judged(pool[held]), pool[chance.choice(rest, WINDOW, replace=False)]
@@ -242,7 +245,9 @@ def estimates(pool: Pool) -> tuple[float, float]:
         true = (now.labels == now.truth).mean()
         off.append(abs(found.value - true))
         inside.append(found.low <= true <= found.high)
-    print(f"accuracy without labels, 200 windows: off by {np.mean(off):.4f} on average, {np.max(off):.4f} at most")
+    print(
+        f"accuracy without labels, {WINDOWS} windows: off by {np.mean(off):.4f} on average, {np.max(off):.4f} at most"
+    )
     return float(np.mean(off)), float(np.mean(inside))
 
 

@@ -12,6 +12,7 @@ than RANDOM random ones; MOST, where they never are.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -29,8 +30,10 @@ from ratchet.steps.choose import choose
 from ratchet.steps.prepare import prepare
 from ratchet.steps.split import SplitSpec, assign
 
-START, BATCH, MOST, RANDOM = 300, 100, 2_100, 2_000
-SEEDS = 10
+START, BATCH = 300, 100
+RANDOM = int(os.environ.get("RANDOM_ROWS", "2000"))
+MOST = RANDOM + BATCH
+SEEDS = int(os.environ.get("SEEDS", "10"))
 QUEUE = 5_000
 """Texts that are ranked at a time where the time is taken: as many as the queue looks at (ratchet/queue.py)."""
 

@@ -25,7 +25,7 @@ import polars as pl
 from ratchet import examples
 from tests.project import Project
 
-ROWS = (6_000, 24_000)
+ROWS = [int(rows) for rows in os.environ.get("SIZES", "6000 24000").split()]
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 MODELS = ("majority", "linear", "lstm")
 

@@ -104,7 +104,9 @@ def one_size(folder: Path, size: int) -> Figures:
     figures: Figures = {}
     for stage in ("make", *STAGES):
         words = [sys.executable, "-m", "benchmarks.bench_scale", stage, str(size)]
-        done = subprocess.run(words, cwd=project.root, stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(
+            words, cwd=project.root, env=project.environment, stdout=subprocess.PIPE, text=True, check=True
+        )
         seconds, gib, said = json.loads(done.stdout.splitlines()[-1])
         if stage != "make":
             figures[stage] = (seconds, gib)

@@ -70,7 +70,12 @@ def main() -> None:
         texts = [json.loads(line) for line in (project.root / "texts.jsonl").read_text().rstrip("\n").split("\n")]
         bench = Bench(project, texts)
         figures = bench.all()
-    print(" ".join(f"{name}={value:.4g}" for name, value in figures.items()))
+    print(" ".join(f"{name}={plain(value)}" for name, value in figures.items()))
+
+
+def plain(value: float) -> str:
+    """A figure of four digits as a plain decimal: what reads the last line need not know exponents."""
+    return str(np.format_float_positional(value, precision=4, fractional=False, trim="-"))
 
 
 def made(folder: Path) -> Project:

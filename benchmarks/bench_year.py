@@ -38,6 +38,7 @@ NAMES = {
     "never": "never retrain", "always": "always replace", "higher": "higher score wins", "point": "+1 point",
     "ours": "Ratchet", "ours_unvetted": "  without vetting", "ours_unlearned": "  without memory",
 }  # fmt: skip
+PRINTED = ("accuracy", "worst_week", "false_promotions", "worst_promotion", "fits")
 INK, SHADE = "#1f2430", "#e6eaf0"
 
 
@@ -109,7 +110,7 @@ def mean_figures(lives: list[Result]) -> dict[str, float]:
 
 def pairs(name: str, lives: list[Result]) -> list[str]:
     means = mean_figures(lives)
-    return [f"{figure}_{name}={means[figure]:.4f}" for figure in ("accuracy", "worst_week", "false_promotions", "fits")]
+    return [f"{figure}_{name}={means[figure]:.4f}" for figure in PRINTED]
 
 
 def picture(results: dict[str, list[Result]]) -> bytes:

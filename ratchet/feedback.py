@@ -31,6 +31,7 @@ from ratchet.steps import feedback, table, vetting
 from ratchet.steps.facts import compared
 from ratchet.steps.feedback import AUDIT, COLUMNS
 from ratchet.steps.load import ORIGINAL
+from ratchet.steps.redact import redacted
 from ratchet.steps.vetting import AUDITED, SURE, Part, Traffic
 
 ANSWERED = """
@@ -308,7 +309,11 @@ def withdraw(here: Places, problem: str, gone: pl.Series) -> None:
 
 
 def take_out(connection: Any, problem: str, gone: pl.Series) -> None:
-    """Leave out of the log the texts that are gone, some thousand rows at a time."""
+    """Leave out of the log the texts that are gone, some thousand rows at a time; also as a redacted log has them.
+
+    Texts that differ in what was redacted alone look alike there, and go together: better one too many than one left.
+    """
+    gone = pl.concat([gone, pl.Series([redacted(text) for text in gone], dtype=pl.String)]).unique()
     after = ""
     while rows := connection.execute(
         "select id, text from predictions where problem || '' = ? and id > ? and text is not null order by id limit ?",

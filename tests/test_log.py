@@ -15,6 +15,7 @@ from ratchet import outcomes, predictions
 from ratchet.predictions import AUDIT, CHOSEN, USER, Place
 from ratchet.refusal import Refusal
 from ratchet.remote_log import MARK
+from ratchet.serving.writer import Policy
 from ratchet.steps import feedback
 from ratchet.steps.facts import compared
 from tests.stores import BINARIES, Postgres, postgres
@@ -238,6 +239,22 @@ def test_a_withdrawn_text_leaves_the_log_and_its_answer_stays(fresh: Callable[[s
         texts = connection.execute("select problem, text from predictions order by id").fetchall()
     left = [("films", None), ("films", "grim"), ("films", None), ("films", None), ("books", "dull")]
     assert [tuple(row) for row in texts] == left
+
+
+def test_a_withdrawn_text_leaves_a_redacted_log_too_and_a_log_of_hashes_never_had_it(
+    fresh: Callable[[str], Place],
+) -> None:
+    """`jo@example.org` stands there as `[mail]`; labels without a text teach nothing."""
+    log = fresh("redacted")
+    texts = ("Write to jo@example.org, or call 0171 1234567", "dull")
+    for keep in ("redacted", "hash"):
+        ids = logged(log, *(Policy(texts=keep).kept(text) for text in texts))
+        say(log, ids[0], "good", USER, 1.0)
+    with predictions.connected(log) as connection:
+        harvesting.take_out(connection, "films", compared(pl.Series([texts[0]])))
+        left = connection.execute("select text from predictions order by id").fetchall()
+    assert [text for (text,) in left] == [None, "dull", None, None]
+    assert harvesting.everything(log, "films")["text"].to_list() == [None, None]
 
 
 def test_a_challenger_is_held_against_what_the_champion_was_asked_since(fresh: Callable[[str], Place]) -> None:

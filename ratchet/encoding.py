@@ -1,7 +1,8 @@
 """The bytes of a file -> which characters they stand for: byte order marks, UTF-8, then a guess that says it is one.
 
-Strict UTF-8 is never a guess: other encodings do not pass it by chance. What fails it is GB18030 where most characters
-are those of everyday Chinese (GB 2312), Windows-1252 where accents are few among plain letters, and refused otherwise.
+Strict UTF-8 is never a guess: other encodings do not pass it by chance. What fails it is guessed by charset-normalizer
+among the encodings in which tables are still saved, from a sample; then all of the file must keep to it. Where accents
+are few among plain letters it is Windows-1252; what fits nothing, or two encodings alike, is refused.
 """
 
 from __future__ import annotations
@@ -34,14 +35,33 @@ KNOWN_STARTS = {
     b"SQLite format 3": ("an SQLite database", "Export the table as CSV."),
 }
 
-EVERYDAY = 0.7
-"""Share of GB 2312 characters above which text is taken for Chinese: 0.99 in chinese_reviews, nearly 0 in French."""
+GUESSED = {
+    "gb18030": "GB18030",
+    "big5hkscs": "Big5",
+    "cp932": "Shift-JIS",
+    "euc_jis_2004": "EUC-JP",
+    "cp949": "EUC-KR",
+    "cp1251": "Windows-1251",
+    "koi8_r": "KOI8-R",
+    "cp1253": "Windows-1253",
+    "cp1255": "Windows-1255",
+    "cp1256": "Windows-1256",
+    "cp1252": "Windows-1252",
+}
+"""Python's codecs, each the widest of its family, and what people call them."""
+SEVERAL_BYTES = ("gb18030", "big5hkscs", "cp932", "euc_jis_2004", "cp949")
+"""Of those, what has two bytes and more to a character: few damaged lines show, since they are no text in it."""
+SAMPLE = 1 << 18
+"""Bytes of lines beyond ASCII that are guessed from, at most."""
 FREQUENT = "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里"
 """The most frequent characters of Chinese, 0.29 of those of chinese_reviews. Korean, Greek and Japanese bytes that are
-read as Chinese pass the test above and have next to none of them."""
-OFTEN = 0.03
-"""Share of them in Chinese, at least, where there are ENOUGH characters to tell."""
-ENOUGH = 100
+read as Chinese have next to none of them."""
+OFTEN, EVERYDAY = 0.03, 0.7
+"""Shares of them and of the characters of GB 2312 above which text is taken for Chinese, of however few words."""
+KANA = 0.25
+"""Share of Japanese syllables above which text is Japanese: half of any, and none of what is in another encoding."""
+MOST = 0.8
+"""Share of the lines beyond ASCII that are text in the encoding of a file of which a few lines are damaged."""
 ACCENTS = 1 / 3
 """Share of accented characters above which text is not taken for Western: French has 1 in 25, Russian nearly all."""
 MIXED = 0.2
@@ -131,39 +151,80 @@ def _guess(path: Path) -> Encoding:
     seen = _look(path)
     if seen.utf8 >= MIXED * seen.beyond:
         raise _mixed(path, "utf-8", "UTF-8")
-    if _is_chinese(seen.chinese) and seen.gb18030 >= 0.5 * seen.beyond:
-        if _fits(path, "gb18030"):
-            return Encoding("gb18030", "GB18030 (guessed)")
-        raise _mixed(path, "gb18030", "GB18030")
-    if seen.accents <= ACCENTS * seen.letters and _fits(path, "cp1252"):
+    western = seen.accents <= ACCENTS * seen.letters
+    found = ["gb18030"] if _is_chinese(seen.sample) else _likeliest(seen.sample)
+    if western and not (found and all(codec in SEVERAL_BYTES for codec in found)) and _fits(path, "cp1252"):
         return Encoding("cp1252", "Windows-1252 (guessed)")
-    raise Refusal(
-        f"{path.name} must be text in UTF-8, UTF-16, GB18030 or Windows-1252.",
-        f"bytes that fit none of them, first on line {seen.first}",
-        "Save it as UTF-8.",
-    )
+    if len(found) > 1:
+        raise _refused(path, f"bytes that are {' or '.join(GUESSED[codec] for codec in found)}: too few to tell which")
+    codec = found[0] if found and found[0] != "cp1252" else ""
+    if codec and _fits(path, codec):
+        return Encoding(codec, f"{GUESSED[codec]} (guessed)")
+    codec = codec or _but_for_some(seen.sample)
+    if codec:
+        raise _mixed(path, codec, GUESSED[codec])
+    raise _refused(path, f"bytes that fit none of them, first on line {seen.first}")
+
+
+def _refused(path: Path, received: str) -> Refusal:
+    names = ", ".join(GUESSED.values())
+    return Refusal(f"{path.name} must be text in UTF-8, UTF-16 or one of {names}.", received, "Save it as UTF-8.")
+
+
+def _likeliest(lines: list[bytes]) -> list[str]:
+    """The codecs that give the most plausible text of some lines: none, one, or several where nothing tells them apart.
+
+    Source: charset-normalizer; `chaos` is how much of the text looks like noise, `coherence` how much like a language.
+    """
+    from charset_normalizer import from_bytes
+
+    found = list(from_bytes(b"\n".join(lines), cp_isolation=list(GUESSED)))
+    for each in found:
+        beyond = [character for character in str(each) if character > "\x7f"]
+        if sum("\u3041" <= character <= "\u30ff" for character in beyond) > KANA * len(beyond):
+            return [each.encoding]
+    return [each.encoding for each in found if (each.chaos, each.coherence) == (found[0].chaos, found[0].coherence)]
+
+
+def _is_chinese(lines: list[bytes]) -> bool:
+    """Whether most lines are everyday Chinese in GB18030, by the characters beyond ASCII; a few may be damaged."""
+    kept = [line for line in lines if _decodes(line, "gb18030")]
+    beyond = [character for character in b"".join(kept).decode("gb18030", "ignore") if character > "\x7f"]
+    everyday = sum(bool(character.encode("gb2312", "ignore")) for character in beyond)
+    frequent = sum(character in FREQUENT for character in beyond)
+    if any("\u3040" <= character <= "\u30ff" for character in beyond):  # kana: GB 2312 has them where EUC-JP has them
+        return False
+    return 2 * len(kept) >= len(lines) and everyday > EVERYDAY * len(beyond) and frequent > OFTEN * len(beyond)
+
+
+def _but_for_some(lines: list[bytes]) -> str:
+    """The codec that most of the lines are in, where a few are in none; empty where there is none."""
+    for codec in SEVERAL_BYTES:
+        kept = [line for line in lines if _decodes(line, codec)]
+        if len(kept) >= MOST * len(lines) and _likeliest(kept) == [codec]:
+            return codec
+    return ""
 
 
 @dataclass
 class _Seen:
     """What a file is made of. beyond: lines with a byte beyond ASCII; first: the number of the first of them.
 
-    utf8, gb18030: those of them that are text in it. chinese: what the latter would say, BLOCK characters at most.
+    utf8: those of them that are text in it. sample: the first of them, SAMPLE bytes at most.
     letters: bytes that are no white space; accents: those of them beyond ASCII.
     """
 
+    sample: list[bytes]
     beyond: int = 0
     first: int = 0
     utf8: int = 0
-    gb18030: int = 0
-    chinese: str = ""
     letters: int = 0
     accents: int = 0
 
 
 def _look(path: Path) -> _Seen:
     """Count in one pass, a line in memory at a time."""
-    seen, chinese, room = _Seen(), list[str](), BLOCK
+    seen, room = _Seen([]), SAMPLE
     for number, line in enumerate(_lines(path), 1):
         seen.letters += len(line) - sum(map(line.count, (b" ", b"\t", b"\r", b"\n")))
         if line.isascii():
@@ -171,12 +232,9 @@ def _look(path: Path) -> _Seen:
         seen.accents += len(line.translate(None, ASCII))
         seen.beyond, seen.first = seen.beyond + 1, seen.first or number
         seen.utf8 += _decodes(line, "utf-8")
-        if _decodes(line, "gb18030"):
-            seen.gb18030 += 1
-            if room > 0:
-                chinese.append(line.decode("gb18030"))
-                room -= len(chinese[-1])
-    seen.chinese = "".join(chinese)
+        if room > 0:
+            seen.sample.append(line[:room])
+            room -= len(line)
     return seen
 
 
@@ -193,14 +251,6 @@ def _decodes(data: bytes, codec: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _is_chinese(text: str) -> bool:
-    """Whether text that GB18030 made of some bytes is everyday Chinese, by the characters beyond ASCII."""
-    beyond = [character for character in text[:BLOCK] if character > "\x7f"]
-    everyday = sum(bool(character.encode("gb2312", "ignore")) for character in beyond)
-    frequent = sum(character in FREQUENT for character in beyond)
-    return everyday > EVERYDAY * len(beyond) and (len(beyond) < ENOUGH or frequent > OFTEN * len(beyond))
 
 
 def _mixed(path: Path, codec: str, name: str) -> Refusal:

@@ -34,6 +34,30 @@ CHINESE = [
     ('他说:"质量太差了", 不会再来', "差"),
     ("第一行;\n第二行 | 完", "一般"),
 ]
+JAPANESE = [
+    ("この映画はとても素晴らしかった。もう一度見たいと思います。", "良い"),
+    ("配送が遅く、\n梱包も雑でした。", "悪い"),
+    ("ストーリーが退屈で、途中で寝てしまいました。", "悪い"),
+]
+KOREAN = [
+    ("이 영화는 정말 재미있었어요. 다시 보고 싶습니다.", "좋음"),
+    ("배송이 너무 늦고\n포장이 엉망이었습니다.", "나쁨"),
+    ("가격에 비해 품질이 좋네요.", "좋음"),
+]
+TRADITIONAL = [
+    ("這部電影非常精彩，我想再看一次。", "好"),
+    ("劇情無聊，\n看到一半就睡著了。", "差"),
+    ("價格便宜，品質不錯。", "好"),
+]
+RUSSIAN = [
+    ("Этот фильм был просто великолепен, хочу посмотреть ещё раз.", "да"),
+    ("Скучный сюжет,\nя уснул на середине.", "нет"),
+    ("Хорошее качество за свои деньги.", "да"),
+]
+GREEK = [
+    ("Αυτή η ταινία ήταν υπέροχη, θέλω να την ξαναδώ.", "ναι"),
+    ("Βαρετή πλοκή,\nαποκοιμήθηκα στη μέση.", "όχι"),
+]
 ENCODINGS = {
     "utf-8": ("UTF-8,", WESTERN + CHINESE),
     "utf-8-sig": ("UTF-8 with a byte order mark,", WESTERN + CHINESE),
@@ -41,6 +65,13 @@ ENCODINGS = {
     "cp1252": ("Windows-1252 (guessed),", WESTERN),
     "latin-1": ("Windows-1252 (guessed),", WESTERN),
     "gb18030": ("GB18030 (guessed),", CHINESE),
+    "shift-jis": ("Shift-JIS (guessed),", JAPANESE),
+    "euc-jp": ("EUC-JP (guessed),", JAPANESE),
+    "euc-kr": ("EUC-KR (guessed),", KOREAN),
+    "big5": ("Big5 (guessed),", TRADITIONAL),
+    "cp1251": ("Windows-1251 (guessed),", RUSSIAN),
+    "koi8-r": ("KOI8-R (guessed),", RUSSIAN),
+    "cp1253": ("Windows-1253 (guessed),", GREEK),
 }
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
@@ -198,14 +229,15 @@ BAD: dict[str, tuple[str, bytes | str, str]] = {
     "Latin-1 within GB18030": (
         "t.csv", table(CHINESE * 3, "gb18030") + "9,né,b\n".encode("cp1252"), "GB18030, but not on line 14",
     ),
-    "Korean in its old encoding": (
-        "t.csv", ("text,label\n" + "이 영화는 정말 재미있다,예\n" * 20).encode("euc-kr"), "fit none of them",
+    "a word that two encodings have": (
+        "t.csv", "text,label\n東京大学,a\n".encode("shift-jis"), "Shift-JIS or EUC-KR: too few to tell which",
     ),
-    "Japanese in its old encoding": (
-        "t.csv", ("text,label\n" + "この映画はとても面白かった,a\n" * 20).encode("euc-jp"), "fit none of them",
+    "Korean, damaged": (
+        "t.csv", ("text,label\n" + "이 영화는 정말 재미있다,예\n" * 20).encode("euc-kr") + b"\xff\xff,a\n",
+        "EUC-KR, but not on line 22",
     ),
-    "Russian in its old encoding": (
-        "t.csv", ("text,label\n" + "Это очень хороший фильм,да\n" * 20).encode("cp1251"), "fit none of them",
+    "Thai in its old encoding": (
+        "t.csv", ("text,label\n" + "ภาพยนตร์เรื่องนี้ยอดเยี่ยมมาก,a\n" * 20).encode("cp874"), "fit none of them",
     ),
     "a quote that stays open": ("t.csv", 'text,label\na,b\n"c,d\ne,f\n', "line 3 opens a quote that no line closes"),
     "a quote closed by another's": ("t.csv", 'text,label\n"c,d\n"e, f",g\n', "line 2 opens a quote"),

@@ -1,8 +1,8 @@
 """Notes every name that a Python process looks up and every address that it connects to, but for this machine's own.
 
 On the path of a process (and so of all that it starts) by `PYTHONPATH`; one line each goes into the file that OVERHEARD
-names, after one that says that it is listened to. uvloop looks names up where Python does not see it, which is how an earlier log missed Prefect's heartbeat;
-Prefect's server runs on asyncio's own loop here.
+names, after one that says that it is listened to. uvloop looks names up where Python does not see it, which is how an
+earlier log missed Prefect's heartbeat; Prefect's server runs on asyncio's own loop here.
 """
 
 import os
@@ -33,6 +33,6 @@ def write(line):
 
 if "OVERHEARD" in os.environ:
     if "flows.server:create_app" in sys.orig_argv:
-        sys.modules["uvloop"] = None
+        sys.modules["uvloop"] = None  # type: ignore[assignment]
     write(f"listening to {' '.join(sys.orig_argv[1:])}"[:300])
     sys.addaudithook(note)

@@ -21,19 +21,14 @@ CANDIDATES = "candidates"
 def mlflow(here: Places, path: str) -> str:
     """A page of the MLflow UI: of the server that MLFLOW_TRACKING_URI names, or ours."""
     named = os.environ.get("MLFLOW_TRACKING_URI", "")
-    base = named.rstrip("/") if named.startswith("http") else f"http://{reachable(here.host)}:{here.mlflow_port}"
+    base = named.rstrip("/") if named.startswith("http") else f"http://{here.ui_address}:{here.mlflow_port}"
     return f"{base}/#/{path}{'&' if '?' in path else '?'}{MODE}"
 
 
 def prefect(here: Places, path: str) -> str:
     """A page of the Prefect UI: of the server that PREFECT_UI_URL names, or ours."""
-    ours = f"http://{reachable(here.host)}:{here.prefect_port}"
+    ours = f"http://{here.ui_address}:{here.prefect_port}"
     return f"{(os.environ.get('PREFECT_UI_URL') or ours).rstrip('/')}/{path}"
-
-
-def reachable(host: str) -> str:
-    """A server that listens on every address is met on this one."""
-    return "127.0.0.1" if host in ("0.0.0.0", "::") else host
 
 
 def model(here: Places, problem: str) -> str:

@@ -75,7 +75,7 @@ def prefect_server(here: Places, name: str, checks: bool = False) -> Iterator[No
     from ratchet import servers
 
     running = servers.ours(here, "prefect")
-    port = running.port if running else servers.free_port(here.host, here.prefect_port)
+    port = running.port if running else servers.free_port(here.ui_host, here.prefect_port)
     server = servers.prefect(here, port)
     with servers.started(here, server) as watcher:
         os.environ["PREFECT_API_URL"] = server.env["PREFECT_API_URL"]

@@ -23,7 +23,10 @@ PLAN = Path("restoring") / "plan.json"
 
 @dataclass(frozen=True)
 class Places:
-    """Paths and addresses of one project: all below `state` may be moved with RATCHET_STATE."""
+    """Paths and addresses of one project: all below `state` may be moved with RATCHET_STATE.
+
+    host: where the prediction service listens. ui_host: where Prefect and MLflow do.
+    """
 
     root: Path
     state: Path
@@ -31,6 +34,12 @@ class Places:
     prefect_port: int
     mlflow_port: int
     serve_port: int
+    ui_host: str = "127.0.0.1"
+
+    @property
+    def ui_address(self) -> str:
+        """Where this machine meets both UIs: what listens on every address is met on this one."""
+        return "127.0.0.1" if self.ui_host == "0.0.0.0" else self.ui_host
 
     @property
     def data(self) -> Path:
@@ -121,6 +130,7 @@ def places() -> Places:
         prefect_port=port("PREFECT_PORT", 4200),
         mlflow_port=port("MLFLOW_PORT", 5000),
         serve_port=port("SERVE_PORT", 8000),
+        ui_host=env.get("RATCHET_UI_HOST") or "127.0.0.1",
     )
 
 
@@ -177,6 +187,7 @@ def tool_defaults(here: Places) -> dict[str, str]:
         "PREFECT_API_REQUEST_TIMEOUT": "30",
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",  # no form of another site's changes anything (decisions/0025)
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(state / "prefect" / "ui"),
         "PREFECT_LOCAL_STORAGE_PATH": str(state / "prefect" / "results"),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "",
@@ -191,7 +202,13 @@ def tool_defaults(here: Places) -> dict[str, str]:
         "MPLBACKEND": "Agg",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TF_ENABLE_ONEDNN_OPTS": "0",
-    }
+    } | own_password()
+
+
+def own_password() -> dict[str, str]:
+    """The password of our own Prefect server, where it has one, for the loop's own clients; no other server gets it."""
+    password = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
+    return {"PREFECT_API_AUTH_STRING": password} if password and not os.environ.get("PREFECT_API_URL") else {}
 
 
 def settle(here: Places) -> None:

@@ -17,6 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -25,6 +26,7 @@ from pathlib import Path
 import psutil
 
 from ratchet import database, note
+from ratchet.access import asks_for_password, mlflow_access, refuse_open_uis
 from ratchet.places import Places, artifact_root, prefect_database
 from ratchet.process import birth, lives
 from ratchet.refusal import Refusal
@@ -38,7 +40,7 @@ class Server:
     """What to start. command: program and words. port: None for one that does not listen.
 
     health: path that answers 200 when ready. env: added variables. database: the SQLite file that it makes at its first
-    start, where it does.
+    start, where it does. host: the address to listen on.
     """
 
     name: str
@@ -47,6 +49,17 @@ class Server:
     health: str
     env: dict[str, str]
     database: Path | None = None
+    host: str = "127.0.0.1"
+
+    @property
+    def host_named(self) -> str:
+        """The variable that names the address to listen on."""
+        return "RATCHET_HOST" if self.name == "service" else "RATCHET_UI_HOST"
+
+    @property
+    def address(self) -> str:
+        """Where this machine meets it: what listens on every address is met on this one."""
+        return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"
 
     @property
     def elsewhere(self) -> str:
@@ -72,22 +85,31 @@ class Note:
 
 
 def prefect(here: Places, port: int) -> Server:
-    """The Prefect server with its UI. Called without its command line tool, which starts slower and forks."""
-    url = f"http://{here.host}:{port}"
+    """The Prefect server with its UI. Called without its command line tool, which starts slower and forks.
+
+    Its pages ask the address that they came from, so that no other origin need be let in (flows/server.py).
+
+    Raises:
+        Refusal: others are to reach it, and it or MLflow asks for no password.
+    """
+    refuse_open_uis(here)
+    own = f"http://127.0.0.1:{port},http://localhost:{port}"
     return Server(
         "prefect",
         (sys.executable, "-m", "uvicorn", "--factory", "flows.server:create_app",
-         "--host", here.host, "--port", str(port), "--log-level", "warning"),
+         "--host", here.ui_host, "--port", str(port), "--log-level", "warning"),
         port,
         "/api/health",
         {
-            "PREFECT_UI_API_URL": f"{url}/api",
-            "PREFECT_API_URL": f"{url}/api",
+            "PREFECT_UI_API_URL": "/api",
+            "PREFECT_API_URL": f"http://{here.ui_address}:{port}/api",
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": os.environ.get("PREFECT_SERVER_CORS_ALLOWED_ORIGINS") or own,
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
             "PREFECT_SERVER_UI_V2_ENABLED": "false",  # its address opens the UI whose logs name the task that spoke
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         },
         None if prefect_database()[1] else here.state / "prefect" / "prefect.db",
+        here.ui_host,
     )  # fmt: skip
 
 
@@ -95,24 +117,33 @@ def mlflow(here: Places, port: int) -> Server:
     """The MLflow server with its UI, on the store that the flows write to, in one worker (1.8 GB less).
 
     The store is named in its environment: a command line, with a password in it, is there for everybody to read.
+
+    Raises:
+        Refusal: others are to reach it, and it or Prefect asks for no password.
     """
+    refuse_open_uis(here)
+    protected = ("--app-name", "basic-auth") if asks_for_password() else ()
     return Server(
         "mlflow",
-        (sys.executable, "-m", "mlflow", "server", "--host", here.host, "--port", str(port), "--workers", "1"),
+        (sys.executable, "-m", "mlflow", "server", "--host", here.ui_host, "--port", str(port), "--workers", "1",
+         *protected),
         port,
         "/health",
         {
             "MLFLOW_BACKEND_STORE_URI": os.environ["MLFLOW_TRACKING_URI"],
             "MLFLOW_DEFAULT_ARTIFACT_ROOT": artifact_root(here),
+            **mlflow_access(here, port),
         },
-    )
+        host=here.ui_host,
+    )  # fmt: skip
 
 
 def service(here: Places, port: int) -> Server:
     """The prediction service."""
     return Server(
-        "service", (sys.executable, "-m", "ratchet.serving"), port, "/v2/health/live", {"SERVE_PORT": str(port)}
-    )
+        "service", (sys.executable, "-m", "ratchet.serving"), port, "/v2/health/live", {"SERVE_PORT": str(port)},
+        host=here.host,
+    )  # fmt: skip
 
 
 @contextmanager
@@ -135,11 +166,11 @@ def started(here: Places, server: Server) -> Iterator[subprocess.Popen[bytes] | 
 
 def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
     """Start a server under its watcher, without waiting until it is ready."""
-    if server.port is not None and not is_free(here.host, server.port):
+    if server.port is not None and not is_free(server.host, server.port, server.host_named):
         raise Refusal(
             f"Port {server.port} must be free for {server.name}.",
             f"{listener(server.port)} listens there",
-            f"End it, or name another port: {server.elsewhere}{free_port(here.host, server.port + 1)}",
+            f"End it, or name another port: {server.elsewhere}{free_port(server.host, server.port + 1)}",
         )
     begin_database(server)
     here.logs.mkdir(parents=True, exist_ok=True)
@@ -153,7 +184,7 @@ def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
             cwd=here.root,
             start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
         )
-    url = f"http://{here.host}:{server.port}{server.health}" if server.port else ""
+    url = f"{server.address}{server.health}" if server.port else ""
     me = os.getpid()
     known = Note(server.name, watcher.pid, birth(watcher.pid), me, birth(me), server.port or 0, url)
     note.write(note_path(here, server.name), asdict(known))
@@ -166,7 +197,7 @@ def wait_until_ready(here: Places, server: Server, watcher: subprocess.Popen[byt
     Raises:
         Refusal: it ended, or does not answer in time.
     """
-    url = f"http://{here.host}:{server.port}{server.health}"
+    url = f"{server.address}{server.health}"
     patience = GRACE_SECONDS if watcher is None else READY_SECONDS
     deadline = time.monotonic() + patience
     while not answers(url):
@@ -257,13 +288,18 @@ def note_path(here: Places, name: str) -> Path:
     return here.state / "servers" / f"{name}.json"
 
 
-def is_free(host: str, port: int) -> bool:
+def is_free(host: str, port: int, named: str = "RATCHET_UI_HOST") -> bool:
+    """Whether nobody listens there.
+
+    Raises:
+        Refusal: the variable of that name holds no address of this machine, or the port is not this user's to open.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except socket.gaierror as error:
-            raise unbindable(host, error) from None
+            raise unbindable(named, host, error) from None
         except PermissionError:
             raise Refusal(
                 "A port must be one that this user may open.", str(port), "Name one from 1024 to 65535."
@@ -271,13 +307,13 @@ def is_free(host: str, port: int) -> bool:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False
-            raise unbindable(host, error) from None
+            raise unbindable(named, host, error) from None
     return True
 
 
-def unbindable(host: str, error: OSError) -> Refusal:
+def unbindable(named: str, host: str, error: OSError) -> Refusal:
     return Refusal(
-        "RATCHET_HOST must be an address of this machine.",
+        f"{named} must be an address of this machine.",
         f"{host}: {error.strerror}",
         "Leave it out for 127.0.0.1; 0.0.0.0 is every address, open to the network.",
     )
@@ -303,9 +339,13 @@ def free_port(host: str, wished: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def answers(url: str) -> bool:
+def answers(url: str, password: str = "") -> bool:
+    """Whether a page is there for whoever has that `user:password`."""
+    asked = urllib.request.Request(url)
+    if password:
+        asked.add_header("Authorization", f"Basic {b64encode(password.encode()).decode()}")
     try:
-        with urllib.request.urlopen(url, timeout=5) as reply:
+        with urllib.request.urlopen(asked, timeout=5) as reply:
             return bool(reply.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -27,7 +27,7 @@ KEPT_DAYS = 14
 """Daily backups that are older are removed once a new one is made; those made by hand stay."""
 PASSED_ON = re.compile(
     r"(MLFLOW|PREFECT|AWS|GOOGLE|AZURE|DVC|GX|KERAS|PG|CUDA|OMP|SSL|REQUESTS)[A-Z0-9_]*|(HTTPS?|NO|ALL)_PROXY"
-    r"|SERVE_PORT|RATCHET_HOST|RATCHET_STATE|RATCHET_TOKEN|RATCHET_PREDICTIONS",
+    r"|SERVE_PORT|RATCHET_HOST|RATCHET_UI_HOST|RATCHET_STATE|RATCHET_TOKEN|RATCHET_PREDICTIONS",
     re.IGNORECASE,
 )
 """Variables that the tools, the libraries below them or Ratchet go by, and that outlive one command."""

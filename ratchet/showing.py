@@ -8,11 +8,12 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 from functools import partial
+from urllib.parse import quote
 
 from rich.console import Console
 
 from ratchet import ledger, recovery, servers, settings
-from ratchet.access import expected_token
+from ratchet.access import administrator, expected_token, users, write_mlflow_users
 from ratchet.places import Places, mlflow_database
 from ratchet.refusal import Refusal
 from ratchet.servers import Server
@@ -56,7 +57,7 @@ def until_interrupted(here: Places, out: Console, with_service: bool) -> None:
             say_where_service(here, out)
         return
     recovery.catch_up(here, "make up" if with_service else "make ui", out.print)
-    prepare_store()
+    prepare_store(here)
     with ExitStack() as stack:
         service = [open_service(here, out, stack)] if with_service else []
         out.print("Starting the UIs ...", style="dim")
@@ -66,6 +67,7 @@ def until_interrupted(here: Places, out: Console, with_service: bool) -> None:
         ]
         for server, watcher in watched:
             servers.wait_until_ready(here, server, watcher)
+        refuse_other_password(here)
         sweep_unless_at_work(here, out)
         runner = flows(here)
         watched.append((runner, stack.enter_context(servers.started(here, runner))))
@@ -101,8 +103,12 @@ def say_where_service(here: Places, out: Console) -> None:
     out.print(f"         http://{here.host}:{here.serve_port}")
 
 
-def prepare_store() -> None:
-    """MLflow's server lays out its database where it will stay, so a kill could leave half of one."""
+def prepare_store(here: Places) -> None:
+    """MLflow's server lays out its database where it will stay, so a kill could leave half of one.
+
+    Where it asks for passwords, its users are kept below the state as well.
+    """
+    write_mlflow_users(here)
     from flows.registry import make_store
 
     path = mlflow_database()
@@ -110,9 +116,28 @@ def prepare_store() -> None:
         make_store(path)
 
 
+def refuse_other_password(here: Places) -> None:
+    """Raise where MLflow's administrator has another password than the one that is set: the first one stays.
+
+    Raises:
+        Refusal: they differ.
+    """
+    password = os.environ.get("MLFLOW_AUTH_ADMIN_PASSWORD")
+    if not password or os.environ.get("MLFLOW_AUTH_CONFIG_PATH"):
+        return
+    user = administrator()
+    me = f"http://{here.ui_address}:{here.mlflow_port}/api/2.0/mlflow/users/get?username={quote(user)}"
+    if not servers.answers(me, f"{user}:{password}"):
+        raise Refusal(
+            "MLFLOW_AUTH_ADMIN_PASSWORD must be the password that MLflow keeps.",
+            f"another one for {user}",
+            f"Set the one it was first opened with; or remove {users(here)}, and with it all users made in MLflow.",
+        )
+
+
 def sweep_unless_at_work(here: Places, out: Console) -> None:
     """Close what a killed command left open in Prefect and MLflow, so that nobody ever sees a dead run as running."""
-    os.environ["PREFECT_API_URL"] = f"http://{here.host}:{here.prefect_port}/api"
+    os.environ["PREFECT_API_URL"] = f"http://{here.ui_address}:{here.prefect_port}/api"
     with suppress(Refusal), recovery.alone(here, "make ui", partial(out.print, style="dim")):
         from flows import sweep
 
@@ -126,9 +151,9 @@ def wait_until_published(here: Places, runner: Server, watcher: subprocess.Popen
     Raises:
         Refusal: their runner ended.
     """
-    last = f"http://{here.host}:{here.prefect_port}/api/deployments/name/optimise/optimise"
+    last = f"http://{here.ui_address}:{here.prefect_port}/api/deployments/name/optimise/optimise"
     deadline = time.monotonic() + servers.READY_SECONDS
-    while not servers.answers(last) and time.monotonic() < deadline:
+    while not servers.answers(last, os.environ.get("PREFECT_API_AUTH_STRING", "")) and time.monotonic() < deadline:
         if watcher is not None and watcher.poll() is not None:
             raise Refusal(
                 "The forms must be published.", f"{runner.name} ended", f"Its log: {here.logs / (runner.name + '.log')}"
@@ -182,7 +207,7 @@ def still_up(
 def flows(here: Places) -> Server:
     """The runner of the deployments; looks for new runs every second (the default is ten)."""
     env = {
-        "PREFECT_API_URL": f"http://{here.host}:{here.prefect_port}/api",
+        "PREFECT_API_URL": f"http://{here.ui_address}:{here.prefect_port}/api",
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
     }
     os.environ.pop("PREFECT_API_URL", None)

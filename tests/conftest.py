@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from ratchet.places import places, tool_defaults
-from tests.project import SMALL, Project, copied, small_table
+from tests.project import SMALL, Project, copied, overhearing, small_table
 
 for name, value in tool_defaults(places()).items():
     os.environ.setdefault(name, value)
@@ -74,7 +74,7 @@ def original(brought: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
 
 
 def turn(project: Project) -> Project:
-    done = project.make("run")
+    done = project.make("run", **overhearing(project))
     assert done.status == 0, done.text
     return project
 
@@ -93,7 +93,7 @@ def turned(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
 
 def bring_small(project: Project, rows: int = 600) -> Project:
     project.write("reviews.csv", small_table(rows))
-    done = project.make("data", "SOURCE=reviews.csv", "TEXT=text", "LABEL=label")
+    done = project.make("data", "SOURCE=reviews.csv", "TEXT=text", "LABEL=label", **overhearing(project))
     assert done.status == 0, done.text
     project.write("params.yaml", SMALL)
     return project

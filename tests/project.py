@@ -108,6 +108,16 @@ class Project:
         return f"sqlite:///{self.root / 'state' / 'mlflow.db'}"
 
 
+def overhearing(project: Project) -> dict[str, str]:
+    """What has all Python processes of a command note whom they call (tests/overhear/sitecustomize.py)."""
+    return {"PYTHONPATH": str(ROOT / "tests" / "overhear"), "OVERHEARD": str(project.home / "overheard.txt")}
+
+
+def overheard(project: Project) -> str:
+    """What they noted."""
+    return (project.home / "overheard.txt").read_text()
+
+
 def copy_files(folder: Path) -> None:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import psutil
 import pytest
 
 from tests.crowd import say_of, texts_of
@@ -39,6 +42,7 @@ client.set_registered_model_alias("reviews", "challenger", str(number))
 def up(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     project = copied(original, tmp_path_factory.mktemp("up") / "project")
     project.write("params.yaml", MANUAL)
+    project.environment |= {"RATCHET_HOST": "0.0.0.0", "RATCHET_TOKEN": "s3cret"}  # opens the service alone
     process = start(project, "up")
     try:
         wait_for(process, "Ctrl-C ends them all")
@@ -49,11 +53,14 @@ def up(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def api(project: Project, path: str, asked: dict[str, Any] | None = None) -> Any:
-    """What Prefect's API answers."""
-    body = None if asked is None else json.dumps(asked).encode()
-    address = f"http://127.0.0.1:{project.environment['PREFECT_PORT']}/api/{path}"
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as reply:
+    """What Prefect's API answers; with a token where it is asked to change something, as its own clients do."""
+    address, body = f"http://127.0.0.1:{project.environment['PREFECT_PORT']}/api", None
+    headers = {"Content-Type": "application/json"}
+    if asked is not None:
+        client, body = uuid4().hex, json.dumps(asked).encode()
+        with urllib.request.urlopen(f"{address}/csrf-token?client={client}", timeout=30) as reply:
+            headers |= {"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": json.load(reply)["token"]}
+    with urllib.request.urlopen(urllib.request.Request(f"{address}/{path}", body, headers), timeout=30) as reply:
         return json.load(reply)
 
 
@@ -90,6 +97,31 @@ def passed(project: Project) -> int:
     run = api(project, f"deployments/{deployment}/create_flow_run", {"parameters": {}})
     assert ended(project, run["id"])["state_type"] == "COMPLETED"
     return int(registry(project)["aliases"]["challenger"])
+
+
+def test_the_service_can_be_opened_to_the_network_and_the_uis_stay_closed(up: Project) -> None:
+    """Of each address of this machine: whoever reaches Prefect's API runs code."""
+    found = {
+        (name, address): is_open(address, int(up.environment[name]))
+        for address in addresses()
+        for name in ("SERVE_PORT", "PREFECT_PORT", "MLFLOW_PORT")
+    }
+    assert ("MLFLOW_PORT", "127.0.0.1") in found
+    assert len(addresses()) > 1, "a machine with no address but loopback shows nothing"
+    assert found == {(name, address): name == "SERVE_PORT" or address == "127.0.0.1" for name, address in found}, found
+
+
+def addresses() -> list[str]:
+    """Those of this machine."""
+    return sorted(
+        each.address for them in psutil.net_if_addrs().values() for each in them if each.family == socket.AF_INET
+    )
+
+
+def is_open(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(5)
+        return probe.connect_ex((address, port)) == 0
 
 
 def test_clicks_at_one_moment_each_begin_their_run(up: Project) -> None:

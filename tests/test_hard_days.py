@@ -146,8 +146,12 @@ def test_a_port_that_is_none_is_refused(whole: Project, port: str) -> None:
 
 @pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid"])
 def test_an_address_of_another_machine_cannot_be_listened_on(whole: Project, host: str) -> None:
+    passwords = {"PREFECT_SERVER_API_AUTH_STRING": "a:b", "MLFLOW_AUTH_ADMIN_PASSWORD": "twelve letters"}
     for verb in ("ui", "optimise"):
-        refused(whole.make(verb, f"RATCHET_HOST={host}"), "RATCHET_HOST must be an address of this machine", host)
+        done = whole.make(verb, f"RATCHET_UI_HOST={host}", **passwords)
+        refused(done, "RATCHET_UI_HOST must be an address of this machine", host)
+    done = whole.make("serve", f"RATCHET_HOST={host}", RATCHET_TOKEN="s3cret")
+    refused(done, "RATCHET_HOST must be an address of this machine", host)
 
 
 @pytest.fixture

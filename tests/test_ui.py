@@ -10,9 +10,11 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -20,6 +22,7 @@ import pytest
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.project import Project
+from tests.test_by_itself import api
 from tests.test_loop import start, wait_for
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP *.example 127.0.0.1",
 ]  # fmt: skip
 
 pytestmark = [
@@ -106,16 +109,76 @@ def failing(ui: Project, page: Page) -> None:
 
 def begin(ui: Project, flow: str, **parameters: int) -> None:
     """Start a run as Prefect's API does it for the form."""
-    found = answered(prefect(ui, f"api/deployments/name/{flow}/{flow}"))
-    answered(prefect(ui, f"api/deployments/{found['id']}/create_flow_run"), {"parameters": parameters})
+    found = api(ui, f"deployments/name/{flow}/{flow}")
+    api(ui, f"deployments/{found['id']}/create_flow_run", {"parameters": parameters})
 
 
-def answered(url: str, asked: dict[str, object] | None = None) -> dict[str, str]:
-    body = None if asked is None else json.dumps(asked).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as reply:
-        found: dict[str, str] = json.load(reply)
-    return found
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The port on which a site of somebody else's is met, under any name that ends in .example."""
+    (folder := tmp_path_factory.mktemp("site")).joinpath("index.html").write_text("<p>kittens</p>")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=folder)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield str(server.server_port)
+        server.shutdown()
+
+
+TRIES = """async ([base, id]) => {
+    const run = `${base}/deployments/${id}/create_flow_run`, body = JSON.stringify({parameters: {approved: true}});
+    const json = {'Content-Type': 'application/json'};
+    const tries = {
+        read: () => fetch(`${base}/deployments/${id}`),
+        list: () => fetch(`${base}/flow_runs/filter`, {method: 'POST', headers: json, body: '{}'}),
+        text: () => fetch(run, {method: 'POST', body}),
+        bare: () => fetch(run, {method: 'POST', body: new Blob([body])}),
+        pause: () => fetch(`${base}/deployments/${id}/pause_deployment`, {method: 'POST'}),
+        patch: () => fetch(`${base}/deployments/${id}`, {method: 'PATCH', headers: json, body: '{"paused": true}'}),
+        token: () => fetch(`${base}/csrf-token?client=kitten`),
+    };
+    const came = {};
+    for (const [name, attempt] of Object.entries(tries)) {
+        came[name] = await attempt().then(answer => `answered ${answer.status}`, () => 'refused');
+    }
+    for (const path of ['events/out', 'logs/out', 'events/in', 'task_runs/subscriptions/scheduled']) {
+        came[path] = await new Promise(done => {
+            const socket = new WebSocket(`${base.replace('http', 'ws')}/${path}`, 'prefect');
+            socket.onopen = () => done('opened');
+            socket.onerror = () => done('refused');
+        });
+    }
+    return came;
+}"""
+"""What a page of another site may try against Prefect's API, and what came of it."""
+FORM = """action => {
+    const form = document.body.appendChild(document.createElement('form'));
+    Object.assign(form, {action, method: 'post', enctype: 'text/plain'}).submit();
+}"""
+
+
+@pytest.mark.parametrize("name", ["kittens.example", "127.0.0.1", "localhost"])
+def test_a_page_of_another_site_can_neither_read_nor_drive_prefect(
+    ui: Project, page: Page, stranger: str, name: str
+) -> None:
+    deployment = api(ui, "deployments/name/deploy/deploy")
+    before = api(ui, "flow_runs/count", {})
+    page.goto(f"http://{name}:{stranger}/")
+    came = page.evaluate(TRIES, [prefect(ui, "api"), deployment["id"]])
+    assert len(came) == 11
+    assert set(came.values()) == {"refused"}, came
+    with page.expect_navigation() as met:
+        page.evaluate(FORM, prefect(ui, f"api/deployments/{deployment['id']}/pause_deployment"))
+    assert met.value.status == 403
+    assert api(ui, "flow_runs/count", {}) == before
+    assert api(ui, f"deployments/{deployment['id']}")["paused"] is False
+
+
+@pytest.mark.parametrize("server", ["prefect", "mlflow"])
+def test_a_name_of_another_site_that_leads_here_is_not_answered(ui: Project, page: Page, server: str) -> None:
+    port = ui.environment[f"{server.upper()}_PORT"]
+    for name in ("kittens.example", "10.kittens.example"):
+        answer = page.goto(f"http://{name}:{port}/")
+        assert answer
+        assert answer.status in (400, 403), answer.text()
 
 
 def keep(page: Page, ui: Project, name: str) -> None:

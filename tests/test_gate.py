@@ -195,7 +195,7 @@ def test_a_tag_that_tells_nothing_teaches_nothing(tag: str) -> None:
 
 
 def test_the_simulation_is_the_one_that_the_promises_were_made_on() -> None:
-    """'Higher wins' and z = 1.28 as they were when the promises were made: slides of .77 and .03, gains of 1 and .71."""
+    """'Higher wins' and z = 1.28 as they were then: slides of .77 and .03, gains of 1 and .71."""
     worst = {z: bench_gate.play("worse", bench_gate.constant(z), 500, seed=1).slid.mean() for z in (0.0, 1.28)}
     gains = {z: bench_gate.mean_gain(bench_gate.play("mixed", bench_gate.constant(z), 500, seed=1)) for z in worst}
     assert worst[0.0] == pytest.approx(0.75, abs=0.08)

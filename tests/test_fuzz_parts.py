@@ -107,7 +107,9 @@ def test_no_other_name_passes_for_one_of_ours(host: str) -> None:
     assert bare(host) not in {"localhost", "127.0.0.1", "::1", "[::1]"}
 
 
-@given(st.sampled_from(sorted(LOOPBACK)), st.integers(0, 40), st.characters(max_codepoint=255, exclude_categories=["Nd"]))
+@given(
+    st.sampled_from(sorted(LOOPBACK)), st.integers(0, 40), st.characters(max_codepoint=255, exclude_categories=["Nd"])
+)
 def test_a_sign_more_anywhere_makes_one_of_ours_another(name: str, at: int, sign: str) -> None:
     changed = name[:at] + sign + name[at:]
     assert bare(changed) not in LOOPBACK

@@ -31,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help setup run data build evaluate deploy optimise up serve ui predict traffic rollback approve status history \
         lineage trace backup restore prune move services \
-        test test-long check format clean bench bench-loop bench-serve bench-validate bench-text bench-quality \
+        test test-long test-mutants check format clean bench bench-loop bench-serve bench-validate bench-text bench-quality \
         bench-drift bench-feedback bench-gate bench-labels bench-scale bench-trial bench-year lock
 .DEFAULT_GOAL := help
 .DEFAULT:
@@ -115,6 +115,8 @@ test: $(READY) ## The tests, one worker a core: about 14 minutes on 2
 	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 test-long: $(READY) ## The long ones: every example, more of everything
 	@$(PY) -m pytest -m long
+test-mutants: $(READY) ## Can the tests fail? Small changes of the code, one by one (N=60)
+	@$(PY) -m tests.mutants
 check: $(READY) ## Format, lint, types
 	@$(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy
 format: $(READY) ## Put the code into its format

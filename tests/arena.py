@@ -70,6 +70,8 @@ class Arena:
     def __init__(self, project: Project, folder: Path) -> None:
         self.project = project
         self.folder = folder
+        self.struck = False
+        """Whether the last kill met the command at work."""
         folder.mkdir()
 
     def save(self, name: str) -> None:
@@ -93,7 +95,8 @@ class Arena:
         came = self._reached(point, lines)
         while process.poll() is None and not came():
             time.sleep(0.0003)
-        if process.poll() is None:
+        self.struck = process.poll() is None
+        if self.struck:
             self._strike(point.whom, process)
         reader.join()
         process.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import psutil
@@ -40,6 +40,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, the others after them in their order."""
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+NEEDED = ("Chromium", "PostgreSQL", "faketime")
+"""What .ci/run installs: a test that is skipped for want of one of these there has told nobody anything."""
+
+
+def is_ci() -> bool:
+    return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In continuous integration a skip for want of what the tests need is a failure."""
+    report = yield
+    if report.skipped and is_ci() and any(f"no {name} here" in str(report.longrepr) for name in NEEDED):
+        report.outcome, report.longrepr = "failed", f"With CI set nothing needed may be missing: {report.longrepr}"
+    return report
 
 
 @pytest.fixture

@@ -218,8 +218,8 @@ def test_log_loss_may_differ_by_more_than_a_share_can() -> None:
 # --- over a lifetime
 
 
-def test_the_simulation_is_the_one_the_design_tells_of() -> None:
-    """'Higher wins' and z = 1.28 against ../shared/DESIGN.md: .77 / 1 and .03 / .71."""
+def test_the_simulation_is_the_one_that_the_promises_were_made_on() -> None:
+    """'Higher wins' and z = 1.28 as they were then: slides of .77 and .03, gains of 1 and .71."""
     worst = {z: bench_gate.play("worse", bench_gate.constant(z), 500, seed=1).slid.mean() for z in (0.0, 1.28)}
     gains = {z: bench_gate.mean_gain(bench_gate.play("mixed", bench_gate.constant(z), 500, seed=1)) for z in worst}
     assert worst[0.0] == pytest.approx(0.75, abs=0.08)
@@ -228,12 +228,12 @@ def test_the_simulation_is_the_one_the_design_tells_of() -> None:
 
 
 def test_over_a_short_run_it_gains_more_than_the_constant_and_slides_no_more() -> None:
-    """Bounds with three standard errors of room for 500 lifetimes."""
-    highest = bench_gate.mean_gain(bench_gate.play("mixed", bench_gate.constant(0), 500, seed=2))
-    ours = {world: bench_gate.play(world, prior.asked, 500, seed=2) for world in bench_gate.WORLDS}
-    assert bench_gate.mean_gain(ours["mixed"]) / highest > 0.81
-    assert max(outcome.slid.mean() for outcome in ours.values()) < 0.06
-    assert ours["null"].slid.sum() == 0
+    """The constant of 90% confidence, in the world of its gain and in that of its slides, on the same challengers."""
+    constant = bench_gate.constant(1.28)
+    gains = [bench_gate.mean_gain(bench_gate.play("mixed", gate, 500, seed=2)) for gate in (constant, prior.asked)]
+    slid = [bench_gate.play("groups", gate, 1_000, seed=2).slid.sum() for gate in (constant, prior.asked)]
+    assert gains[1] > 1.1 * gains[0]
+    assert slid[1] < slid[0]
 
 
 @pytest.mark.long

@@ -106,7 +106,7 @@ def test_it_follows_the_alias_whoever_moves_it_and_no_request_fails(pair: Projec
         move(pair, ("set", "previous", "1"), ("set", "champion", "2"))
         moved = time.monotonic()
         until(lambda: version(http) == "2", "version 2 answers")
-        assert time.monotonic() - moved < 10, "within 2 s on a quiet machine: benchmarks/bench_serve.py"
+        assert time.monotonic() - moved < 2, "the alias is followed within 2 s"
         assert metrics(http)["ratchet_version{role=champion}"] == 2
         assert pair.make("rollback").status == 0
         until(lambda: version(http) == "1", "version 1 answers again")

@@ -91,13 +91,23 @@ def test_the_vetting_lets_no_flipped_label_of_a_right_answer_in(world: World) ->
     assert taken.filter(source="audit").height == heard.filter(source="audit").height
 
 
+def test_the_vetting_takes_all_that_users_say_in_a_plain_week(world: World) -> None:
+    heard = said(world, 10)
+    assert heard.filter(pl.col("label") != pl.col("predicted"), source="user").height > 0
+    assert policies.vetted(heard, confident(world, 10)).height == heard.height
+
+
 def test_policies_differ_in_what_goes_live(world: World) -> None:
     short = replace(world, table=world.table[:600], weeks=world.weeks[:2])
-    never, always, ours = (policies.live(short, policies.POLICIES[name]) for name in ("never", "always", "ours"))
+    never, always, higher, ours = (
+        policies.live(short, policies.POLICIES[name]) for name in ("never", "always", "higher", "ours")
+    )
     assert (never.champion.version, len(never.seconds), never.promotions) == (1, 0, [])
     assert (always.champion.version, len(always.seconds), len(always.promotions)) == (3, 2, 2)
-    assert len(ours.seconds) <= len(always.seconds)
-    assert never.accuracies[0] == always.accuracies[0] == ours.accuracies[0] > 0.7
+    assert (higher.champion.version, len(higher.seconds), higher.promotions) == (1, 2, []), "none scored higher"
+    assert (ours.champion.version, len(ours.seconds), ours.promotions) == (1, 1, []), "one week alone asked for a turn"
+    assert never.accuracies == higher.accuracies == ours.accuracies
+    assert never.accuracies[0] == always.accuracies[0] > 0.7
 
 
 def mistaken(world: World, number: int) -> float:

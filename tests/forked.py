@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import io
 import os
 import runpy
 import subprocess
@@ -17,6 +16,7 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -34,9 +34,9 @@ class Unstash(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         if name != "prefect" or name not in STASH:
             return None
-        file = str(STASH[name].__file__)
+        file = Path(str(STASH[name].__file__))
         return importlib.util.spec_from_file_location(
-            name, file, loader=self, submodule_search_locations=[os.path.dirname(file)]
+            name, file, loader=self, submodule_search_locations=[str(file.parent)]
         )
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
@@ -90,7 +90,7 @@ class Forked:
                 os._exit(status)
         os.close(read)
         if write >= 0:
-            self.stdin = io.open(write, "wb", 0)
+            self.stdin = os.fdopen(write, "wb", 0)
 
     def poll(self) -> int | None:
         return self._look(os.WNOHANG)
@@ -123,29 +123,34 @@ class Popen(Fresh):  # type: ignore[type-arg]
 def leave_open_files() -> None:
     """Nothing that our parent holds open, a lock above all, is held by us; objects that know a file keep its number."""
     nothing = os.open(os.devnull, os.O_RDWR)
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != nothing:
+    for number in [int(file.name) for file in Path("/proc/self/fd").iterdir()]:
+        if number > 2 and number != nothing:
             with suppress(OSError):
-                os.fstat(int(name))
-                os.dup2(nothing, int(name))
+                os.fstat(number)  # the listing itself had one open
+                os.dup2(nothing, number)
 
 
-def begin(words: Sequence[str]) -> None:
-    """Run a module of the folder we are in, as `python -m` would."""
-    here = os.getcwd()
-    old = {path for path in sys.path if os.path.exists(os.path.join(path or here, "ratchet", "warm.py"))} | {""}
+def begin(words: Sequence[str], root: Path | None = None) -> None:
+    """Run a module of the folder we are in, as `python -m` would; after `-c`, a program on the code of the root."""
+    here = root or Path.cwd()
+    old = {path for path in sys.path if (here / path / "ratchet" / "warm.py").exists()}
     for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
         LEFT.append(sys.modules.pop(name))
     for name in [name for name in sys.modules if name.partition(".")[0] == "prefect"]:
         STASH[name] = sys.modules.pop(name)
-    sys.path[:] = [here, *(path for path in sys.path if path not in old)]
+    sys.path[:] = [str(here), *(path for path in sys.path if path not in old)]
     sys.meta_path.insert(0, Unstash())
-    sys.executable = os.path.join(here, ".venv", "bin", "python")
+    sys.executable = str(here / ".venv" / "bin" / "python")
     sys.dont_write_bytecode = True
     subprocess.Popen = Popen  # type: ignore[misc]
     sys.argv = list(words)
-    runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    if words[0] == "-c":
+        sys.argv = ["-c"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        exec(compile(words[1], "<string>", "exec"), vars(sys.modules["__main__"]))
+    else:
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    begin(sys.argv[1:])
+    begin(sys.argv[2:], Path(sys.argv[1]))

@@ -24,6 +24,8 @@ VERBS = {
     "trace", "rollback", "approve", "backup", "restore", "prune", "move", "services",
 }  # fmt: skip
 """Those that end by themselves."""
+INTERPRETER = ("LD_PRELOAD", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONWARNINGS", "PATH")
+"""What an interpreter reads when it begins."""
 SECONDS = 600
 
 
@@ -45,7 +47,7 @@ def verb(root: Path, environment: Mapping[str, str], words: Sequence[str]) -> tu
         and all("=" in word for word in words[1:])
         and all(re.fullmatch(r"[A-Z_]+", name) and value == value.strip() for name, value in given.items())
         and not any(set("$\\\n") & set(value) for value in given.values())
-        and not {"LD_PRELOAD", "PYTHONPATH", "PYTHONHASHSEED", "PYTHONSTARTUP"} & set(environment)
+        and all(environment.get(name) == os.environ.get(name) for name in INTERPRETER)
         and ready.exists() and lock.exists() and ready.stat().st_mtime >= lock.stat().st_mtime
     )  # fmt: skip
     if not plain or not (number := request_file()):
@@ -53,11 +55,28 @@ def verb(root: Path, environment: Mapping[str, str], words: Sequence[str]) -> tu
     env = dict(environment)
     typed = {f"RATCHET_{name}": given.pop(name, env.pop(name, "")) for name in TYPED}
     env |= typed | given | {"PYTHONDONTWRITEBYTECODE": "1", "MAKELEVEL": "1"}
+    done = run(number, ["ratchet", words[0]], root, root, env)
+    if done is None:
+        return None
+    status, text = done
+    return (2, f"{text}make: *** [Makefile: {words[0]}] Error {status}\n") if status else (0, text)
+
+
+def program(code: str, root: Path, folder: Path, environment: Mapping[str, str]) -> tuple[int, str] | None:
+    """Status and output of `python -c code` on the project's code; None where a fresh interpreter is the point."""
+    plain = re.search(r"^import .*mlflow", code, re.MULTILINE) and "sys." not in code
+    if not plain or "LD_PRELOAD" in environment or not (number := request_file()):
+        return None
+    return run(number, ["-c", code], root, folder, environment)
+
+
+def run(number: str, words: Sequence[str], root: Path, folder: Path, env: Mapping[str, str]) -> tuple[int, str] | None:
+    """What a copy came to that was asked for in that folder; None where none is to be had."""
     os.environ[warm.VARIABLE] = number
     read, write = os.pipe()
     try:
         with open(os.devnull, "rb") as nothing:
-            copy = warm.ask(["tests.forked", "ratchet", words[0]], [nothing.fileno(), write, write], env, str(root))
+            copy = warm.ask(["tests.forked", str(root), *words], [nothing.fileno(), write, write], env, str(folder))
     except warm.Cold:
         os.close(read)
         return None
@@ -72,4 +91,4 @@ def verb(root: Path, environment: Mapping[str, str], words: Sequence[str]) -> tu
         status = copy.wait()
     finally:
         late.cancel()
-    return (2, f"{text}make: *** [Makefile: {words[0]}] Error {status}\n") if status else (0, text)
+    return status, text

@@ -81,11 +81,15 @@ class Project:
         return Done(done.returncode, done.stdout)
 
     def python(self, code: str, folder: Path | None = None, **environment: str) -> Done:
-        """Run a program with the project's interpreter, from any folder."""
+        """Run a program with the project's interpreter, from any folder; what asks MLflow, in a copy of a warm one."""
+        env = self.environment | {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"} | environment
+        copied = forking.program(code, self.root, folder or self.root, env)
+        if copied:
+            return Done(*copied)
         done = subprocess.run(
             [str(self.root / ".venv" / "bin" / "python"), "-c", code],
             cwd=folder or self.root,
-            env=self.environment | {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"} | environment,
+            env=env,
             capture_output=True,
             text=True,
             timeout=600,

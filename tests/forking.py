@@ -64,7 +64,7 @@ def verb(root: Path, environment: Mapping[str, str], words: Sequence[str]) -> tu
 
 def program(code: str, root: Path, folder: Path, environment: Mapping[str, str]) -> tuple[int, str] | None:
     """Status and output of `python -c code` on the project's code; None where a fresh interpreter is the point."""
-    plain = re.search(r"^import .*mlflow", code, re.MULTILINE) and "sys." not in code
+    plain = re.search(r"^import .*(mlflow|prefect)", code, re.MULTILINE) and "sys." not in code
     if not plain or "LD_PRELOAD" in environment or not (number := request_file()):
         return None
     return run(number, ["-c", code], root, folder, environment)

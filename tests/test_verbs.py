@@ -1,4 +1,4 @@
-"""A verb in a copy of a warm process is the verb: it says the same, ends the same, and make itself does each as well."""
+"""A verb in a copy of a warm process is the verb: it says and ends the same. And make itself does each as well."""
 
 from __future__ import annotations
 

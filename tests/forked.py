@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
 OURS = ("flows", "models", "expectations", "ratchet", "benchmarks", "tests")
 STASH: dict[str, ModuleType] = {}
@@ -56,10 +56,11 @@ class Unstash(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 class Forked:
     """Stands in for subprocess.Popen where a module of the project is started: a copy of this process runs it."""
 
-    def __init__(self, command: Sequence[str], stdin: int, stdout: Any, stderr: Any, env: Mapping[str, str] | None,
+    def __init__(self, command: Sequence[str], stdin: Any, stdout: Any, stderr: Any, env: Mapping[str, str] | None,
                  cwd: Any, session: bool) -> None:  # fmt: skip
-        self.args, self.returncode = command, None
-        self.stdin = None
+        self.args = command
+        self.returncode: int | None = None
+        self.stdin: BinaryIO | None = None
         read, write = os.pipe() if stdin == subprocess.PIPE else (os.open(os.devnull, os.O_RDONLY), -1)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -90,7 +91,7 @@ class Forked:
                 os._exit(status)
         os.close(read)
         if write >= 0:
-            self.stdin = os.fdopen(write, "wb", 0)
+            self.stdin = open(write, "wb", 0)  # noqa: SIM115
 
     def poll(self) -> int | None:
         return self._look(os.WNOHANG)
@@ -142,7 +143,7 @@ def begin(words: Sequence[str], root: Path | None = None) -> None:
     sys.meta_path.insert(0, Unstash())
     sys.executable = str(here / ".venv" / "bin" / "python")
     sys.dont_write_bytecode = True
-    subprocess.Popen = Popen  # type: ignore[misc]
+    subprocess.Popen = Popen  # type: ignore[assignment,misc]
     sys.argv = list(words)
     if words[0] == "-c":
         sys.argv = ["-c"]

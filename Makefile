@@ -112,7 +112,7 @@ services: $(READY) ## Unit files: all of it stays up, with a backup a day
 
 ##@ Work on Ratchet itself
 test: $(READY) ## The tests, one worker a core: about 14 minutes on 2
-	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=25
 test-long: $(READY) ## The long ones: every example, more of everything
 	@$(PY) -m pytest -m long
 test-mutants: $(READY) ## Can the tests fail? Small changes of the code, one by one (N=60)

@@ -159,7 +159,7 @@ def test_a_promotion_waits_paused_and_resume_puts_it_live(up: Project) -> None:
 def test_make_approve_does_it_from_a_terminal_and_nothing_waits_any_more(up: Project) -> None:
     number = passed(up)
     (waiting,) = runs(up, "deploy", "PAUSED")
-    done = up.make("approve")
+    done = up.make_really("approve")
     assert done.status == 0, done.text
     assert f"Live: version {number} of reviews." in done.text
     assert api(up, f"flow_runs/{waiting['id']}")["state_type"] == "CANCELLED"

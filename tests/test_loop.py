@@ -115,7 +115,7 @@ def test_the_pictures_of_a_turn_lie_with_its_runs(original: Project) -> None:
 
 
 def test_status_and_history_tell_what_is_live_and_why(original: Project) -> None:
-    status, history = original.make("status"), original.make("history")
+    status, history = original.make_really("status"), original.make_really("history")
     assert (status.status, history.status) == (0, 0)
     reason = original.ledger[0]["why"]
     assert re.search(r"^live +version \d+ \(linear\) since .* UTC, for \d+ \w+$", status.text, re.MULTILINE)
@@ -131,7 +131,7 @@ def test_status_and_history_tell_what_is_live_and_why(original: Project) -> None
 
 
 def test_lineage_walks_from_a_version_to_its_data_and_from_data_to_its_versions(turned: Project) -> None:
-    found, back = registry(turned), turned.make("lineage")
+    found, back = registry(turned), turned.make_really("lineage")
     data = found["tags"]["data_version"]
     assert back.status == 0, back.text
     for name, text in (
@@ -173,7 +173,7 @@ def test_lineage_of_what_is_not_there_says_what_is(turned: Project, word: str, s
     ],
 )
 def test_any_text_is_safe_to_ask_about(turned: Project, text: str) -> None:
-    done = turned.make("predict", f"TEXT={text}")
+    done = turned.make_really("predict", f"TEXT={text}")
     assert done.status == 0, done.text
     assert re.match(r"(good|bad)  \d", done.text)
     assert not (turned.root / "hurt").exists()
@@ -203,17 +203,17 @@ def test_a_table_without_the_column_is_told_which_it_has(turned: Project) -> Non
 
 
 def test_stages_one_by_one_reach_what_run_reaches_and_can_be_repeated(small: Project) -> None:
-    build = small.make("build", "MODEL=linear")
+    build = small.make_really("build", "MODEL=linear")
     assert build.status == 0, build.text
     assert "linear is the challenger: version 1" in build.text
     for _ in range(2):  # a decision is no deployment: nothing is live yet, and that is said
-        judged = small.make("evaluate")
+        judged = small.make_really("evaluate")
         assert judged.status != 0
         assert "Promoted: The first model to pass" in judged.text
         assert "reviews needs a champion" in judged.text
     assert small.make("deploy").status == 0
-    assert small.make("deploy").status == 0
-    assert small.make("optimise").status == 0
+    assert small.make_really("deploy").status == 0
+    assert small.make_really("optimise").status == 0
     found = registry(small)
     assert found["aliases"] == {"champion": 1}
     assert [line["action"] for line in small.ledger] == ["promoted"]
@@ -227,7 +227,7 @@ def test_better_data_promotes_and_a_rollback_goes_back(
     assert small.make("run").status == 0
     build_again(small, 1200)
     assert registry(small)["aliases"] == {"champion": 2, "previous": 1}
-    back = small.make("rollback")
+    back = small.make_really("rollback")
     assert back.status == 0
     assert "Version 1 (linear) of reviews is live again" in back.text
     assert registry(small)["aliases"] == {"champion": 1, "previous": 2}

@@ -151,7 +151,7 @@ def test_what_no_unit_file_can_hold_is_refused(tmp_path: Path) -> None:
 
 def test_the_daily_backup_is_made_and_old_ones_go(own: Project) -> None:
     """By its unit alone; a backup made by hand stays, however old."""
-    assert own.make("services").status == 0
+    assert own.make_really("services").status == 0
     unit = Unit.read(next((own.root / "state" / "services").glob("*-backup.service")))
     backups = own.root / "state" / "backups"
     backups.mkdir(exist_ok=True)

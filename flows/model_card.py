@@ -17,6 +17,7 @@ from flows.reports import GAP, METRICS, table
 from ratchet.problem import Problem
 from ratchet.rows import Ready
 from ratchet.steps.gate import WORDS, Decision
+from ratchet.steps.luck import Figure
 from ratchet.steps.score import CalibrationBin, Scores
 
 MOST = 5_000
@@ -35,6 +36,7 @@ class Findings:
     intervals: by the name of the metric, where 95% of resamples lie. counts: the confusion matrix, shape (true,
     predicted). seconds: to answer all of the holdout. against: the champion, where there was one to compare with.
     origin: the version's run, whose metrics have `train_seconds` and, where the machine shows it, `train_joules`.
+    corrected: the deciding figure less its luck; None where it met nobody, or is none that can be corrected.
     """
 
     version: Version
@@ -48,6 +50,7 @@ class Findings:
     against: Version | None
     origin: Origin
     digest: str
+    corrected: Figure | None = None
 
     @property
     def title(self) -> str:
@@ -84,6 +87,7 @@ def card(problem: Problem, ready: Ready, found: Findings) -> str:
         f"**On the holdout**, {found.scores.rows:,} rows that it was never trained on; 95% intervals over resamples of "
         f"{resampled(problem)}:",
         table(metrics(problem, found), GAP),
+        luck(problem, found),
         "**By slice:**",
         table(slices(problem, found), GAP),
         f"**Mistakes.** {found.errors(ready.labels)}",
@@ -143,6 +147,19 @@ def metrics(problem: Problem, found: Findings) -> list[dict[str, str]]:
             "95% interval": "" if low is None else f"{low:.4f} to {high:.4f}",
         })  # fmt: skip
     return rows
+
+
+def luck(problem: Problem, found: Findings) -> str:
+    """What the deciding figure is less its luck; nothing where no comparison was made."""
+    if found.corrected is None:
+        return ""
+    words, figure = WORDS[problem.settings.evaluate.metric], found.corrected
+    times = f"{figure.met} comparison{'' if figure.met == 1 else 's'}"
+    return (
+        f"**Less its luck**, after {times} on these rows: {words} {figure.value:.4f}, 95% interval {figure.low:.4f} to "
+        f"{figure.high:.4f}. A model that wins on these rows looks better on them than it is, the more so the more "
+        "challengers they have judged. The other figures are as measured."
+    )
 
 
 def slices(problem: Problem, found: Findings) -> list[dict[str, str]]:

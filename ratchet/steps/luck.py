@@ -29,11 +29,11 @@ from ratchet.steps.score import Floats
 METRICS = ("accuracy", "f1", "macro_f1")
 """Those that are corrected: shares, in points."""
 NORMAL = 1.959963984540054
-ODD = 0.01
+ODD = 0.03
 """The share of challengers that are of another kind, far better or far worse."""
 EXPECTED, WIDE = -0.4, 1.5
 """Where the mean is thought to be before anything was seen, and how far off that may be, in slides."""
-DOUBT = 0.7
+DOUBT = 0.4
 """How far off the estimate of the luck may be, as a share of it."""
 
 _MEANS, _SPREADS = (

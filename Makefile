@@ -32,7 +32,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: help setup run data build evaluate deploy optimise up serve ui predict traffic rollback approve status history \
         lineage trace backup restore prune move services \
         test test-long test-mutants check format clean bench bench-loop bench-serve bench-validate bench-text bench-quality \
-        bench-drift bench-feedback bench-gate bench-labels bench-scale bench-trial bench-year lock
+        bench-drift bench-feedback bench-gate bench-coverage bench-labels bench-scale bench-trial bench-year lock
 .DEFAULT_GOAL := help
 .DEFAULT:
 	$(error There is no verb `$@`; `make` alone lists them)
@@ -144,6 +144,8 @@ bench-scale: $(READY) ## Time and memory of 10 thousand to 10 million rows (MOST
 	@$(PY) -m benchmarks.bench_scale
 bench-gate: $(READY) ## The gate's two promises over simulated lifetimes
 	@$(PY) -m benchmarks.bench_gate
+bench-coverage: $(READY) ## Is the accuracy shown of a champion true? Simulated
+	@$(PY) -m benchmarks.bench_coverage
 bench-year: $(READY) ## A year in production on real text, policy by policy (SEEDS=n)
 	@$(PY) -m benchmarks.bench_year
 lock: $(READY) ## Resolve requirements.lock anew from pyproject.toml

@@ -157,9 +157,9 @@ class Holdout:
     right: Ints
 
     @classmethod
-    def of(cls, world: str, true: Floats, chance: np.random.Generator) -> Holdout:
+    def of(cls, world: str, true: Floats, chance: np.random.Generator, rows: int = ROWS) -> Holdout:
         size = np.array([[1], [2], [3]] if world == "groups" else [[1]])
-        groups = spread(ROWS, size)
+        groups = spread(rows, size)
         return cls(size, groups, chance.binomial(groups, np.broadcast_to(true, (len(size), len(true)))))
 
     @property

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from flows import links
-from flows.holdings import CHALLENGER, CHAMPION, NOTE, PREVIOUS, PROMOTE, Holdings, Version, fate
+from flows.holdings import CHALLENGER, CHAMPION, CORRECTED, NOTE, PREVIOUS, PROMOTE, Holdings, Version, fate
 from flows.reports import GAP, table
 from ratchet.ledger import Move
 from ratchet.problem import Problem
@@ -106,6 +106,7 @@ def as_row(version: Version, held: Mapping[str, int], moves: Sequence[Move]) -> 
         "model": version.model,
         "data": tags.get("data_version", "")[:8],
         "holdout": tags.get("holdout", "not judged"),
+        "less luck": tags.get(CORRECTED, ""),
         "decision": fate(tags.get("decision", "")),
         "live (UTC)": spells(version.number, moves),
     }

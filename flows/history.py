@@ -60,6 +60,12 @@ def can_be(metric: str, figures: list[Any]) -> bool:
     return abs(ahead) <= widest and 0 <= error <= widest and 0 <= pull <= 1 <= rows and rows == int(rows)
 
 
+def judged(case: Case, version: Version) -> tuple[Past, ...]:
+    """The same with this one, which was just decided on, as its last."""
+    own = remembered(version, case.problem.settings.evaluate.metric)
+    return (*earlier(case, version), *([own] if own else []))
+
+
 def told(decision: Decision, metric: str, rows: int) -> str:
     """The tag of a version that was decided on; `none` where there is nothing to learn from it."""
     if decision.error is None or decision.difference is None or decision.pull is None:

@@ -13,6 +13,8 @@ STATE, TURN, BUILD = "state", "turn", "build"
 number of the build, on a build's run, its candidates' and a version."""
 EVIDENCE = "evaluation.json"
 """The artifact of a judged version's run that holds what its decision stands on."""
+CORRECTED = "holdout_corrected"
+"""The tag of a version that says its deciding figure less its luck."""
 NOTE, PARENT = "mlflow.note.content", "mlflow.parentRunId"
 """MLflow's own tags: the description of a run or an experiment; the run that a run belongs to."""
 

@@ -18,6 +18,7 @@ from ratchet.problem import Problem
 from ratchet.rows import Ready
 from ratchet.steps.gate import WORDS, Decision
 from ratchet.steps.must import Answered
+from ratchet.steps.luck import Figure
 from ratchet.steps.score import CalibrationBin, Scores
 
 MOST = 5_000
@@ -37,6 +38,7 @@ class Findings:
     predicted). seconds: to answer all of the holdout. against: the champion, where there was one to compare with.
     origin: the version's run, whose metrics have `train_seconds` and, where the machine shows it, `train_joules`.
     must: how it answered data/must.csv, where there is one.
+    corrected: the deciding figure less its luck; None where it met nobody, or is none that can be corrected.
     """
 
     version: Version
@@ -51,6 +53,7 @@ class Findings:
     origin: Origin
     digest: str
     must: Answered | None = None
+    corrected: Figure | None = None
 
     @property
     def title(self) -> str:
@@ -87,6 +90,7 @@ def card(problem: Problem, ready: Ready, found: Findings) -> str:
         f"**On the holdout**, {found.scores.rows:,} rows that it was never trained on; 95% intervals over resamples of "
         f"{resampled(problem)}:",
         table(metrics(problem, found), GAP),
+        luck(problem, found),
         "**By slice:**",
         table(slices(problem, found), GAP),
         f"**What it must get right.** {found.must}." if found.must else "",
@@ -147,6 +151,19 @@ def metrics(problem: Problem, found: Findings) -> list[dict[str, str]]:
             "95% interval": "" if low is None else f"{low:.4f} to {high:.4f}",
         })  # fmt: skip
     return rows
+
+
+def luck(problem: Problem, found: Findings) -> str:
+    """What the deciding figure is less its luck; nothing where no comparison was made."""
+    if found.corrected is None:
+        return ""
+    words, figure = WORDS[problem.settings.evaluate.metric], found.corrected
+    times = f"{figure.met} comparison{'' if figure.met == 1 else 's'}"
+    return (
+        f"**Less its luck**, after {times} on these rows: {words} {figure.value:.4f}, 95% interval {figure.low:.4f} to "
+        f"{figure.high:.4f}. A model that wins on these rows looks better on them than it is, the more so the more "
+        "challengers they have judged. The other figures are as measured."
+    )
 
 
 def slices(problem: Problem, found: Findings) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from ratchet.quarantined import Quarantine
 from ratchet.steps.gate import WORDS, Decision
 from ratchet.steps.harm import Slice
 from ratchet.steps.must import Answered, Broken
+from ratchet.steps.luck import Figure
 from ratchet.steps.score import Scores
 
 METRICS = {
@@ -98,9 +99,15 @@ def candidates(problem: Problem, found: Mapping[str, tuple[Scores, float]]) -> s
 
 
 def scorecard(
-    problem: Problem, challenger: Scores, champion: Scores | None, baseline: Scores, decision: Decision
+    problem: Problem,
+    challenger: Scores,
+    champion: Scores | None,
+    baseline: Scores,
+    decision: Decision,
+    corrected: Figure | None = None,
+    champions: Figure | None = None,
 ) -> list[Row]:
-    """Metric by metric on the holdout; the one that decides has its interval."""
+    """Metric by metric on the holdout; the one that decides has its interval, and both figures less their luck."""
     rows = []
     for name, words in METRICS.items():
         deciding = name == problem.settings.evaluate.metric
@@ -115,6 +122,14 @@ def scorecard(
             "difference [80% interval]": change,
             "baseline": f"{getattr(baseline, name):.4f}",
         })  # fmt: skip
+        if deciding and corrected is not None and champions is not None:
+            rows.append({
+                "metric": f"{words}, less luck",
+                "challenger": f"{corrected.value:.4f}",
+                "champion": f"{champions.value:.4f}",
+                "difference [80% interval]": f"{corrected.value - champions.value:+.4f}",
+                "baseline": "",
+            })  # fmt: skip
     return rows
 
 

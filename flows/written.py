@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 
 import numpy as np
 from prefect.artifacts import create_markdown_artifact
 
 from flows import charts, history, model_card, reports
 from flows.case import Case, Evaluation, Judged
-from flows.holdings import EVIDENCE, PROMOTE, fate, number
+from flows.holdings import CORRECTED, EVIDENCE, PROMOTE, Version, fate, number
 from flows.model_card import Findings
 from flows.stage import say, step
-from ratchet.steps import bootstrap, gate, score
+from ratchet.steps import bootstrap, gate, luck, score
 from ratchet.steps.digest import digest
 from ratchet.steps.gate import Decision
+from ratchet.steps.luck import Figure
+from ratchet.steps.prior import Past
 
 RESAMPLES = 1_000
 REFERENCE_ROWS = 5_000
@@ -30,13 +33,6 @@ def write_down(
     problem, registry, version = case.problem, case.registry, challenger.version
     assert version is not None
     found = findings(case, challenger, champion, decision)
-    scorecard = reports.scorecard(
-        problem, challenger.scores, champion.scores if champion else None, baseline.scores, decision
-    )
-    by_slice = reports.slices(problem, challenger.slices, champion.slices if champion else None, decision.slices)
-    publish(case, found, scorecard, by_slice)
-    draw(case, found, champion)
-    keep_evidence(case, challenger, found, scorecard, by_slice)
     metric = problem.settings.evaluate.metric
     tags = {
         "decision": PROMOTE if decision.promote else decision.verdict.lower(),
@@ -46,6 +42,25 @@ def write_down(
         "predictions_digest": found.digest,
         "holdout": f"{gate.WORDS[metric]} {getattr(challenger.scores, metric):.4f}",
     }
+    pasts = history.judged(case, replace(version, tags={**version.tags, **tags}))
+    found = replace(found, corrected=less_luck(case, challenger, found.intervals, pasts))
+    lives = less_luck(case, champion, intervals(case, champion), pasts) if champion else None
+    scorecard = reports.scorecard(
+        problem,
+        challenger.scores,
+        champion.scores if champion else None,
+        baseline.scores,
+        decision,
+        found.corrected,
+        lives,
+    )
+    by_slice = reports.slices(problem, challenger.slices, champion.slices if champion else None, decision.slices)
+    publish(case, found, scorecard, by_slice)
+    draw(case, found, champion)
+    keep_evidence(case, challenger, found, scorecard, by_slice)
+    keep_corrected(case, version, found.corrected)
+    if champion and champion.version:
+        keep_corrected(case, champion.version, lives)
     card = model_card.card(problem, case.prepared, found)
     registry.describe(version, tags, model_card.shortened(card))
     registry.log_text(version.run_id, card, "model-card.md")
@@ -62,14 +77,7 @@ def findings(case: Case, challenger: Judged, champion: Judged | None, decision: 
         version=version,
         decision=decision,
         scores=challenger.scores,
-        intervals=bootstrap.intervals(
-            true,
-            challenger.probabilities,
-            bootstrap.group_indices(case.groups, len(true)),
-            positive=case.positive,
-            resamples=RESAMPLES,
-            seed=case.problem.settings.build.seed,
-        ),
+        intervals=intervals(case, challenger),
         slices=challenger.slices,
         must=challenger.must,
         counts=score.confusion(true, challenger.probabilities.argmax(axis=1), len(case.labels)),
@@ -79,6 +87,42 @@ def findings(case: Case, challenger: Judged, champion: Judged | None, decision: 
         origin=case.registry.origin(version),
         digest=digest(case.labels, challenger.probabilities),
     )
+
+
+def intervals(case: Case, judged: Judged) -> dict[str, tuple[float, float]]:
+    """Where each figure lies on resamples of the holdout's groups."""
+    true = score.indices(case.labels, case.truth)
+    return bootstrap.intervals(
+        true,
+        judged.probabilities,
+        bootstrap.group_indices(case.groups, len(true)),
+        positive=case.positive,
+        resamples=RESAMPLES,
+        seed=case.problem.settings.build.seed,
+    )
+
+
+def less_luck(
+    case: Case, judged: Judged, found: Mapping[str, tuple[float, float]], pasts: Sequence[Past]
+) -> Figure | None:
+    """The deciding figure less its luck; None where it met nobody, or is none that can be corrected."""
+    metric = case.problem.settings.evaluate.metric
+    if metric not in luck.METRICS or metric not in found or judged.version is None:
+        return None
+    value = getattr(judged.scores, metric)
+    figure = luck.corrected(value, found[metric], len(case.truth), pasts, judged.version.number)
+    return figure if figure.met else None
+
+
+def keep_corrected(case: Case, version: Version, figure: Figure | None) -> None:
+    """The figure less its luck, on the version and its run; a champion's is renewed whenever a challenger met it."""
+    if figure is None:
+        return
+    metric = case.problem.settings.evaluate.metric
+    name = f"holdout_{metric}_corrected"
+    figures = {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
+    case.registry.log(version.run_id, metrics=figures)
+    case.registry.mark(version, CORRECTED, f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})")
 
 
 def publish(case: Case, found: Findings, scorecard: list[dict[str, str]], by_slice: list[dict[str, str]]) -> None:
@@ -117,6 +161,7 @@ def keep_evidence(
     case.registry.log(run_id, metrics=judged.scores.as_metrics("holdout") | {"holdout_seconds": judged.seconds})
     evidence = {
         "decision": asdict(found.decision), "scorecard": scorecard, "slices": by_slice, "intervals": found.intervals,
+        "corrected": asdict(found.corrected) if found.corrected else None,
     }  # fmt: skip
     log(run_id, json.dumps(evidence, ensure_ascii=False, indent=2), EVIDENCE)
     log(run_id, json.dumps(reference(case, judged)), "reference.json")

@@ -81,16 +81,23 @@ def since(began: datetime | None) -> str:
 
 
 def measured(current: Problem, registry: Registry, live: Version) -> str:
-    """`holdout accuracy 0.7823, 95% interval 0.7551 to 0.8074; always the most frequent class: 0.5575`."""
+    """`holdout accuracy 0.7823, 95% interval 0.7551 to 0.8074; always the most frequent class: 0.5575`.
+
+    Where others were compared on these rows, first what is left without the champion's luck (ratchet/steps/luck.py).
+    """
     from flows.holdings import EVIDENCE
 
     metric = current.settings.evaluate.metric
-    score = registry.origin(live).metrics.get(f"holdout_{metric}", float("nan"))
-    said = f"holdout {metric} {score:.4f}"
+    found = registry.origin(live).metrics
+    score, name = found.get(f"holdout_{metric}", float("nan")), f"holdout_{metric}_corrected"
+    figure = [found[each] for each in (name, f"{name}_low", f"{name}_high") if each in found]
+    corrected = len(figure) == 3
+    said = "holdout {} {:.4f}, 95% interval {:.4f} to {:.4f}; ".format(metric, *figure) if corrected else ""
+    said += f"with its luck on these rows {score:.4f}" if corrected else f"holdout {metric} {score:.4f}"
     with suppress(Refusal):
         known = registry.read_json(live.run_id, EVIDENCE)
         low, high = known.get("intervals", {}).get(metric, (None, None))
-        said += f", 95% interval {low:.4f} to {high:.4f}" if low is not None else ""
+        said += f", 95% interval {low:.4f} to {high:.4f}" if low is not None and not corrected else ""
         least = next((row["baseline"] for row in known["scorecard"] if "*decides*" in row["metric"]), None)
         said += f"; always the most frequent class: {least}" if least else ""
     return said

@@ -265,11 +265,20 @@ client.set_model_version_tag("reviews", "1", "decided_against", "7")
     assert "; after 1 earlier challenger more than" in " ".join(judged.text.split())
     read = """
 import json, mlflow
-tags = mlflow.MlflowClient().get_model_version("reviews", "2").tags
+client = mlflow.MlflowClient()
+tags = client.get_model_version("reviews", "2").tags
 print(tags["decided_against"], sorted(json.loads(tags["gate"])))
+for number in ("1", "2"):
+    metrics = client.get_run(client.get_model_version("reviews", number).run_id).data.metrics
+    low, value, high = (metrics["holdout_accuracy_corrected" + end] for end in ("_low", "", "_high"))
+    print("less luck", number, low <= value <= high, value <= metrics["holdout_accuracy"])
 """
     found = own.python(read, MLFLOW_TRACKING_URI=own.tracking_uri)
     assert "1 ['ahead', 'error', 'metric', 'pull', 'rows']" in found.text
+    assert "less luck 1 True True" in found.text
+    assert "less luck 2 True True" in found.text
+    assert "accuracy, less luck" in " ".join(judged.text.split())
+    assert "with its luck on these rows" in own.make("status").text
 
 
 def test_a_champion_of_another_split_is_not_compared_and_that_is_said(own: Project) -> None:

@@ -401,3 +401,25 @@ def test_a_label_that_was_learned_is_news_again_where_who_said_it_first_changes_
     say(log, [first], "bad")
     found = harvesting.harvest(problem, harvesting.waiting(problem))
     assert found.aside[FILE].to_list() == [first, second], "one text, two labels"
+
+
+def test_what_waits_of_a_flood_stays_in_the_log_across_its_days(problem: Problem) -> None:
+    """Of 700 labels 500 are taken; the rest, and a copy of one of their texts, stay however old they are."""
+    log = problem.here.predictions
+    flood = ask_of(log, [*texts("of a flood", 700), "of a flood 699"], days_ago=100)
+    say(log, flood, "good")
+    given = predictions.untaken(log, "reviews")
+    found = harvesting.harvest(problem, harvesting.waiting(problem))
+    assert (found.taken.height, found.waiting) == (500, 200)
+    assert harvesting.settle(problem, given, found) == 201
+    with predictions.connected(log) as connection:
+        predictions.forget(connection, "reviews", predictions.identities(1)[0])
+        left = connection.execute("select prediction from feedback order by prediction").fetchall()
+    assert [name for (name,) in left] == flood[500:]
+
+
+def test_where_nothing_may_come_in_nothing_is_settled(problem: Problem) -> None:
+    log = problem.here.predictions
+    say(log, ask_of(log, texts("new", 3), days_ago=100), "good")
+    assert harvesting.settle(problem, predictions.untaken(log, "reviews"), None) == 3
+    assert predictions.labels(log, "reviews") == 3

@@ -19,8 +19,8 @@ def stricter(rules):
     from expectations.rules import said
     from great_expectations.expectations import ExpectTableRowCountToBeBetween
     found = suites.kind(rules)
-    nine = said("There are nine labels or more.", "refuse")
-    found.add_expectation(ExpectTableRowCountToBeBetween(min_value=9, **nine))
+    words = said("There are nine labels or more.", "refuse")
+    found.add_expectation(ExpectTableRowCountToBeBetween(min_value=9, **words))
     return found
 suites.suite = stricter
 """
@@ -111,7 +111,6 @@ def test_a_suite_that_fails_keeps_all_that_was_collected_out_and_loses_none_of_i
         assert shown["description"] == "Feedback: refused, none of 5 labels taken"
         assert shown["data"].startswith("No label was taken in, and all stay in the log. Refused: ")
         assert loop.call("pace.waiting(here, at_hand()[0].settings)") == 0, "they ask for no turn again and again"
-        assert loop.call("lifecycle(trigger='5 new labels', learn=True)") is None or loop.kept == []
     finally:
         loop.call("exec('import expectations.feedback as suites; suites.suite = suites.kind')")
     said = loop.optimise()["learned"]

@@ -116,6 +116,37 @@ def test_an_audit_that_finds_the_model_wrong_makes_many_corrections_plausible() 
     assert set(found) == {None}
 
 
+def test_what_the_audit_found_lately_counts_for_answers_that_it_has_not_seen_yet() -> None:
+    """Fifty audited answers, half of them wrong, and after these the ones that people correct."""
+    ids = [f"{at:032x}" for at in range(400)]
+    audits = pl.DataFrame({"prediction": ids[100:150], "wrong": [at % 2 == 0 for at in range(50)]})
+    stretches = vetting.stretches([(ids, np.full(400, 0.9))], set(ids))
+    corrected = said(*({"prediction": name} for name in ids[300:350]))
+    assert set(why(corrected, Traffic(stretches, audits))) == {None}
+    assert set(why(corrected, Traffic(stretches))) == {REASONS["improbable"]}
+
+
+@pytest.mark.parametrize(("corrected", "believed"), [(280, True), (400, False)])
+def test_a_model_may_be_wrong_nearly_half_as_often_again_as_it_says(corrected: int, believed: bool) -> None:
+    """Of 1,000 answers 200 should be wrong: 280 corrections are believed, 400 are not."""
+    ids = [f"{at * 1000 // corrected:032x}" for at in range(corrected)]
+    found = set(why(said(*({"prediction": name} for name in ids)), traffic(1000, score=0.8)))
+    assert found == ({None} if believed else {REASONS["improbable"]})
+
+
+def test_chance_alone_makes_an_attack_of_hardly_any_week() -> None:
+    """People correct one and a half times the stated mistakes, the most that is tolerated, 1,000 times over."""
+    chance, names = np.random.default_rng(5), [f"{at:032x}" for at in range(1000)]
+    suspected = 0
+    for _ in range(1000):
+        wrong = [name for name, is_wrong in zip(names, chance.random(1000) < 0.15, strict=True) if is_wrong]
+        rows = pl.DataFrame({"prediction": wrong}).with_columns(source=pl.lit("user"), wrong=True, sure=False)
+        suspected += vetting.doubted(rows, Traffic(vetting.stretches([(names, np.full(1000, 0.9))], set())))[
+            "improbable"
+        ].any()
+    assert suspected <= 5
+
+
 def test_a_few_audited_texts_that_were_wrong_by_chance_open_no_door() -> None:
     flipped = said(*({} for _ in range(60)))
     assert set(why(flipped, traffic(100, score=0.8, audited=8, wrong=4))) == {REASONS["improbable"]}
@@ -370,3 +401,25 @@ def test_a_label_that_was_learned_is_news_again_where_who_said_it_first_changes_
     say(log, [first], "bad")
     found = harvesting.harvest(problem, harvesting.waiting(problem))
     assert found.aside[FILE].to_list() == [first, second], "one text, two labels"
+
+
+def test_what_waits_of_a_flood_stays_in_the_log_across_its_days(problem: Problem) -> None:
+    """Of 700 labels 500 are taken; the rest, and a copy of one of their texts, stay however old they are."""
+    log = problem.here.predictions
+    flood = ask_of(log, [*texts("of a flood", 700), "of a flood 699"], days_ago=100)
+    say(log, flood, "good")
+    given = predictions.untaken(log, "reviews")
+    found = harvesting.harvest(problem, harvesting.waiting(problem))
+    assert (found.taken.height, found.waiting) == (500, 200)
+    assert harvesting.settle(problem, given, found) == 201
+    with predictions.connected(log) as connection:
+        predictions.forget(connection, "reviews", predictions.identities(1)[0])
+        left = connection.execute("select prediction from feedback order by prediction").fetchall()
+    assert [name for (name,) in left] == flood[500:]
+
+
+def test_where_nothing_may_come_in_nothing_is_settled(problem: Problem) -> None:
+    log = problem.here.predictions
+    say(log, ask_of(log, texts("new", 3), days_ago=100), "good")
+    assert harvesting.settle(problem, predictions.untaken(log, "reviews"), None) == 3
+    assert predictions.labels(log, "reviews") == 3

@@ -15,7 +15,7 @@ from ratchet import outcomes, predictions
 from ratchet.predictions import AUDIT, CHOSEN, USER, Place
 from ratchet.refusal import Refusal
 from ratchet.remote_log import MARK
-from ratchet.serving.writer import Policy
+from ratchet.serving.writer import Policy, Said, Writer
 from ratchet.steps import feedback
 from ratchet.steps.facts import compared
 from tests.stores import BINARIES, Postgres, postgres
@@ -160,6 +160,28 @@ def test_a_label_waits_until_it_is_taken_and_is_forgotten_after_it(fresh: Callab
     assert len(kept(log)) == 2
 
 
+def test_a_label_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each commit of the writer's ends with an fsync (`synchronous` is FULL, 2), which a power cut does not undo."""
+    opened = list[sqlite3.Connection]()
+    connect = sqlite3.connect
+
+    def kept_in_sight(path: Path, timeout: float) -> sqlite3.Connection:
+        opened.append(connect(path, timeout=timeout))
+        return opened[-1]
+
+    log = tmp_path / "predictions.db"
+    (name,) = logged(log, "dull")
+    monkeypatch.setattr(sqlite3, "connect", kept_in_sight)
+    writer = Writer(log)
+    assert writer.write([], {7: Said(name, "good", "user", known=True, at=1.0)}) == {7: True}
+    (connection,) = opened
+    assert connection.execute("pragma synchronous").fetchone() == (2,)
+    assert not connection.in_transaction, "it is committed by the time that it is said"
+    monkeypatch.undo()
+    assert kept(log) == [("good", USER, 1, None)]
+    writer.close()
+
+
 def test_what_nobody_said_anything_of_is_there_once_and_newest_first(fresh: Callable[[str], Place]) -> None:
     log = fresh("unheard")
     first = logged(log, "seen", "corrected", "audited", None, "twice", "twice")
@@ -293,6 +315,26 @@ def test_tables_of_version_2_are_brought_to_this_one(fresh: Callable[[str], Plac
     found = predictions.find(log, "1")
     assert found is not None
     assert (found.text, found.said) == ("dull", "good")
+
+
+def test_tables_of_version_3_keep_what_was_said_and_all_of_it_waits(
+    fresh: Callable[[str], Place], request: pytest.FixtureRequest
+):
+    """They knew of no label whether it was taken in: what the data has already is looked at once more, and marked."""
+    log = fresh("third")
+    third = SECOND.replace("at real not null,\nprimary", "at real not null, chance real,\nprimary")
+    third = third.replace("'user', 7)", "'chosen', 7, .5)")
+    if isinstance(log, Path):
+        with closing(sqlite3.connect(log)) as connection:
+            connection.executescript(third.format(" without rowid", " without rowid") + "pragma user_version = 3;")
+        predictions.upgrade(log)
+    else:
+        request.getfixturevalue("cluster").sql("third", third.format("", ""))
+    for _ in range(2):  # it is opened again as it is
+        assert kept(log) == [("good", CHOSEN, 7, 0.5)]
+        assert predictions.labels(log, "films") == 1
+    predictions.take(log, predictions.untaken(log, "films"))
+    assert predictions.labels(log, "films") == 0
 
 
 @needs_postgres

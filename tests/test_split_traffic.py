@@ -36,6 +36,10 @@ def decide(project: Project, decision: str) -> None:
         database.execute("update model_version_tags set value = ? where version = 2 and key = 'decision'", (decision,))
 
 
+def looked_at(http: httpx.Client) -> float:
+    return metrics(http)["ratchet_registry_looked_at_timestamp_seconds"]
+
+
 def test_a_challenger_that_has_not_passed_never_answers_in_split_traffic(original: Project, tmp_path: Path) -> None:
     project = copied(original, tmp_path / "project")
     assert "VERSION 2" in project.python(REGISTER, RATCHET_ROOT=str(project.root)).text
@@ -45,7 +49,7 @@ def test_a_challenger_that_has_not_passed_never_answers_in_split_traffic(origina
         for decision in ("waiting for evaluate", "kept champion", "refused", "refused on live traffic"):
             decide(project, decision)
             decided = time.time()
-            until(lambda at=decided: metrics(http)["ratchet_registry_looked_at_timestamp_seconds"] > at, decision)
+            until(lambda: looked_at(http) > decided, decision)  # noqa: B023
             assert "ratchet_version{role=challenger}" not in metrics(http), decision
             assert {ask(http, f"Film {number}")["version"] for number in range(20)} == {"1"}, decision
         decide(project, "promote")

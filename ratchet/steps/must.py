@@ -130,7 +130,7 @@ def first_clash(musts: Sequence[Must]) -> tuple[int, str] | None:
     for must in musts:
         text = normal(must.text)
         other = normal(must.same_as or "")
-        one = (*sorted((text, other)), "") if must.label is None else (text, "", must.label)
+        one = (min(text, other), max(text, other), "") if must.label is None else (text, "", must.label)
         if one in said:
             return must.line, f"the same as line {said[one]}"
         said[one] = must.line

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratchet.steps import facts, prepare, private, quarantine, split, table
+from ratchet.steps import facts, prepare, quarantine, redact, split, table
 from ratchet.steps.normalise import normalise, normalised
 
 ODD = st.sampled_from(['"', ",", "\n", "\r", "\r\n", "\x00", "\ufeff", "\u2028", "é", "e\u0301", "漢", "😀", " ", ""])
@@ -170,7 +170,7 @@ def test_facts_need_text_and_label() -> None:
 @given(st.integers(10**11, 10**17))
 def test_one_wrong_digit_is_no_card_number(number: int) -> None:
     digits = str(number)
-    passing = [last for last in "0123456789" if private.is_card_number(digits + last)]
+    passing = [last for last in "0123456789" if redact.is_card_number(digits + last)]
     assert len(passing) == 1
 
 

@@ -7,11 +7,13 @@ meaning.
 
 from __future__ import annotations
 
-import re
-
 import polars as pl
 
-from ratchet.steps.redact import CARD, MAIL, PHONE, is_card_number
+from ratchet.steps.redact import INTERNATIONAL, ISSUER, LEAST, MAIL, NATIONAL, cards
+
+PHONE = f"{INTERNATIONAL}|(?:^|[^0-9])(?:{'|'.join(NATIONAL)})(?:[^0-9]|$)"
+CARD = rf"{ISSUER}(?:[ -]?[0-9]){{{LEAST - 2}}}"
+"""What may be the beginning of a card's number."""
 
 
 def looks_private(text: pl.Series) -> list[pl.Series]:
@@ -24,10 +26,5 @@ def looks_private(text: pl.Series) -> list[pl.Series]:
 def _cards(text: pl.Series) -> pl.Series:
     """True where a run of digits passes the Luhn check, which only the few candidates are put to."""
     likely = text.str.contains(CARD).fill_null(False).arg_true()
-    candidates = text.gather(likely).str.extract_all(rf"(?:^|[^0-9]){CARD}(?:[^0-9]|$)")
-    hits = [
-        int(place)
-        for place, found in zip(likely, candidates, strict=True)
-        if any(is_card_number(re.sub("[^0-9]", "", number)) for number in found)
-    ]
+    hits = [int(place) for place, found in zip(likely, text.gather(likely), strict=True) if any(cards(found))]
     return pl.Series("card", [False], dtype=pl.Boolean).new_from_index(0, len(text)).scatter(hits, True)

@@ -1,15 +1,18 @@
 """The bytes of a file -> which characters they stand for: byte order marks, UTF-8, then a guess that says it is one.
 
 Strict UTF-8 is never a guess: other encodings do not pass it by chance. What fails it is GB18030 where most characters
-are those of everyday Chinese (GB 2312), Windows-1252 where accents are few among plain letters, and refused otherwise.
+are those of everyday Chinese (GB 2312), Windows-1252 where accents are few among plain letters; else, and where Chinese
+is too little to tell, it is what charset-normalizer finds the least odd, and refused where two are alike.
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from charset_normalizer import CharsetMatch, from_bytes
 
 from ratchet.refusal import Refusal
 
@@ -44,6 +47,26 @@ OFTEN = 0.03
 ENOUGH = 100
 ACCENTS = 1 / 3
 """Share of accented characters above which text is not taken for Western: French has 1 in 25, Russian nearly all."""
+SAMPLE = 1 << 16
+"""Bytes beyond ASCII lines that a guess is made by: what it costs does not grow with the file."""
+CLOSE = 0.02
+"""Two guesses whose share of oddities and of a language's usual letters differ by no more than this are alike."""
+OTHERS = {
+    "gb18030": "GB18030",
+    "cp932": "Shift-JIS",
+    "euc_jis_2004": "EUC-JP",
+    "cp949": "EUC-KR",
+    "big5hkscs": "Big5",
+    "cp1251": "Windows-1251",
+    "koi8_r": "KOI8-R",
+    "cp1253": "Windows-1253",
+    "cp1255": "Windows-1255",
+    "cp1256": "Windows-1256",
+    "cp874": "Windows-874",
+}
+"""Guessed by charset-normalizer, by their codecs; those that hold a usual smaller one, as Windows saves them."""
+DOUBLE = ("gb18030", "cp932", "euc_jis_2004", "cp949", "big5hkscs")
+"""Those with characters of two bytes: text in another seldom passes for them by chance."""
 MIXED = 0.2
 """Share of UTF-8 among the lines beyond ASCII above which a file is UTF-8 with damage, not another encoding."""
 
@@ -132,16 +155,54 @@ def _guess(path: Path) -> Encoding:
     if seen.utf8 >= MIXED * seen.beyond:
         raise _mixed(path, "utf-8", "UTF-8")
     if _is_chinese(seen.chinese) and seen.gb18030 >= 0.5 * seen.beyond:
-        if _fits(path, "gb18030"):
-            return Encoding("gb18030", "GB18030 (guessed)")
-        raise _mixed(path, "gb18030", "GB18030")
+        enough = sum(character > "\x7f" for character in seen.chinese[:BLOCK]) >= ENOUGH
+        return _kept_to(path, "gb18030" if enough else _least_odd(path, seen, "gb18030"))
     if seen.accents <= ACCENTS * seen.letters and _fits(path, "cp1252"):
         return Encoding("cp1252", "Windows-1252 (guessed)")
+    return _kept_to(path, _least_odd(path, seen))
+
+
+def _kept_to(path: Path, codec: str) -> Encoding:
+    """The guess, when all of the file keeps to it."""
+    if not _fits(path, codec):
+        raise _mixed(path, codec, OTHERS[codec])
+    return Encoding(codec, f"{OTHERS[codec]} (guessed)")
+
+
+def _least_odd(path: Path, seen: _Seen, usual: str = "") -> str:
+    """The codec by which a sample is the least odd text; the usual one where nothing speaks for another.
+
+    Raises:
+        Refusal: by none of them, or by two alike.
+    """
+    found = from_bytes(bytes(seen.sample), cp_isolation=list(OTHERS), enable_fallback=False)
+    known = [match for match in found if match.encoding in OTHERS]
+    if not known and not usual:
+        raise Refusal(
+            f"{path.name} must be text in UTF-8, UTF-16, Windows-1252, {', '.join(list(OTHERS.values())[:-1])} or "
+            f"{list(OTHERS.values())[-1]}.",
+            f"bytes that fit none of them, first on line {seen.first}",
+            "Save it as UTF-8.",
+        )
+    alike = _alike(known)
+    if len(alike) <= 1 or usual in alike:
+        return usual if usual in alike or not alike else alike[0]
     raise Refusal(
-        f"{path.name} must be text in UTF-8, UTF-16, GB18030 or Windows-1252.",
-        f"bytes that fit none of them, first on line {seen.first}",
+        f"{path.name} must be text in an encoding that can be told.",
+        f"bytes that are {' or '.join(OTHERS[codec] for codec in alike)}, too few to tell which",
         "Save it as UTF-8.",
     )
+
+
+def _alike(known: Sequence[CharsetMatch]) -> list[str]:
+    """The codecs of the best match and of those that are as good, but for those by which the text is the same."""
+    texts = dict[str, str]()
+    for match in known:
+        odder, rarer = match.chaos - known[0].chaos, known[0].coherence - match.coherence
+        if odder <= CLOSE and rarer <= CLOSE:
+            texts.setdefault(str(match), match.encoding)
+    double = [codec for codec in texts.values() if codec in DOUBLE]
+    return double or list(texts.values())
 
 
 @dataclass
@@ -149,7 +210,7 @@ class _Seen:
     """What a file is made of. beyond: lines with a byte beyond ASCII; first: the number of the first of them.
 
     utf8, gb18030: those of them that are text in it. chinese: what the latter would say, BLOCK characters at most.
-    letters: bytes that are no white space; accents: those of them beyond ASCII.
+    letters: bytes that are no white space; accents: those of them beyond ASCII. sample: the first such lines.
     """
 
     beyond: int = 0
@@ -159,6 +220,7 @@ class _Seen:
     chinese: str = ""
     letters: int = 0
     accents: int = 0
+    sample: bytearray = field(default_factory=bytearray)
 
 
 def _look(path: Path) -> _Seen:
@@ -171,6 +233,8 @@ def _look(path: Path) -> _Seen:
         seen.accents += len(line.translate(None, ASCII))
         seen.beyond, seen.first = seen.beyond + 1, seen.first or number
         seen.utf8 += _decodes(line, "utf-8")
+        if len(seen.sample) < SAMPLE:
+            seen.sample += _cut(line) + b"\n"
         if _decodes(line, "gb18030"):
             seen.gb18030 += 1
             if room > 0:
@@ -178,6 +242,13 @@ def _look(path: Path) -> _Seen:
                 room -= len(chinese[-1])
     seen.chinese = "".join(chinese)
     return seen
+
+
+def _cut(line: bytes) -> bytes:
+    """No more of a line than a sample has room for, and no half of a character: up to a space or a comma."""
+    if len(line) <= SAMPLE:
+        return line
+    return line[: max(line.rfind(b" ", 0, SAMPLE), line.rfind(b",", 0, SAMPLE), 0)]
 
 
 def _lines(path: Path) -> Iterator[bytes]:

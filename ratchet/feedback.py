@@ -216,10 +216,11 @@ def carried(before: pl.DataFrame, texts: pl.Series, gone: pl.Series) -> pl.DataF
 def withdraw(here: Places, problem: str, gone: pl.Series) -> None:
     """What the owner has withdrawn is taken out of the log and of what was set aside, so that no turn learns it anew.
 
-    The log keeps the answer, its digest and what was said of it; without a text it teaches nothing.
+    The log keeps the answer, its digest and what was said of it; without a text it teaches nothing. Where texts are
+    kept as `hash`, that is so from the beginning.
 
     Args:
-        gone: texts in their compared form.
+        gone: texts in their compared form, whole and redacted: the log has them in the form that `deploy.log` said.
     """
     log, path = predictions.place(here), aside_path(here, problem)
     if not gone.len():

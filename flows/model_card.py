@@ -17,8 +17,8 @@ from flows.reports import GAP, METRICS, table
 from ratchet.problem import Problem
 from ratchet.rows import Ready
 from ratchet.steps.gate import WORDS, Decision
-from ratchet.steps.must import Answered
 from ratchet.steps.luck import Figure
+from ratchet.steps.must import Answered
 from ratchet.steps.score import CalibrationBin, Scores
 
 MOST = 5_000

@@ -11,8 +11,8 @@ from ratchet.problem import Problem
 from ratchet.quarantined import Quarantine
 from ratchet.steps.gate import WORDS, Decision
 from ratchet.steps.harm import Slice
-from ratchet.steps.must import Answered, Broken
 from ratchet.steps.luck import Figure
+from ratchet.steps.must import Answered, Broken
 from ratchet.steps.score import Scores
 
 METRICS = {

@@ -31,7 +31,6 @@ from ratchet.steps import feedback, table, vetting
 from ratchet.steps.facts import compared
 from ratchet.steps.feedback import AUDIT, COLUMNS
 from ratchet.steps.load import ORIGINAL
-from ratchet.steps.redact import redacted
 from ratchet.steps.vetting import AUDITED, SURE, Part, Traffic
 
 ANSWERED = """
@@ -288,10 +287,11 @@ def carried(before: pl.DataFrame, texts: pl.Series, gone: pl.Series) -> pl.DataF
 def withdraw(here: Places, problem: str, gone: pl.Series) -> None:
     """What the owner has withdrawn is taken out of the log and of what was set aside, so that no turn learns it anew.
 
-    The log keeps the answer, its digest and what was said of it; without a text it teaches nothing.
+    The log keeps the answer, its digest and what was said of it; without a text it teaches nothing. Where texts are
+    kept as `hash`, that is so from the beginning.
 
     Args:
-        gone: texts in their compared form.
+        gone: texts in their compared form, whole and redacted: the log has them in the form that `deploy.log` said.
 
     Raises:
         Refusal: what was set aside cannot be read; nothing is taken out then.
@@ -309,11 +309,7 @@ def withdraw(here: Places, problem: str, gone: pl.Series) -> None:
 
 
 def take_out(connection: Any, problem: str, gone: pl.Series) -> None:
-    """Leave out of the log the texts that are gone, some thousand rows at a time; also as a redacted log has them.
-
-    Texts that differ in what was redacted alone look alike there, and go together: better one too many than one left.
-    """
-    gone = pl.concat([gone, pl.Series([redacted(text) for text in gone], dtype=pl.String)]).unique()
+    """Leave out of the log the texts that are gone, some thousand rows at a time."""
     after = ""
     while rows := connection.execute(
         "select id, text from predictions where problem || '' = ? and id > ? and text is not null order by id limit ?",

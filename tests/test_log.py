@@ -11,12 +11,14 @@ import polars as pl
 import pytest
 
 from ratchet import feedback as harvesting
-from ratchet import outcomes, predictions
+from ratchet import outcomes, predictions, quarantined
+from ratchet.ingest import FILE, LINE, REASON
+from ratchet.places import Places
 from ratchet.predictions import AUDIT, CHOSEN, USER, Place
 from ratchet.refusal import Refusal
 from ratchet.remote_log import MARK
 from ratchet.serving.writer import Policy, Said, Writer
-from ratchet.steps import feedback
+from ratchet.steps import feedback, revision
 from ratchet.steps.facts import compared
 from tests.stores import BINARIES, Postgres, postgres
 
@@ -263,20 +265,29 @@ def test_a_withdrawn_text_leaves_the_log_and_its_answer_stays(fresh: Callable[[s
     assert [tuple(row) for row in texts] == left
 
 
-def test_a_withdrawn_text_leaves_a_redacted_log_too_and_a_log_of_hashes_never_had_it(
-    fresh: Callable[[str], Place],
-) -> None:
-    """`jo@example.org` stands there as `[mail]`; labels without a text teach nothing."""
-    log = fresh("redacted")
-    texts = ("Write to jo@example.org, or call 0171 1234567", "dull")
-    for keep in ("redacted", "hash"):
-        ids = logged(log, *(Policy(texts=keep).kept(text) for text in texts))
-        say(log, ids[0], "good", USER, 1.0)
+@pytest.mark.parametrize("policy", ["whole", "redacted", "hash"])
+def test_a_withdrawn_text_leaves_a_log_of_any_policy(tmp_path: Path, policy: str) -> None:
+    """It is told in the form that the log has it in, and so are the labels of it that were set aside or learned."""
+    gone, stays = "Call Ann on 0171 1234567", "call nobody"
+    here = Places(tmp_path, tmp_path, "127.0.0.1", 0, 0, 0)
+    log, kept = predictions.place(here), Policy(policy).kept
+    assert isinstance(log, Path)
+    logged(log, kept(gone), kept(stays), kept(f"{gone.upper()} "))
+    said = pl.DataFrame({"text": [kept(gone), stays], "label": ["bad", "bad"]}, schema_overrides={"text": pl.String})
+    quarantined.put(
+        harvesting.aside_path(here, "films"),
+        said.select(pl.lit("why").alias(REASON), pl.lit("1").alias(FILE), pl.lit("1").alias(LINE), pl.all()),
+    )
+    rows = pl.DataFrame({"text": [gone, stays], "label": ["bad", "bad"]})
+    found = revision.revise(rows, rows[1:])
+    assert found.withdrawn == 1
+    harvesting.withdraw(here, "films", found.gone)
     with predictions.connected(log) as connection:
-        harvesting.take_out(connection, "films", compared(pl.Series([texts[0]])))
-        left = connection.execute("select text from predictions order by id").fetchall()
-    assert [text for (text,) in left] == [None, "dull", None, None]
-    assert harvesting.everything(log, "films")["text"].to_list() == [None, None]
+        left = connection.execute("select text, label, length(digest) from predictions order by id").fetchall()
+    assert [tuple(row) for row in left] == [(None, "bad", 16), (kept(stays), "bad", 16), (None, "bad", 16)]
+    if policy != "hash":
+        assert quarantined.read(harvesting.aside_path(here, "films"))["text"].to_list() == [stays]
+        assert harvesting.carried(said, rows["text"][1:], found.gone).is_empty()
 
 
 def test_a_challenger_is_held_against_what_the_champion_was_asked_since(fresh: Callable[[str], Place]) -> None:

@@ -65,7 +65,11 @@ def websocket(headers: dict[str, str]) -> str:
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         "extensions": {"websocket.http.response": {}},
     }
-    asyncio.run(guarded(app, "127.0.0.1", ())(scope, receive, send))
+
+    async def asked() -> None:
+        await guarded(app, "127.0.0.1", ())(scope, receive, send)
+
+    asyncio.run(asked())
     return f"{sent[0]['type']} {sent[0].get('status', '')}".strip()
 
 

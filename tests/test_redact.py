@@ -1,4 +1,4 @@
-"""What looks private leaves a text, whatever is written around it, in a time that grows with its length alone."""
+"""What a text may not be kept with, in every written form that is known; what must stay; and what it costs."""
 
 from __future__ import annotations
 
@@ -12,102 +12,96 @@ from hypothesis import strategies as st
 from ratchet.steps.private import looks_private
 from ratchet.steps.redact import redacted
 
-PRIVATE = [
-    ("4111 1111 1111 1111 12/27", "[card] 12/27"),
-    ("order 23 4111111111111111", "order 23 [card]"),
-    ("pay 4111-1111-1111-1111 now", "pay [card] now"),
-    ("378282246310005", "[card]"),
-    ("5555 5555 5555 4444 and 4111 1111 1111 1111", "[card] and [card]"),
-    ("max@müller.de", "[mail]"),
-    ("jürgen@example.de", "[mail]"),
-    ("почта иван@пример.рф.", "почта [mail]."),
-    ("write to jo.b+x@mail.example.org, or do not", "write to [mail], or do not"),
-    ("联系邮箱max@qq.com谢谢", "联系邮箱[mail]谢谢"),
-    ("call 0171 1234567", "call [phone]"),
-    ("0171/1234567", "[phone]"),
-    ("01711234567", "[phone]"),
-    ("(030) 1234 5678", "[phone]"),
-    ("01 23 45 67 89", "[phone]"),
-    ("+44 20 7946 0958", "[phone]"),
-    ("+44 (0)20 7946 0958", "[phone]"),
-    ("(212) 555-0187 or 212.555.0188", "[phone] or [phone]"),
-    ("13912345678号", "[phone]号"),
-]
-"""Every form that README names."""
-HARMLESS = [
-    "2001: A Space Odyssey (1968), 300, 12 Angry Men, 21 Grams",
-    "from 1999-2004, on 01-02-2003, 28.11.2026 03:14 and 2026-11-28 03:14:53.123456",
-    "it made 10,000,000 of 1 000 000 at 12.50 to 9.99",
-    "ISBN 978-3-16-148410-0, version 0.10.2, EAN 96385074",
-    "4111 1111 1111 1112 fails the Luhn check",
-    "@home, a@b, 3 @ 4.50, meet me @ the cinema",
-    "agent 007 1234567 and agent 0012",
-]
-LONG = 100_000
-"""Characters: what a text of the service may have."""
-NASTY = (
-    "a",
-    "a.",
-    "1 ",
-    "+1",
-    "4 ",
-    "44 ",
-    "a@",
-    "a@a.",
-    "+11",
-    "+1 ",
-    "0123 ",
-    "(0",
-    "4111 1111 1111 1111 ",
-    "é",
-    "@",
+KNOWN = {
+    "write to jo.b+x@mail.example.org.": "write to [mail].",
+    "max@müller.de": "[mail]",
+    "jürgen@example.de": "[mail]",
+    "ju\u0308rgen@example.de": "[mail]",
+    "иван@пример.рф пишет": "[mail] пишет",
+    "我的邮箱是max_1@example.com谢谢": "我的邮箱是[mail]谢谢",
+    "a%b@x-y.example": "[mail]",
+    "+44 20 7946 0958": "[phone]",
+    "+49 (171) 1234567!": "[phone]!",
+    "tel (212) 555-0187.": "tel [phone].",
+    "212.555.0187 or 212-555-0188": "[phone] or [phone]",
+    "13812345678 13912345678": "[phone] [phone]",
+    "call 0171 1234567": "call [phone]",
+    "0171 1234567 0172 7654321": "[phone] [phone]",
+    "(0171) 1234567, 020 7946 0958, 0711/123456": "[phone], [phone], [phone]",
+    "pay 4111 1111 1111 1111 now": "pay [card] now",
+    "4111-1111-1111-1111": "[card]",
+    "4111 1111 1111 1111 12/27": "[card] 12/27",
+    "order 23 4111111111111111": "order 23 [card]",
+    "3782 822463 10005": "[card]",
+    "378282246310005": "[card]",
+    "41 11 11 11 11 11 11 11": "[card]",
+    "2223 0000 4840 0011 and 6011 1111 1111 1117": "[card] and [card]",
+    "4111111111111111 5555555555554444": "[card] [card]",
+}
+STAYS = [
+    "1999 2000 2001 2002 2003", "2001 2002 2003 2004 2005 2006 2007", "on 2024-01-31 at 10:30", "01.02.2024 10:30:00",
+    "31/12/1999 - 01/01/2000", "49.99 EUR, 1,299.00 or 1 299 000", "ISBN 978-3-16-148410-0", "ISBN 0-306-40615-2",
+    "ISBN 0306406152, 9780306406157", "2001: A Space Odyssey (1968)", "Blade Runner 2049", "Ocean's 11, 12 and 13",
+    "007: No Time to Die, 163 min", "4111 1111 1111 1112", "me @ home", "@max and a@b", "1234567", "+1 to that",
+    "THX 1138, 12 Angry Men, 8 1/2", "10 20 30 40 50 60 70 80 90",
+]  # fmt: skip
+
+
+def flags(text: str) -> dict[str, bool]:
+    return {found.name: found[0] for found in looks_private(pl.Series([text]))}
+
+
+@pytest.mark.parametrize("text", KNOWN)
+def test_every_known_form_is_redacted_and_flagged_in_a_table(text: str) -> None:
+    assert redacted(text) == KNOWN[text]
+    found = flags(text)
+    for kind in ("mail", "phone", "card"):
+        assert found[kind] or f"[{kind}]" not in KNOWN[text]
+
+
+@pytest.mark.parametrize("text", STAYS)
+def test_years_prices_dates_and_titles_stay(text: str) -> None:
+    assert redacted(text) == text
+    assert not any(flags(text).values())
+
+
+NUMBERS = st.one_of(
+    st.integers(1000, 2199).map(str),
+    st.dates().map(str),
+    st.dates().map(lambda day: f"{day:%d.%m.%Y}"),
+    st.times().map(lambda time: f"{time:%H:%M:%S}"),
+    st.decimals(0, 99_999, places=2).map(str),
+    st.integers(0, 9_999_999).map("{:,}".format),
+    st.integers(0, 10**9 - 1).map(lambda number: f"978-{number:09d}"[:5] + f"-{number % 10**8:08d}-{number % 10}"),
 )
-
-
-@pytest.mark.parametrize(("text", "left"), PRIVATE)
-def test_each_form_leaves_the_text_and_the_rest_stays(text: str, left: str) -> None:
-    assert redacted(text) == left
-
-
-@pytest.mark.parametrize("text", HARMLESS)
-def test_numbers_that_are_nobodys_stay(text: str) -> None:
-    assert redacted(text) == text
-
-
-@given(st.text(st.characters(exclude_characters="@", exclude_categories=["Nd", "Cs"])))
-def test_a_text_without_digits_and_at_sign_stays_as_it_is(text: str) -> None:
-    assert redacted(text) == text
 
 
 @given(
-    st.sampled_from([text for text, left in PRIVATE if left in ("[card]", "[phone]", "[mail]")]),
-    st.text(st.characters(categories=["Ll", "Lu"], max_codepoint=126), max_size=20),
-    st.text(st.characters(categories=["Ll", "Lu"], max_codepoint=126), max_size=20),
+    st.lists(st.tuples(st.sampled_from(["the", "vom", "Kapitel", "film,", "电影", "£", "No."]), NUMBERS), max_size=8)
 )
-def test_words_around_it_neither_hide_it_nor_go_with_it(private: str, before: str, behind: str) -> None:
-    found = redacted(f"{before} {private} {behind}")
-    assert found.startswith(f"{before} [")
-    assert found.endswith(f"] {behind}")
+def test_numbers_of_everyday_among_words_stay(parts: list[tuple[str, str]]) -> None:
+    text = " ".join(f"{word} {number}" for word, number in parts)
+    assert redacted(text) == text
+    assert not any(flags(text).values())
 
 
-@pytest.mark.parametrize("unit", NASTY)
-def test_a_text_of_the_greatest_length_takes_a_fraction_of_a_second(unit: str) -> None:
-    """16,000 letters took 4 s once, so 100,000 would have taken 150: the log's one writer stood still."""
-    text = (unit * LONG)[:LONG]
-    began = time.process_time()
-    redacted(text)
-    assert time.process_time() - began < 1.0
+@given(st.text(st.characters(categories=["L"]), max_size=9), st.sampled_from(sorted(KNOWN)))
+def test_nothing_is_left_to_be_redacted(before: str, text: str) -> None:
+    once = redacted(f"{before} {text}")
+    assert redacted(once) == once
 
 
-def test_the_checks_of_a_table_see_what_would_be_redacted() -> None:
-    texts = [text for text, _ in PRIVATE] + HARMLESS
-    mail, phone, card = looks_private(pl.Series("text", [*texts, None, ""], dtype=pl.String))
-    for row, (_, left) in enumerate(PRIVATE):
-        assert (mail[row], phone[row], card[row]) == tuple(f"[{kind}]" in left for kind in ("mail", "phone", "card"))
-    for column in (mail, phone, card):
-        assert not column[len(PRIVATE) :].any()
-
-
-def test_a_mark_that_a_person_typed_is_not_private() -> None:
-    (mail, _, _) = looks_private(pl.Series("text", ["[mail] @ home", "[mail] ann@example.org"]))
-    assert mail.to_list() == [False, True]
+@pytest.mark.parametrize(
+    "unit", ["a", "a.", "1 ", "+1", "1", "2", "4444 ", "44 ", "+49 ", "a@", "a@a.", "a.1@", "0171 ", "0171 123 ", "("]
+)
+def test_a_text_of_any_kind_is_redacted_in_the_time_that_its_length_takes(unit: str) -> None:
+    """100,000 characters in 0.2 s of the processor, the best of five; 16,000 letters took 4 s."""
+    text = (unit * 100_000)[:100_000]
+    taken = list[float]()
+    for _ in range(5):
+        began = time.process_time()
+        redacted(text)
+        taken.append(time.process_time() - began)
+        if taken[-1] < 0.2:
+            return
+    raise AssertionError(f"{min(taken):.2f} s for 100,000 characters of {unit!r}")

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import httpx
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from models.majority import Majority
 from ratchet.access import LOOPBACK
 from ratchet.places import Places
 from ratchet.serving import following, html, intake, own, words
+from ratchet.serving.app import application
+from ratchet.serving.batcher import Batcher
+from ratchet.serving.bundle import Bundle, Facts
+from ratchet.serving.connections import Connections
 from ratchet.serving.guard import Guard
 from ratchet.serving.lineup import Lineup
 from ratchet.serving.log import Log
 from ratchet.serving.meters import Meters
-from ratchet.serving.service import CHALLENGER, Service, Unready
+from ratchet.serving.service import CHALLENGER, Live, Service, Unready
 from ratchet.serving.waiting import Offer
 from ratchet.serving.writer import Policy
 from ratchet.settings import Deploy
@@ -140,3 +150,65 @@ def test_the_registry_is_followed_again_whatever_went_wrong(monkeypatch: pytest.
         "The registry is not followed: MemoryError: of a model too large.",
         "The registry is not followed: ValueError: a line without end.",
     ]
+
+
+class Slow(Majority):
+    """A model that answers one text at once, and takes its time over what it is asked again for an explanation."""
+
+    def __init__(self) -> None:
+        super().__init__(("bad", "good"), (0.4, 0.6))
+        self.go, self.passes = threading.Event(), 0
+
+    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        if threading.current_thread() is not threading.main_thread():
+            self.passes += len(texts) - 1
+            assert self.go.wait(30)
+        return super().predict_proba(texts)
+
+
+def answering(service: Service, model: Any) -> httpx.AsyncClient:
+    """A client of a service for which this model answers."""
+    service.champion = Live(Bundle("", Facts("reviews", 1, "majority", "", "", ""), model), Batcher(model))
+    app = application(service, Connections(service))
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+
+
+def test_explanations_are_bounded_and_hold_up_neither_metrics_nor_answers(idle: Service) -> None:
+    """Fifty at a time: eight are explained, the others are refused at once, and whoever asks for none is answered."""
+
+    async def asked() -> None:
+        model = Slow()
+        async with answering(idle, model) as http:
+            asks = [
+                asyncio.create_task(http.post("/predict?explain=true", json={"texts": ["a b c"]})) for _ in range(50)
+            ]
+            for refused in [await first for first in asks[8:]]:
+                assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+                assert "explained" in refused.json()["detail"]
+            assert (await http.post("/", data={"text": "a b c"}, headers={"accept": "text/html"})).status_code in (
+                303,
+                503,
+            )
+            assert (await http.get("/metrics")).status_code == 200
+            assert (await http.post("/predict", json={"texts": ["a b c"]})).status_code == 200
+            assert not any(each.done() for each in asks[:8])
+            model.go.set()
+            assert [(await each).status_code for each in asks[:8]] == [200] * 8
+            assert (await http.post("/predict?explain=true", json={"texts": ["a"]})).status_code == 200
+
+    asyncio.run(asked())
+
+
+def test_texts_that_are_explained_together_share_the_passes(idle: Service) -> None:
+    """A hundred texts of 300 words: 2,000 passes, not 20,000; what is left out is said."""
+
+    async def asked() -> None:
+        model = Slow()
+        model.go.set()
+        async with answering(idle, model) as http:
+            answer = await http.post("/predict?explain=true", json={"texts": ["a " * 300] * 100})
+        told = [each["explanation"] for each in answer.json()["predictions"]]
+        assert model.passes == 2000
+        assert {(len(each["words"]), each["left_out"]) for each in told} == {(20, 280)}
+
+    asyncio.run(asked())

@@ -94,7 +94,8 @@ def test_the_vetting_lets_no_flipped_label_of_a_right_answer_in(world: World) ->
 def test_the_vetting_takes_all_that_users_say_in_a_plain_week(world: World) -> None:
     heard = said(world, 10)
     assert heard.filter(pl.col("label") != pl.col("predicted"), source="user").height > 0
-    assert policies.vetted(heard, confident(world, 10)).height == heard.height
+    log = policies.Log([(year.names(world.weeks[9]), confident(world, 10).max(axis=1))])
+    assert policies.vetted(log, heard).height == heard.height
 
 
 def test_policies_differ_in_what_goes_live(world: World) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import msgspec
@@ -16,7 +16,6 @@ from ratchet.serving import intake
 from ratchet.serving.intake import Problem
 from ratchet.serving.log import Unwritable
 from ratchet.serving.service import NOTHING_LIVE, Answer, Service, Unready
-from ratchet.steps.explain import explain
 
 KEY = (
     "Whom the question is from: while two versions answer (a canary), equal keys are answered by the same one. "
@@ -101,10 +100,11 @@ def routes(service: Service) -> list[Route]:
         question = intake.read(await intake.body(request, service.settings.limits), QUESTION)
         intake.check(question.texts, service.settings.limits)
         explained = wants_explanation(request, question.texts)
-        answer = await service.answer(question.texts, question.key or intake.key(request), "predict")
-        told = predictions(answer)
-        if explained:
-            await add_explanations(told, answer, question.texts)
+        with service.explaining.place() if explained else nullcontext():
+            answer = await service.answer(question.texts, question.key or intake.key(request), "predict")
+            told = predictions(answer)
+            if explained:
+                await add_explanations(service, told, answer, question.texts)
         return intake.as_json(told)
 
     async def feedback(request: Request) -> Response:
@@ -141,10 +141,10 @@ def predictions(answer: Answer) -> Predictions:
     return Predictions(facts.problem, str(facts.version), told)
 
 
-async def add_explanations(told: Predictions, answer: Answer, texts: list[str]) -> None:
-    """Explain each answer by the version that gave it; in a thread, so that others are answered meanwhile."""
+async def add_explanations(service: Service, told: Predictions, answer: Answer, texts: list[str]) -> None:
+    """Explain each answer by the version that gave it."""
     for prediction, text in zip(told.predictions, texts, strict=True):
-        found = await asyncio.to_thread(explain, answer.live.bundle.classifier, text)
+        found = await service.explaining.explain(answer.live.bundle.classifier, text, len(texts))
         words = [WordWeight(text[word.start : word.end], word.start, word.end, word.weight) for word in found.words]
         prediction.explanation = Explanation(
             found.against, found.method, found.log_odds, found.bias, words, found.left_out

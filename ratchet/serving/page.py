@@ -69,7 +69,7 @@ def routes(service: Service) -> list[Route]:
         name = seen.put(answer, text)
         if name is not None:
             return moved(request, id=name)
-        got = await telling.explained(spoken(request), answer, text)
+        got = await telling.explained(service, spoken(request), answer, text)
         return html.page("page.html", **await frame(service, request), note=[], answer=got, text=text)
 
     async def either(request: Request) -> Response:

@@ -21,6 +21,7 @@ from ratchet.refusal import Refusal
 from ratchet.serving import bundle
 from ratchet.serving.batcher import Batcher, Found
 from ratchet.serving.bundle import Bundle
+from ratchet.serving.explaining import Explaining
 from ratchet.serving.lineup import Lineup, Place
 from ratchet.serving.log import Log
 from ratchet.serving.meters import Meters
@@ -90,6 +91,7 @@ class Service:
         self._changing = asyncio.Lock()
         self._shadows: set[asyncio.Task[None]] = set()
         self.waiting = Waiting(self.here.queue, self.problem)
+        self.explaining = Explaining()
 
     # Answering
 

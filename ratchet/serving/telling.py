@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from ratchet.predictions import Prediction
 from ratchet.serving import marking
 from ratchet.serving.service import Answer, Service
 from ratchet.serving.words import Words
-from ratchet.steps.explain import Explanation, explain
+from ratchet.steps.explain import Explanation
 
 LIKELIEST = 10
 """Classes that are shown; the others are summed up."""
@@ -25,7 +24,7 @@ async def again(service: Service, said: Words, before: Prediction) -> dict[str, 
     """An answer that was given before as the page shows it, as much of it as can be known now."""
     answer = await service.again(before)
     if answer is not None and before.text is not None:
-        return await explained(said, answer, before.text)
+        return await explained(service, said, answer, before.text)
     labels = service.champion.bundle.labels if service.champion is not None else ()
     return {
         **NOTHING,
@@ -39,9 +38,10 @@ async def again(service: Service, said: Words, before: Prediction) -> dict[str, 
     }
 
 
-async def explained(said: Words, answer: Answer, text: str) -> dict[str, Any]:
-    """An answer as the page shows it, explained in a thread, so that others are answered meanwhile."""
-    return told(said, answer, text, await asyncio.to_thread(explain, answer.live.bundle.classifier, text))
+async def explained(service: Service, said: Words, answer: Answer, text: str) -> dict[str, Any]:
+    """An answer as the page shows it, with what moved it."""
+    with service.explaining.place():
+        return told(said, answer, text, await service.explaining.explain(answer.live.bundle.classifier, text))
 
 
 def told(said: Words, answer: Answer, text: str, found: Explanation) -> dict[str, Any]:

@@ -24,8 +24,12 @@ from ratchet.steps.spans import Spans, spans
 MOST_WORDS = 200
 """Words of a text that are left out in turn: the first ones. Later ones get no weight."""
 
+MOST_PASSES = 2_000
+"""Words that are left out in turn of all texts that are explained together; of many texts fewer of each."""
+
 MOST_CHARACTERS = 2_000_000
-"""Read for one explanation by occlusion, at most; of a very long text fewer words are left out in turn."""
+"""Read for explanations by occlusion, at most, of all texts that are explained together; of long ones fewer words are
+left out in turn."""
 
 LEAST = 1e-12
 """A lower probability counts as this one, so that a class never seen has log-odds."""
@@ -75,11 +79,14 @@ class Explanation:
     left_out: int
 
 
-def explain(model: Model, text: str) -> Explanation:
-    """Which words speak for the model's answer, and which against it; the best method that the model allows."""
+def explain(model: Model, text: str, together: int = 1) -> Explanation:
+    """Which words speak for the model's answer, and which against it; the best method that the model allows.
+
+    together: texts that are explained together; they share what may be done.
+    """
     if len(model.labels) == 1:  # whatever the text says, the answer is the same
         return Explanation(model.labels[0], None, "occlusion", 0.0, None, (), 0)
-    return _weighed(model, model.labels, text) if isinstance(model, Weighing) else _occluded(model, text)
+    return _weighed(model, model.labels, text) if isinstance(model, Weighing) else _occluded(model, text, together)
 
 
 def without(text: str, start: int, end: int) -> str:
@@ -96,10 +103,10 @@ def _weighed(model: Weighing, labels: Sequence[str], text: str) -> Explanation:
     return Explanation(labels[found.label], labels[found.against], "exact", odds, found.bias, words, 0)
 
 
-def _occluded(model: Model, text: str) -> Explanation:
+def _occluded(model: Model, text: str, together: int) -> Explanation:
     """What becomes of the answer without each of the first words."""
     where = spans(text)
-    most = min(len(where), MOST_WORDS, MOST_CHARACTERS // (len(text) + 1))
+    most = min(len(where), MOST_WORDS, MOST_PASSES // together, MOST_CHARACTERS // (together * (len(text) + 1)))
     lacking = [without(text, start, end) for start, end in zip(where.starts[:most], where.ends[:most], strict=True)]
     probabilities = model.predict_proba([text, *lacking])
     label, against = np.argsort(-probabilities[0], kind="stable")[:2]

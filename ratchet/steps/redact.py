@@ -1,91 +1,88 @@
-"""Mail addresses, phone numbers and payment cards: a text enters, it leaves without them.
+"""Mail addresses, phone numbers and payment cards: what they look like, and a text without them.
 
-Each form is a heuristic: it knows how such things are written, not what they mean. The time grows with the length of a
-text and no faster, whatever somebody sends: runs are taken whole and never given back (possessive quantifiers), and a
-number begins only where no longer one does.
+Each pattern is a heuristic: it knows written forms, not meaning. The time that a text takes grows with its length and
+no faster, whatever it holds: a mail address begins where its characters do, and a number has bounded parts.
 """
 
 from __future__ import annotations
 
 import re
-from itertools import accumulate
+from collections.abc import Iterator
 
-LETTERS = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0300-\u03ff\u0400-\u04ff"
-"""Of the Latin, Greek and Cyrillic scripts, with their accents. Others would take the words beside an address along."""
-MAIL = re.compile(
-    rf"(?<![{LETTERS}0-9._%+-])[{LETTERS}0-9._%+-]++"
-    rf"@[{LETTERS}0-9-]++(?:\.[{LETTERS}0-9-]++)*\.[{LETTERS}]{{2,}}"
+LETTERS = r"A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f\u1e00-\u1eff"
+"""Latin with its accents, composed or not, Greek and Cyrillic; no script that is written without spaces."""
+DOMAIN = rf"@[{LETTERS}0-9-]+(?:\.[{LETTERS}0-9-]+)*\.[{LETTERS}]{{2,}}"
+LOCAL = rf"[{LETTERS}0-9._%+-]"
+MAIL = LOCAL + DOMAIN
+"""From its last character before the @ on, which tells that there is one."""
+
+INTERNATIONAL = r"\+[0-9]{1,3}(?:[ .-]?\(?[0-9]{2,4}\)?){3,5}"
+"""With its plus: +44 20 7946 0958."""
+NATIONAL = (
+    r"\(?[2-9][0-9]{2}\)?[ .-]{1,2}[2-9][0-9]{2}[ .-][0-9]{4}",  # North American plan: (212) 555-0187
+    r"1[3-9][0-9]{9}",  # Chinese mobile: 13812345678
+    r"\(?0[1-9][0-9]{1,3}\)?[ /-](?:[0-9]{6,8}|[0-9]{3,4}[ -][0-9]{3,4})",  # with its zero: 0171 1234567
 )
-"""Internationalised addresses as well (RFC 6531)."""
-PHONE = re.compile(
-    r"\+[0-9](?:[ ().-]{0,3}[0-9]){7,14}"  # international, with its plus: +44 20 7946 0958 (E.164)
-    r"|(?<![0-9])\(?[2-9][0-9]{2}\)?[ .-]{1,2}[2-9][0-9]{2}[ .-][0-9]{4}(?![0-9])"  # North American plan
-    r"|(?<![0-9])1[3-9][0-9]{9}(?![0-9])"  # Chinese mobile
-    r"|(?<![0-9])\(?0[1-9][0-9]{1,4}\)?[ /-]{1,3}[0-9]{3,8}(?:[ -][0-9]{2,4}){0,3}(?![0-9])"  # with its 0: 0171 1234567
-    r"|(?<![0-9])0[1-9](?:[ .][0-9]{2}){4}(?![0-9])"  # French: 01 23 45 67 89
-    r"|(?<![0-9])01[5-7][0-9]{8,9}(?![0-9])"  # German mobile in one: 01711234567
-)
-NUMBERS = re.compile(r"[0-9]++(?:[ -][0-9]++)*+")
-"""Digits, in groups or not."""
-CARD_DIGITS = range(13, 20)
-"""Of a payment card's number (ISO/IEC 7812-1)."""
-ISSUERS = range(2, 7)
-"""The first digits of those who issue payment cards."""
-DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-"""Twice each digit, its own two digits added."""
+"""With no digit beside them."""
+
+ISSUER = "(?:2[2-7]|[3-6])"
+"""How the numbers of payment cards begin (ISO/IEC 7812-1); no year does."""
+LEAST, MOST = 13, 19
+"""Digits of such a number."""
+PRINTED = 4
+"""Digits of a group, at least, where other numbers stand beside the card's; its last group may have fewer."""
+
+_MAIL = re.compile(f"(?<!{LOCAL}){LOCAL}++{DOMAIN}")
+_PHONE = re.compile("|".join([INTERNATIONAL, *(f"(?<![0-9]){form}(?![0-9])" for form in NATIONAL)]))
+_ISSUER = re.compile(ISSUER)
+_DIGITS = re.compile("[0-9]+")
+_NUMBERS = re.compile("[0-9]++(?:[ -][0-9]++)*+")
+_DOUBLED = dict(zip("0123456789", (0, 2, 4, 6, 8, 1, 3, 5, 7, 9), strict=True))
 
 
 def redacted(text: str) -> str:
-    """The text with what looks private replaced by what it is: [mail], [card], [phone]."""
-    if "@" in text:
-        text = MAIL.sub("[mail]", text)
-    return PHONE.sub("[phone]", NUMBERS.sub(_without_cards, text))
+    """The text with what looks private replaced by what it is: [mail], [phone], [card]."""
+    text = _MAIL.sub("[mail]", text)
+    parts, at = list[str](), 0
+    for start, end in cards(text):
+        parts += [text[at:start], "[card]"]
+        at = end
+    return _PHONE.sub("[phone]", "".join([*parts, text[at:]]))
+
+
+def cards(text: str) -> Iterator[tuple[int, int]]:
+    """Where the numbers of payment cards stand, in their order: 13 to 19 digits, in groups or not."""
+    for numbers in _NUMBERS.finditer(text):
+        if numbers.end() - numbers.start() < LEAST:
+            continue
+        groups = [group.span() for group in _DIGITS.finditer(text, numbers.start(), numbers.end())]
+        first = 0
+        while first < len(groups):
+            last = _card(text, groups, first)
+            if last is not None:
+                yield groups[first][0], groups[last][1]
+                first = last
+            first += 1
+
+
+def _card(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
+    """The last group of the longest card number that begins with a group; None where there is none."""
+    if not _ISSUER.match(text, groups[first][0]):
+        return None
+    digits, found, printed = "", None, True
+    for last, (start, end) in enumerate(groups[first : first + MOST], first):
+        if len(digits) + end - start > MOST or not (printed or first == 0):
+            break
+        digits += text[start:end]
+        alone = first == 0 and last == len(groups) - 1
+        if (printed or alone) and is_card_number(digits):
+            found = last
+        printed = printed and end - start >= PRINTED
+    return found
 
 
 def is_card_number(digits: str) -> bool:
     """The Luhn check, which nine of ten random numbers fail (ISO/IEC 7812-1, annex B)."""
-    return len(digits) in CARD_DIGITS and _Checks(digits).pass_between(0, len(digits))
-
-
-def _without_cards(found: re.Match[str]) -> str:
-    """A run of numbers without the payment cards in it: whole groups of digits, whatever stands before and behind."""
-    groups = [(group.start(), group.end()) for group in re.finditer("[0-9]+", found[0])]
-    digits = re.sub("[^0-9]", "", found[0])
-    if len(digits) < CARD_DIGITS.start:
-        return found[0]
-    checks, ends = _Checks(digits), [0, *accumulate(end - start for start, end in groups)]
-    parts, at, group = list[str](), 0, 0
-    while group < len(groups):
-        last = _card(digits, checks, ends, group)
-        if last:
-            parts += [found[0][at : groups[group][0]], "[card]"]
-            at, group = groups[last - 1][1], last
-        else:
-            group += 1
-    return "".join(parts) + found[0][at:]
-
-
-def _card(digits: str, checks: _Checks, ends: list[int], group: int) -> int:
-    """The number of the group behind the longest card that begins with this one; 0 where none does."""
-    first, longest = ends[group], 0
-    if int(digits[first]) in ISSUERS:
-        for last in range(group + 1, min(group + CARD_DIGITS.stop, len(ends))):
-            if ends[last] - first in CARD_DIGITS and checks.pass_between(first, ends[last]):
-                longest = last
-    return longest
-
-
-class _Checks:
-    """The Luhn sums of any part of some digits, from two running sums: in one every even digit is doubled."""
-
-    def __init__(self, digits: str) -> None:
-        values = [int(digit) for digit in digits]
-        self._sums = [
-            [0, *accumulate(value if place % 2 == plain else DOUBLED[value] for place, value in enumerate(values))]
-            for plain in (0, 1)
-        ]
-
-    def pass_between(self, first: int, last: int) -> bool:
-        """Whether digits[first:last] pass: the last of them is not doubled, the one before it is, and so on."""
-        sums = self._sums[(last - 1) % 2]
-        return (sums[last] - sums[first]) % 10 == 0
+    if not LEAST <= len(digits) <= MOST:
+        return False
+    return (sum(map(int, digits[::-2])) + sum(map(_DOUBLED.__getitem__, digits[-2::-2]))) % 10 == 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ratchet.steps.facts import compared
+from ratchet.steps.redact import redacted
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Revision:
     rows_before, rows_after: rows of the two.
     added, relabelled: texts that only the next has; texts whose labels differ.
     withdrawn: rows of the last version whose text the next table does not have.
-    gone: those texts in compared form, each once; it is texts, so it is printed and kept nowhere.
+    gone: those texts in compared form, each once, and as a log that keeps them redacted has them; it is texts, so it is
+    printed and kept nowhere.
     new_classes, gone_classes: each with its rows, in the version that has it.
     """
 
@@ -60,6 +62,8 @@ def revise(before: pl.DataFrame, after: pl.DataFrame, seen: pl.Series | None = N
     old, new = keyed(before), keyed(after)
     there = compared(seen.drop_nulls().rename("text")).unique() if seen is not None else new["key"].unique()
     gone = old.filter(~pl.col("key").is_in(there.implode()))
+    left = before.drop_nulls("text")["text"].filter(~old["key"].is_in(there.implode()))
+    masked = compared(pl.Series("key", [redacted(text) for text in left], dtype=pl.String))
     came = new.filter(~pl.col("key").is_in(old["key"].unique().implode()))
     return Revision(
         rows_before=before.height,
@@ -69,7 +73,7 @@ def revise(before: pl.DataFrame, after: pl.DataFrame, seen: pl.Series | None = N
         relabelled=relabelled(old, new),
         new_classes=only_in(after["label"], before["label"]),
         gone_classes=only_in(before["label"], after["label"]),
-        gone=gone["key"].unique(),
+        gone=pl.concat([gone["key"], masked.filter(~masked.is_in(there.implode()))]).unique(),
     )
 
 

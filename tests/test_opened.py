@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -66,8 +67,8 @@ def test_the_loops_own_clients_work_on(opened: Project) -> None:
     assert "Live: version 1 of reviews." in done.text
 
 
-def test_another_password_for_mlflow_than_the_one_it_keeps_is_refused(opened: Project) -> None:
-    other = copied(opened, opened.root.parent / "other" / "project")
+def test_another_password_for_mlflow_than_the_one_it_keeps_is_refused(opened: Project, tmp_path: Path) -> None:
+    other = copied(opened, tmp_path / "project")
     other.environment |= PASSWORDS | {"RATCHET_UI_HOST": "0.0.0.0", "MLFLOW_AUTH_ADMIN_PASSWORD": "third secret 3"}
     refused(other.make("ui"), "MLFLOW_AUTH_ADMIN_PASSWORD must be the password that MLflow keeps", "another one")
 

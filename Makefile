@@ -115,7 +115,7 @@ test: $(READY) ## The tests, one worker a core: about 14 minutes on 2
 	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=25
 test-long: $(READY) ## The long ones: every example, more of everything
 	@$(PY) -m pytest -m long
-test-mutants: $(READY) ## Can the tests fail? Small changes of the code, one by one (N=60)
+test-mutants: $(READY) ## Can the tests fail? They are run on changed code (N=60)
 	@$(PY) -m tests.mutants
 check: $(READY) ## Format, lint, types
 	@$(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy

@@ -124,12 +124,12 @@ class Project:
 
 def overhearing(project: Project) -> dict[str, str]:
     """What has all Python processes of a command note whom they call (tests/overhear/sitecustomize.py)."""
-    return {"PYTHONPATH": str(ROOT / "tests" / "overhear"), "OVERHEARD": str(project.home / "overheard.txt")}
+    return {"PYTHONPATH": str(ROOT / "tests" / "overhear"), "OVERHEARD": str(project.root.parent / "overheard.txt")}
 
 
 def overheard(project: Project) -> str:
     """What they noted."""
-    return (project.home / "overheard.txt").read_text()
+    return (project.root.parent / "overheard.txt").read_text()
 
 
 def copy_files(folder: Path) -> None:

@@ -88,7 +88,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 @pytest.fixture(scope="session")
 def brought(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A small table of made-up reviews, two quick candidates, and nothing built; for copies alone."""
-    return made_once(tmp_path_factory, "brought", lambda folder: with_tables(bring_small(Project(folder))))
+    return made_once(tmp_path_factory, "brought", first_data)
 
 
 @pytest.fixture(scope="session")
@@ -104,14 +104,19 @@ def with_tables(project: Project) -> Project:
     return project
 
 
+def first_data(folder: Path) -> Project:
+    project = Project(folder)
+    return with_tables(bring_small(project, **overhearing(project)))
+
+
 def first_turn(project: Project) -> Project:
-    done = project.make_really("run")
+    done = project.make_really("run", **overhearing(project))
     assert done.status == 0, done.text
     return project
 
 
 def turn(project: Project) -> Project:
-    done = project.make("run", **overhearing(project))
+    done = project.make("run")
     assert done.status == 0, done.text
     return project
 
@@ -128,9 +133,9 @@ def turned(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Proje
     return copied(original, tmp_path_factory.mktemp("turned") / "project")
 
 
-def bring_small(project: Project, rows: int = 600) -> Project:
+def bring_small(project: Project, rows: int = 600, **environment: str) -> Project:
     project.write("reviews.csv", small_table(rows))
-    done = project.make("data", "SOURCE=reviews.csv", "TEXT=text", "LABEL=label", **overhearing(project))
+    done = project.make("data", "SOURCE=reviews.csv", "TEXT=text", "LABEL=label", **environment)
     assert done.status == 0, done.text
     project.write("params.yaml", SMALL)
     return project

@@ -23,6 +23,7 @@ PROMISED = {
     "bench-text": "mb_per_s",
     "bench-validate": "checks_per_s",
     "bench-gate": "slide gain_share",
+    "bench-coverage": "below outside bias_points width_points",
     "bench-trial": "bad_rejected equal_rejected split_rows",
     "bench-loop": "fixed_s slope",
     "bench-serve": "ratio_to_mlflow_serve batch_share p99_added_ms swap_failed",
@@ -37,6 +38,7 @@ COMMANDS = {
     "bench-text": ["bench_text"],
     "bench-validate": ["bench_validate", "2000"],
     "bench-gate": ["bench_gate", "--lifetimes", "20"],
+    "bench-coverage": ["bench_coverage", "--lifetimes", "10"],
     "bench-trial": ["bench_trial"],
     "bench-loop": ["bench_loop"],
     "bench-serve": ["bench_serve"],
@@ -49,7 +51,7 @@ COMMANDS = {
 SMALLEST = {
     "TRIALS": "4", "ROUNDS": "1", "SECONDS": "1", "SEEDS": "1", "SIZES": "1200 2400", "RANDOM_ROWS": "500",
 }  # fmt: skip
-QUICK = ("bench-text", "bench-validate", "bench-gate", "bench-trial")
+QUICK = ("bench-text", "bench-validate", "bench-gate", "bench-coverage", "bench-trial")
 EVERY = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.long]) for name in PROMISED]
 
 

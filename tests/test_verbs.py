@@ -47,7 +47,7 @@ def test_a_copy_says_and_ends_as_make_does(original: Project, words: tuple[str, 
 
 def mended(text: str) -> str:
     """Without what differs from one moment and one line of the Makefile to the next."""
-    return re.sub(r"\[Makefile:[ \d]+(: )?", "[Makefile: ", re.sub(r"\d+\.\d s ", "", text))
+    return re.sub(r"\[Makefile:[ \d]+(: )?", "[Makefile: ", re.sub(r"\d+\.\d s |for \d+ \w+", "", text))
 
 
 def test_a_copy_has_the_code_of_its_own_project_alone(small: Project) -> None:

@@ -70,7 +70,12 @@ class OwnPages:
         if scope["type"] in ("http", "websocket"):
             headers = Headers(scope=scope)
             origin = headers.get("origin")
-            if not (origin is None or "*" in self._others or origin in self._others or is_own(origin, headers["host"])):
+            if not (
+                origin is None
+                or "*" in self._others
+                or origin in self._others
+                or is_own(origin, headers.get("host", ""))
+            ):
                 await PlainTextResponse("Pages of other sites may not ask.", status_code=403)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ratchet import change, ingest, ledger, objects, problem, quarantined, versions
+from ratchet import change, ingest, ledger, objects, problem, versions
 from ratchet.ledger import DataChange
 from ratchet.places import Places
 from ratchet.problem import Problem
@@ -142,8 +142,7 @@ def take_in(here: Places, say: Say) -> Pin | None:
         source = versions.made_from(current.pin.source, (folder / versions.FEEDBACK).exists(), bool(musts))
         pin = versions.as_pinned(here, versions.into_cache(here, folder, source))
         line = as_line(current, pin, raw.rows, told(before, musts))
-        aside = quarantined.path(here, current.name)
-        change.make(here, pin, None, aside.read_text(encoding="utf-8") if aside.exists() else "", line, [])
+        change.make(here, pin, None, None, line, [])
     say(f"{line.why} data.dvc pins {pin.short}.")
     return pin
 

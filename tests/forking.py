@@ -76,7 +76,9 @@ def run(number: str, words: Sequence[str], root: Path, folder: Path, env: Mappin
     read, write = os.pipe()
     try:
         with open(os.devnull, "rb") as nothing:
-            copy = warm.ask(["tests.forked", str(root), *words], [nothing.fileno(), write, write], env, str(folder))
+            asked = [nothing.fileno(), write, write]
+            known = {**env, warm.VARIABLE: number}
+            copy = warm.ask(["tests.forked", str(root), *words], asked, known, str(folder))
     except warm.Cold:
         os.close(read)
         return None

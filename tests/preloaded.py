@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from ratchet.places import places, tool_defaults
 from ratchet.warm import CODE
@@ -38,6 +39,20 @@ def load() -> None:
     from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
 
     warn_dependency_requirement_mismatches(["mlflow"])
+    take_trainings()
+
+
+def take_trainings() -> None:
+    """What a verb in a copy asks for in its turn, a training above all, is done on the code of its own project."""
+    warm = sys.modules["__main__"]
+    as_asked = warm.become
+
+    def become(request: dict[str, Any], *others: Any) -> None:
+        if request["words"][0] != "tests.forked":
+            request["words"] = ["tests.forked", request["folder"], *request["words"]]
+        as_asked(request, *others)
+
+    warm.become = become  # type: ignore[attr-defined]
 
 
 def named() -> list[str]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import py_compile
 import random
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from ratchet import backup
+from ratchet.warm import CODE
 from tests import forking
 from tests.ports import free_ports
 
@@ -145,6 +150,26 @@ def copy_files(folder: Path) -> None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
     (folder / ".venv").symlink_to(ROOT / ".venv")
+    for name, content in bytecode().items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+@cache
+def bytecode() -> dict[str, bytes]:
+    """What Python makes of the code, by name: each process of a project would compile it anew, as it may write none.
+
+    It holds for a file of the same time and size, so code that a test changes is compiled from what it is now.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "made.pyc"
+
+        def compiled(path: Path) -> bytes:
+            py_compile.compile(str(path), str(made), doraise=True)
+            return made.read_bytes()
+
+        paths = [path for name in CODE for path in (ROOT / name).rglob("*.py")]
+        return {cache_from_source(str(path.relative_to(ROOT))): compiled(path) for path in paths}
 
 
 def refused(done: Done, *said: str) -> None:

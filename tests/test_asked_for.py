@@ -64,10 +64,10 @@ def look(project: Project) -> None:
 
 
 def traffic(project: Project) -> list[tuple[str, str | None]]:
-    """The texts of the made-up traffic that are logged so far, each with who labelled it, if anybody did."""
+    """The texts that the service was asked about and has logged, each with who labelled it, if anybody did."""
     with closing(sqlite3.connect(project.root / "state" / "predictions.db")) as log:
         return log.execute(
-            "select text, source from predictions left join feedback on prediction = id where text like 'Film % Film %'"
+            "select text, source from predictions left join feedback on prediction = id where route = 'predict'"
         ).fetchall()
 
 

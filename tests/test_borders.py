@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import ROOT, Project
+from tests.project import ROOT, Project, bytecode
 
 KNOWN_TO = {
     "prefect": ("flows/",),
@@ -144,6 +144,7 @@ def test_nothing_is_written_outside_state(brought: Project, original: Project, t
         home = [str(path.relative_to(project.home)) for path in project.home.rglob("*") if path.is_file()]
         assert [name for name in home if not name.startswith(".cache/uv")] == []
         known = {project.root / name for name in TRACKED}
+        known |= {path for name, content in bytecode().items() if (path := project.root / name).read_bytes() == content}
         written = [
             str(path.relative_to(project.root))
             for path in project.root.rglob("*")

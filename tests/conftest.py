@@ -106,7 +106,7 @@ def with_tables(project: Project) -> Project:
 
 def first_data(folder: Path) -> Project:
     project = Project(folder)
-    return with_tables(bring_small(project, **overhearing(project)))
+    return with_tables(bring_small(project, 600, **overhearing(project)))
 
 
 def first_turn(project: Project) -> Project:

@@ -65,7 +65,7 @@ def registered_model(problem: Problem, live: Version, holdings: Holdings, moves:
         f"**Next:** `make status` says what to do now; a turn is `make run`;{back} every move is in `make history`. "
         f"Gives each `{data.text}` its `{data.label}`; use it from anywhere: "
         f'`mlflow.pyfunc.load_model("models:/{problem.name}@champion")`.',
-        table([as_row(version, held, moves) for version in versions[:MOST_VERSIONS]], GAP),
+        table(told_columns([as_row(version, held, moves) for version in versions[:MOST_VERSIONS]]), GAP),
     ]
     rivals = [version for version in versions if version.number != live.number]
     if rivals:
@@ -95,6 +95,11 @@ def beside(versions: Sequence[Version], held: Mapping[str, int]) -> str:
     decision = version.tags.get("decision", "")
     after = "passed, not yet deployed: `make deploy`" if decision == PROMOTE else fate(decision)
     return f"version {number} ({version.model}), alias `challenger`: {after}."
+
+
+def told_columns(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """The rows without the columns that say nothing of any version."""
+    return [{name: cell for name, cell in row.items() if any(each[name] for each in rows)} for row in rows]
 
 
 def as_row(version: Version, held: Mapping[str, int], moves: Sequence[Move]) -> dict[str, str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,7 +16,7 @@ import pytest
 from tests.crowd import ask_of, say, texts_of
 from tests.project import SMALL, Project, copied, refused
 from tests.test_by_itself import api, ended, runs, until
-from tests.test_loop import registry, start, wait_for
+from tests.test_loop import registry, showing
 
 ASKED = SMALL + "optimise: {labels: 0, accuracy: 0.99, drift: true, schedule: '0 3 * * 1', every: 7, cooldown: 0}\n"
 """Labels alone ask for nothing here."""
@@ -27,13 +25,8 @@ EACH_MINUTE = SMALL + "optimise: {labels: 0, drift: false, schedule: '* * * * *'
 
 def up_with(project: Project, params: str) -> Iterator[Project]:
     project.write("params.yaml", params)
-    process = start(project, "up")
-    try:
-        wait_for(process, "Ctrl-C ends them all")
+    with showing(project, "up"):
         yield project
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")

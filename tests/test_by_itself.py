@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import time
 import urllib.request
@@ -20,7 +18,7 @@ import pytest
 from tests.crowd import say_of, texts_of
 from tests.project import SMALL, Project, copied, refused
 from tests.test_bad_days import ANOTHER
-from tests.test_loop import registry, start, wait_for
+from tests.test_loop import registry, showing
 
 PATIENCE = 180
 """Seconds until a run has ended on a machine that does other things, too."""
@@ -43,13 +41,8 @@ def up(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     project = copied(original, tmp_path_factory.mktemp("up") / "project")
     project.write("params.yaml", MANUAL)
     project.environment |= {"RATCHET_HOST": "0.0.0.0", "RATCHET_TOKEN": "s3cret"}  # opens the service alone
-    process = start(project, "up")
-    try:
-        wait_for(process, "Ctrl-C ends them all")
+    with showing(project, "up"):
         yield project
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=60)
 
 
 def api(project: Project, path: str, asked: dict[str, Any] | None = None) -> Any:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -323,6 +326,18 @@ def start(project: Project, *words: str) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+
+
+@contextmanager
+def showing(project: Project, verb: str) -> Iterator[None]:
+    """`make up` or `make ui` runs while the block does; it is ended by SIGTERM."""
+    process = start(project, verb)
+    try:
+        wait_for(process, "Ctrl-C ends")
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=60)
 
 
 def wait_for(process: subprocess.Popen[str], words: str) -> None:

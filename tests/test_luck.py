@@ -161,3 +161,6 @@ def test_the_card_and_the_page_show_it() -> None:
     live = version(2, holdout="accuracy 0.8500", holdout_corrected="0.8300 (0.6900 to 0.8800)")
     page = cards.registered_model(PROBLEM, live, holdings(live, champion=2), [move(2, "01T10:00")])
     assert "0.8300 (0.6900 to 0.8800)" in page
+    alone = version(1, holdout="accuracy 0.8500")
+    page = cards.registered_model(PROBLEM, alone, holdings(alone, champion=1), [move(1, "01T10:00")])
+    assert "less luck" not in page, "a column that says nothing is not shown"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -14,7 +12,7 @@ import pytest
 
 from tests.project import Project, copied, refused
 from tests.test_by_itself import addresses
-from tests.test_loop import start, wait_for
+from tests.test_loop import showing
 
 PASSWORDS = {"PREFECT_SERVER_API_AUTH_STRING": "anna:first secret", "MLFLOW_AUTH_ADMIN_PASSWORD": "second secret 2"}
 
@@ -23,13 +21,8 @@ PASSWORDS = {"PREFECT_SERVER_API_AUTH_STRING": "anna:first secret", "MLFLOW_AUTH
 def opened(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     project = copied(original, tmp_path_factory.mktemp("opened") / "project")
     project.environment |= PASSWORDS | {"RATCHET_UI_HOST": "0.0.0.0"}
-    process = start(project, "ui")
-    try:
-        wait_for(process, "Ctrl-C ends both")
+    with showing(project, "ui"):
         yield project
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=60)
 
 
 def asked(address: str, user: str = "", **headers: str) -> int:

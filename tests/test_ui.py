@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -23,7 +22,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.project import Project
 from tests.test_by_itself import api
-from tests.test_loop import start, wait_for
+from tests.test_loop import showing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -43,13 +42,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def ui(turned: Project) -> Iterator[Project]:
     """`make up` as it runs on the project that has turned once; ended by SIGTERM, which must leave nothing."""
-    process = start(turned, "up")
-    try:
-        wait_for(process, "Ctrl-C ends them all")
+    with showing(turned, "up"):
         yield turned
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=60)
     for port in ("PREFECT_PORT", "MLFLOW_PORT", "SERVE_PORT"):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", int(turned.environment[port]))) != 0

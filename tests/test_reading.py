@@ -58,6 +58,14 @@ GREEK = [
     ("Αυτή η ταινία ήταν υπέροχη, θέλω να την ξαναδώ.", "ναι"),
     ("Βαρετή πλοκή,\nαποκοιμήθηκα στη μέση.", "όχι"),
 ]
+HEBREW = [
+    ("הסרט הזה היה נפלא, אני רוצה לראות אותו שוב.", "טוב"),
+    ("עלילה משעממת,\nנרדמתי באמצע.", "רע"),
+]
+ARABIC = [
+    ("كان هذا الفيلم رائعا وأريد أن أشاهده مرة أخرى.", "جيد"),
+    ("قصة مملة\nونمت في المنتصف.", "سيئ"),
+]
 ENCODINGS = {
     "utf-8": ("UTF-8,", WESTERN + CHINESE),
     "utf-8-sig": ("UTF-8 with a byte order mark,", WESTERN + CHINESE),
@@ -72,6 +80,8 @@ ENCODINGS = {
     "cp1251": ("Windows-1251 (guessed),", RUSSIAN),
     "koi8-r": ("KOI8-R (guessed),", RUSSIAN),
     "cp1253": ("Windows-1253 (guessed),", GREEK),
+    "cp1255": ("Windows-1255 (guessed),", HEBREW),
+    "cp1256": ("Windows-1256 (guessed),", ARABIC),
 }
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
@@ -260,48 +270,22 @@ BAD: dict[str, tuple[str, bytes | str, str]] = {
 
 
 OLD = {
-    ("shift_jis", "Shift-JIS"): [
-        "この映画はとても素晴らしかった。もう一度見たいと思います。", "ストーリーが退屈で、途中で寝てしまいました。",
-        "配送が遅く、梱包も雑でした。", "値段の割に品質が良いです。",
-    ],
-    ("euc_jp", "EUC-JP"): [
-        "この映画はとても素晴らしかった。もう一度見たいと思います。", "ストーリーが退屈で、途中で寝てしまいました。",
-        "配送が遅く、梱包も雑でした。", "値段の割に品質が良いです。",
-    ],
-    ("euc_kr", "EUC-KR"): [
-        "이 영화는 정말 재미있었어요. 다시 보고 싶습니다.", "배송이 너무 늦고 포장이 엉망이었습니다.",
-        "가격에 비해 품질이 좋네요.", "지루하고 길기만 한 영화.",
-    ],
-    ("big5", "Big5"): [
-        "這部電影非常精彩，我想再看一次。", "劇情無聊，看到一半就睡著了。",
-        "送貨很慢，包裝也很差。", "價格便宜，品質不錯。",
-    ],
-    ("cp1251", "Windows-1251"): [
-        "Этот фильм был просто великолепен, хочу посмотреть ещё раз.", "Скучный сюжет, я уснул на середине.",
-        "Доставка медленная, упаковка плохая.", "Хорошее качество за свои деньги.",
-    ],
-    ("koi8_r", "KOI8-R"): ["Этот фильм был просто великолепен, хочу ещё раз.", "Скучный сюжет, я уснул на середине."],
-    ("cp1253", "Windows-1253"): ["Αυτή η ταινία ήταν υπέροχη.", "Βαρετή πλοκή, αποκοιμήθηκα στη μέση."],
-    ("cp1255", "Windows-1255"): ["הסרט הזה היה נפלא, אני רוצה לראות אותו שוב.", "עלילה משעממת, נרדמתי באמצע."],
-    ("cp1256", "Windows-1256"): ["كان هذا الفيلم رائعا وأريد أن أشاهده مرة أخرى.", "قصة مملة ونمت في المنتصف."],
-    ("gb18030", "GB18030"): ["这部电影非常精彩，我想再看一次。", "剧情无聊，看到一半就睡着了。"],
+    "shift-jis": JAPANESE, "euc-jp": JAPANESE, "euc-kr": KOREAN, "big5": TRADITIONAL, "gb18030": CHINESE,
+    "cp1251": RUSSIAN, "koi8-r": RUSSIAN, "cp1253": GREEK, "cp1255": HEBREW, "cp1256": ARABIC,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("rows", [4, 400])
-@pytest.mark.parametrize("written", OLD)
-def test_a_table_in_an_old_encoding_is_read_and_called_a_guess(
-    tmp_path: Path, written: tuple[str, str], rows: int
-) -> None:
-    encoding, name = written
-    said = [(OLD[written][row % len(OLD[written])], "good" if row % 2 else "bad") for row in range(rows)]
+@pytest.mark.parametrize("encoding", OLD)
+def test_a_table_in_an_old_encoding_is_read_and_called_a_guess(tmp_path: Path, encoding: str, rows: int) -> None:
+    said = [OLD[encoding][row % len(OLD[encoding])] for row in range(rows)]
     reading = read(put(tmp_path, "t.csv", table(said, encoding)))
-    assert reading.forms[0].startswith(f"{name} (guessed),")
+    assert reading.forms[0].startswith(ENCODINGS[encoding][0])
     assert reading.frame["text"].to_list() == [text for text, _ in said]
 
 
 def test_damage_in_an_old_encoding_is_named_by_its_line(tmp_path: Path) -> None:
-    said = [(text, "good") for text in OLD["big5", "Big5"]] * 2000
+    said = [("這部電影非常精彩，我想再看一次。", "good"), ("送貨很慢，包裝也很差。", "bad")] * 4000
     path = put(tmp_path, "t.csv", table(said, "big5") + b"9,\xff\xff,good\r\n")
     with pytest.raises(Refusal, match="Big5, but not on line 8002"):
         read(path)

@@ -111,10 +111,10 @@ services: $(READY) ## Unit files: all of it stays up, with a backup a day
 	@$(PY) -m ratchet services
 
 ##@ Work on Ratchet itself
-test: $(READY) ## The tests, one worker a core: about 10 minutes on 2
+test: $(READY) ## The tests, one worker a core: about 8 minutes on 2
 	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=25
 test-long: $(READY) ## The long ones: every example, more of everything
-	@$(PY) -m pytest -m long
+	@$(PY) -m pytest -m long -n auto --dist worksteal --durations=25
 test-mutants: $(READY) ## Can the tests fail? They are run on changed code (N=60)
 	@$(PY) -m tests.mutants
 check: $(READY) ## Format, lint, types

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 import psutil
 
+from tests.forking import Begun
 from tests.project import Project
 
 TURN = {
@@ -85,10 +86,7 @@ class Arena:
 
     def kill(self, point: Point, *words: str) -> str:
         """Run `make words`, kill it at the point, and give back what it had printed; it may have ended before."""
-        process = subprocess.Popen(
-            ["make", *words], cwd=self.project.root, env=self.project.environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        )  # fmt: skip
+        process = self.project.start(*words)
         lines: list[str] = []
         reader = threading.Thread(target=self._read, args=(process, lines))
         reader.start()
@@ -102,7 +100,7 @@ class Arena:
         process.wait()
         return "".join(lines)
 
-    def _read(self, process: subprocess.Popen[str], lines: list[str]) -> None:
+    def _read(self, process: Begun | subprocess.Popen[str], lines: list[str]) -> None:
         assert process.stdout is not None
         with process.stdout:
             lines.extend(process.stdout)
@@ -132,7 +130,7 @@ class Arena:
 
         return changed
 
-    def _strike(self, whom: str, process: subprocess.Popen[str]) -> None:
+    def _strike(self, whom: str, process: Begun | subprocess.Popen[str]) -> None:
         """SIGKILL. Where no such process is there, the command is killed."""
         if whom == "watcher":
             for victim in self.processes("ratchet.servers"):
@@ -174,10 +172,10 @@ def of_folder(process: psutil.Process, folder: Path) -> bool:
 
 def runs(process: psutil.Process, module: str) -> bool:
     try:
-        words = process.cmdline()
+        words, name = process.cmdline(), process.name()
     except psutil.Error:
         return False
-    return module in words and words[words.index(module) - 1] == "-m"
+    return name == module[:15] or (module in words and words[words.index(module) - 1] == "-m")
 
 
 def reached(project: Project) -> dict[str, Any]:

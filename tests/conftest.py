@@ -21,8 +21,9 @@ settings.register_profile("steady", deadline=None, derandomize=True, database=No
 settings.load_profile("steady")
 
 LONGEST_FIRST = (
-    "test_loop", "test_models", "test_by_itself", "test_bad_days", "test_kill", "test_keeping", "test_data",
-    "test_hard_days", "test_ui", "test_cut_off",
+    "test_loop", "test_models", "test_by_itself", "test_elsewhere", "test_hard_days", "test_kill", "test_ui",
+    "test_bad_days", "test_opened", "test_keeping", "test_asked_for", "test_swaps", "test_bearing", "test_data",
+    "test_databases", "test_scale", "test_batch", "test_verbs",
 )  # fmt: skip
 """Files begun first, so that no worker is left alone with a long one at the end; `test_models` needs no project."""
 
@@ -33,7 +34,10 @@ WORKER_BYTES = 3 * 2**30
 TABLES = """
 import asyncio
 import prefect.server.database
+from flows.registry import make_store
+from ratchet.places import mlflow_database
 asyncio.run(prefect.server.database.provide_database_interface().create_db())
+make_store(mlflow_database())
 """
 
 
@@ -98,8 +102,10 @@ def original(brought: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
 
 
 def with_tables(project: Project) -> Project:
-    """Prefect's tables are made, which its first server in each copy would do anew, in 3 s."""
-    done = project.python(TABLES, PREFECT_HOME=str(project.root / "state" / "prefect"))
+    """Prefect's and MLflow's tables are made, which the first command in each copy would do anew, in 4 s."""
+    done = project.python(
+        TABLES, PREFECT_HOME=str(project.root / "state" / "prefect"), MLFLOW_TRACKING_URI=project.tracking_uri
+    )
     assert done.status == 0, done.text
     return project
 

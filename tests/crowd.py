@@ -17,6 +17,8 @@ import polars as pl
 from ratchet import predictions, quarantined
 from ratchet.steps import split, table
 from ratchet.steps.split import SplitSpec
+from tests import forking
+from tests.forking import Begun
 from tests.project import Project
 
 DRIVER = """
@@ -54,7 +56,7 @@ CHANGING_STATE = (
 class Loop:
     """A project whose stages one process calls, one after the other; what each returns comes back as JSON."""
 
-    def __init__(self, project: Project, process: subprocess.Popen[str]) -> None:
+    def __init__(self, project: Project, process: Begun | subprocess.Popen[str]) -> None:
         self.project = project
         self.root = project.root
         self._process = process
@@ -177,10 +179,11 @@ def say_of(log: Path, texts: Sequence[str], label: str) -> None:
 @contextmanager
 def driven(project: Project) -> Iterator[Loop]:
     """The project's process runs while the block does."""
-    process = subprocess.Popen(
+    env = project.environment | {"PYTHONPATH": str(project.root), "PYTHONDONTWRITEBYTECODE": "1"}
+    process = forking.spoken_to(project.root, env, DRIVER) or subprocess.Popen(
         [str(project.root / ".venv" / "bin" / "python"), "-c", DRIVER],
         cwd=project.root,
-        env=project.environment | {"PYTHONPATH": str(project.root), "PYTHONDONTWRITEBYTECODE": "1"},
+        env=env,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

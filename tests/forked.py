@@ -6,25 +6,32 @@ reads this command's. Servers that the verb starts begin as copies as well.
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import inspect
 import os
 import runpy
+import signal
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Never
 
 OURS = ("flows", "models", "expectations", "ratchet", "benchmarks", "tests")
 STASH: dict[str, ModuleType] = {}
 """Prefect's modules, until something imports the first of them."""
 LEFT: list[ModuleType] = []
 """Modules that this process goes on without; they stay, for files that they hold open."""
+COPIED = {"ratchet.servers", "ratchet.serving", "ratchet.warm", "flows.deployments", "uvicorn", "mlflow"}
+"""Modules whose `python -m` is a copy where a verb that is one begins it."""
 Fresh = subprocess.Popen
 
 
@@ -56,8 +63,9 @@ class Unstash(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 class Forked:
     """Stands in for subprocess.Popen where a module of the project is started: a copy of this process runs it."""
 
-    def __init__(self, command: Sequence[str], stdin: Any, stdout: Any, stderr: Any, env: Mapping[str, str] | None,
-                 cwd: Any, session: bool) -> None:  # fmt: skip
+    def __init__(self, command: Sequence[str], stdin: Any = None, stdout: Any = None, stderr: Any = None,
+                 env: Mapping[str, str] | None = None, cwd: Any = None, start_new_session: bool = False,
+                 pass_fds: Sequence[int] = ()) -> None:  # fmt: skip
         self.args = command
         self.returncode: int | None = None
         self.stdin: BinaryIO | None = None
@@ -66,29 +74,21 @@ class Forked:
         sys.stderr.flush()
         self.pid = os.fork()
         if self.pid == 0:
-            status = 1
-            try:
-                os.dup2(read, 0)
-                for number, file in ((1, stdout), (2, stderr)):
-                    if file is not None:
-                        os.dup2(file.fileno(), number)
-                leave_open_files()
-                if session:
-                    os.setsid()
-                os.chdir(cwd or ".")
-                if env is not None:
-                    os.environ.clear()
-                    os.environ.update(env)
-                begin(command[2:])
-                status = 0
-            except SystemExit as end:
-                status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(status)
+            atexit._clear()  # what our parent does at its end
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            os.dup2(read, 0)
+            for number, file in ((1, stdout), (2, stderr)):
+                if file is not None:
+                    os.dup2(file.fileno(), number)
+            leave_open_files([*pass_fds, int(os.environ.get("RATCHET_WARM") or 0)])
+            if start_new_session:
+                os.setsid()
+            os.chdir(cwd or ".")
+            if env is not None:
+                os.environ.clear()
+                os.environ.update(env)
+            to_the_end(command[2:])
         os.close(read)
         if write >= 0:
             self.stdin = open(write, "wb", 0)  # noqa: SIM115
@@ -96,10 +96,19 @@ class Forked:
     def poll(self) -> int | None:
         return self._look(os.WNOHANG)
 
-    def wait(self, timeout: float | None = None) -> int:
+    def wait(self) -> int:
         status = self._look(0)
         assert status is not None
         return status
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def communicate(self) -> None:
+        if self.stdin is not None:
+            self.stdin.close()
+        self.wait()
 
     def _look(self, how: int) -> int | None:
         if self.returncode is None:
@@ -109,23 +118,106 @@ class Forked:
         return self.returncode
 
 
+def to_the_end(words: Sequence[str], root: Path | None = None) -> Never:
+    """As `begin`, and the end of this process.
+
+    Threads are waited for, and what was to be done at the end is done: Prefect sends its last lines then. But nothing
+    is taken apart: that takes a quarter of a second with all that is loaded.
+    """
+    status = 1
+    try:
+        begin(words, root)
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        if status == 1 and isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
+
+
 class Popen(Fresh):  # type: ignore[type-arg]
-    """The system's own, but for the servers of Ratchet that need Prefect."""
+    """The system's own, but for the servers of Ratchet, and what stands by for their copies."""
 
     def __new__(cls, command: Any, *others: Any, **named: Any) -> Any:
-        if isinstance(command, (list, tuple)) and "uvicorn" in command and "flows.server:create_app" in command:
-            return Forked(
-                command, named.get("stdin"), named.get("stdout"), named.get("stderr"), named.get("env"),
-                named.get("cwd"), named.get("start_new_session", False),
-            )  # fmt: skip
+        if not others and set(named) <= KNOWN and isinstance(command, (list, tuple)) and is_copied(command):
+            return Forked(command, **named)
         return super().__new__(cls)
 
 
-def leave_open_files() -> None:
+class Follower:
+    """Stands in for asyncio's Process where a service that is a copy begins what follows the registry."""
+
+    def __init__(self, copy: Any, told: BinaryIO, stdout: asyncio.StreamReader) -> None:
+        self.stdout = stdout
+        self._copy = copy
+        self._told = told
+
+    @classmethod
+    async def begin(cls, log: BinaryIO, cwd: Any, env: Mapping[str, str]) -> Follower:
+        """Raises Cold where no copy is to be had."""
+        from ratchet import warm
+
+        (read, tell), (said, write) = os.pipe(), os.pipe()
+        try:
+            copy = warm.ask(["flows.following"], [read, write, log.fileno()], env, str(cwd))
+        except warm.Cold:
+            os.close(tell)
+            os.close(said)
+            raise
+        finally:
+            os.close(read)
+            os.close(write)
+        stdout = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stdout), open(said, "rb", 0)  # noqa: SIM115
+        )  # fmt: skip
+        return cls(copy, open(tell, "wb", 0), stdout)
+
+    def kill(self) -> None:
+        self._copy.kill()
+
+    async def wait(self) -> int:
+        self._told.close()
+        return int(await asyncio.to_thread(self._copy.wait))
+
+
+Exec = asyncio.create_subprocess_exec
+
+
+async def begin_process(*command: str, **named: Any) -> Any:
+    """As asyncio.create_subprocess_exec, but for what follows the registry."""
+    if command[1:] == ("-m", "flows.following"):
+        from ratchet import warm
+
+        with suppress(warm.Cold):
+            return await Follower.begin(named["stderr"], named["cwd"], named["env"])
+    return await Exec(*command, **named)
+
+
+KNOWN = set(inspect.signature(Forked).parameters)
+
+
+def is_copied(command: Sequence[str]) -> bool:
+    """Whether a copy can do that: it has one thread, that of who calls."""
+    return list(command[:2]) == [sys.executable, "-m"] and command[2] in COPIED and is_alone()
+
+
+def is_alone() -> bool:
+    return len(list(Path("/proc/self/task").iterdir())) == 1
+
+
+def leave_open_files(but: Sequence[int] = ()) -> None:
     """Nothing that our parent holds open, a lock above all, is held by us; objects that know a file keep its number."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in [int(file.name) for file in Path("/proc/self/fd").iterdir()]:
-        if number > 2 and number != nothing:
+        if number > 2 and number != nothing and number not in but:
             with suppress(OSError):
                 os.fstat(number)  # the listing itself had one open
                 os.dup2(nothing, number)
@@ -144,9 +236,12 @@ def begin(words: Sequence[str], root: Path | None = None) -> None:
     sys.executable = str(here / ".venv" / "bin" / "python")
     sys.dont_write_bytecode = True
     subprocess.Popen = Popen  # type: ignore[assignment,misc]
+    asyncio.create_subprocess_exec = begin_process  # type: ignore[assignment]
+    Path("/proc/self/comm").write_text(words[0])  # as tests/arena.py finds it
     sys.argv = list(words)
+    sys.orig_argv = [sys.executable, "-m", *words]
     if words[0] == "-c":
-        sys.argv = ["-c"]
+        sys.argv = ["-c", *words[2:]]
         sys.modules["__main__"] = ModuleType("__main__")
         exec(compile(words[1], "<string>", "exec"), vars(sys.modules["__main__"]))
     else:
@@ -154,4 +249,4 @@ def begin(words: Sequence[str], root: Path | None = None) -> None:
 
 
 if __name__ == "__main__":
-    begin(sys.argv[2:], Path(sys.argv[1]))
+    to_the_end(sys.argv[2:], Path(sys.argv[1]))

@@ -16,6 +16,7 @@ from typing import Any
 
 from ratchet.places import places, tool_defaults
 from ratchet.warm import CODE
+from tests.forking import SESSION
 
 ROOT = Path(__file__).resolve().parent.parent
 LATER = {"tensorflow", "keras", "onnx", "onnxruntime", "tf2onnx", "uvloop", "playwright"}
@@ -51,6 +52,8 @@ def take_trainings() -> None:
         if request["words"][0] != "tests.forked":
             request["words"] = ["tests.forked", request["folder"], *request["words"]]
         as_asked(request, *others)
+        if os.environ.pop(SESSION, ""):
+            os.setsid()
 
     warm.become = become  # type: ignore[attr-defined]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import py_compile
@@ -85,6 +86,23 @@ class Project:
         )
         return Done(done.returncode, done.stdout)
 
+    def start(self, *words: str) -> forking.Begun | subprocess.Popen[str]:
+        """`make words` at work here, in a session of its own; in a copy of a warm process, as `make` is."""
+        return forking.begun(self.root, self.environment, words) or self.start_really(*words)
+
+    def start_really(self, *words: str) -> subprocess.Popen[str]:
+        """`make words` at work here, in a session of its own."""
+        return subprocess.Popen(
+            ["make", *words],
+            cwd=self.root,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
     def python(self, code: str, folder: Path | None = None, **environment: str) -> Done:
         """Run a program with the project's interpreter, from any folder; what asks MLflow, in a copy of a warm one."""
         env = self.environment | {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"} | environment
@@ -138,6 +156,21 @@ def overheard(project: Project) -> str:
 
 
 def copy_files(folder: Path) -> None:
+    """The tracked files and what Python makes of them: by `cp`, in a tenth of the time that Python takes."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    copy_tree(template(), folder)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """The files of a folder, times and all, into another that need not be there yet."""
+    subprocess.run(["cp", "-a", f"{source}/.", str(target)], check=True)
+
+
+@cache
+def template() -> Path:
+    """A project as it is before anything is done in it; made once, removed with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="template"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -153,6 +186,7 @@ def copy_files(folder: Path) -> None:
     for name, content in bytecode().items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
+    return folder
 
 
 @cache
@@ -188,10 +222,11 @@ def copied(origin: Project, folder: Path) -> Project:
     project = Project(folder)
     for name in ("data.dvc", "params.yaml", "reviews.csv"):
         shutil.copy2(origin.root / name, folder / name)
-    shutil.copytree(origin.root / "data", folder / "data")
-    shutil.copytree(
-        origin.root / "state", folder / "state", ignore=shutil.ignore_patterns("ui", "loop.lock", "servers")
-    )
+    copy_tree(origin.root / "data", folder / "data")
+    copy_tree(origin.root / "state", folder / "state")
+    for name in ("ui", "servers"):
+        shutil.rmtree(folder / "state" / name, ignore_errors=True)
+    (folder / "state" / "loop.lock").unlink(missing_ok=True)
     if (folder / "state" / "mlflow.db").exists():
         backup.relocate(folder / "state" / "mlflow.db", {str(origin.root): folder})
     return project

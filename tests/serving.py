@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 
+from tests import forking
+from tests.forking import Begun
 from tests.project import Project
 
 PATIENCE = 60
@@ -23,7 +25,7 @@ class Served:
     """A service that answers. address: `http://127.0.0.1:<port>`, no slash behind. log: of both streams."""
 
     address: str
-    process: subprocess.Popen[bytes]
+    process: Begun | subprocess.Popen[bytes]
     log: Path
 
     @property
@@ -36,11 +38,12 @@ def served(project: Project, **environment: str) -> Iterator[Served]:
     """The service runs while the block does, and is ended by SIGTERM, unless the block has ended it."""
     port, log = project.environment["SERVE_PORT"], project.root / "state" / f"served-{time.monotonic_ns()}.log"
     log.parent.mkdir(exist_ok=True)
+    env = project.environment | {"PYTHONDONTWRITEBYTECODE": "1"} | environment
     with open(log, "wb") as out:
-        process = subprocess.Popen(
+        process = forking.service(project.root, env, out) or subprocess.Popen(
             [str(project.root / ".venv" / "bin" / "python"), "-m", "ratchet.serving"],
             cwd=project.root,
-            env=project.environment | {"PYTHONDONTWRITEBYTECODE": "1"} | environment,
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

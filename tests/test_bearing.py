@@ -22,7 +22,7 @@ from ratchet import predictions
 from ratchet.serving.writer import REPORT, Answers, Message, Report, framed, frames, pack
 from tests.project import ROOT, Project, copied
 from tests.serving import Served, served
-from tests.test_loop import start, wait_for
+from tests.test_loop import wait_for
 from tests.test_redact import KNOWN
 from tests.test_serving import ask, logged, metrics, until
 from tests.test_swaps import asked
@@ -285,7 +285,7 @@ def test_what_is_older_than_its_days_is_forgotten_but_no_label_that_waits(origin
 
 
 def test_make_serve_starts_a_service_anew_that_was_killed(mine: Project):
-    process = start(mine, "serve")
+    process = mine.start_really("serve")
     address = f"http://127.0.0.1:{mine.environment['SERVE_PORT']}"
     try:
         wait_for(process, "Ctrl-C ends it")

@@ -17,7 +17,7 @@ import pytest
 from ratchet import backup, ledger, lock, pruning
 from ratchet.pruning import Run, Version
 from tests.project import Project, copied, refused
-from tests.test_loop import start, wait_for
+from tests.test_loop import wait_for
 
 KEPT = ("data", "data.dvc", "params.yaml", ".dvc/config", "state/ledger.jsonl", "state/mlflow.db", "state/artifacts")
 DANGLING = """
@@ -63,7 +63,7 @@ def kept(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Project
     assert project.make("predict", "TEXT=a splendid film").status == 0
     added = project.python(ANOTHER_VERSION)
     assert added.status == 0, added.text
-    building = start(project, "build", "MODEL=majority")
+    building = project.start("build", "MODEL=majority")
     wait_for(building, "Prepared")
     done = project.make("backup", f"TO={archive(project)}")
     rest, _ = building.communicate()

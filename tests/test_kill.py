@@ -18,7 +18,7 @@ import pytest
 from tests import arena as arenas
 from tests.arena import Arena, Point
 from tests.project import ROOT, SMALL, Project, small_table
-from tests.test_loop import start, wait_for
+from tests.test_loop import wait_for
 
 SEED = 20261124
 BRING = ("data", "SOURCE=more.csv", "TEXT=text", "LABEL=label", "NAME=reviews")
@@ -233,7 +233,7 @@ def test_a_clock_that_jumped_changes_no_order(arena: Arena, rollback: Golden, sh
 def test_another_command_beside_a_run_works_or_says_why_not(arena: Arena, run: Golden) -> None:
     """A short look or a question goes through; what would move the champion is told who is at work."""
     arena.restore("poor")
-    process = start(arena.project, "run")
+    process = arena.project.start("run")
     wait_for(process, "Prepared")
     refused = arena.project.make("rollback")
     asked = {

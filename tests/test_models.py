@@ -34,6 +34,8 @@ LEARNERS = [
     pytest.param(name, marks=pytest.mark.skip(reason="the baseline looks at no text")) if name == "majority" else name
     for name in NAMES
 ]
+RARELY = [pytest.param(name, marks=pytest.mark.long) if name == "lstm" else name for name in LEARNERS]
+"""Where the others say enough about the slow one."""
 GOOD = ["a fine film", "fine acting", "fine, funny and warm", "warm and fine", "a funny fine tale"]
 BAD = ["a dull film", "dull acting", "dull, cold and long", "long and dull", "a cold dull tale"]
 TEN = Rows([*GOOD, *BAD], ["good"] * 5 + ["bad"] * 5)
@@ -122,7 +124,7 @@ def test_it_learns_five_classes_of_which_validation_lacks_two(name: str):
     assert model.predict_proba(rows.texts).shape == (30, 5)
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("name", RARELY)
 def test_it_finds_the_rare_class_of_an_imbalanced_set(name: str):
     texts = [f"order {turn} arrived fine" for turn in range(57)] + [f"order {turn} broken badly" for turn in range(3)]
     rows = Rows(texts, ["praise"] * 57 + ["complaint"] * 3)

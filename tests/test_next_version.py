@@ -4,8 +4,6 @@ refused or killed leaves everything as it was."""
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +14,7 @@ from hypothesis import strategies as st
 from ratchet import change, settings, versions
 from ratchet.refusal import Refusal
 from ratchet.steps import revision
+from tests import forking
 from tests.desk import Desk
 from tests.project import ROOT
 
@@ -241,10 +240,9 @@ print("writes", int(sys.argv[1]) - left, "status", status, flush=True)
 """
 
 
-def kill_at(desk: Desk, write: int) -> subprocess.CompletedProcess[str]:
+def kill_at(desk: Desk, write: int) -> tuple[int, str]:
     """Bring next.csv in a process that is killed with SIGKILL just before its so-manieth write below the project."""
-    command = [sys.executable, "-c", KILLED, str(write), str(desk.root), str(ROOT)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return forking.process(KILLED, str(write), str(desk.root), str(ROOT))
 
 
 def prepared_to_change(folder: Path) -> Desk:
@@ -269,7 +267,7 @@ def check_kill_points(
     for point in points:
         desk = prepared_to_change(tmp_path / f"killed at {point}")
         done = kill_at(desk, point)
-        assert done.returncode == -9, (point, done.stdout, done.stderr)
+        assert done[0] == -9, (point, done)
         decided = (desk.here.state / "change.json").exists()
         change.finish(desk.here)
         kept = without_times(desk.kept())
@@ -286,9 +284,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, byt
     desk = prepared_to_change(tmp_path_factory.mktemp("whole") / "project")
     before = without_times(desk.kept())
     done = kill_at(desk, 10**9)
-    assert "status 0" in done.stdout, done.stdout + done.stderr
-    assert "1 row withdrawn" in done.stdout
-    return before, without_times(desk.kept()), int(done.stdout.rsplit("writes ", 1)[1].split()[0])
+    assert done[0] == 0, done
+    assert "status 0" in done[1], done
+    assert "1 row withdrawn" in done[1]
+    return before, without_times(desk.kept()), int(done[1].rsplit("writes ", 1)[1].split()[0])
 
 
 def test_a_kill_at_any_write_leaves_the_old_data_or_the_new(

@@ -120,7 +120,12 @@ SLICED = {name: ALL_TABLES[name] for name in list(ALL_TABLES)[::4]} | {
 }
 
 
-@pytest.mark.parametrize("name", SLICED)
+OFTEN = {"raw, no rows", "prepared, a text on two sides", "missing label"}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in OFTEN else pytest.param(name, marks=pytest.mark.long) for name in SLICED]
+)
 def test_slices_are_judged_as_the_whole_is(name: str, tmp_path: Path) -> None:
     """The same checks in the same words, and the same record of Great Expectations but for the order of its rules."""
     suite, table_rows = SLICED[name]

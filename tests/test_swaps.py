@@ -71,9 +71,9 @@ def asked(service: Served) -> Iterator[httpx.Client]:
 
 
 class Load:
-    """Requests without a pause from some threads, each with another text; counts what came back."""
+    """Requests from some threads, one soon after the other, each with another text; counts what came back."""
 
-    def __init__(self, address: str, threads: int = 4) -> None:
+    def __init__(self, address: str, threads: int = 2) -> None:
         self.statuses: Counter[int] = Counter()
         self.versions: Counter[str] = Counter()
         self._address, self._ended = address, threading.Event()
@@ -92,7 +92,7 @@ class Load:
     def _ask(self, number: int) -> None:
         with httpx.Client(base_url=self._address, timeout=30) as client:
             turn = 0
-            while not self._ended.is_set():
+            while not self._ended.wait(0.005):
                 turn += 1
                 answer = client.post("/predict", json={"texts": [f"Film {number} {turn} is warm"]})
                 self.statuses[answer.status_code] += 1

@@ -57,7 +57,7 @@ def test_a_prediction_is_walked_back_to_its_data_and_decision(turned: Project) -
 def test_text_and_feedback_are_shown_as_they_were_kept(turned: Project) -> None:
     log = turned.root / "state" / "predictions.db"
     name = of_service(log, "a [bold]warm[/bold] film $5", said="bad")
-    found = lines_of(turned.make_really("trace", f"ID={name}").text)
+    found = lines_of(turned.make("trace", f"ID={name}").text)
     assert found["text"] == "a [bold]warm[/bold] film $5"
     assert found["feedback"] == "bad: wrong"
     assert found["asked"].endswith("UTC by /predict, answered by the champion, in 2.1 ms")

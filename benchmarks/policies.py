@@ -29,7 +29,7 @@ from models import linear
 from models.contract import Rows
 from models.majority import Majority
 from ratchet.settings import Optimise
-from ratchet.steps import drift, feedback, gate, prior, spending, split, triggers, vetting
+from ratchet.steps import drift, feedback, gate, prior, slices, spending, split, triggers, vetting
 from ratchet.steps.feedback import AUDIT
 from ratchet.steps.gate import Candidate, Decision
 from ratchet.steps.prior import Measured, Past
@@ -231,7 +231,8 @@ def gated(life: Life, case: Case) -> bool:
     share = np.array([seen.count(label) for label in LABELS]) / len(seen)
     baseline = Majority(LABELS, tuple(share)).predict_proba(holdout["text"].to_list())
     new, old = Candidate("challenger", case.challenger), Candidate("champion", case.champion)
-    rows = gate.Holdout(LABELS, holdout["label"].to_list(), holdout["group"].to_list(), LABELS[0])
+    truth, groups = holdout["label"].to_list(), holdout["group"].to_list()
+    rows = gate.Holdout(LABELS, truth, groups, LABELS[0], slices.slices(holdout))
     belief = prior.learned(life.history, life.champion.version)
     decision = gate.decide(new, old, Candidate("baseline", baseline), rows, RULES, 0, belief)
     life.history += remembered(life, decision, holdout.height)

@@ -21,11 +21,12 @@ settings.register_profile("steady", deadline=None, derandomize=True, database=No
 settings.load_profile("steady")
 
 LONGEST_FIRST = (
-    "test_loop", "test_models", "test_by_itself", "test_elsewhere", "test_hard_days", "test_kill", "test_ui",
-    "test_bad_days", "test_opened", "test_keeping", "test_asked_for", "test_swaps", "test_bearing", "test_data",
-    "test_databases", "test_scale", "test_batch", "test_verbs",
+    "test_loop", "test_models", "test_scale", "test_by_itself", "test_elsewhere", "test_hard_days", "test_kill",
+    "test_ui", "test_bad_days", "test_opened", "test_keeping", "test_asked_for", "test_swaps", "test_bearing",
+    "test_data", "test_databases", "test_batch", "test_verbs",
 )  # fmt: skip
-"""Files begun first, so that no worker is left alone with a long one at the end; `test_models` needs no project."""
+"""Files begun first, so that no worker is left alone with a long one at the end. While the first project is made,
+`test_models` and `test_scale` need none."""
 
 WORKER_BYTES = 3 * 2**30
 """What a worker may come to: its own TensorFlow, a process that trains, and the servers of a project."""

@@ -224,8 +224,7 @@ def copied(origin: Project, folder: Path) -> Project:
         shutil.copy2(origin.root / name, folder / name)
     copy_tree(origin.root / "data", folder / "data")
     copy_tree(origin.root / "state", folder / "state")
-    for name in ("ui", "servers"):
-        shutil.rmtree(folder / "state" / name, ignore_errors=True)
+    shutil.rmtree(folder / "state" / "servers", ignore_errors=True)
     (folder / "state" / "loop.lock").unlink(missing_ok=True)
     if (folder / "state" / "mlflow.db").exists():
         backup.relocate(folder / "state" / "mlflow.db", {str(origin.root): folder})

@@ -229,9 +229,12 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path, live: Bundle) -> No
     assert peaks[1] < peaks[0] + 60, peaks
 
 
-@pytest.mark.parametrize("step", [9, *(pytest.param(step, marks=pytest.mark.long) for step in (7, 8, *range(10, 31)))])
+@pytest.mark.parametrize("step", [9, *(pytest.param(step, marks=pytest.mark.long) for step in (8, *range(10, 31)))])
 def test_killed_again_and_again_it_comes_to_the_same(tmp_path: Path, live: Bundle, step: int) -> None:
-    """Each process lives for `step` writes and the next goes on, so together they are killed all over the work."""
+    """Each process lives for `step` writes and the next goes on, so together they are killed all over the work.
+
+    To close it takes eight writes in a row. The last process may be killed when all is done but its own end.
+    """
     (tmp_path / "saved").mkdir()
     live.classifier.save(tmp_path / "saved")
     digest = bundle.pack(tmp_path / "saved", live.facts, tmp_path / "bundles")
@@ -247,7 +250,8 @@ def test_killed_again_and_again_it_comes_to_the_same(tmp_path: Path, live: Bundl
         said.append(done.stdout)
         kills += done.returncode == -signal.SIGKILL
         assert len(said) < 20, said
-    assert kills == len(said) - 1 >= 1
+    assert kills in (len(said) - 1, len(said))
+    assert kills >= 1
     gone_on = re.findall(r"Going on after ([\d,]+) of 450 rows", "".join(said))
     assert gone_on == sorted(gone_on)
     assert gone_on or step > 9, "each process began anew"

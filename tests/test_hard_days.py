@@ -79,7 +79,7 @@ FULL = {
     "data": (3000, ("data", "SOURCE=big.csv", "TEXT=text", "LABEL=label")),
     "data, laid out": (300, ("data", "SOURCE=big.csv", "TEXT=text", "LABEL=label")),
     "build": (0, ("build", "MODEL=majority")),
-    "build, halfway": (4700, ("build", "MODEL=majority")),
+    "build, halfway": (500, ("build", "MODEL=majority")),
     "predict": (300, ("predict", "FILE=big.csv", "OUT=out.csv")),
     "backup": (300, ("backup",)),
 }

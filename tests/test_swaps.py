@@ -202,6 +202,7 @@ def test_a_challenger_gets_its_share_by_key_with_no_restart(pair: Project):
         move(pair, ("set", "challenger", "2"))
         canary(pair, "{share: 0.3}")
         until(lambda: metrics(http).get("ratchet_version{role=challenger}") == 2, "the challenger is loaded")
+        until(lambda: "2" in {ask(http, "a", key=f"user {key}")["version"] for key in range(20)}, "it has its share")
         first = {key: ask(http, "a", key=f"user {key}")["version"] for key in range(200)}
         again = {key: ask(http, "b", "c", key=f"user {key}")["version"] for key in range(200)}
         assert first == again

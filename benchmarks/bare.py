@@ -15,15 +15,16 @@ import polars as pl
 
 import models
 from models.contract import Rows
+from ratchet import data_pin
 from ratchet.steps import facts, load, prepare, quarantine, score, split
 
 
 def main(path: str, text: str, label: str, names: list[str]) -> None:
     raw = load.load(pl.read_csv(path, infer_schema=False), text, label)
     valid, _ = quarantine.set_aside(raw, facts.measure(raw))
-    frame = split.assign(prepare.prepare(valid).frame, split.SplitSpec(by="text", salt="bench"))
+    frame = split.assign(prepare.prepare(valid).frame, data_pin.SplitSpec(by="text", salt="bench"))
     labels = tuple(sorted(frame["label"].unique()))
-    parts = {name: rows_of(frame.filter(pl.col("split") == name)) for name in split.SPLITS}
+    parts = {name: rows_of(frame.filter(pl.col("split") == name)) for name in data_pin.SPLITS}
     for name in names:
         file = models.get(name)
         with tempfile.TemporaryDirectory() as folder:

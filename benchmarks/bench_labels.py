@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 import models
 from models.contract import Rows
 from ratchet import examples
+from ratchet.data_pin import SplitSpec
 from ratchet.steps.choose import choose
 from ratchet.steps.prepare import prepare
-from ratchet.steps.split import SplitSpec, assign
+from ratchet.steps.split import assign
 
 START, BATCH = 300, 100
 RANDOM = int(os.environ.get("RANDOM_ROWS", "2000"))

@@ -141,17 +141,17 @@ def rows_ready() -> Ready:
 
 def make(size: int) -> Callable[[], str]:
     """Not a stage: the table, pinned and in DVC's cache, so that fetch has something to do."""
-    from ratchet import versions
+    from ratchet import data_pin, versions
+    from ratchet.data_pin import SplitSpec
     from ratchet.places import places
     from ratchet.steps import table
-    from ratchet.steps.split import SplitSpec
 
     def run() -> str:
         here = places()
         incoming = here.work / "incoming"
         incoming.mkdir(parents=True)
-        table.write_batches(joined(size), incoming / versions.TABLE)
-        (incoming / versions.SPLIT).write_text(SplitSpec(by="text", salt="scale").to_json() + "\n", encoding="utf-8")
+        table.write_batches(joined(size), incoming / data_pin.TABLE)
+        (incoming / data_pin.SPLIT).write_text(SplitSpec(by="text", salt="scale").to_json() + "\n", encoding="utf-8")
         pin = versions.into_cache(here, incoming, "joined halves of film reviews")
         (here.root / "data.dvc").write_text(pin.to_yaml(), encoding="utf-8")
         shutil.rmtree(incoming)

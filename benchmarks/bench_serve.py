@@ -60,7 +60,7 @@ ALONE = """
 from functools import partial
 from ratchet.serving import service, __main__
 service.Batcher = partial(service.Batcher, texts=1)
-__main__.main()
+__main__.main("flows.following")
 """
 
 
@@ -225,7 +225,7 @@ class Bench:
 
     def start_once(self) -> float:
         began = time.monotonic()
-        with running(self.project, [sys.executable, "-m", "ratchet.serving"]):
+        with running(self.project, [sys.executable, "-m", "ratchet.serving", "flows.following"]):
             first_answer(self.port)
             return time.monotonic() - began
 
@@ -237,7 +237,7 @@ class Bench:
         )
         assert done.status == 0, done.text
         found = []
-        for command in ([sys.executable, "-m", "ratchet.serving"], [sys.executable, "-c", ALONE]):
+        for command in ([sys.executable, "-m", "ratchet.serving", "flows.following"], [sys.executable, "-c", ALONE]):
             with running(self.project, command):
                 wait_until(lambda: first_answer(self.port)["version"] == "3")
                 self.load(1.0, 64)

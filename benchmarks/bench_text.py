@@ -44,8 +44,9 @@ def _fitted() -> tuple[Classifier, list[str]]:
     import models
     from models.contract import Rows
     from ratchet import examples
+    from ratchet.data_pin import SplitSpec
     from ratchet.steps.prepare import prepare
-    from ratchet.steps.split import SplitSpec, assign
+    from ratchet.steps.split import assign
 
     film, linear = examples.get("film_reviews"), models.get("linear")
     with TemporaryDirectory() as folder:

@@ -28,10 +28,11 @@ from benchmarks.year import LABELS, SPEC, Week, World
 from models import linear
 from models.contract import Rows
 from models.majority import Majority
+from ratchet import data_pin
 from ratchet.settings import Optimise
-from ratchet.steps import drift, feedback, gate, prior, slices, spending, split, triggers, vetting
-from ratchet.steps.feedback import AUDIT
+from ratchet.steps import drift, feedback, gate, label_sources, prior, slices, spending, split, triggers, vetting
 from ratchet.steps.gate import Candidate, Decision
+from ratchet.steps.label_sources import AUDIT
 from ratchet.steps.prior import Measured, Past
 from ratchet.steps.score import Floats
 from ratchet.steps.shift import Names
@@ -162,12 +163,12 @@ def turn(life: Life, week: Week, judge: Judge) -> None:
 
 def by_side(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """The rows that play a part, by what they are for: as ratchet/steps/feedback.py and split.py say."""
-    sided = split.assign(feedback.usable(rows, SPEC), SPEC)
-    return {side: sided.filter(pl.col("split") == side) for side in split.SPLITS}
+    sided = split.assign(label_sources.usable(rows, SPEC), SPEC)
+    return {side: sided.filter(pl.col("split") == side) for side in data_pin.SPLITS}
 
 
 def fit(sides: dict[str, pl.DataFrame]) -> linear.Linear:
-    train, validation = (Rows(sides[s]["text"].to_list(), sides[s]["label"].to_list()) for s in split.SPLITS[:2])
+    train, validation = (Rows(sides[s]["text"].to_list(), sides[s]["label"].to_list()) for s in data_pin.SPLITS[:2])
     return linear.fit(train, validation, LABELS, linear.Params(), seed=0, progress=lambda *_: None)
 
 

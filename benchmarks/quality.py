@@ -26,9 +26,10 @@ import polars as pl
 import models
 from models.contract import Rows
 from ratchet import examples
+from ratchet.data_pin import SplitSpec
 from ratchet.steps import draw
 from ratchet.steps.prepare import prepare
-from ratchet.steps.split import SplitSpec, assign
+from ratchet.steps.split import assign
 
 SALTS = ("1", "2", "3", "4", "5")
 

@@ -32,12 +32,11 @@ import numpy as np
 import polars as pl
 
 from ratchet import examples
+from ratchet.data_pin import SplitSpec
 from ratchet.steps import facts, split
-from ratchet.steps.feedback import AUDIT, USER
-from ratchet.steps.load import ORIGINAL
+from ratchet.steps.label_sources import AUDIT, ORIGINAL, USER
 from ratchet.steps.prepare import prepare
 from ratchet.steps.score import Floats
-from ratchet.steps.split import SplitSpec
 
 FILMS, FOODS, CHINESE = "film_reviews", "fine_foods", "chinese_reviews"
 LABELS = ("fresh", "rotten")

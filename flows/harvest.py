@@ -10,7 +10,19 @@ from flows import links, reports
 from flows.holdings import Version
 from flows.registry import Registry
 from flows.stage import at_hand, say, step
-from ratchet import change, feedback, ingest, ledger, pace, predictions, quarantined, versions
+from ratchet import (
+    change,
+    data_pin,
+    feedback,
+    feedback_table,
+    git,
+    ingest,
+    ledger,
+    pace,
+    predictions,
+    quarantined,
+    versions,
+)
 from ratchet.feedback import Harvest
 from ratchet.ledger import DataChange
 from ratchet.problem import Problem
@@ -46,7 +58,7 @@ def bring_in(problem: Problem, registry: Registry, live: Version, by: str) -> st
     found = collect(problem)
     verdict = validate(problem, registry, live, found) if found.said.height else None
     if verdict is not None and not verdict.passed:
-        pace.collected(problem, feedback.settle(problem, given, None), feedback.kept(problem.here.data).height)
+        pace.collected(problem, feedback.settle(problem, given, None), feedback_table.kept(problem.here.data).height)
         return kept_out(verdict)
     if verdict is not None:
         pin(problem, found, by)
@@ -104,15 +116,15 @@ def lying(problem: Problem) -> quarantined.Quarantine | None:
 def pin(problem: Problem, found: Harvest, by: str) -> None:
     """The pinned table with what people said behind it; data.dvc names it, and git has it where that is wished."""
     here = problem.here
-    if found.kept.equals(feedback.kept(here.data)):
+    if found.kept.equals(feedback_table.kept(here.data)):
         say("Nothing new to learn from: the data stays as it is.")
         return
     with change.laying_out(here) as folder:
-        for name in (versions.TABLE, versions.SPLIT, versions.MUST):
+        for name in (data_pin.TABLE, data_pin.SPLIT, data_pin.MUST):
             if (here.data / name).exists():
                 change.beside(here.data / name, folder / name)
-        table.write(found.kept, folder / versions.FEEDBACK)
-        source = versions.made_from(problem.pin.source, feedback=True, must=(folder / versions.MUST).exists())
+        table.write(found.kept, folder / data_pin.FEEDBACK)
+        source = data_pin.made_from(problem.pin.source, feedback=True, must=(folder / data_pin.MUST).exists())
         pinned = versions.into_cache(here, folder, source)
         change.make(here, pinned, None, None, line(problem, found, pinned.version, by), [])
     say(f"data.dvc pins {pinned.short}: {found.kept.height:,} rows of feedback beside the table.")
@@ -122,10 +134,10 @@ def commit(problem: Problem) -> None:
     """Have git know of the version that feedback made, now or where a kill came between; never of another."""
     here = problem.here
     made = [change for change in ledger.changes(here.ledger) if change.problem == problem.name][-1:]
-    if not made or made[0].after != versions.pinned(here).version or not made[0].why.startswith(LEARNED):
+    if not made or made[0].after != data_pin.pinned(here).version or not made[0].why.startswith(LEARNED):
         return
-    if not versions.is_committed(here):
-        say(versions.commit(here, f"Learn from feedback: {made[0].why.removeprefix(LEARNED).removesuffix(CONTINUES)}"))
+    if not git.is_committed(here):
+        say(git.commit(here, f"Learn from feedback: {made[0].why.removeprefix(LEARNED).removesuffix(CONTINUES)}"))
 
 
 def line(problem: Problem, found: Harvest, version: str, by: str) -> DataChange:

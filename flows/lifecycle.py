@@ -17,7 +17,8 @@ from flows.holdings import fate
 from flows.optimise import Outlook, optimise
 from flows.stage import Example, Model, at_hand, note, say, stage, step
 from flows.titles import entitle
-from ratchet import bring, feedback, pace, settings, turn
+from ratchet import bring, feedback_table, pace, settings, turn
+from ratchet.feedback import withdraw
 from ratchet.places import Places, places
 
 
@@ -96,12 +97,14 @@ def waits_for_another(trigger: str) -> bool:
 @step("Bring the example data")
 def bring_example(here: Places, example: Example) -> None:
     """The example becomes the pinned data, and its problem the one in params.yaml."""
-    bring.example(here, example.value, say)
+    bring.example(here, example.value, withdraw, say)
 
 
 def keep_pace(here: Places, begun: turn.Begun) -> None:
     """What this turn was made from, so that another begins by itself only where there is more."""
-    pace.turned(here, settings.load(here.params).problem, begun.cause, feedback.by_source(feedback.kept(here.data)))
+    pace.turned(
+        here, settings.load(here.params).problem, begun.cause, feedback_table.by_source(feedback_table.kept(here.data))
+    )
 
 
 def conclude(done: Turn) -> None:

@@ -12,7 +12,7 @@ from flows import cards
 from flows.holdings import BUILD, TURN
 from flows.registry import Registry
 from flows.stage import flow_run_id
-from ratchet import ledger, versions
+from ratchet import git, ledger
 from ratchet.problem import Problem
 from ratchet.rows import Ready
 from ratchet.turn import cause
@@ -50,7 +50,7 @@ def open_round(problem: Problem, registry: Registry, trigger: str, turn: str | N
     number = registry.next_build()
     tags = {
         "data_version": problem.pin.version,
-        "git_commit": versions.code_version(problem.here),
+        "git_commit": git.code_version(problem.here),
         "trigger": trigger,
         "prefect_flow_run_id": flow_run_id(),
         "lineage": problem.lineage,

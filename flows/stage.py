@@ -27,9 +27,10 @@ import models
 from flows import sweep
 from flows.registry import Registry
 from flows.titles import blame, run_name
-from ratchet import examples, faults, must_list, problem, recovery, terminal
+from ratchet import examples, faults, must_list, problem, recovery
 from ratchet.places import Places, places, settle
 from ratchet.problem import Problem
+from ratchet.progress import UNHEARD
 from ratchet.refusal import Refusal
 
 Result = TypeVar("Result")
@@ -143,4 +144,4 @@ def say(sentence: str) -> None:
 
 def note(sentence: str, level: int = logging.INFO) -> None:
     """The same for the run's log alone, where the terminal says it in its own way."""
-    get_run_logger().log(level, sentence, extra={terminal.UNHEARD: True})
+    get_run_logger().log(level, sentence, extra={UNHEARD: True})

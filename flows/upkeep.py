@@ -11,7 +11,7 @@ from typing import Any
 
 from flows.holdings import PROMOTE
 from flows.registry import STATE, Registry, deleted_too
-from ratchet import pruning
+from ratchet import retention
 from ratchet.bucket import Bucket, is_bucket, of_mlflow
 from ratchet.places import Places, artifact_root, mlflow_database
 
@@ -40,7 +40,7 @@ class Upkeep:
             self.client.set_terminated(run.info.run_id, "KILLED")
         return len(open_runs)
 
-    def versions(self) -> list[pruning.Version]:
+    def versions(self) -> list[retention.Version]:
         found = []
         for model in every(self.client.search_registered_models):
             aliased = {int(number) for number in model.aliases.values()}
@@ -49,10 +49,10 @@ class Upkeep:
                 created = one.creation_timestamp / 1000
                 logged = one.model_id or one.source.removeprefix("models:/")
                 named = version in aliased or (self.shared and one.tags.get("decision") == PROMOTE)
-                found.append(pruning.Version(model.name, version, one.run_id, logged, data, named, created))
+                found.append(retention.Version(model.name, version, one.run_id, logged, data, named, created))
         return found
 
-    def runs(self, of_others: bool = False) -> list[pruning.Run]:
+    def runs(self, of_others: bool = False) -> list[retention.Run]:
         """Those of the problems' experiments that may go; one that somebody deleted in the UI is among them.
 
         Args:
@@ -70,7 +70,7 @@ class Upkeep:
                 if self.shared and not of_others and tags.get(STATE) != self.here.identity:
                     continue
                 found.append(
-                    pruning.Run(
+                    retention.Run(
                         experiment.name,
                         run.info.run_id,
                         tags.get("mlflow.parentRunId", ""),
@@ -88,14 +88,14 @@ class Upkeep:
         found = every(self.client.search_experiments)
         return [one for one in found if one.name in models or one.artifact_location.startswith(below)]
 
-    def folders(self, runs: Sequence[pruning.Run]) -> list[Path]:
+    def folders(self, runs: Sequence[retention.Run]) -> list[Path]:
         """Where runs and the models they logged keep their artifacts, as far as that is below the state."""
         root = self.here.state / "artifacts"
         found = [root / run.problem / run.id for run in runs]
         found += [root / run.problem / "models" / model for run in runs for model in run.models]
         return [folder for folder in found if folder.is_dir()]
 
-    def objects(self, runs: Sequence[pruning.Run]) -> list[tuple[Bucket, dict[str, int]]]:
+    def objects(self, runs: Sequence[retention.Run]) -> list[tuple[Bucket, dict[str, int]]]:
         """The same in buckets: key and bytes of each object. None on a server, which only marks runs as deleted."""
         found = []
         for experiment in self.experiments():
@@ -111,11 +111,11 @@ class Upkeep:
     def deletes_for_good(self) -> bool:
         return hasattr(self.client._tracking_client.store, "_hard_delete_run")
 
-    def size(self, choice: pruning.Choice) -> int:
+    def size(self, choice: retention.Choice) -> int:
         stored = sum(sum(sizes.values()) for _, sizes in self.objects(choice.runs))
-        return stored + sum(map(pruning.bytes_of, self.folders(choice.runs)))
+        return stored + sum(map(retention.bytes_of, self.folders(choice.runs)))
 
-    def unowned(self, choice: pruning.Choice, cutoff: float) -> list[Path]:
+    def unowned(self, choice: retention.Choice, cutoff: float) -> list[Path]:
         """Old folders of artifacts that no run owns, as a kill or `mlflow gc` leaves them, or that nothing will own."""
         owned = set(self.folders(self.runs(of_others=True)))
         found = []
@@ -123,9 +123,9 @@ class Upkeep:
             root = self.here.state / "artifacts" / experiment.name
             folders = [*root.glob("*"), *(root / "models").glob("*")]
             found += [path for path in folders if path.is_dir() and path.name != "models" and path not in owned]
-        return sorted(path for path in found if pruning.is_old(path, cutoff))
+        return sorted(path for path in found if retention.is_old(path, cutoff))
 
-    def remove(self, choice: pruning.Choice) -> None:
+    def remove(self, choice: retention.Choice) -> None:
         """Versions first, then models and runs, then their artifacts: cut off anywhere, nothing points to nothing.
 
         On a server the runs are marked as deleted; `mlflow gc` there gives the room back.
@@ -143,7 +143,7 @@ class Upkeep:
             if self.deletes_for_good:
                 store._hard_delete_run(run.id)
         for folder in folders:
-            pruning.remove(folder)
+            retention.remove(folder)
         for bucket, sizes in objects:
             bucket.remove(list(sizes))
 

@@ -20,8 +20,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ratchet import archive, databases, durable, ingest, objects, predictions, recovery, servers, settings, versions
-from ratchet.places import PLAN, Places, prefect_database, project_version, settle
+from ratchet import (
+    archive,
+    data_pin,
+    databases,
+    durable,
+    git,
+    ingest,
+    objects,
+    recovery,
+    servers,
+    settings,
+    versions,
+)
+from ratchet.places import LOG_VARIABLE, PLAN, Places, prefect_database, project_version, settle
 from ratchet.progress import Progress, Say
 from ratchet.refusal import Refusal
 
@@ -70,8 +82,8 @@ def elsewhere() -> list[str]:
         found.append("The registry that MLFLOW_TRACKING_URI names")
     if os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT"):
         found.append("The store of models and files that MLFLOW_DEFAULT_ARTIFACT_ROOT names")
-    if os.environ.get(predictions.VARIABLE):
-        found.append(f"The log of predictions that {predictions.VARIABLE} names")
+    if os.environ.get(LOG_VARIABLE):
+        found.append(f"The log of predictions that {LOG_VARIABLE} names")
     named_by = "PREFECT_API_URL" if os.environ.get("PREFECT_API_URL") else prefect_database()[0]
     if named_by:
         found.append(f"The record of runs that {named_by} names")
@@ -110,7 +122,7 @@ def problem_name(here: Places) -> str:
 def have_data_in_cache(here: Places, say: Say) -> None:
     """The pinned data goes into an archive as DVC's objects; put it there where only data/ has it."""
     try:
-        pin = versions.pinned(here)
+        pin = data_pin.pinned(here)
     except Refusal as refusal:
         say(f"The pinned data is not in this backup: {refusal.received}.")
         return
@@ -152,7 +164,7 @@ def about(here: Places, total: int) -> dict[str, Any]:
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": project_version(),
-        "git_commit": versions.code_version(here),
+        "git_commit": git.code_version(here),
         "problem": problem_name(here),
         "root": str(here.root),
         "state": str(here.state),
@@ -319,7 +331,7 @@ def exchange(path: Path, staged: Path, kept: Path) -> None:
 def bring_data(here: Places, say: Say) -> None:
     """Put the data version that is pinned now into data/; where it cannot be had, that is said and the rest stands."""
     try:
-        pin = versions.pinned(here)
+        pin = data_pin.pinned(here)
         came = versions.fetch(here, pin, ingest.rebuilder(here, pin.source))
         say(f"data/ holds version {pin.short}: {came}.")
     except Refusal as refusal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import polars as pl
 
 from ratchet import (
     change,
-    feedback,
+    data_pin,
+    feedback_table,
     ingest,
     labels,
     ledger,
@@ -22,7 +24,6 @@ from ratchet import (
     succession,
     versions,
 )
-from ratchet.examples.contract import Columns
 from ratchet.ingest import Incoming
 from ratchet.ledger import DataChange
 from ratchet.places import Places
@@ -30,8 +31,7 @@ from ratchet.progress import Say
 from ratchet.quarantined import Quarantine
 from ratchet.reading import Reading, read
 from ratchet.refusal import Refusal
-from ratchet.settings import Settings
-from ratchet.steps import must
+from ratchet.settings import Data, Settings
 from ratchet.steps.must import Must
 from ratchet.steps.table import read as read_canonical
 from ratchet.steps.table import write as write_canonical
@@ -40,6 +40,10 @@ from ratchet.synopsis import printable, synopsis
 
 MANY = 100_000
 """Rows whose validation takes so long that it is announced."""
+
+
+Forget = Callable[[Places, str, pl.Series], None]
+"""Called with the problem and texts in compared form, before the data version changes."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,13 @@ class Wished:
 def pinned(here: Places, say: Say) -> None:
     """Exactly the data that data.dvc pins; where a person edited data/must.csv, with that as a new version."""
     must_list.take_in(here, say)
-    pin = versions.pinned(here)
+    pin = data_pin.pinned(here)
     came = versions.fetch(here, pin, ingest.rebuilder(here, pin.source))
     say(f"data/ holds version {pin.short} ({pin.bytes:,} bytes, made from {pin.source}): {came}.")
     share(here, pin.short, say)
 
 
-def example(here: Places, name: str, say: Say) -> None:
+def example(here: Places, name: str, forget: Forget, say: Say) -> None:
     """A built-in example becomes the pinned data, and its problem the one in params.yaml.
 
     Raises:
@@ -77,10 +81,10 @@ def example(here: Places, name: str, say: Say) -> None:
     except LookupError as error:
         raise Refusal("EXAMPLE names a built-in data set.", str(error), "make data EXAMPLE=film_reviews") from None
     say(f"{chosen.TITLE}: {chosen.SUMMARY}")
-    accept(here, ingest.example(here, name), chosen.PROBLEM, ingest.example_source(name), say)
+    accept(here, ingest.example(here, name), chosen.PROBLEM, ingest.example_source(name), forget, say)
 
 
-def own(here: Places, source: str, wished: Wished, say: Say) -> None:
+def own(here: Places, source: str, wished: Wished, forget: Forget, say: Say) -> None:
     """A table of one's own becomes the pinned data: a new problem, or the next version of the one that has its name.
 
     Raises:
@@ -97,25 +101,25 @@ def own(here: Places, source: str, wished: Wished, say: Say) -> None:
     for line in (*synopsis(reading, columns), *chosen(wished, columns, known), *told, *beside(today, problem, reading)):
         say(line)
     limit = Limit(source, f"make data SOURCE={shlex.quote(source)}", wished.withdraw)
-    accept(here, ingest.incoming(reading, columns), problem, f"table {Path(source).name}", say, limit)
+    accept(here, ingest.incoming(reading, columns), problem, f"table {Path(source).name}", forget, say, limit)
 
 
-def add(here: Places, source: str, wished: Wished, say: Say) -> None:
+def add(here: Places, source: str, wished: Wished, forget: Forget, say: Say) -> None:
     """Rows on top of the pinned ones: new ones, or rows that were set aside and have been mended.
 
     Raises:
         Refusal: nothing is pinned, the rows lack a column, or they break a rule; nothing has changed then.
     """
     must_list.take_in(here, say)
-    today, pin = settings.load(here.params), versions.pinned(here)
+    today, pin = settings.load(here.params), data_pin.pinned(here)
     versions.fetch(here, pin, ingest.rebuilder(here, pin.source))
-    pinned_rows = read_canonical(here.data / versions.TABLE)
+    pinned_rows = read_canonical(here.data / data_pin.TABLE)
     reading = read(source, most_broken=1, say=say)
     succession.require_columns(reading.frame, pinned_rows.columns, today)
     reading, told = spelled(reading, today.data.label, f"make data ADD={shlex.quote(source)} MERGE=yes", wished.merge)
     data = today.data
     reading = quarantined.placed(reading)
-    more = ingest.incoming(reading, Columns(data.text, data.label, data.group, data.slices, data.positive))
+    more = ingest.incoming(reading, data)
     fresh, there = succession.fresh_rows(pinned_rows, more)
     say(f"Read {printable(Path(source).name)}: {reading.frame.height:,} rows, of which {there:,} were there already.")
     for line in told:
@@ -123,12 +127,12 @@ def add(here: Places, source: str, wished: Wished, say: Say) -> None:
     labels.refuse_spellings(fresh.frame[data.label], "mend them in the file that is added")
     before = quarantined.path(here, today.problem)
     kept = pl.DataFrame() if Path(source).resolve() == before.resolve() else quarantined.read(before)
-    made_from = versions.made_from(pin.source, feedback=False, must=False)
+    made_from = data_pin.made_from(pin.source, feedback=False, must=False)
     origin = f"table {made_from.removeprefix('table ')}, {Path(source).name}"
-    accept(here, fresh, today.problem, origin, say, earlier=kept)
+    accept(here, fresh, today.problem, origin, forget, say, earlier=kept)
 
 
-def find_columns(table: pl.DataFrame, source: str, wished: Wished, known: Settings | None) -> Columns:
+def find_columns(table: pl.DataFrame, source: str, wished: Wished, known: Settings | None) -> Data:
     """The columns as they were typed; for a next version what was not typed is as it was, if the table still has it.
 
     Raises:
@@ -142,7 +146,7 @@ def find_columns(table: pl.DataFrame, source: str, wished: Wished, known: Settin
     text = wished.text or (data.text if data.text in table.columns else "")
     label = wished.label or (data.label if data.label in table.columns else "")
     found = proposal.columns(table, source, text, label, wished.group or inherited)
-    return replace(found, slices=data.slices, positive=data.positive)
+    return found.model_copy(update={"slices": data.slices, "positive": data.positive})
 
 
 def spelled(reading: Reading, label: str, command: str, merge: bool) -> tuple[Reading, list[str]]:
@@ -161,7 +165,7 @@ def spelled(reading: Reading, label: str, command: str, merge: bool) -> tuple[Re
     return replace(reading, frame=reading.frame.with_columns(bare)), told
 
 
-def chosen(wished: Wished, columns: Columns, known: Settings | None) -> list[str]:
+def chosen(wished: Wished, columns: Data, known: Settings | None) -> list[str]:
     """Which columns nobody named, in a line; none where all were named."""
     taken = {"TEXT": (wished.text, columns.text), "LABEL": (wished.label, columns.label)}
     found = " ".join(f"{name}={printable(column)}" for name, (typed, column) in taken.items() if not typed)
@@ -190,6 +194,7 @@ def accept(
     table: Incoming,
     problem: str,
     source: str,
+    forget: Forget,
     say: Say,
     limit: Limit | None = None,
     earlier: pl.DataFrame | None = None,
@@ -197,6 +202,7 @@ def accept(
     """Validate a table; then, and only then, pin it and describe the problem in params.yaml, all or nothing.
 
     Args:
+        forget: takes texts that were withdrawn out of what people said of answers.
         limit: how many rows of the last version may be missing; None where none can be or any may.
         earlier: rows set aside before, which stay so; None where those of this table take their place.
     """
@@ -209,10 +215,10 @@ def accept(
     with change.laying_out(here) as folder:
         ingest.lay_out(table.valid, problem, table.columns.group is not None, folder)
         said, musts = carry(last, table, step, folder), carry_must(here, last, table, step, folder, say)
-        made_from = versions.made_from(source, bool(said), bool(musts))
-        pin = versions.as_pinned(here, versions.into_cache(here, folder, made_from))
+        made_from = data_pin.made_from(source, bool(said), bool(musts))
+        pin = data_pin.as_pinned(here, versions.into_cache(here, folder, made_from))
         forgotten = succession.holding(here, problem, pin.version, step.gone)
-        feedback.withdraw(here, problem, step.gone)
+        forget(here, problem, step.gone)
         described = params.following(here.params, problem, table.columns, table.valid_canonical)
         aside = quarantined.joined(earlier, table.aside)
         named = {"text": table.columns.text, "label": table.columns.label, "group": table.columns.group}
@@ -235,9 +241,9 @@ def carry(last: Last | None, table: Incoming, step: Step, folder: Path) -> int:
     """Lay what people said of answers beside the next table; how many rows of it stay."""
     if last is None or not last.feedback.height:
         return 0
-    said = feedback.carried(last.feedback, table.canonical["text"], step.gone)
+    said = feedback_table.carried(last.feedback, table.canonical["text"], step.gone)
     if said.height:
-        write_canonical(said, folder / versions.FEEDBACK)
+        write_canonical(said, folder / data_pin.FEEDBACK)
     return said.height
 
 
@@ -250,7 +256,7 @@ def carry_must(
         Refusal: a line of it does not fit the table, as one of a class that is gone.
     """
     coming = must_list.coming(here, last is not None and last.pinned, last.must if last else ())
-    musts = must.without(coming, step.gone)
+    musts = must_list.without(coming, step.gone)
     must_list.refuse_faulty(musts, table.valid_canonical["label"].unique().sort().to_list())
     must_list.lay_out(musts, folder)
     if coming:

@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ratchet import durable, ledger, note, objects, quarantined, versions
+from ratchet.data_pin import Pin
 from ratchet.ledger import DataChange
 from ratchet.places import Places
-from ratchet.versions import Pin
 
 
 @dataclass(frozen=True)

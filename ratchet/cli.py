@@ -72,11 +72,12 @@ def prefect_server(here: Places, name: str, checks: bool = False) -> Iterator[No
     if os.environ.get("PREFECT_API_URL"):
         yield
         return
+    from flows import ui_servers
     from ratchet import servers
 
     running = servers.ours(here, "prefect")
     port = running.port if running else servers.free_port(here.ui_host, here.prefect_port)
-    server = servers.prefect(here, port)
+    server = ui_servers.prefect(here, port)
     with servers.started(here, server) as watcher:
         os.environ["PREFECT_API_URL"] = server.env["PREFECT_API_URL"]
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
@@ -202,6 +203,7 @@ def known_model(name: str) -> str:
 def data(here: Places) -> int:
     """Fetch what data.dvc pins, or bring another table as the new data version."""
     from ratchet import bring
+    from ratchet.feedback import withdraw
 
     out = terminal.console()
     wished = bring.Wished(
@@ -210,11 +212,11 @@ def data(here: Places) -> int:
     )  # fmt: skip
     with recovery.alone(here, "make data", out.print):
         if typed("EXAMPLE"):
-            bring.example(here, typed("EXAMPLE"), out.print)
+            bring.example(here, typed("EXAMPLE"), withdraw, out.print)
         elif typed("ADD"):
-            bring.add(here, typed("ADD"), wished, out.print)
+            bring.add(here, typed("ADD"), wished, withdraw, out.print)
         elif typed("SOURCE"):
-            bring.own(here, typed("SOURCE"), wished, out.print)
+            bring.own(here, typed("SOURCE"), wished, withdraw, out.print)
         else:
             bring.pinned(here, out.print)
     return 0

@@ -19,18 +19,18 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ratchet import pace, predictions, quarantined, versions
-from ratchet.ingest import FILE, LINE, REASON
+from ratchet import pace, predictions, quarantined
+from ratchet.feedback_table import by_source, kept
 from ratchet.places import Places
 from ratchet.predictions import AT_ONCE, BATCH, HEARD, LAST, Label, Place
 from ratchet.problem import Problem
 from ratchet.progress import Say
+from ratchet.quarantined import FILE, LINE, REASON
 from ratchet.refusal import Refusal
 from ratchet.rows import Raw
-from ratchet.steps import feedback, table, vetting
+from ratchet.steps import feedback, vetting
 from ratchet.steps.facts import compared
-from ratchet.steps.feedback import AUDIT, COLUMNS
-from ratchet.steps.load import ORIGINAL
+from ratchet.steps.label_sources import AUDIT, ORIGINAL
 from ratchet.steps.vetting import AUDITED, SURE, Part, Traffic
 
 ANSWERED = """
@@ -51,7 +51,6 @@ BACK = 50_000
 """Answers before the first new label that tell what was usual."""
 
 GIVEN = {"prediction": pl.String, "label": pl.String, "source": pl.String, "sure": pl.Boolean}
-NOTHING = pl.DataFrame(schema=dict.fromkeys(COLUMNS, pl.String))
 
 
 @dataclass(frozen=True)
@@ -90,17 +89,6 @@ class Harvest:
 
 
 WORDS = {"user": "by users", "audit": "of the random audit", "chosen": "that were asked for"}
-
-
-def kept(folder: Path) -> pl.DataFrame:
-    """The feedback that a data version holds; none where it has no such file."""
-    path = folder / versions.FEEDBACK
-    return table.read(path) if path.exists() else NOTHING
-
-
-def by_source(kept: pl.DataFrame) -> dict[str, int]:
-    """How many rows of feedback each source has given."""
-    return dict(Counter(kept["label_source"]))
 
 
 def aside_path(here: Places, problem: str) -> Path:
@@ -276,12 +264,6 @@ def lay_aside(problem: Problem, aside: pl.DataFrame, say: Say) -> None:
     """Put rows beside those that were set aside before, on the disk before anything relies on it."""
     path = aside_path(problem.here, problem.name)
     quarantined.put(path, quarantined.joined(quarantined.readable(path, say), aside))
-
-
-def carried(before: pl.DataFrame, texts: pl.Series, gone: pl.Series) -> pl.DataFrame:
-    """Of the last version's feedback, what stays beside a next table: texts of neither the table nor the withdrawn."""
-    keys = compared(before["text"])
-    return before.filter(~keys.is_in(compared(texts.drop_nulls()).implode()) & ~keys.is_in(gone.implode()))
 
 
 def withdraw(here: Places, problem: str, gone: pl.Series) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 
-from ratchet import settings, versions
+from ratchet import data_pin, settings
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
 
@@ -22,9 +22,9 @@ def refuse_unknown_columns(problem: Problem) -> None:
         Refusal: one is not; a model's hyperparameters or the problem's name do not fit either.
     """
     data, here = problem.settings.data, problem.here
-    if not (here.data / versions.TABLE).exists():
+    if not (here.data / data_pin.TABLE).exists():
         return
-    with open(here.data / versions.TABLE, encoding="utf-8", newline="") as table:
+    with open(here.data / data_pin.TABLE, encoding="utf-8", newline="") as table:
         columns = next(csv.reader(table), [])
     named = {"data.text": data.text, "data.label": data.label, "data.group": data.group}
     named |= {f"data.slices[{at}]": name for at, name in enumerate(data.slices)}

@@ -12,18 +12,16 @@ from pathlib import Path
 import polars as pl
 
 from ratchet import examples
-from ratchet.examples.contract import Columns
+from ratchet.data_pin import SPLIT, TABLE, SplitSpec
 from ratchet.places import Places
+from ratchet.quarantined import FILE, LINE, REASON
 from ratchet.reading import Reading
 from ratchet.refusal import Refusal
+from ratchet.settings import Data
 from ratchet.steps import facts, load, quarantine, table
-from ratchet.steps.split import SplitSpec
-from ratchet.versions import SPLIT, TABLE
 
 EXAMPLE = "example "
 """How data.dvc's `meta.source` begins where the data is an example, which can be rebuilt anywhere."""
-REASON, FILE, LINE = "set_aside_because", "from_file", "from_line"
-"""Columns that rows set aside have before their own."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Incoming:
     frame: pl.DataFrame
     places: pl.DataFrame
     broken: pl.DataFrame
-    columns: Columns
+    columns: Data
 
     @cached_property
     def canonical(self) -> pl.DataFrame:
@@ -82,7 +80,7 @@ class Incoming:
         return pl.concat([rows, broken], how="diagonal") if broken.height else rows
 
 
-def incoming(reading: Reading, columns: Columns) -> Incoming:
+def incoming(reading: Reading, columns: Data) -> Incoming:
     """What of a reading is kept: the columns that play a part."""
     known = [columns.text, columns.label, *([columns.group] if columns.group else []), *columns.slices]
     return Incoming(reading.frame.select(list(dict.fromkeys(known))), reading.places, reading.broken, columns)

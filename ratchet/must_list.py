@@ -12,7 +12,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ratchet import change, ingest, ledger, objects, problem, versions
+import polars as pl
+
+from ratchet import change, data_pin, ingest, ledger, objects, problem, versions
+from ratchet.data_pin import MUST, Pin
 from ratchet.ledger import DataChange
 from ratchet.places import Places
 from ratchet.problem import Problem
@@ -20,11 +23,15 @@ from ratchet.progress import Say
 from ratchet.reading import read as read_table
 from ratchet.refusal import Refusal
 from ratchet.rows import Raw
-from ratchet.steps import must, table
-from ratchet.steps.must import COLUMNS, Must
-from ratchet.versions import MUST, Pin
+from ratchet.steps import table
+from ratchet.steps.facts import compared
+from ratchet.steps.must import Must
+from ratchet.steps.normalise import normalise
 
 NAMED = f"data/{MUST}"
+COLUMNS = ("text", "label", "same_as")
+LISTED = 20
+"""Labels that a sentence lists."""
 
 
 def kept(folder: Path) -> tuple[Must, ...]:
@@ -60,11 +67,11 @@ def refuse_faulty(musts: Sequence[Must], labels: Sequence[str]) -> None:
     Raises:
         Refusal: one does not.
     """
-    fault = must.fault(musts, labels)
-    if fault is not None:
+    wrong = fault(musts, labels)
+    if wrong is not None:
         raise Refusal(
             f"Each line of {NAMED} says which label a text must get, or under same_as which text must get the same.",
-            f"line {fault[0]}: {fault[1]}",
+            f"line {wrong[0]}: {wrong[1]}",
             "Nothing was changed: mend that line, or remove it.",
         )
 
@@ -83,7 +90,7 @@ def sound(folder: Path, labels: Sequence[str]) -> tuple[Must, ...]:
 def lay_out(musts: Sequence[Must], folder: Path) -> None:
     """Write the list into a folder that is to be data/; no file where there is no line."""
     if musts:
-        table.write(must.as_frame(musts), folder / MUST)
+        table.write(as_frame(musts), folder / MUST)
 
 
 def is_edited(here: Places) -> bool:
@@ -94,7 +101,7 @@ def is_edited(here: Places) -> bool:
     """
     path = here.data / MUST
     try:
-        version = versions.pinned(here).version
+        version = data_pin.pinned(here).version
         there = {found.name for found in here.data.iterdir()}
     except (Refusal, FileNotFoundError):
         return False
@@ -139,8 +146,8 @@ def take_in(here: Places, say: Say) -> Pin | None:
             if path.name != MUST:
                 change.beside(path, folder / path.name)
         lay_out(musts, folder)
-        source = versions.made_from(current.pin.source, (folder / versions.FEEDBACK).exists(), bool(musts))
-        pin = versions.as_pinned(here, versions.into_cache(here, folder, source))
+        source = data_pin.made_from(current.pin.source, (folder / data_pin.FEEDBACK).exists(), bool(musts))
+        pin = data_pin.as_pinned(here, versions.into_cache(here, folder, source))
         line = as_line(current, pin, raw.rows, told(before, musts))
         change.make(here, pin, None, None, line, [])
     say(f"{line.why} data.dvc pins {pin.short}.")
@@ -151,7 +158,7 @@ def fill_in(here: Places) -> None:
     """Where data/ holds the list alone, put the pinned files beside it."""
     if {path.name for path in here.data.iterdir()} != {MUST}:
         return
-    pin = versions.pinned(here)
+    pin = data_pin.pinned(here)
     versions.lay_beside(here, pin, ingest.rebuilder(here, pin.source), MUST)
 
 
@@ -198,7 +205,7 @@ def coming(here: Places, same: bool, last: Sequence[Must]) -> tuple[Must, ...]:
     Args:
         same: the table is the next version of the problem whose data is pinned. last: that problem's own list.
     """
-    lies, is_laid_out = (here.data / MUST).exists(), (here.data / versions.TABLE).exists()
+    lies, is_laid_out = (here.data / MUST).exists(), (here.data / data_pin.TABLE).exists()
     if (same and (lies or is_laid_out)) or (lies and not is_pinned(here)):
         return kept(here.data)
     return tuple(last)
@@ -207,7 +214,92 @@ def coming(here: Places, same: bool, last: Sequence[Must]) -> tuple[Must, ...]:
 def is_pinned(here: Places) -> bool:
     """Whether the list that lies in data/ is the one that is pinned."""
     try:
-        known = objects.listed(here, versions.pinned(here).version)
+        known = objects.listed(here, data_pin.pinned(here).version)
     except Refusal:
         return False
     return known is not None and known.get(MUST) == md5_of(here.data / MUST)
+
+
+def fault(musts: Sequence[Must], labels: Sequence[str]) -> tuple[int, str] | None:
+    """The first line that says nothing that a model could keep, and what is wrong with it; None where none does.
+
+    labels: the classes of the table.
+    """
+    return first_odd(musts, labels) or first_clash(musts)
+
+
+def first_odd(musts: Sequence[Must], labels: Sequence[str]) -> tuple[int, str] | None:
+    """The first line that is wrong by itself."""
+    for must in musts:
+        if not normal(must.text):
+            return must.line, "a blank text"
+        if must.label is not None and must.same_as is not None:
+            return must.line, "a label and a text under same_as, where there must be one of the two"
+        if must.label is None and must.same_as is None:
+            return must.line, "neither a label nor a text under same_as"
+        if must.label is not None and must.label not in labels:
+            more = f" and {len(labels) - LISTED} more" if len(labels) > LISTED else ""
+            return must.line, f"the label {must.label!r}; the table has {', '.join(labels[:LISTED])}{more}"
+        if must.same_as is not None and not normal(must.same_as):
+            return must.line, "a blank text under same_as"
+        if must.same_as is not None and normal(must.same_as) == normal(must.text):
+            return must.line, "a text that must get the same answer as itself"
+    return None
+
+
+def first_clash(musts: Sequence[Must]) -> tuple[int, str] | None:
+    """The first line that an earlier one says already, or that cannot hold beside the earlier ones.
+
+    Texts that must get the same answer are one set, which may have one label.
+    """
+    said: dict[tuple[str, str, str], int] = {}
+    parent: dict[str, str] = {}
+    label: dict[str, tuple[str, int]] = {}
+
+    def set_of(text: str) -> str:
+        while parent.setdefault(text, text) != text:
+            text = parent[text]
+        return text
+
+    for must in musts:
+        text = normal(must.text)
+        other = normal(must.same_as or "")
+        one = (min(text, other), max(text, other), "") if must.label is None else (text, "", must.label)
+        if one in said:
+            return must.line, f"the same as line {said[one]}"
+        said[one] = must.line
+        found = set_of(text)
+        if must.label is None:
+            merged = set_of(other)
+            known = [label[each] for each in (found, merged) if each in label]
+            parent[merged] = found
+            label |= {found: known[0]} if known else {}
+            if len({name for name, _ in known}) > 1:
+                lines = " and ".join(f"{name} by line {line}" for name, line in known)
+                return must.line, f"two texts that must get the same answer, and must get {lines}"
+        elif found in label and label[found][0] != must.label:
+            name, line = label[found]
+            return must.line, f"the label {must.label!r} for a text that must get {name!r} by line {line}"
+        else:
+            label.setdefault(found, (must.label, must.line))
+    return None
+
+
+def normal(text: str) -> str:
+    return normalise([text])[0]
+
+
+def as_frame(musts: Sequence[Must]) -> pl.DataFrame:
+    """The list as data/ holds it."""
+    rows = [(must.text, must.label, must.same_as) for must in musts]
+    return pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
+
+
+def without(musts: Sequence[Must], gone: pl.Series) -> tuple[Must, ...]:
+    """The lines that hold none of the texts that were withdrawn. gone: in compared form."""
+    kept = []
+    for must in musts:
+        held = compared(pl.Series([text for text in (must.text, must.same_as) if text is not None]))
+        if not held.is_in(gone.implode()).any():
+            kept.append(must)
+    return tuple(kept)

@@ -6,7 +6,7 @@ from ratchet import predictions
 from ratchet.predictions import HEARD, LAST, Place
 from ratchet.problem import Problem
 from ratchet.steps import trial
-from ratchet.steps.feedback import AUDIT
+from ratchet.steps.label_sources import AUDIT
 from ratchet.steps.trial import Verdict
 
 

@@ -9,8 +9,8 @@ import polars as pl
 import yaml
 
 from ratchet import settings
-from ratchet.examples.contract import Columns
 from ratchet.refusal import Refusal
+from ratchet.settings import Data
 
 TEMPLATE = """\
 # The problem in one screen. An unknown key is refused by name.
@@ -47,7 +47,7 @@ LOPSIDED = 0.7
 """Share of the largest class above which accuracy says little, and macro F1 decides instead."""
 
 
-def describe(problem: str, columns: Columns, valid: pl.DataFrame) -> str:
+def describe(problem: str, columns: Data, valid: pl.DataFrame) -> str:
     """The text of a params.yaml for a table: its columns, and a metric that suits its classes."""
     shares = valid["label"].value_counts(normalize=True)["proportion"]
     metric = (
@@ -76,7 +76,7 @@ def quoted(value: str) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def following(path: Path, problem: str, columns: Columns, valid: pl.DataFrame) -> str | None:
+def following(path: Path, problem: str, columns: Data, valid: pl.DataFrame) -> str | None:
     """What params.yaml has to say from now on; None where it says so already.
 
     For the problem that it describes, columns that are called otherwise now are changed in place, and all that a person

@@ -17,6 +17,8 @@ from ratchet.refusal import Refusal
 ROOT = Path(__file__).resolve().parent.parent
 
 
+LOG_VARIABLE = "RATCHET_PREDICTIONS"
+"""Names the PostgreSQL database that the log of predictions is in, where it is in one."""
 PLAN = Path("restoring") / "plan.json"
 """Below the state: there while a restore moves things (ratchet/backup.py)."""
 

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from ratchet import database
-from ratchet.places import Places
+from ratchet.places import LOG_VARIABLE, Places
 from ratchet.refusal import Refusal
 from ratchet.remote_log import RemoteLog
 
 Place = Path | str
 """A file of SQLite, or the address of a PostgreSQL database."""
-VARIABLE = "RATCHET_PREDICTIONS"
 
 VERSION = 4
 """Of the tables, kept in `user_version`; UPGRADES[n] leads from version n to the next."""
@@ -173,7 +172,7 @@ def digest(text: str) -> str:
 
 def place(here: Places) -> Place:
     """Where the log is: a file of the state, or the database that RATCHET_PREDICTIONS names."""
-    return os.environ.get(VARIABLE) or here.predictions
+    return os.environ.get(LOG_VARIABLE) or here.predictions
 
 
 def is_there(log: Place) -> bool:
@@ -203,9 +202,9 @@ def remote(address: str) -> Iterator[Any]:
             yield connection
     except OSError as error:
         raise Refusal(
-            f"The log of predictions must be reached where {VARIABLE} says.",
+            f"The log of predictions must be reached where {LOG_VARIABLE} says.",
             str(error),
-            f"Start that database, mend the address, or leave {VARIABLE} out: it is then a file of Ratchet's own.",
+            f"Start that database, mend the address, or leave {LOG_VARIABLE} out: it is then a file of Ratchet's own.",
         ) from None
 
 

@@ -6,11 +6,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from ratchet import settings, versions
+from ratchet import data_pin, settings
+from ratchet.data_pin import SplitSpec
 from ratchet.places import Places, places
 from ratchet.refusal import Refusal
 from ratchet.settings import Settings
-from ratchet.steps.split import SplitSpec
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Problem:
 
     here: Places
     settings: Settings
-    pin: versions.Pin
+    pin: data_pin.Pin
 
     @property
     def name(self) -> str:
@@ -32,7 +32,7 @@ class Problem:
         Raises:
             Refusal: data/ holds no readable split.json.
         """
-        path = self.here.data / versions.SPLIT
+        path = self.here.data / data_pin.SPLIT
         try:
             return SplitSpec.from_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
@@ -52,4 +52,4 @@ def load() -> Problem:
         Refusal: one of the two is missing or damaged.
     """
     here = places()
-    return Problem(here, settings.load(here.params), versions.pinned(here))
+    return Problem(here, settings.load(here.params), data_pin.pinned(here))

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+UNHEARD = "unheard"
+"""The attribute of a log record that a flow says for its log alone (ratchet/terminal.py)."""
 EVERY = 3.0  # seconds; what takes less is over before anybody wonders
 
 

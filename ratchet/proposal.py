@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import polars as pl
 
-from ratchet.examples.contract import Columns
 from ratchet.refusal import Refusal
+from ratchet.settings import Data
 
 LONG = 12
 """Characters of a text on average, at least; an ideograph counts as 3, about a word."""
@@ -32,7 +32,7 @@ SHOWN = 30
 """Columns that a question lists."""
 
 
-def columns(table: pl.DataFrame, source: str, text: str, label: str, group: str | None) -> Columns:
+def columns(table: pl.DataFrame, source: str, text: str, label: str, group: str | None) -> Data:
     """The columns as they were named, and what was not named as the table has it.
 
     Raises:
@@ -43,7 +43,7 @@ def columns(table: pl.DataFrame, source: str, text: str, label: str, group: str 
     texts = [text] if text else candidates(table, free, is_text)
     labels = [label] if label else candidates(table, [name for name in free if name not in texts], is_label)
     if len(texts) == len(labels) == 1:
-        return Columns(texts[0], labels[0], group)
+        return Data(text=texts[0], label=labels[0], group=group)
     raise question(table, source, texts, labels, group)
 
 

@@ -9,15 +9,14 @@ artifacts, prepared rows in the cache, data versions in DVC's cache, and runs in
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ratchet import ledger, objects, problem, recovery, rows, versions
+from ratchet import data_pin, ledger, objects, problem, recovery, rows
 from ratchet.places import Places, prefect_database
 from ratchet.refusal import Refusal
+from ratchet.retention import Choice, bytes_of, choose, is_old, remove
 from ratchet.serving import lineup
 
 DAYS = 30
@@ -25,65 +24,6 @@ LOG_BYTES = 10 * 2**20
 """A log that is larger is cut to its last tenth."""
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Version:
-    """A version of a registered model, as far as pruning asks. data: the data version it was trained on."""
-
-    problem: str
-    number: int
-    run: str
-    model: str
-    data: str
-    aliased: bool
-    created: float
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run in MLflow. parent: the build it belongs to, or empty. models: what it logged. ended: seconds, or None."""
-
-    problem: str
-    id: str
-    parent: str
-    models: tuple[str, ...]
-    data: str
-    ended: float | None
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What goes, and the data versions that what stays was trained on."""
-
-    versions: tuple[Version, ...]
-    runs: tuple[Run, ...]
-    data: frozenset[str]
-
-    @property
-    def models(self) -> tuple[str, ...]:
-        return tuple(model for run in self.runs for model in run.models)
-
-
-def choose(
-    all_versions: Sequence[Version], all_runs: Sequence[Run], moves: Iterable[ledger.Move], cutoff: float
-) -> Choice:
-    """What of a registry nothing needs: pure.
-
-    Args:
-        cutoff: seconds since 1970; what ended or was made later stays.
-    """
-    once_live = {(move.problem, number) for move in moves for number in (move.before, move.after)}
-    kept = [v for v in all_versions if v.aliased or v.created >= cutoff or (v.problem, v.number) in once_live]
-    needed = {version.run for version in kept} | {run.id for run in all_runs if run.ended is None or run.ended > cutoff}
-    needed |= {run.id for run in all_runs if set(run.models) & {version.model for version in kept}}
-    needed |= {run.parent for run in all_runs if run.id in needed}
-    gone_runs = tuple(run for run in all_runs if run.id not in needed)
-    lost = {run.id for run in gone_runs}
-    gone = tuple(version for version in all_versions if version not in kept and version.run in lost)
-    data = {version.data for version in all_versions if version not in gone}
-    data |= {run.data for run in all_runs if run.id in needed}
-    return Choice(gone, gone_runs, frozenset(data - {""}))
 
 
 def prune(here: Places, days: str, confirm: str, say: Say) -> None:
@@ -160,13 +100,6 @@ def size_of(size: int) -> str:
     return f"{size / 1e6:>10,.1f} MB"
 
 
-def bytes_of(path: Path) -> int:
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    size = path.stat().st_size
-    return size - size // 10 if path.suffix == ".log" else size
-
-
 def old_caches(here: Places, cutoff: float) -> list[Path]:
     """Prepared rows of other data, columns or code than today's."""
     try:
@@ -184,7 +117,7 @@ def old_objects(here: Places, needed: Iterable[str], cutoff: float, say: Say) ->
     Raises:
         Refusal: data.dvc is damaged; then nobody can say what is needed.
     """
-    needed = {*needed, versions.pinned(here).version}
+    needed = {*needed, data_pin.pinned(here).version}
     damaged = objects.damaged_listings(here, needed)
     if damaged:
         say(
@@ -204,22 +137,3 @@ def idle_bundles(here: Places, cutoff: float) -> list[Path]:
 
 def long_logs(here: Places) -> list[Path]:
     return [path for path in sorted(here.logs.glob("*.log")) if path.stat().st_size > LOG_BYTES]
-
-
-def is_old(path: Path, cutoff: float) -> bool:
-    return path.stat().st_mtime <= cutoff
-
-
-def remove(path: Path) -> None:
-    """Remove a file or folder; of a log the end stays."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    elif path.suffix == ".log":
-        with open(path, "rb+") as file:
-            file.seek(-(path.stat().st_size // 10), 2)
-            end = file.read()
-            file.seek(0)
-            file.write(end)
-            file.truncate()
-    else:
-        path.unlink(missing_ok=True)

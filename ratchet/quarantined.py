@@ -14,13 +14,14 @@ from pathlib import Path
 import polars as pl
 
 from ratchet import durable, note
-from ratchet.ingest import FILE, LINE, REASON
 from ratchet.places import Places
 from ratchet.progress import Say
 from ratchet.reading import Reading, read_any
 from ratchet.refusal import Refusal
 from ratchet.settings import Data
 
+REASON, FILE, LINE = "set_aside_because", "from_file", "from_line"
+"""Columns that rows set aside have before their own."""
 WRITTEN = "written.json"
 """The note beside such tables: name -> SHA-256 of what Ratchet put there last, and before that."""
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from ratchet import note, predictions
+from ratchet.data_pin import SplitSpec
 from ratchet.predictions import Prediction
 from ratchet.problem import Problem
 from ratchet.steps import audit
 from ratchet.steps.choose import choose
-from ratchet.steps.split import SplitSpec
 
 RECENT = 5_000
 """Answers that are looked at: the last ones."""

@@ -7,9 +7,9 @@ import os
 import urllib.error
 import urllib.request
 
-from ratchet import bucket, postgres, predictions
+from ratchet import bucket, postgres
 from ratchet.faults import without_password
-from ratchet.places import Places, artifact_root, prefect_database
+from ratchet.places import LOG_VARIABLE, Places, artifact_root, prefect_database
 from ratchet.refusal import Refusal
 
 PATIENCE = 8
@@ -40,14 +40,14 @@ def log() -> None:
     Raises:
         Refusal: it does not, or what the variable names is none.
     """
-    address = os.environ.get(predictions.VARIABLE, "")
+    address = os.environ.get(LOG_VARIABLE, "")
     if address and address.partition(":")[0].partition("+")[0] != "postgresql":
         raise Refusal(
-            f"{predictions.VARIABLE} must name a PostgreSQL database.",
+            f"{LOG_VARIABLE} must name a PostgreSQL database.",
             without_password(address),
             "It reads postgresql://user:password@host:5432/name; leave it out for a file of Ratchet's own.",
         )
-    postgres.require(predictions.VARIABLE, address, PATIENCE)
+    postgres.require(LOG_VARIABLE, address, PATIENCE)
 
 
 def prefect() -> None:

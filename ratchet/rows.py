@@ -20,14 +20,14 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from ratchet import matches, versions
+from ratchet import data_pin, matches
+from ratchet.data_pin import SplitSpec
 from ratchet.matches import Matches
 from ratchet.places import Places
 from ratchet.problem import Problem
 from ratchet.refusal import Refusal
-from ratchet.steps import facts, feedback, load, normalise, prepare, private, quarantine, split, table
+from ratchet.steps import facts, label_sources, load, normalise, prepare, private, quarantine, split, table
 from ratchet.steps.prepare import Report
-from ratchet.steps.split import SplitSpec
 from ratchet.stored import Stored, store
 
 VALIDATING, JUDGING = 100_000, 250_000
@@ -50,7 +50,7 @@ class Raw:
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         data, first = self.problem.settings.data, 1
-        for frame in table.read_batches(self.problem.here.data / versions.TABLE):
+        for frame in table.read_batches(self.problem.here.data / data_pin.TABLE):
             try:
                 loaded = load.load(frame, data.text, data.label, data.group, data.slices, first)
             except ValueError as error:
@@ -63,10 +63,10 @@ class Raw:
 
     def _fed_back(self, first: int, like: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """What people said of the champion's answers, as far as it plays a part; like: a frame with the columns."""
-        path = self.problem.here.data / versions.FEEDBACK
+        path = self.problem.here.data / data_pin.FEEDBACK
         if not path.exists():
             return
-        rows = feedback.usable(table.read(path).select("text", "label", "label_source"), self.problem.split)
+        rows = label_sources.usable(table.read(path).select("text", "label", "label_source"), self.problem.split)
         if rows.height:
             yield pl.concat([like.clear(), rows.with_row_index("row", offset=first)], how="diagonal")
 
@@ -215,7 +215,7 @@ def cache_path(problem: Problem) -> Path:
         key.update(word.encode() + b"\0")
     for module in (
         facts,
-        feedback,
+        label_sources,
         load,
         matches,
         normalise,

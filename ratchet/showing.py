@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from rich.console import Console
 
-from ratchet import ledger, recovery, servers, settings
+from flows import ui_servers
+from ratchet import ledger, recovery, servers, settings, showing
 from ratchet.access import administrator, expected_token, users, write_mlflow_users
 from ratchet.places import Places, mlflow_database
 from ratchet.refusal import Refusal
@@ -63,7 +64,7 @@ def until_interrupted(here: Places, out: Console, with_service: bool) -> None:
         out.print("Starting the UIs ...", style="dim")
         watched = [
             (server, stack.enter_context(servers.started(here, server)))
-            for server in (servers.prefect(here, here.prefect_port), servers.mlflow(here, here.mlflow_port))
+            for server in (ui_servers.prefect(here, here.prefect_port), ui_servers.mlflow(here, here.mlflow_port))
         ]
         for server, watcher in watched:
             servers.wait_until_ready(here, server, watcher)
@@ -80,7 +81,7 @@ def until_interrupted(here: Places, out: Console, with_service: bool) -> None:
 def open_service(here: Places, out: Console, stack: ExitStack) -> Watched:
     """Start the prediction service, and say where it is once it answers."""
     expected_token(here)
-    server = servers.service(here, here.serve_port)
+    server = showing.service(here, here.serve_port)
     watcher = stack.enter_context(servers.started(here, server))
     servers.wait_until_ready(here, server, watcher)
     say_where_service(here, out)
@@ -212,3 +213,11 @@ def flows(here: Places) -> Server:
     }
     os.environ.pop("PREFECT_API_URL", None)
     return Server("flows", (sys.executable, "-m", "flows.deployments"), None, "", env)
+
+
+def service(here: Places, port: int) -> Server:
+    """The prediction service."""
+    return Server(
+        "service", (sys.executable, "-m", "ratchet.serving", "flows.following"), port, "/v2/health/live",
+        {"SERVE_PORT": str(port)}, host=here.host,
+    )  # fmt: skip

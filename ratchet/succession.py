@@ -8,7 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from ratchet import feedback, ingest, ledger, must_list, objects, settings, versions
+from ratchet import data_pin, feedback_table, ingest, ledger, must_list, objects, settings
+from ratchet.data_pin import SplitSpec
 from ratchet.ingest import Incoming
 from ratchet.places import Places
 from ratchet.refusal import Refusal
@@ -16,7 +17,6 @@ from ratchet.settings import Settings
 from ratchet.steps import revision, table
 from ratchet.steps.must import Must
 from ratchet.steps.revision import Revision
-from ratchet.steps.split import SplitSpec
 
 MOST_WITHDRAWN = 0.10
 """Share of the last version's rows that may be missing without a word: more is a wrong file as often as a wish."""
@@ -72,18 +72,18 @@ def last(here: Places, problem: str) -> Last | None:
     lines = ledger.changes(here.ledger, problem)
     pinned = today is not None and today.problem == problem and (here.root / "data.dvc").exists()
     if today is not None and pinned:
-        version, data = versions.pinned(here).version, today.data
+        version, data = data_pin.pinned(here).version, today.data
         names: dict[str, str | None] = {"text": data.text, "label": data.label, "group": data.group}
     elif lines:
         version, names = lines[-1].after, lines[-1].columns
     else:
         return None
     folder = laid_out(here, version)
-    rows = table.read(folder / versions.TABLE) if folder else pl.DataFrame()
+    rows = table.read(folder / data_pin.TABLE) if folder else pl.DataFrame()
     if folder is None or not {names["text"], names["label"]} <= set(rows.columns):
         return Last(version, names, pinned=pinned)
-    spec = SplitSpec.from_json((folder / versions.SPLIT).read_text(encoding="utf-8"))
-    said = feedback.kept(folder)
+    spec = SplitSpec.from_json((folder / data_pin.SPLIT).read_text(encoding="utf-8"))
+    said = feedback_table.kept(folder)
     frame = rows.select(text=names["text"], label=names["label"])
     return Last(version, names, frame, spec, said, must_list.kept(folder), pinned)
 
@@ -190,11 +190,11 @@ def holding(here: Places, problem: str, kept: str, gone: pl.Series) -> list[str]
         return []
     lines = ledger.changes(here.ledger, problem)
     known = {line.after for line in lines} | {line.before for line in lines if line.before}
-    known |= {versions.pinned(here).version} if (here.root / "data.dvc").exists() else set()
+    known |= {data_pin.pinned(here).version} if (here.root / "data.dvc").exists() else set()
     found = []
     for version in sorted(known - {kept}):
         folder = laid_out(here, version)
-        names = (versions.TABLE, versions.FEEDBACK, versions.MUST)
+        names = (data_pin.TABLE, data_pin.FEEDBACK, data_pin.MUST)
         tables = [folder / name for name in names] if folder is not None else []
         if any(path.exists() and revision.holds(table.read(path), gone) for path in tables):
             found.append(version)

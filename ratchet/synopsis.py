@@ -6,8 +6,8 @@ from collections import Counter
 
 import polars as pl
 
-from ratchet.examples.contract import Columns
 from ratchet.reading import Reading
+from ratchet.settings import Data
 from ratchet.steps.facts import compared
 
 CLASSES = 10
@@ -28,7 +28,7 @@ LANGUAGES = {
 """Names of those that come most; any other goes by its code (ISO 639-1)."""
 
 
-def synopsis(reading: Reading, columns: Columns) -> list[str]:
+def synopsis(reading: Reading, columns: Data) -> list[str]:
     """The lines, most general first; `columns` are in the table."""
     frame = reading.frame
     first, more = printable(reading.files[0].name), len(reading.files) - 1
@@ -43,7 +43,7 @@ def synopsis(reading: Reading, columns: Columns) -> list[str]:
     ]
 
 
-def taken(frame: pl.DataFrame, columns: Columns) -> str:
+def taken(frame: pl.DataFrame, columns: Data) -> str:
     """Which column is what, and what stays behind."""
     roles = {"text": columns.text, "label": columns.label, "group": columns.group}
     left = [printable(name) for name in frame.columns if name not in roles.values()]
@@ -90,7 +90,7 @@ def languages(texts: pl.Series) -> str:
     return ", ".join([*shown, *([f"other {rest:.0%}"] if rest >= 0.005 and shown else [])]) or "too short to tell"
 
 
-def sample(frame: pl.DataFrame, columns: Columns) -> list[str]:
+def sample(frame: pl.DataFrame, columns: Data) -> list[str]:
     """Two rows with a text: the first, and the first of another class."""
     known = (
         frame.select(label=columns.label, text=columns.text)

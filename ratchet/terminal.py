@@ -20,11 +20,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ratchet.ledger import DataChange, Line, Move, Refused
+from ratchet.places import ROOT
+from ratchet.progress import UNHEARD
 
-FLOWS = str(Path(__file__).resolve().parent.parent / "flows")
+FLOWS = str(ROOT / "flows")
 STARTED = time.monotonic()
-UNHEARD = "unheard"
-"""Marks what a flow says for its log alone."""
 
 
 class Listener(logging.Handler):

@@ -1,39 +1,23 @@
-"""The only code that knows DVC: which data is pinned, how it gets to data/, and how a new version gets into the cache.
-
-data/ holds table.csv (canonical bytes, the owner's column names), split.json (how rows are split), once somebody has
-labelled what the champion was asked feedback.csv (ratchet/feedback.py), and must.csv where a person wrote one
-(ratchet/must_list.py). data.dvc pins them all by one hash, the data version; its `meta` says what can rebuild them.
-"""
+"""The only code that knows DVC: how the pinned data gets to data/, and how a new version gets into the cache."""
 
 from __future__ import annotations
 
 import logging
-import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from ratchet import bucket, durable, faults, objects
+from ratchet.data_pin import Pin
 from ratchet.places import Places
 from ratchet.refusal import Refusal
-from ratchet.settings import refuse_conflict
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
-TABLE = "table.csv"
-SPLIT = "split.json"
-FEEDBACK = "feedback.csv"
-MUST = "must.csv"
-ON_TOP = {FEEDBACK: "feedback on ", MUST: f"{MUST} beside "}
-"""How data.dvc's `meta.source` begins where such a file came to the bytes: then nothing can rebuild them."""
 USED_LATER = (
     "cachemgr", "data_cloud", "lock", "scm",
     "repo.artifacts", "repo.datasets", "repo.metrics", "repo.params", "repo.plots", "repo.stage",
@@ -41,59 +25,6 @@ USED_LATER = (
 """What a repository of DVC's loads only as it is made."""
 DVC_ROOM = 4 * 2**20
 """Bytes for DVC's own databases and scratch files; they took 0.2 MB."""
-MD5 = re.compile(r"[0-9a-f]{32}\.dir")
-
-
-@dataclass(frozen=True)
-class Pin:
-    """What data.dvc says.
-
-    version: DVC's hash of the folder, without its `.dir` ending; the key of every cache, tag and ledger line.
-    bytes: size of the folder. files: in it.
-    source: what the bytes were made from, e.g. `example film_reviews`.
-    """
-
-    version: str
-    bytes: int
-    source: str
-    files: int = 2
-
-    @property
-    def short(self) -> str:
-        return self.version[:8]
-
-    def to_yaml(self) -> str:
-        """data.dvc as DVC writes it, with our `meta` behind."""
-        out = {"md5": f"{self.version}.dir", "size": self.bytes, "nfiles": self.files, "hash": "md5", "path": "data"}
-        return yaml.safe_dump({"outs": [out], "meta": {"source": self.source}}, sort_keys=False)
-
-
-def pinned(here: Places) -> Pin:
-    """The version that data.dvc pins, read without DVC.
-
-    Raises:
-        Refusal: there is no data.dvc, or it is not one of ours.
-    """
-    path = here.root / "data.dvc"
-    try:
-        text = path.read_text(encoding="utf-8")
-        refuse_conflict(path, text)
-        content = yaml.safe_load(text)
-        out = content["outs"][0]
-        if not MD5.fullmatch(out["md5"]) or out["path"] != "data":
-            raise ValueError(f"md5 {out['md5']} of {out['path']}")
-        source, files = str(content.get("meta", {}).get("source", "")), int(out.get("nfiles", 2))
-        return Pin(out["md5"].removesuffix(".dir"), int(out["size"]), source, files)
-    except FileNotFoundError:
-        raise Refusal(
-            "data.dvc pins the data.", "no such file", "Choose data: make data EXAMPLE=film_reviews"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise Refusal(
-            "data.dvc must pin data/ by its hash.",
-            f"a damaged file ({' '.join(str(error).split())})",
-            "Restore it: git checkout data.dvc",
-        ) from None
 
 
 def load() -> None:
@@ -234,22 +165,6 @@ def into_cache(here: Places, folder: Path, source: str) -> Pin:
         return Pin(_into_cache(here, repo, folder), sum(sizes), source, len(sizes))
 
 
-def made_from(source: str, feedback: bool, must: bool) -> str:
-    """What data.dvc says that the bytes were made from. source: the table's, with or without what came to it."""
-    while (bare := source.removeprefix(ON_TOP[FEEDBACK]).removeprefix(ON_TOP[MUST])) != source:
-        source = bare
-    return ON_TOP[FEEDBACK] * feedback + ON_TOP[MUST] * must + source
-
-
-def as_pinned(here: Places, pin: Pin) -> Pin:
-    """The pin as data.dvc has it, where it pins these very bytes already: they keep the source that was named first."""
-    try:
-        known = pinned(here)
-    except Refusal:
-        return pin
-    return known if known.version == pin.version else pin
-
-
 def _into_cache(here: Places, repo: Repo, folder: Path) -> str:
     """The version that the folder is, now in the cache, and on the disk."""
     from dvc_data.hashfile.build import build
@@ -336,33 +251,3 @@ def fresh(here: Places) -> Path:
     shutil.rmtree(here.incoming, ignore_errors=True)
     here.incoming.mkdir()
     return here.incoming
-
-
-def code_version(here: Places) -> str:
-    """The commit of the project's code, with `-dirty` behind it where files differ from that commit."""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(here.root), *words], capture_output=True, text=True)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
-    commit = git("rev-parse", "HEAD")
-    if not commit:
-        return "unknown"
-    return commit + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
-
-
-def is_committed(here: Places) -> bool:
-    """Whether git has data.dvc as it is now."""
-    words = ["git", "-C", str(here.root), "status", "--porcelain", "--", "data.dvc"]
-    done = subprocess.run(words, capture_output=True, text=True)
-    return done.returncode == 0 and not done.stdout
-
-
-def commit(here: Places, message: str) -> str:
-    """Commit data.dvc, and nothing else whatever is staged or changed beside it; what came of it, in a sentence."""
-    words = ["git", "-C", str(here.root), "commit", "--quiet", "-m", message, "--", "data.dvc"]
-    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode == 0:
-        return f"Committed data.dvc to git: {message}"
-    said = (done.stderr or done.stdout).strip().splitlines()
-    return f"data.dvc is not committed to git ({said[0] if said else 'git said nothing'}); commit it by hand."

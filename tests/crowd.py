@@ -15,8 +15,8 @@ from typing import Any
 import polars as pl
 
 from ratchet import predictions, quarantined
+from ratchet.data_pin import SplitSpec
 from ratchet.steps import split, table
-from ratchet.steps.split import SplitSpec
 from tests import forking
 from tests.forking import Begun
 from tests.project import Project

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ratchet import bring, change, ledger
 from ratchet.bring import Wished
+from ratchet.feedback import withdraw
 from ratchet.ledger import DataChange
 from ratchet.places import Places
 from tests.project import ROOT
@@ -45,7 +46,7 @@ class Desk:
     def _bring(self, verb: object, file: str, wished: dict[str, object]) -> str:
         self.lines.clear()
         change.finish(self.here)
-        verb(self.here, str(self.root / file), Wished(**wished), self.lines.append)  # type: ignore[operator, arg-type]
+        verb(self.here, str(self.root / file), Wished(**wished), withdraw, self.lines.append)  # type: ignore[operator, arg-type]
         return self.said
 
     @property

@@ -122,7 +122,7 @@ def begun(root: Path, environment: Mapping[str, str], words: Sequence[str]) -> B
 
 def service(root: Path, environment: Mapping[str, str], out: IO[bytes]) -> Begun | None:
     """`python -m ratchet.serving` at work in a project."""
-    return Begun.ask(request_file(), ["ratchet.serving"], root, root, environment, out=out.fileno())
+    return Begun.ask(request_file(), ["ratchet.serving", "flows.following"], root, root, environment, out=out.fileno())
 
 
 def spoken_to(root: Path, environment: Mapping[str, str], code: str) -> Begun | None:

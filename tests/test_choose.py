@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratchet import queue
+from ratchet.data_pin import SplitSpec
 from ratchet.predictions import Prediction, digest
 from ratchet.steps import audit
 from ratchet.steps.choose import choose
-from ratchet.steps.split import SplitSpec
 
 SPEC = SplitSpec(by="group", salt="films")
 TEXTS = st.lists(st.text(max_size=12) | st.sampled_from(["a b c d e", "A  b, c d e!", "", "漢字 漢字"]), max_size=25)

@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from ratchet import examples
-from ratchet.examples.contract import Columns
 from ratchet.examples.package import ExampleUnavailable, fetch
+from ratchet.settings import Data
 from ratchet.steps import table
 from ratchet.steps.facts import measure
 from ratchet.steps.load import load
@@ -87,7 +87,7 @@ def test_an_example_is_built_and_is_always_the_same(name: str, tmp_path: Path) -
     assert not any(frame.null_count().row(0))
 
 
-def columns_of(columns: Columns) -> list[str]:
+def columns_of(columns: Data) -> list[str]:
     return [name for name in (columns.text, columns.label, columns.group, *columns.slices) if name]
 
 

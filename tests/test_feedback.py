@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import expectations
+from ratchet import data_pin, predictions
 from ratchet import feedback as harvesting
-from ratchet import predictions, versions
-from ratchet.ingest import FILE
+from ratchet.data_pin import SplitSpec
 from ratchet.places import Places
 from ratchet.problem import Problem
+from ratchet.quarantined import FILE
 from ratchet.settings import Settings
-from ratchet.steps import facts, feedback, split, vetting
+from ratchet.steps import facts, feedback, label_sources, split, vetting
 from ratchet.steps.feedback import REASONS
-from ratchet.steps.split import SplitSpec
 from ratchet.steps.vetting import AUDITED, Traffic
 from tests.crowd import ask_of, say
 
@@ -193,9 +193,9 @@ TEXTS = st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=40)
 def test_nothing_that_people_chose_ever_judges(texts: list[str], source: str) -> None:
     spec = SplitSpec("text", "reviews")
     rows = pl.DataFrame({"text": texts, "label_source": [source] * len(texts)})
-    usable = feedback.usable(rows, spec)
+    usable = label_sources.usable(rows, spec)
     assert set(split.assign(usable, spec)["split"]) <= {"train"}
-    audited = feedback.usable(rows.with_columns(label_source=pl.lit("audit")), spec)
+    audited = label_sources.usable(rows.with_columns(label_source=pl.lit("audit")), spec)
     assert audited.height == rows.height, "an audited row keeps the side that its hash gives it"
 
 
@@ -230,10 +230,10 @@ def problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problem:
     monkeypatch.delenv("RATCHET_PREDICTIONS", raising=False)
     here = Places(tmp_path, tmp_path / "state", "127.0.0.1", 1, 2, 3)
     here.data.mkdir()
-    (here.data / versions.TABLE).write_text("text,label\nfine,good\ndull,bad\n")
-    (here.data / versions.SPLIT).write_text(SplitSpec("text", "reviews").to_json())
+    (here.data / data_pin.TABLE).write_text("text,label\nfine,good\ndull,bad\n")
+    (here.data / data_pin.SPLIT).write_text(SplitSpec("text", "reviews").to_json())
     told = {"problem": "reviews", "data": {"text": "text", "label": "label"}, "build": {"candidates": ["linear"]}}
-    return Problem(here, Settings.model_validate(told), versions.Pin("0" * 32, 1, "table reviews.csv"))
+    return Problem(here, Settings.model_validate(told), data_pin.Pin("0" * 32, 1, "table reviews.csv"))
 
 
 def texts(word: str, count: int) -> list[str]:
@@ -315,7 +315,7 @@ def test_flips_that_come_a_few_at_a_time_are_counted_together(problem: Problem) 
     for start in range(0, 160, 40):
         say(log, week[start : start + 40], "bad")
         found = harvesting.harvest(problem, harvesting.waiting(problem))
-        found.kept.write_csv(problem.here.data / versions.FEEDBACK)
+        found.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
         harvesting.lay_aside(problem, found.aside, print)
         learned = found.kept.height
     assert learned in (80, 120)
@@ -331,7 +331,7 @@ def test_who_corrects_what_is_wrong_is_believed_all_the_time(problem: Problem) -
         found = harvesting.harvest(problem, harvesting.waiting(problem))
         assert found.aside.is_empty()
         if week % 3 == 0:
-            found.kept.write_csv(problem.here.data / versions.FEEDBACK)
+            found.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
 
 
 def test_labels_whose_neighbours_the_log_has_forgotten_are_believed(problem: Problem) -> None:
@@ -351,7 +351,7 @@ def used_to_correct(problem: Problem, a_week: int) -> None:
         say(log, told[:: 200 // a_week][:a_week], "bad")
     found = harvesting.harvest(problem, harvesting.waiting(problem))
     assert found.aside.is_empty()
-    found.kept.write_csv(problem.here.data / versions.FEEDBACK)
+    found.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
 
 
 def test_a_source_that_corrects_several_times_as_much_as_it_used_to_is_set_aside(problem: Problem) -> None:
@@ -396,7 +396,7 @@ def test_a_label_that_was_learned_is_news_again_where_who_said_it_first_changes_
     say(log, [first, second], "good")
     found = harvesting.harvest(problem, harvesting.waiting(problem))
     assert found.kept["prediction"].to_list() == [first]
-    found.kept.write_csv(problem.here.data / versions.FEEDBACK)
+    found.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
     assert harvesting.harvest(problem, harvesting.waiting(problem)).said.is_empty()
     say(log, [first], "bad")
     found = harvesting.harvest(problem, harvesting.waiting(problem))

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ratchet import backup, ledger, lock, pruning
-from ratchet.pruning import Run, Version
+from ratchet import backup, ledger, lock, retention
+from ratchet.retention import Run, Version
 from tests.project import Project, copied, refused
 from tests.test_loop import wait_for
 
@@ -314,7 +314,7 @@ def test_what_an_alias_or_the_ledger_names_is_never_chosen() -> None:
             run(6, ended=None), run(7), Run("reviews", "build", "", (), "d1", 0),
             Run("reviews", "build2", "", (), "d2", 0)]  # fmt: skip
     moves = [ledger.Move("reviews", "promoted", None, 1, "t", "w"), ledger.Move("other", "promoted", None, 2, "t", "w")]
-    choice = pruning.choose(versions, runs, moves, cutoff=5)
+    choice = retention.choose(versions, runs, moves, cutoff=5)
     assert [one.number for one in choice.versions] == [2]
     assert [one.id for one in choice.runs] == ["run2", "run7", "build2"]
     assert choice.data == {"d1", "d3"}

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet import queue, settings, versions
+from ratchet import data_pin, queue, settings
+from ratchet.data_pin import SplitSpec
 from ratchet.places import Places
 from ratchet.problem import Problem
 from ratchet.steps import audit, split
-from ratchet.steps.split import SplitSpec
 from tests.project import Project, copied
 from tests.serving import served
 from tests.test_serving import ask, logged, metrics, until
@@ -60,7 +60,7 @@ def fill(project: Project, http: httpx.Client, *texts: str) -> dict[str, str]:
 
 def refresh(project: Project) -> None:
     here = Places(project.root, project.root / "state", "127.0.0.1", 0, 0, 0)
-    queue.refresh(Problem(here, settings.load(here.params), versions.pinned(here)))
+    queue.refresh(Problem(here, settings.load(here.params), data_pin.pinned(here)))
 
 
 def queue_of(project: Project) -> dict[str, Any]:

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 
 from ratchet import feedback as harvesting
-from ratchet import outcomes, predictions, quarantined
-from ratchet.ingest import FILE, LINE, REASON
+from ratchet import feedback_table, outcomes, predictions, quarantined
 from ratchet.places import Places
 from ratchet.predictions import AUDIT, CHOSEN, USER, Place
+from ratchet.quarantined import FILE, LINE, REASON
 from ratchet.refusal import Refusal
 from ratchet.remote_log import MARK
 from ratchet.serving.writer import Policy, Said, Writer
@@ -287,7 +287,7 @@ def test_a_withdrawn_text_leaves_a_log_of_any_policy(tmp_path: Path, policy: str
     assert [tuple(row) for row in left] == [(None, "bad", 16), (kept(stays), "bad", 16), (None, "bad", 16)]
     if policy != "hash":
         assert quarantined.read(harvesting.aside_path(here, "films"))["text"].to_list() == [stays]
-        assert harvesting.carried(said, rows["text"][1:], found.gone).is_empty()
+        assert feedback_table.carried(said, rows["text"][1:], found.gone).is_empty()
 
 
 def test_a_challenger_is_held_against_what_the_champion_was_asked_since(fresh: Callable[[str], Place]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from flows import reports
-from ratchet import bring, change, must_list, objects, versions
+from ratchet import bring, change, data_pin, must_list, objects
 from ratchet.places import Places
 from ratchet.refusal import Refusal
 from ratchet.steps import gate, must
@@ -61,13 +61,13 @@ FAULTS: dict[str, tuple[list[Must], tuple[int, str]]] = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_faulty_line_is_named(name: str) -> None:
     musts, found = FAULTS[name]
-    assert must.fault(musts, ["bad", "good"]) == found
+    assert must_list.fault(musts, ["bad", "good"]) == found
 
 
 def test_sound_lines_have_no_fault_and_another_case_is_another_text() -> None:
     musts = [label("a", "good"), same("A", "a", 3), same("c", "A", 4), label("c", "good", 5), label("d", "bad", 6)]
-    assert must.fault(musts, ["bad", "good"]) is None
-    assert must.fault([label("a", "good"), label("A", "bad", 3)], ["bad", "good"]) is None
+    assert must_list.fault(musts, ["bad", "good"]) is None
+    assert must_list.fault([label("a", "good"), label("A", "bad", 3)], ["bad", "good"]) is None
 
 
 # --- how a model answers
@@ -167,10 +167,10 @@ FINE = [("a fine film", "good", None), ("a dull film", "bad", None), ("A FINE FI
 def test_a_list_that_is_put_into_data_is_pinned_as_a_new_version_and_can_be_changed_and_removed(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bare = versions.pinned(desk.here)
+    bare = data_pin.pinned(desk.here)
     written(desk, LIST)
     said = fetched(desk, monkeypatch)
-    first = versions.pinned(desk.here)
+    first = data_pin.pinned(desk.here)
     assert first.version != bare.version
     assert (first.files, first.source) == (3, "must.csv beside table reviews.csv")
     assert "3 lines of data/must.csv must be kept by every model that is to go live (3 new)." in said
@@ -186,10 +186,10 @@ def test_a_list_that_is_put_into_data_is_pinned_as_a_new_version_and_can_be_chan
     )
     written(desk, LIST.replace(",good,", ", good ,"))  # back to the lines of before, spelled in another way
     assert "(1 gone)" in fetched(desk, monkeypatch)
-    assert versions.pinned(desk.here).version == first.version
+    assert data_pin.pinned(desk.here).version == first.version
     written(desk, None)
     assert "data/must.csv is gone: no list must be kept any more (3 gone)." in fetched(desk, monkeypatch)
-    assert versions.pinned(desk.here).version == bare.version
+    assert data_pin.pinned(desk.here).version == bare.version
     assert not (desk.here.data / "must.csv").exists()
 
 
@@ -268,7 +268,7 @@ def test_a_list_in_an_empty_data_folder_gets_the_pinned_files_beside_it(
     fetched(desk, monkeypatch)
     assert {path.name for path in desk.here.data.iterdir()} == {"table.csv", "split.json", "must.csv"}
     assert lines(desk) == FINE
-    assert objects.digest(desk.here.data) == versions.pinned(desk.here).version
+    assert objects.digest(desk.here.data) == data_pin.pinned(desk.here).version
 
 
 def test_beside_a_table_that_was_edited_as_well_nothing_is_taken_in_and_nothing_overwritten(
@@ -296,12 +296,12 @@ def test_it_goes_along_with_the_next_table_pinned_or_not(
     desk.write("reviews.csv", TABLE + "One more review,good\n")
     assert "data/must.csv goes along, 3 lines." in desk.own("reviews.csv")
     assert lines(desk) == FINE
-    assert versions.pinned(desk.here).source == "must.csv beside table reviews.csv"
+    assert data_pin.pinned(desk.here).source == "must.csv beside table reviews.csv"
     at_home(monkeypatch, desk.here)
     desk.write("more.csv", "text,label\nAnother review,bad\n")
     desk.add("more.csv")
     assert lines(desk) == FINE
-    assert versions.pinned(desk.here).source == "must.csv beside table reviews.csv, more.csv"
+    assert data_pin.pinned(desk.here).source == "must.csv beside table reviews.csv, more.csv"
 
 
 def test_a_list_that_was_removed_does_not_come_back_with_the_next_table(

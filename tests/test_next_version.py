@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet import change, settings, versions
+from ratchet import change, data_pin, settings
 from ratchet.refusal import Refusal
 from ratchet.steps import revision
 from tests import forking
@@ -43,11 +43,11 @@ def bring(desk: Desk, rows: list[str], head: str = HEAD, **wished: object) -> st
 def test_the_first_version_is_called_so_and_stands_in_the_ledger(desk: Desk) -> None:
     assert "The first version of reviews: 100 rows." in desk.said
     (line,) = desk.changes
-    assert (line.before, line.after, line.rows, line.withdrawn) == (None, versions.pinned(desk.here).version, 100, 0)
+    assert (line.before, line.after, line.rows, line.withdrawn) == (None, data_pin.pinned(desk.here).version, 100, 0)
 
 
 def test_more_rows_continue(desk: Desk) -> None:
-    first = versions.pinned(desk.here).version
+    first = data_pin.pinned(desk.here).version
     said = bring(desk, lines(0, 130))
     assert f"30 rows came. {CONTINUES}" in said
     assert "As in params.yaml: TEXT=text LABEL=label." in said
@@ -150,7 +150,7 @@ def test_a_positive_class_that_is_gone_is_refused(desk: Desk) -> None:
 
 
 def test_a_problem_that_was_left_and_comes_back_goes_on_from_its_last_version(desk: Desk) -> None:
-    first = versions.pinned(desk.here).version
+    first = data_pin.pinned(desk.here).version
     desk.write("other.csv", HEAD + "".join(lines(500, 560)))
     said = desk.own("other.csv", text="text", label="label")
     assert "This is a new problem, other. For the next version of reviews, type NAME=reviews too." in said

@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from flows import ui_servers
 from flows.server import guarded
-from ratchet import access, servers
+from ratchet import access, servers, showing
 from ratchet.places import Places, own_password, places
 from ratchet.refusal import Refusal
 
@@ -113,17 +114,17 @@ def test_opened_to_others_prefect_answers_to_any_name_but_only_its_own_pages() -
 
 def test_the_uis_listen_on_loopback_wherever_the_service_does(tmp_path: Path) -> None:
     here = at(tmp_path)
-    assert address(servers.prefect(here, 4200)) == address(servers.mlflow(here, 5000)) == "127.0.0.1"
-    assert servers.service(here, 8000).host == "0.0.0.0"
+    assert address(ui_servers.prefect(here, 4200)) == address(ui_servers.mlflow(here, 5000)) == "127.0.0.1"
+    assert showing.service(here, 8000).host == "0.0.0.0"
 
 
 def test_an_address_of_their_own_opens_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in PASSWORDS.items():
         monkeypatch.setenv(name, value)
     here = at(tmp_path, "0.0.0.0")
-    assert address(servers.prefect(here, 4200)) == address(servers.mlflow(here, 5000)) == "0.0.0.0"
-    assert "basic-auth" in servers.mlflow(here, 5000).command
-    assert servers.prefect(here, 4200).env["PREFECT_API_URL"] == "http://127.0.0.1:4200/api"
+    assert address(ui_servers.prefect(here, 4200)) == address(ui_servers.mlflow(here, 5000)) == "0.0.0.0"
+    assert "basic-auth" in ui_servers.mlflow(here, 5000).command
+    assert ui_servers.prefect(here, 4200).env["PREFECT_API_URL"] == "http://127.0.0.1:4200/api"
 
 
 @pytest.mark.parametrize("missing", [tuple(PASSWORDS), *((name,) for name in PASSWORDS)])
@@ -133,7 +134,7 @@ def test_without_a_password_each_they_are_not_opened(
 ) -> None:
     for name in set(PASSWORDS) - set(missing):
         monkeypatch.setenv(name, PASSWORDS[name])
-    for server in (servers.prefect, servers.mlflow):
+    for server in (ui_servers.prefect, ui_servers.mlflow):
         with pytest.raises(Refusal) as refusal:
             server(at(tmp_path, host), 4200)
         said = str(refusal.value)

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from ratchet import note, pace, predictions, versions
+from ratchet import data_pin, note, pace, predictions
 from ratchet.places import Places
 from ratchet.problem import Problem
 from ratchet.serving.writer import Policy, Writer
@@ -26,7 +26,7 @@ def problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problem:
     monkeypatch.delenv("RATCHET_PREDICTIONS", raising=False)
     monkeypatch.setenv("RATCHET_STATE", str(tmp_path))
     here = Places(tmp_path, tmp_path, "127.0.0.1", 1, 2, 3)
-    return Problem(here, Settings.model_validate(TOLD), versions.Pin("0" * 32, 1, ""))
+    return Problem(here, Settings.model_validate(TOLD), data_pin.Pin("0" * 32, 1, ""))
 
 
 def waiting(problem: Problem) -> int:

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from flows import cards, charts, links, model_card
 from flows.holdings import Holdings, Origin, Version
 from flows.model_card import Findings
+from ratchet.data_pin import Pin
 from ratchet.ledger import Move
 from ratchet.places import Places
 from ratchet.problem import Problem
 from ratchet.settings import Settings
 from ratchet.steps import score
 from ratchet.steps.gate import Decision
-from ratchet.versions import Pin
 from tests.project import SMALL
 
 HERE = Places(Path("/p"), Path("/p/state"), "127.0.0.1", 4200, 5000, 8000)

@@ -128,7 +128,7 @@ def test_params_that_do_not_fit_the_data_are_found_at_the_start(whole: Project, 
 def test_what_params_say_of_the_classes_must_fit_them(
     tmp_path: Path, change: str, classes: tuple[str, ...], said: str | None
 ) -> None:
-    from ratchet.versions import Pin
+    from ratchet.data_pin import Pin
 
     positive = re.search(r"positive: (\w+)", change)
     text = SMALL.replace("label: label", f"label: label, {positive[0]}") if positive else SMALL

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 from flows.following import Follower
 from ratchet import energy, environment, ledger, lock, params, predictions, settings, terminal
-from ratchet.examples.contract import Columns
 from ratchet.ledger import Move
 from ratchet.places import Places
 from ratchet.progress import Progress, Watched
 from ratchet.refusal import Refusal
+from ratchet.settings import Data
 from tests import ports
 from tests.project import ROOT
 
@@ -195,7 +195,7 @@ def test_described_params_read_back_whatever_the_columns_are_called(
 
     text, label, group, positive = names
     path = tmp_path_factory.mktemp("params") / "params.yaml"
-    columns = Columns(text, label, group, (), positive)
+    columns = Data(text=text, label=label, group=group, positive=positive)
     path.write_text(params.describe("a-problem", columns, pl.DataFrame({"label": ["a", "b"]})), encoding="utf-8")
     found = settings.load(path)
     assert (found.data.text, found.data.label, found.data.group, found.data.positive) == (text, label, group, positive)

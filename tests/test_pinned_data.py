@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ratchet import bring, change, versions
+from ratchet import bring, change, data_pin
 from ratchet.refusal import Refusal
 from tests.desk import Desk
 
@@ -42,7 +42,7 @@ def test_another_pinned_version_takes_the_place_of_one_that_the_cache_has(desk: 
     """As after `git pull`, or `git checkout` of an older commit."""
     later = (desk.root / "data.dvc").read_text()
     first = desk.changes[0].after
-    (desk.root / "data.dvc").write_text(versions.Pin(first, 1, "table reviews.csv").to_yaml())
+    (desk.root / "data.dvc").write_text(data_pin.Pin(first, 1, "table reviews.csv").to_yaml())
     assert "from the cache" in fetch(desk)
     assert desk.table.count("\n") == 81
     (desk.root / "data.dvc").write_text(later)
@@ -74,7 +74,7 @@ def test_a_damaged_object_is_never_used_and_does_not_stay(desk: Desk, damage: st
     elif damage == "lost":
         path.unlink()
     else:
-        listed = next(p for p in objects(desk) if p.name == f"{versions.pinned(desk.here).version[2:]}.dir")
+        listed = next(p for p in objects(desk) if p.name == f"{data_pin.pinned(desk.here).version[2:]}.dir")
         listed.chmod(0o644)
         listed.write_text(listed.read_text().replace("table.csv", "../hurt.csv"))
     with pytest.raises(Refusal, match="neither DVC's cache nor a remote has it whole"):

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from ratchet import archive, backup, change, durable, intent, ledger, note, quarantined
+from ratchet.data_pin import Pin
 from ratchet.intent import Intent
 from ratchet.ledger import DataChange, Move
 from ratchet.places import PLAN, Places
 from ratchet.serving.writer import Writer
-from ratchet.versions import Pin
 from tests.power import Disk, Left
 
 OLD, NEW = {"at": "old"}, {"at": "new", "says": "much more than the old one did"}

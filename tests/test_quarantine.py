@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ratchet import feedback, objects, pruning, quarantined, standing, versions
+from ratchet import data_pin, feedback, objects, pruning, quarantined, standing
 from ratchet.places import Places
 from ratchet.refusal import Refusal
 from ratchet.settings import Data
@@ -140,7 +140,7 @@ def pinned(here: Places, name: str) -> str:
 @pytest.mark.parametrize("damage", ["torn", "other bytes", "set aside"])
 def test_prune_removes_no_table_while_a_listing_is_damaged(here: Places, damage: str) -> None:
     kept, today, old = (pinned(here, name) for name in ("kept", "today", "old"))
-    (here.root / "data.dvc").write_text(versions.Pin(today, 1, "table t.csv").to_yaml())
+    (here.root / "data.dvc").write_text(data_pin.Pin(today, 1, "table t.csv").to_yaml())
     before = set(objects.folder(here).glob("*/*"))
     said: list[str] = []
     assert set(pruning.old_objects(here, {kept}, 1e12, said.append)) == objects.of_version(here, old)

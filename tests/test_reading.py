@@ -18,9 +18,9 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from ratchet import labels, proposal
-from ratchet.examples.contract import Columns
 from ratchet.reading import Reading, read, read_any
 from ratchet.refusal import Refusal
+from ratchet.settings import Data
 from ratchet.synopsis import languages, synopsis
 
 WESTERN = [
@@ -341,11 +341,11 @@ def frame(**columns: list[str]) -> pl.DataFrame:
 
 
 def test_the_only_columns_that_fit_are_proposed() -> None:
-    assert proposal.columns(frame(), "t.csv", "", "", None) == Columns("body", "queue")
-    assert proposal.columns(frame(), "t.csv", "", "queue", None) == Columns("body", "queue")
-    assert proposal.columns(frame(), "t.csv", "body", "", "id") == Columns("body", "queue", "id")
+    assert proposal.columns(frame(), "t.csv", "", "", None) == Data(text="body", label="queue")
+    assert proposal.columns(frame(), "t.csv", "", "queue", None) == Data(text="body", label="queue")
+    assert proposal.columns(frame(), "t.csv", "body", "", "id") == Data(text="body", label="queue", group="id")
     chinese = frame(body=[f"这个电影很好看{n}" for n in range(60)], day=[f"2024-01-{n % 9 + 1:02}" for n in range(60)])
-    assert proposal.columns(chinese, "t.csv", "", "", None) == Columns("body", "queue")
+    assert proposal.columns(chinese, "t.csv", "", "", None) == Data(text="body", label="queue")
 
 
 @pytest.mark.parametrize(
@@ -420,7 +420,7 @@ def test_a_synopsis_says_what_was_understood_in_lines_that_a_terminal_can_show()
     known = frame(body=[f"Texts \x1b[31m of 好 {n % 30}\n" + "x" * 100 for n in range(60)])
     nothing = pl.DataFrame()
     reading = Reading(known, nothing, nothing, (Path("t.csv"),), ("UTF-8, fields between commas",))
-    lines = synopsis(reading, Columns("body", "queue"))
+    lines = synopsis(reading, Data(text="body", label="queue"))
     said = "\n".join(lines)
     assert "Read t.csv: 60 rows, 3 columns; UTF-8, fields between commas." in said
     assert "text from 'body', label from 'queue'. Left out: id." in said

@@ -21,7 +21,7 @@ import expectations
 import models
 from models import linear
 from models.contract import Rows
-from ratchet import rows
+from ratchet import data_pin, rows
 from ratchet.matches import Matches
 from ratchet.steps import draw, facts, prepare, quarantine, split, table
 from ratchet.steps.heads import probabilities
@@ -35,7 +35,7 @@ TEXT = st.none() | st.sampled_from(
 )
 LABEL = st.none() | st.sampled_from(["a", " a", "b", "c", " "])
 GROUP = st.none() | st.sampled_from(["g", "h", "i"])
-SIDE = st.sampled_from(split.SPLITS)
+SIDE = st.sampled_from(data_pin.SPLITS)
 TABLES = st.lists(st.tuples(TEXT, LABEL, GROUP, SIDE), max_size=12)
 SIZES = st.integers(1, 5)
 
@@ -76,7 +76,7 @@ def test_preparing_batches_is_preparing_the_whole(
     folder: Path, table_rows: list[tuple[str | None, ...]], size: int
 ) -> None:
     frame = frame_of(table_rows).drop("split")
-    spec = split.SplitSpec(by="group", salt="s", validation=0.3, holdout=0.3)
+    spec = data_pin.SplitSpec(by="group", salt="s", validation=0.3, holdout=0.3)
     valid = quarantine.set_aside(frame, facts.measure(frame))[0]
     whole = prepare.prepare(valid)
     stored, report = rows.prepare_batches(cut(valid, size), spec, folder, folder / "ready.parquet")
@@ -90,7 +90,7 @@ def test_the_rows_that_stand_for_all_are_the_same_in_any_batch(
     table_rows: list[tuple[str | None, ...]], size: int, most: int
 ) -> None:
     frame = frame_of(table_rows).filter(pl.col("text").is_not_null())
-    spec = split.SplitSpec(by="text", salt="s")
+    spec = data_pin.SplitSpec(by="text", salt="s")
     some, came = split.first(cut(frame, size), spec, most)
     assert came == frame.height
     assert some.height == min(most, frame.height)
@@ -197,12 +197,12 @@ def test_the_rows_that_judge_are_few_enough_and_say_so(tmp_path: Path, monkeypat
     frame = pl.DataFrame(
         {"text": [f"text {at}" for at in range(3_000)], "label": [f"{at % 50}" for at in range(3_000)]}
     )
-    spec = split.SplitSpec(by="text", salt="s")
+    spec = data_pin.SplitSpec(by="text", salt="s")
     ready = rows.Ready(store(cut(split.assign(frame, spec), 700), tmp_path / "ready.parquet"), spec)
     whole = frame.filter(split.assign(frame, spec)["split"] == "holdout")
     assert ready.holdout.frame.drop("split").equals(whole)
     assert str(ready.holdout) == ""
-    assert sum(ready.count(side) for side in split.SPLITS) == len(ready) == 3_000
+    assert sum(ready.count(side) for side in data_pin.SPLITS) == len(ready) == 3_000
     monkeypatch.setattr(rows, "CELLS", 50 * 100)
     fewer = rows.Ready(ready.stored, spec).holdout
     assert fewer.frame.height == 100

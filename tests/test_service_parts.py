@@ -139,13 +139,13 @@ def test_the_registry_is_followed_again_whatever_went_wrong(monkeypatch: pytest.
     said: list[str] = []
     went = iter([MemoryError("of a model too large"), ValueError("a line without end"), asyncio.CancelledError()])
 
-    async def once(service: object) -> None:
+    async def once(service: object, follower: str) -> None:
         raise next(went)
 
     monkeypatch.setattr(following, "_follow_once", once)
     monkeypatch.setattr(following, "AGAIN", 0)
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(following.follow(cast(Service, SimpleNamespace(said=said.append))))
+        asyncio.run(following.follow(cast(Service, SimpleNamespace(said=said.append)), "flows.following"))
     assert said == [
         "The registry is not followed: MemoryError: of a model too large.",
         "The registry is not followed: ValueError: a line without end.",

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ratchet import data_pin
 from ratchet.steps import facts, prepare, quarantine, redact, split, table
 from ratchet.steps.normalise import normalise, normalised
 
@@ -216,7 +217,7 @@ def test_prepared_rows_are_counted_unique_and_stable(texts: list[str], random: o
 
 # --- split
 
-SPEC = split.SplitSpec(by="group", salt="test")
+SPEC = data_pin.SplitSpec(by="group", salt="test")
 HELD, VALIDATED = [3, 14, 16], [1, 5, 8, 9, 10, 24, 32]
 
 
@@ -230,7 +231,7 @@ def test_these_rows_are_on_these_sides() -> None:
 
 @given(TEXTS, TEXTS)
 def test_no_row_moves_as_data_grows(first: list[str], more: list[str]) -> None:
-    spec = split.SplitSpec(by="text", salt="s", validation=0.3, holdout=0.3)
+    spec = data_pin.SplitSpec(by="text", salt="s", validation=0.3, holdout=0.3)
     before = split.assign(frame_of(list(first)), spec)["split"].to_list()
     after = split.assign(frame_of([*more, *first]), spec)["split"].to_list()
     assert after[len(more) :] == before
@@ -238,7 +239,7 @@ def test_no_row_moves_as_data_grows(first: list[str], more: list[str]) -> None:
 
 @given(st.lists(st.sampled_from("abcdefgh") | st.none(), min_size=1, max_size=60))
 def test_a_group_and_a_text_are_on_one_side(groups: list[str | None]) -> None:
-    spec = split.SplitSpec(by="group", salt="s", validation=0.3, holdout=0.3)
+    spec = data_pin.SplitSpec(by="group", salt="s", validation=0.3, holdout=0.3)
     texts: list[str | None] = [f"text {at % 5}" for at in range(len(groups))]
     done = split.assign(frame_of(texts, group=list(groups)), spec)
     grouped = done.filter(pl.col("group").is_not_null())
@@ -248,7 +249,7 @@ def test_a_group_and_a_text_are_on_one_side(groups: list[str | None]) -> None:
 
 
 def test_near_copies_are_on_one_side_and_shares_are_kept() -> None:
-    spec = split.SplitSpec(by="text", salt="s")
+    spec = data_pin.SplitSpec(by="text", salt="s")
     texts: list[str | None] = [f"Text {at}" for at in range(5000)]
     plain = split.assign(frame_of(texts), spec)["split"]
     near = split.assign(frame_of([f" {text} \n".upper() for text in texts if text]), spec)["split"]
@@ -260,13 +261,13 @@ def test_near_copies_are_on_one_side_and_shares_are_kept() -> None:
 
 def test_another_salt_is_another_split() -> None:
     frame = frame_of([f"text {at}" for at in range(200)])
-    sides = [split.assign(frame, split.SplitSpec(by="text", salt=salt))["split"].to_list() for salt in "ab"]
+    sides = [split.assign(frame, data_pin.SplitSpec(by="text", salt=salt))["split"].to_list() for salt in "ab"]
     assert sides[0] != sides[1]
 
 
 def test_a_specification_survives_json_and_refuses_nonsense() -> None:
-    assert split.SplitSpec.from_json(SPEC.to_json()) == SPEC
+    assert data_pin.SplitSpec.from_json(SPEC.to_json()) == SPEC
     with pytest.raises(ValueError, match=r"Received: 0\.6 and 0\.5"):
-        split.SplitSpec(by="text", salt="s", validation=0.6, holdout=0.5)
+        data_pin.SplitSpec(by="text", salt="s", validation=0.6, holdout=0.5)
     with pytest.raises(ValueError, match="needs a column `group`"):
         split.assign(frame_of(["a"]), SPEC)

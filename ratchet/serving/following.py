@@ -19,22 +19,25 @@ AGAIN = 5.0
 """Seconds until a follower that ended is started anew."""
 
 
-async def follow(service: Service) -> None:
-    """Until cancelled: keep a follower, and the service in step with what it tells."""
+async def follow(service: Service, follower: str) -> None:
+    """Until cancelled: keep a follower, and the service in step with what it tells.
+
+    follower: the module that looks at the registry, run as `python -m`.
+    """
     while True:
         try:
-            await _follow_once(service)
+            await _follow_once(service, follower)
         except Exception as error:  # whatever it was: a service that stays behind for good is noticed by nobody
             service.said(f"The registry is not followed: {type(error).__name__}: {error}.")
         await asyncio.sleep(AGAIN)
 
 
-async def _follow_once(service: Service) -> None:
+async def _follow_once(service: Service, follower: str) -> None:
     here = service.here
     here.logs.mkdir(parents=True, exist_ok=True)
     with open(here.logs / "following.log", "ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "flows.following",
+            sys.executable, "-m", follower,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
             cwd=here.root, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip

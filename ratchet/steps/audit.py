@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ratchet.data_pin import SplitSpec
 from ratchet.steps import split
-from ratchet.steps.split import SplitSpec
 
 Flags = NDArray[np.bool_]
 

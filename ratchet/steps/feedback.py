@@ -1,10 +1,4 @@
-"""What people said of answers -> which of it a model may learn from, and why not the rest. Frames in, frames out.
-
-A label comes from the owner's table (`original`), from a random audit (`audit`), from somebody's own correction
-(`user`), or for a text that was chosen because it teaches most (`chosen`). The last two are no fair sample of what is
-asked: they may train, and never judge. A row's side of the split is the hash of its text, whoever labelled it, so
-nothing that trains is ever a text that judges.
-"""
+"""What people said of answers -> which of it a model may learn from, and why not the rest. Frames in, frames out."""
 
 from __future__ import annotations
 
@@ -12,18 +6,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from ratchet.steps import facts, split, vetting
-from ratchet.steps.load import ORIGINAL
-from ratchet.steps.split import SplitSpec
+from ratchet.steps import facts, vetting
+from ratchet.steps.label_sources import AUDIT, STRENGTH
 from ratchet.steps.vetting import SURE, Traffic
-
-AUDIT, CHOSEN, USER = "audit", "chosen", "user"
-STRENGTH = {AUDIT: 3, CHOSEN: 2, USER: 1}
-"""Who is believed where several have labelled one text: who was asked at random, who was asked, who came by himself."""
-JUDGES = (ORIGINAL, AUDIT)
-"""The sources whose rows may judge a model."""
-COLUMNS = ("text", "label", "label_source", "chance", "prediction")
-"""Of the rows that are kept, all of type String. chance: with which a text was chosen; missing for other sources."""
 
 AT_ONCE, FEW = 0.10, 500
 """Labels that one source may add from one turn to the next, as a share of the table's rows and at least."""
@@ -39,17 +24,6 @@ REASONS = {
     "unusual": "several times as many corrections as this source used to give",
 }
 """The facts that set a row aside, each with its reason, in the order in which they are looked for."""
-
-
-def usable(rows: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:
-    """The rows that play a part: those that may judge on any side, the others where they train.
-
-    Args:
-        rows: columns `text`, `label_source`; without a group, so that the text decides.
-    """
-    texts = rows.with_columns(pl.lit(None, pl.String).alias("group"))
-    sides = split.assign(texts, spec)["split"]
-    return rows.filter(pl.col("label_source").is_in(JUDGES) | (sides == "train"))
 
 
 def last_words(said: pl.DataFrame) -> pl.DataFrame:

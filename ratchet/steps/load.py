@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-ORIGINAL = "original"
-"""The label_source of a row that came with the table."""
+from ratchet.steps.label_sources import ORIGINAL
 
 
 def load(

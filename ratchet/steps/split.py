@@ -8,55 +8,17 @@ change with it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from typing import Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from ratchet.data_pin import SplitSpec
 from ratchet.steps.facts import compared
 
 Floats = NDArray[np.float64]
-
-SPLITS = ("train", "validation", "holdout")
-
-
-@dataclass(frozen=True)
-class SplitSpec:
-    """How rows are split; part of the data version, because a change of it starts a new lineage.
-
-    by: what stays together.
-    salt: a word that makes this problem's split independent of another's.
-    validation, holdout: shares of the groups (or texts); the rest trains.
-    """
-
-    by: Literal["group", "text"]
-    salt: str
-    validation: float = 0.1
-    holdout: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.by not in ("group", "text"):
-            raise ValueError(f"A split is by 'group' or by 'text'. Received: {self.by!r}. Choose one of the two.")
-        shares = (self.validation, self.holdout)
-        if not (min(shares) > 0 and sum(shares) < 1):
-            raise ValueError(
-                "The shares of validation and holdout must be above 0 and leave something to train on. "
-                f"Received: {self.validation} and {self.holdout}. The usual shares are 0.1 and 0.1."
-            )
-
-    def to_json(self) -> str:
-        """The specification as one line of JSON with sorted keys: the same for the same specification."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> SplitSpec:
-        """The specification that `to_json` wrote."""
-        return cls(**json.loads(text))
 
 
 def assign(frame: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:

@@ -46,7 +46,7 @@ help:
 	@echo
 
 $(READY): requirements.lock
-	@$(PYTHON) -m ratchet.environment && touch $(READY)
+	@$(PYTHON) -m ratchet.setup_venv && touch $(READY)
 
 setup: $(READY)
 

@@ -15,14 +15,15 @@ import polars as pl
 
 import models
 from models.contract import Rows
-from ratchet import data_pin
-from ratchet.steps import facts, load, prepare, quarantine, score, split
+from ratchet.data.prepare import canonical_columns, deduplicate, row_checks, row_facts, split
+from ratchet.judging import metrics
+from ratchet.project import data_pin
 
 
 def main(path: str, text: str, label: str, names: list[str]) -> None:
-    raw = load.load(pl.read_csv(path, infer_schema=False), text, label)
-    valid, _ = quarantine.set_aside(raw, facts.measure(raw))
-    frame = split.assign(prepare.prepare(valid).frame, data_pin.SplitSpec(by="text", salt="bench"))
+    raw = canonical_columns.load(pl.read_csv(path, infer_schema=False), text, label)
+    valid, _ = row_checks.set_aside(raw, row_facts.measure(raw))
+    frame = split.assign(deduplicate.prepare(valid).frame, data_pin.SplitSpec(by="text", salt="bench"))
     labels = tuple(sorted(frame["label"].unique()))
     parts = {name: rows_of(frame.filter(pl.col("split") == name)) for name in data_pin.SPLITS}
     for name in names:
@@ -35,7 +36,7 @@ def main(path: str, text: str, label: str, names: list[str]) -> None:
             stored = models.load(Path(folder))
             for part in ("validation", "holdout"):
                 probabilities = stored.predict_proba(parts[part].texts)
-                print(name, part, score.score(labels, parts[part].labels, probabilities).accuracy)
+                print(name, part, metrics.score(labels, parts[part].labels, probabilities).accuracy)
 
 
 def rows_of(part: pl.DataFrame) -> Rows:

@@ -3,8 +3,8 @@
     python -m benchmarks.bench_coverage
 
 Lifetimes, worlds and the gate are those of bench_gate, and a world `better` in which challengers gain 0.1 points on
-average. After 1, 10 and 50 turns the champion's accuracy on the holdout, and what ratchet/steps/luck.py makes of it,
-are held against the truth, which only the simulation knows.
+average. After 1, 10 and 50 turns the champion's accuracy on the holdout, and what ratchet/judging/selection_bias.py
+makes of it, are held against the truth, which only the simulation knows.
 
 `below`: the share of lifetimes in which the truth lies below the corrected 95% interval, `outside`: below or above it,
 `bias_points`: by how much the corrected figure is too high on average, `width_points`: how much wider the interval is
@@ -22,8 +22,8 @@ import numpy as np
 
 from benchmarks import bench_gate
 from benchmarks.bench_gate import ACCURACY, DISAGREEMENT, Holdout
-from ratchet.steps import luck, prior
-from ratchet.steps.score import Floats
+from ratchet.judging import gate_memory, selection_bias
+from ratchet.judging.metrics import Floats
 
 HOLDOUTS = ((500, 6), (1_139, 6), (2_500, 0), (2_500, 200))
 """Rows at the start, and rows that join each turn."""
@@ -45,20 +45,20 @@ class Shown:
 
     @property
     def below_measured(self) -> float:
-        return share(self.measured > luck.NORMAL * self.error)
+        return share(self.measured > selection_bias.NORMAL * self.error)
 
     @property
     def below(self) -> float:
-        return share(self.corrected > luck.NORMAL * self.deviation)
+        return share(self.corrected > selection_bias.NORMAL * self.deviation)
 
     @property
     def outside(self) -> float:
-        return share(np.abs(self.corrected) > luck.NORMAL * self.deviation)
+        return share(np.abs(self.corrected) > selection_bias.NORMAL * self.deviation)
 
     @property
     def wider(self) -> float:
         """Points."""
-        return 200 * luck.NORMAL * float((self.deviation - self.error).mean())
+        return 200 * selection_bias.NORMAL * float((self.deviation - self.error).mean())
 
 
 def main() -> None:
@@ -91,24 +91,26 @@ def main() -> None:
 def play(world: str, rows: int, fresh: int, count: int, seed: int) -> Iterator[Shown]:
     """What is shown of the champions of a batch of lifetimes, after each of AFTER's turns."""
     chance, rows_chance = (np.random.default_rng([seed, rows, fresh, part]) for part in (0, 1))
-    true, belief, weight = np.full(count, ACCURACY), prior.unknowing(count), luck.unknowing(count)
+    true, belief, weight = np.full(count, ACCURACY), gate_memory.unknowing(count), selection_bias.unknowing(count)
     holdout = Holdout.of(world, true, rows_chance, rows)
-    known: luck.Luck | None = None
+    known: selection_bias.Luck | None = None
     for turn, gap in enumerate(gaps(world, count, chance), 1):
         won, lost = holdout.answered(true, gap, rows_chance)
         measured = holdout.measured(won, lost)
-        promoted = measured.difference > prior.asked(belief, measured)
-        belief = prior.after(belief, measured, promoted)
-        each = (accuracy(holdout)[1] / prior.SLIDE) ** 2 * holdout.rows
-        weight, stays, comes = luck.after(weight, known or luck.of_none(measured.rows, each), measured, each)
-        known = luck.Luck(
+        promoted = measured.difference > gate_memory.asked(belief, measured)
+        belief = gate_memory.after(belief, measured, promoted)
+        each = (accuracy(holdout)[1] / gate_memory.SLIDE) ** 2 * holdout.rows
+        weight, stays, comes = selection_bias.after(
+            weight, known or selection_bias.of_none(measured.rows, each), measured, each
+        )
+        known = selection_bias.Luck(
             np.where(promoted, comes.mean, stays.mean), np.where(promoted, comes.variance, stays.variance), stays.rows
         )
         true = np.where(promoted, true + gap, true)
         judged = holdout.grown(np.where(promoted, won - lost, 0), true, 0, rows_chance)
         if turn in AFTER:
             value, error = accuracy(judged)
-            high, deviation = luck.shown(weight, known, error)
+            high, deviation = selection_bias.shown(weight, known, error)
             yield Shown(turn, value - true, error, value - high - true, deviation)
         holdout = judged.grown(0 * won, true, fresh, rows_chance)
 

@@ -5,8 +5,9 @@
 Unchanged traffic: film reviews. In each of MONTHS (100) months a tenth of the films is the holdout, and every look
 takes the last 1,000 of a stream of other films' reviews, drawn at random; RATES gives the rows that come in an hour.
 Answers are those of linear models that never saw the film (5 parts by film). All 720 looks of a month run the tests
-that the project runs (ratchet/steps/drift.py), but for the classifier of words, which for its cost takes part in one
-look a day; all looks keep its share of the month's error back. A month with any alarm counts as a false one.
+that the project runs (ratchet/monitoring/drift/drift.py), but for the classifier of words, which for its cost takes
+part in one look a day; all looks keep its share of the month's error back. A month with any alarm counts as a false
+one.
 
 Drift: after 6,000 unchanged rows, planted ones come at 40 an hour: another domain (newsgroups), fresh
 reviews more frequent by 20 points, and a tenth of 500 common words replaced by new ones. The delay is in rows until a
@@ -28,11 +29,11 @@ import polars as pl
 import models
 from benchmarks.quality import _example
 from models.contract import Classifier, Rows
-from ratchet.steps import drift, estimate, shift, spending
-from ratchet.steps.domain import domain
-from ratchet.steps.shift import Floats, Ints, Names, Sample, Shift
-from ratchet.steps.sightings import Flags, Judged, Met
-from ratchet.steps.traits import Traits, traits
+from ratchet.monitoring.drift import alpha_spending, drift, performance_estimate, two_sample
+from ratchet.monitoring.drift.domain_classifier import domain
+from ratchet.monitoring.drift.samples import Flags, Judged, Met
+from ratchet.monitoring.drift.text_statistics import Traits, traits
+from ratchet.monitoring.drift.two_sample import Floats, Ints, Names, Sample, Shift
 
 WINDOW, LOOKS, DAY = 1_000, 720, 24
 RATES = (10, 40, 400)
@@ -168,7 +169,7 @@ def a_month(pool: Pool, every: Traits, rate: int, chance: np.random.Generator) -
         found: list[Shift] = [
             *drift.of_answers(before, Met(seen.characters, seen.labels, seen.scores, first=pool.labels[first])),
             *drift.of_form(told, now, before.groups),
-            shift.numbers("unknown words", Sample(strange[held][~mine], scored), strange[rows]),
+            two_sample.numbers("unknown words", Sample(strange[held][~mine], scored), strange[rows]),
         ]
         if look % DAY == 0:
             sides = [
@@ -178,7 +179,7 @@ def a_month(pool: Pool, every: Traits, rate: int, chance: np.random.Generator) -
             levels += found[-1].p_value <= np.array([0.1, 0.01, 0.001])
         else:
             found.append(replace(found[0], what="words", p_value=1.0, effect=0.0))
-        alarms += any(each.drifted for each in drift.called(found, spending.allowed(1.0), frozenset()))
+        alarms += any(each.drifted for each in drift.called(found, alpha_spending.allowed(1.0), frozenset()))
         lowest = min(lowest, *(each.p_value for each in found))
     return lowest, levels, alarms
 
@@ -217,7 +218,7 @@ def delay(pool: Pool, planted: Pool) -> float:
         before = judged(pool[held])
         for rows in range(40, NEVER + 1, 40):
             mixed = joined(strange, rows, usual)
-            seen = drift.compare(before, met(mixed, first), alpha=spending.allowed(1.0))
+            seen = drift.compare(before, met(mixed, first), alpha=alpha_spending.allowed(1.0))
             if seen.drifted:
                 break
         found.append(rows)
@@ -241,7 +242,9 @@ def estimates(pool: Pool) -> tuple[float, float]:
         held, rest = split(pool, chance)
         before, now = judged(pool[held]), pool[chance.choice(rest, WINDOW, replace=False)]
         assert before.right is not None
-        found = estimate.estimated(estimate.calibrate(before.scores, before.right, before.groups), now.scores)
+        found = performance_estimate.estimated(
+            performance_estimate.calibrate(before.scores, before.right, before.groups), now.scores
+        )
         true = (now.labels == now.truth).mean()
         off.append(abs(found.value - true))
         inside.append(found.low <= true <= found.high)

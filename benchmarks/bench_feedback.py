@@ -29,7 +29,7 @@ from uuid import uuid4
 import numpy as np
 
 from benchmarks.bench_loop import expect, table
-from ratchet import examples
+from ratchet.data import examples
 from tests.project import Project
 
 ROUNDS = int(os.environ.get("ROUNDS", "12"))

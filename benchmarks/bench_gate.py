@@ -20,7 +20,7 @@ the mixed world, on the same challengers and the same first rows. Worlds are in 
     groups  mixed, with rows right and wrong by groups of 1, 2, 3 and 3: the standard error is 1.6 times the row-wise
 
 Ours is played as it is in production: the holdout has SLICES slices, short, middling and long texts, on which every
-challenger is as much better or worse as on the whole, and each may keep it out (ratchet/steps/harm.py).
+challenger is as much better or worse as on the whole, and each may keep it out (ratchet/judging/slice_harm.py).
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ratchet.steps import bootstrap, harm, prior
-from ratchet.steps.prior import Belief, Measured
-from ratchet.steps.score import Floats, Ints
+from ratchet.judging import bootstrap, gate_memory, slice_harm
+from ratchet.judging.gate_memory import Belief, Measured
+from ratchet.judging.metrics import Floats, Ints
 
 TURNS, ROWS, FRESH = 50, 2_500, 200
 ACCURACY, DISAGREEMENT = 0.8, 0.08
@@ -70,7 +70,7 @@ def main() -> None:
     highest = {at: mean_gain(play("mixed", constant(0), at, asked.seed, asked.fresh)) for at in {few, asked.lifetimes}}
     for errors in CONSTANTS:
         show(f"z={errors:g}", constant(errors), few, asked.seed, asked.fresh, highest[few])
-    ours = ("ours", prior.asked, asked.lifetimes, asked.seed, asked.fresh, highest[asked.lifetimes])
+    ours = ("ours", gate_memory.asked, asked.lifetimes, asked.seed, asked.fresh, highest[asked.lifetimes])
     show("no slice", *ours[1:])
     slide, share = show(*ours, slices=SLICES)
     print(f"'Higher score wins' gains {highest[asked.lifetimes]:.2f} points; {time.monotonic() - began:.0f} s in all.")
@@ -102,7 +102,7 @@ def play(
 ) -> Outcome:
     """Lifetimes in a world, a batch at a time; the same seed gives every gate the same challengers."""
     sizes = [min(AT_ONCE, lifetimes - done) for done in range(0, lifetimes, AT_ONCE)]
-    learns = gate is prior.asked
+    learns = gate is gate_memory.asked
     limit = typical_limit(slices) if slices else 0.0
     batches = [lives(world, gate, size, (seed, at), fresh, learns, slices, limit) for at, size in enumerate(sizes)]
     slid, gained = (np.concatenate(parts) for parts in zip(*batches, strict=True))
@@ -115,7 +115,7 @@ def lives(
     """A batch of lifetimes: which slid, and what each gained in points."""
     chance, rows_chance, slice_chance = (np.random.default_rng([*seed, part]) for part in (0, 1, 2))
     true = np.full(count, ACCURACY)
-    best, slid, belief = true, np.zeros(count, bool), prior.unknowing(count)
+    best, slid, belief = true, np.zeros(count, bool), gate_memory.unknowing(count)
     holdout = Holdout.of(world, true, rows_chance)
     for gap in differences(world, count, chance):
         won, lost = holdout.answered(true, gap, rows_chance)
@@ -124,10 +124,10 @@ def lives(
         if slices:
             promoted &= ~holdout.vetoed(won, lost, slices, limit, slice_chance)
         if learns:
-            belief = prior.after(belief, measured, promoted)
+            belief = gate_memory.after(belief, measured, promoted)
         true = np.where(promoted, true + gap, true)
         best = np.maximum(best, true)
-        slid = slid | (true < best - prior.SLIDE - 1e-12)
+        slid = slid | (true < best - gate_memory.SLIDE - 1e-12)
         holdout = holdout.grown(np.where(promoted, won - lost, 0), true, fresh, rows_chance)
     return slid, 100 * (true - ACCURACY)
 
@@ -186,7 +186,7 @@ class Holdout:
         size, rows = self.size[:, :, None], self.rows / slices
         ahead = ((won - lost) * size).sum(axis=0) / rows
         spread = np.sqrt(((won + lost) * size**2).sum(axis=0)) / rows
-        harmed: np.ndarray = (ahead + limit * spread < -prior.SLIDE).any(axis=-1)
+        harmed: np.ndarray = (ahead + limit * spread < -gate_memory.SLIDE).any(axis=-1)
         return harmed
 
     def grown(self, change: Ints, true: Floats, fresh: int, chance: np.random.Generator) -> Holdout:
@@ -204,8 +204,8 @@ def typical_limit(slices: int) -> float:
     one, two = (np.where(known[:, None], [0.8, 0.2], [0.2, 0.8]) for known in (right, other))
     parts = [rows % slices == at for at in range(slices)]
     true = np.zeros(ROWS, np.int64)
-    return harm.limit(
-        bootstrap.swapped("accuracy", true, one, two, rows, parts, positive=None, swaps=harm.SWAPS, seed=SEED)
+    return slice_harm.limit(
+        bootstrap.swapped("accuracy", true, one, two, rows, parts, positive=None, swaps=slice_harm.SWAPS, seed=SEED)
     )
 
 

@@ -3,11 +3,11 @@
     python -m benchmarks.bench_labels [example]
 
 Both ways begin with the same START random training rows. One goes on at random. The other asks the model trained so far
-about all rows that have no label, has BATCH of them chosen by ratchet/steps/choose.py, which is what fills the queue of
-the service's page, and trains anew, until MOST rows are labelled. The validation rows choose the model's strengths in
-both, as ever; the holdout rows, by which nothing of this was chosen, measure the accuracies, which are averaged over
-SEEDS beginnings and over three neighbouring sizes. chosen_rows is the size from which on the chosen labels are no worse
-than RANDOM random ones; MOST, where they never are.
+about all rows that have no label, has BATCH of them chosen by ratchet/monitoring/labels/active_learning.py, which is
+what fills the queue of the service's page, and trains anew, until MOST rows are labelled. The validation rows choose
+the model's strengths in both, as ever; the holdout rows, by which nothing of this was chosen, measure the accuracies,
+which are averaged over SEEDS beginnings and over three neighbouring sizes. chosen_rows is the size from which on the
+chosen labels are no worse than RANDOM random ones; MOST, where they never are.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from numpy.typing import NDArray
 
 import models
 from models.contract import Rows
-from ratchet import examples
-from ratchet.data_pin import SplitSpec
-from ratchet.steps.choose import choose
-from ratchet.steps.prepare import prepare
-from ratchet.steps.split import assign
+from ratchet.data import examples
+from ratchet.data.prepare.deduplicate import prepare
+from ratchet.data.prepare.split import assign
+from ratchet.monitoring.labels.active_learning import choose
+from ratchet.project.data_pin import SplitSpec
 
 START, BATCH = 300, 100
 RANDOM = int(os.environ.get("RANDOM_ROWS", "2000"))
 MOST = RANDOM + BATCH
 SEEDS = int(os.environ.get("SEEDS", "10"))
 QUEUE = 5_000
-"""Texts that are ranked at a time where the time is taken: as many as the queue looks at (ratchet/queue.py)."""
+"""Texts that are ranked at a time where the time is taken: as many as the queue looks at (label_queue.py)."""
 
 
 def main(arguments: list[str]) -> int:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ratchet import examples
+from ratchet.data import examples
 from tests.project import Project
 
 ROWS = [int(rows) for rows in os.environ.get("SIZES", "6000 24000").split()]

@@ -41,8 +41,8 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from ratchet.problem import Problem
-    from ratchet.rows import Ready
+    from ratchet.data.prepare.rows import Ready
+    from ratchet.project.problem import Problem
 
 SIZES = tuple(int(size) for size in os.environ.get("SIZES", "10000 100000 1000000 10000000").split())
 FIRST = 100_000
@@ -116,7 +116,7 @@ def one_size(folder: Path, size: int) -> Figures:
 
 def in_stage(stage: str, size: int) -> None:
     """What one process does: the stage, timed; seconds, GiB and a sentence go to standard output."""
-    from ratchet.places import places, settle
+    from ratchet.project.paths import places, settle
 
     settle(places())
     ready = make(size) if stage == "make" else STAGES[stage]()
@@ -128,31 +128,32 @@ def in_stage(stage: str, size: int) -> None:
 
 
 def at_hand() -> Problem:
-    from ratchet import problem
+    from ratchet.project import problem
 
     return problem.load()
 
 
 def rows_ready() -> Ready:
-    from ratchet import rows
+    from ratchet.data.prepare import rows
 
     return rows.prepared(at_hand())
 
 
 def make(size: int) -> Callable[[], str]:
     """Not a stage: the table, pinned and in DVC's cache, so that fetch has something to do."""
-    from ratchet import data_pin, versions
-    from ratchet.data_pin import SplitSpec
-    from ratchet.places import places
-    from ratchet.steps import table
+    from ratchet.data.tables import canonical_csv
+    from ratchet.data.versions import dvc_repo
+    from ratchet.project import data_pin
+    from ratchet.project.data_pin import SplitSpec
+    from ratchet.project.paths import places
 
     def run() -> str:
         here = places()
         incoming = here.work / "incoming"
         incoming.mkdir(parents=True)
-        table.write_batches(joined(size), incoming / data_pin.TABLE)
+        canonical_csv.write_batches(joined(size), incoming / data_pin.TABLE)
         (incoming / data_pin.SPLIT).write_text(SplitSpec(by="text", salt="scale").to_json() + "\n", encoding="utf-8")
-        pin = versions.into_cache(here, incoming, "joined halves of film reviews")
+        pin = dvc_repo.into_cache(here, incoming, "joined halves of film reviews")
         (here.root / "data.dvc").write_text(pin.to_yaml(), encoding="utf-8")
         shutil.rmtree(incoming)
         return f"{pin.bytes / 1e6:,.0f} MB"
@@ -162,7 +163,7 @@ def make(size: int) -> Callable[[], str]:
 
 def joined(size: int) -> Iterator[pl.DataFrame]:
     """The table in batches of rows, half of them of each verdict."""
-    from ratchet import examples
+    from ratchet.data import examples
 
     with tempfile.TemporaryDirectory() as scratch:
         reviews = examples.get("film_reviews").build(Path(scratch))
@@ -189,14 +190,15 @@ def joined(size: int) -> Iterator[pl.DataFrame]:
 
 
 def fetch() -> Callable[[], str]:
-    from ratchet import rows, versions
+    from ratchet.data.prepare import rows
+    from ratchet.data.versions import dvc_repo
 
     current = at_hand()
 
     def run() -> str:
-        with versions.repository(current.here):  # loads DVC
+        with dvc_repo.repository(current.here):  # loads DVC
             pass
-        came = versions.fetch(current.here, current.pin)
+        came = dvc_repo.fetch(current.here, current.pin)
         return f"{rows.Raw(current).rows:,} rows {came}"
 
     return run
@@ -205,8 +207,8 @@ def fetch() -> Callable[[], str]:
 def validate() -> Callable[[], str]:
     import expectations
     from expectations import docs
-    from ratchet import rows
-    from ratchet.survey import survey
+    from ratchet.data.prepare import rows
+    from ratchet.data.prepare.table_facts import survey
 
     expectations.load()
     current = at_hand()
@@ -222,7 +224,7 @@ def validate() -> Callable[[], str]:
 
 
 def prepare() -> Callable[[], str]:
-    from ratchet import rows
+    from ratchet.data.prepare import rows
 
     current = at_hand()
 
@@ -234,8 +236,8 @@ def prepare() -> Callable[[], str]:
 
 def check() -> Callable[[], str]:
     import expectations
-    from ratchet import rows
-    from ratchet.survey import survey
+    from ratchet.data.prepare import rows
+    from ratchet.data.prepare.table_facts import survey
 
     expectations.load()
     current = at_hand()
@@ -250,8 +252,8 @@ def check() -> Callable[[], str]:
 
 
 def train() -> Callable[[], str]:
-    from ratchet import training
-    from ratchet.settings import model_params
+    from ratchet.project.settings import model_params
+    from ratchet.training import job as training
 
     current = at_hand()
 
@@ -267,11 +269,11 @@ def train() -> Callable[[], str]:
 
 
 def score() -> Callable[[], str]:
-    from flows.registry import Predictor
+    from flows.registry.registry import Predictor
     from models import pyfunc
     from models.majority import Majority
-    from ratchet.steps import gate, slices
-    from ratchet.steps.score import score as scored
+    from ratchet.judging import gate, slices
+    from ratchet.judging.metrics import score as scored
 
     current = at_hand()
 

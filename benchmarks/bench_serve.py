@@ -43,7 +43,7 @@ import psutil
 
 import models
 from benchmarks.load import Found, Plan
-from ratchet.serving import lineup
+from ratchet.serving.answering import lineup
 from tests.ports import free_ports
 from tests.project import Project
 from tests.serving import served
@@ -58,9 +58,10 @@ evaluate: {metric: accuracy}
 """
 ALONE = """
 from functools import partial
-from ratchet.serving import service, __main__
+from ratchet.serving.answering import service
+from ratchet.serving import __main__
 service.Batcher = partial(service.Batcher, texts=1)
-__main__.main("flows.following")
+__main__.main("flows.registry.follower")
 """
 
 
@@ -225,7 +226,7 @@ class Bench:
 
     def start_once(self) -> float:
         began = time.monotonic()
-        with running(self.project, [sys.executable, "-m", "ratchet.serving", "flows.following"]):
+        with running(self.project, [sys.executable, "-m", "ratchet.serving", "flows.registry.follower"]):
             first_answer(self.port)
             return time.monotonic() - began
 
@@ -237,7 +238,10 @@ class Bench:
         )
         assert done.status == 0, done.text
         found = []
-        for command in ([sys.executable, "-m", "ratchet.serving", "flows.following"], [sys.executable, "-c", ALONE]):
+        for command in (
+            [sys.executable, "-m", "ratchet.serving", "flows.registry.follower"],
+            [sys.executable, "-c", ALONE],
+        ):
             with running(self.project, command):
                 wait_until(lambda: first_answer(self.port)["version"] == "3")
                 self.load(1.0, 64)

@@ -43,10 +43,10 @@ def _fitted() -> tuple[Classifier, list[str]]:
     """Linear, fitted on the film reviews with a tenth of the films for validation; and the texts of both."""
     import models
     from models.contract import Rows
-    from ratchet import examples
-    from ratchet.data_pin import SplitSpec
-    from ratchet.steps.prepare import prepare
-    from ratchet.steps.split import assign
+    from ratchet.data import examples
+    from ratchet.data.prepare.deduplicate import prepare
+    from ratchet.data.prepare.split import assign
+    from ratchet.project.data_pin import SplitSpec
 
     film, linear = examples.get("film_reviews"), models.get("linear")
     with TemporaryDirectory() as folder:

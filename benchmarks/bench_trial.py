@@ -2,10 +2,10 @@
 
     make bench-trial
 
-Labelled rows come one by one, and the trial is looked at after each (ratchet/steps/trial.py, the code that decides). In
-the shadow both models answer each row and disagree on 8% of them. The bad challenger is 5 points worse, the equal one
-wins half of the disagreements. In split traffic each row is answered by one of the two, right on 80% and 75% of theirs.
-TRIALS of each, of at most ROWS labelled rows (SPLIT_ROWS in split traffic). The last line is
+Labelled rows come one by one, and the trial is looked at after each (ratchet/judging/canary_test.py, the code that
+decides). In the shadow both models answer each row and disagree on 8% of them. The bad challenger is 5 points worse,
+the equal one wins half of the disagreements. In split traffic each row is answered by one of the two, right on 80% and
+75% of theirs. TRIALS of each, of at most ROWS labelled rows (SPLIT_ROWS in split traffic). The last line is
 `bad_rejected=... equal_rejected=... split_rows=...`: the shares within ROWS rows, and the labelled rows by which split
 traffic has rejected 95% of the bad ones.
 """
@@ -17,7 +17,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.steps import trial
+from ratchet.judging import canary_test
 
 TRIALS = int(os.environ.get("TRIALS", "2000"))
 ROWS, SPLIT_ROWS = 500, 20_000
@@ -61,7 +61,7 @@ def first_rejection(wins: Flags, losses: Flags) -> int:
     """After how many rows the challenger is sent back, by one who looks after each; one more than all: never."""
     won, lost, told = np.cumsum(wins), np.cumsum(losses), np.flatnonzero(wins | losses)
     for row in told:
-        if trial.judge(int(row) + 1, int(won[row]), int(lost[row])).word == "worse":
+        if canary_test.judge(int(row) + 1, int(won[row]), int(lost[row])).word == "worse":
             return int(row) + 1
     return len(wins) + 1
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import polars as pl
 
 import expectations
-from ratchet import examples
-from ratchet.steps.facts import measure
+from ratchet.data import examples
+from ratchet.data.prepare.row_facts import measure
 
 ROWS, PASSES = 500_000, 5
 

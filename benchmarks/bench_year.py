@@ -26,7 +26,7 @@ import polars as pl
 
 from benchmarks import policies, year
 from benchmarks.policies import HARM, POLICIES
-from ratchet.steps.score import Floats
+from ratchet.judging.metrics import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -28,19 +28,23 @@ from benchmarks.year import LABELS, SPEC, Week, World
 from models import linear
 from models.contract import Rows
 from models.majority import Majority
-from ratchet import data_pin
-from ratchet.settings import Optimise
-from ratchet.steps import drift, feedback, gate, label_sources, prior, slices, spending, split, triggers, vetting
-from ratchet.steps.gate import Candidate, Decision
-from ratchet.steps.label_sources import AUDIT
-from ratchet.steps.prior import Measured, Past
-from ratchet.steps.score import Floats
-from ratchet.steps.shift import Names
-from ratchet.steps.sightings import Judged, Met
-from ratchet.steps.vetting import AUDITED, CORRECTED, Part, Traffic
+from ratchet.data.prepare import label_sources, split
+from ratchet.data.prepare.label_sources import AUDIT
+from ratchet.judging import gate, gate_memory, slices
+from ratchet.judging.gate import Candidate, Decision
+from ratchet.judging.gate_memory import Measured, Past
+from ratchet.judging.metrics import Floats
+from ratchet.monitoring import retrain_rules
+from ratchet.monitoring.drift import alpha_spending, drift
+from ratchet.monitoring.drift.samples import Judged, Met
+from ratchet.monitoring.drift.two_sample import Names
+from ratchet.monitoring.labels import feedback_rules, vetting
+from ratchet.monitoring.labels.vetting import AUDITED, CORRECTED, Part, Traffic
+from ratchet.project import data_pin
+from ratchet.project.settings import Optimise
 
 HARM, AHEAD = 0.005, 4
-WEEK = 7 * triggers.DAY
+WEEK = 7 * retrain_rules.DAY
 RULES, WINDOW = gate.Rules(), Optimise().window
 
 
@@ -68,7 +72,7 @@ class Model:
 
 @dataclass
 class Log:
-    """All answers so far, what the audit found, and what was corrected: as ratchet/steps/vetting.py takes it."""
+    """All answers so far, what the audit found, and what was corrected: as vetting.py takes it."""
 
     told: list[Part] = field(default_factory=list)
     audits: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=AUDITED))
@@ -162,7 +166,7 @@ def turn(life: Life, week: Week, judge: Judge) -> None:
 
 
 def by_side(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """The rows that play a part, by what they are for: as ratchet/steps/feedback.py and split.py say."""
+    """The rows that play a part, by what they are for: as feedback_rules.py and split.py say."""
     sided = split.assign(label_sources.usable(rows, SPEC), SPEC)
     return {side: sided.filter(pl.col("split") == side) for side in data_pin.SPLITS}
 
@@ -188,10 +192,13 @@ def vetted(log: Log, heard: pl.DataFrame) -> pl.DataFrame:
     )
     log.audits = pl.concat([log.audits, audits])
     nothing = pl.DataFrame(schema={"key": pl.String, "label": pl.String})
-    weighed = feedback.weigh(heard, nothing, set(LABELS), Traffic(told, log.audits, log.corrected))
-    weighed = feedback.in_turn(weighed, year.AT_START)
+    weighed = feedback_rules.weigh(heard, nothing, set(LABELS), Traffic(told, log.audits, log.corrected))
+    weighed = feedback_rules.in_turn(weighed, year.AT_START)
     corrects = (pl.col("label") != pl.col("predicted")) & (pl.col("source") != AUDIT)
-    kept, held = weighed["first"] & ~weighed["waits"], pl.lit(feedback.reasons(weighed) == feedback.REASONS["unusual"])
+    kept, held = (
+        weighed["first"] & ~weighed["waits"],
+        pl.lit(feedback_rules.reasons(weighed) == feedback_rules.REASONS["unusual"]),
+    )
     sure = (pl.col("score") >= vetting.SURE).alias("sure")
     known = heard.select("prediction", "source", sure, held.fill_null(False).alias("held"), corrects.alias("wrong"))
     known = known.filter((kept | pl.col("held")) & pl.col("wrong"))
@@ -202,15 +209,15 @@ def vetted(log: Log, heard: pl.DataFrame) -> pl.DataFrame:
 def is_due(life: Life, week: Week) -> bool:
     """Whether the project's triggers, with their defaults, ask for a turn."""
     wished, new = Optimise(), life.kept.height - life.learned
-    rules = triggers.Rules(wished.labels, wished.accuracy, wished.drift, wished.cooldown, wished.turns)
-    found = triggers.Found(new, None, moved(life), changed=new > 0)
-    return bool(triggers.decide(rules, found, life.starts, week.number * WEEK).trigger)
+    rules = retrain_rules.Rules(wished.labels, wished.accuracy, wished.drift, wished.cooldown, wished.turns)
+    found = retrain_rules.Found(new, None, moved(life), changed=new > 0)
+    return bool(retrain_rules.decide(rules, found, life.starts, week.number * WEEK).trigger)
 
 
 def moved(life: Life) -> str:
     """What the project's look at a week's end calls a drift, by lengths and answers; texts are left out."""
     judged, met = Judged(*columns(life.reference)), Met(*columns(pl.concat(life.answers)[-WINDOW:].reverse()))
-    return drift.compare(judged, met, alpha=spending.allowed(WEEK / 3600)).moved
+    return drift.compare(judged, met, alpha=alpha_spending.allowed(WEEK / 3600)).moved
 
 
 def columns(rows: pl.DataFrame) -> tuple[Floats, Names, Floats]:
@@ -234,7 +241,7 @@ def gated(life: Life, case: Case) -> bool:
     new, old = Candidate("challenger", case.challenger), Candidate("champion", case.champion)
     truth, groups = holdout["label"].to_list(), holdout["group"].to_list()
     rows = gate.Holdout(LABELS, truth, groups, LABELS[0], slices.slices(holdout))
-    belief = prior.learned(life.history, life.champion.version)
+    belief = gate_memory.learned(life.history, life.champion.version)
     decision = gate.decide(new, old, Candidate("baseline", baseline), rows, RULES, 0, belief)
     life.history += remembered(life, decision, holdout.height)
     return decision.promote
@@ -247,7 +254,7 @@ def forgetful(life: Life, case: Case) -> bool:
 
 
 def remembered(life: Life, decision: Decision, rows: int) -> list[Past]:
-    """The decision as flows/history.py keeps it; nothing where it teaches nothing."""
+    """The decision as flows/gate_history.py keeps it; nothing where it teaches nothing."""
     if decision.difference is None or decision.error is None or decision.pull is None:
         return []
     figures = (decision.difference, decision.error, decision.pull, rows)

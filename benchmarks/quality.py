@@ -25,11 +25,11 @@ import polars as pl
 
 import models
 from models.contract import Rows
-from ratchet import examples
-from ratchet.data_pin import SplitSpec
-from ratchet.steps import draw
-from ratchet.steps.prepare import prepare
-from ratchet.steps.split import assign
+from models.text import row_sampling
+from ratchet.data import examples
+from ratchet.data.prepare.deduplicate import prepare
+from ratchet.data.prepare.split import assign
+from ratchet.project.data_pin import SplitSpec
 
 SALTS = ("1", "2", "3", "4", "5")
 
@@ -105,7 +105,7 @@ def _switch(sides: Mapping[str, Rows], switches: tuple[int, ...]) -> None:
         loss = -np.log(found[np.arange(len(true)), true]).mean()
         return f"{(found.argmax(axis=1) == true).mean():.4f} (log loss {loss:.4f})"
 
-    characters, rates = draw.characters(train.texts), linear.RATES
+    characters, rates = row_sampling.characters(train.texts), linear.RATES
     print(f"all {characters:,} characters in memory: {judged()}", flush=True)
     for most in switches:
         linear.MOST_CHARACTERS = most

@@ -31,12 +31,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import polars as pl
 
-from ratchet import examples
-from ratchet.data_pin import SplitSpec
-from ratchet.steps import facts, split
-from ratchet.steps.label_sources import AUDIT, ORIGINAL, USER
-from ratchet.steps.prepare import prepare
-from ratchet.steps.score import Floats
+from ratchet.data import examples
+from ratchet.data.prepare import row_facts, split
+from ratchet.data.prepare.deduplicate import prepare
+from ratchet.data.prepare.label_sources import AUDIT, ORIGINAL, USER
+from ratchet.judging.metrics import Floats
+from ratchet.project.data_pin import SplitSpec
 
 FILMS, FOODS, CHINESE = "film_reviews", "fine_foods", "chinese_reviews"
 LABELS = ("fresh", "rotten")
@@ -94,7 +94,7 @@ def _pool(name: str) -> pl.DataFrame:
     group = pl.col(columns.group) if name == FILMS and columns.group else pl.lit(None, pl.String)
     named = pl.when(pl.col(columns.label) == FRESH[name]).then(pl.lit(LABELS[0])).otherwise(pl.lit(LABELS[1]))
     rows = prepare(table.select(pl.col(columns.text).alias("text"), named.alias("label"), group.alias("group"))).frame
-    return rows.filter(~facts.alone(rows.select("text", "label"))["set_aside"])
+    return rows.filter(~row_facts.alone(rows.select("text", "label"))["set_aside"])
 
 
 def world(sets: Mapping[str, pl.DataFrame], seed: int) -> World:
@@ -163,7 +163,7 @@ def names(week: Week) -> list[str]:
 
 
 def said(week: Week, probabilities: Floats) -> pl.DataFrame:
-    """What people say of the champion's answers to a week, as ratchet/steps/feedback.py takes it; none in an outage."""
+    """What people say of the champion's answers to a week, as feedback_rules.py takes it; none in an outage."""
     rows = week.rows.with_columns(
         pl.Series("predicted", [LABELS[at] for at in probabilities.argmax(axis=1)], dtype=pl.String),
         pl.Series("score", probabilities.max(axis=1)),

@@ -40,7 +40,7 @@ def load() -> None:
 
 
 def check(facts: pl.DataFrame, suite: str, rules: Rules | None = None) -> Verdict:
-    """What the suite of that name says of these facts (`ratchet.steps.facts.measure` makes them).
+    """What the suite of that name says of these facts (`ratchet.data.prepare.row_facts.measure` makes them).
 
     Raises:
         LookupError: there is no such suite.

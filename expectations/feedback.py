@@ -3,7 +3,7 @@
 What breaks a rule is set aside with its reason, and the rest goes on. A rule of severity critical, or one that cannot
 be judged, keeps out all that was collected: it stays in the log. Whether a label is right nobody can tell from it; that
 a model which learned from wrong ones goes live is prevented by the gate, whose rows none of these people chose. The
-suite judges the facts of `ratchet.steps.feedback`.
+suite judges the facts of `ratchet.monitoring.labels.feedback_rules`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 training.
 
 Nothing is set aside here: preparing was meant to leave no bad row, so one is a fault of ours and refuses
-the table. The suite judges the facts of `ratchet.steps.facts` over a frame that has a column `split`.
+the table. The suite judges the facts of `ratchet.data.prepare.row_facts` over a frame that has a column `split`.
 """
 
 from __future__ import annotations

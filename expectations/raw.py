@@ -1,7 +1,7 @@
 """May this table come in? The border between somebody's file and a version of our data.
 
 A rule about rows sets a bad row aside, with its reason, as long as few rows are bad. A rule about the table
-refuses it. A flag stops nothing and tells a person. The suite judges the facts of `ratchet.steps.facts`.
+refuses it. A flag stops nothing and tells a person. The suite judges the facts of `ratchet.data.prepare.row_facts`.
 """
 
 from __future__ import annotations

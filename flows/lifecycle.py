@@ -7,19 +7,23 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
 
-from flows import champion as champions
-from flows import harvest, trial
+from flows import admission, feedback_intake
 from flows.build import build
-from flows.case import Evaluation
 from flows.deploy import deploy
 from flows.evaluate import evaluate
-from flows.holdings import fate
+from flows.evaluation import Evaluation
 from flows.optimise import Outlook, optimise
-from flows.stage import Example, Model, at_hand, note, say, stage, step
-from flows.titles import entitle
-from ratchet import bring, feedback_table, pace, settings, turn
-from ratchet.feedback import withdraw
-from ratchet.places import Places, places
+from flows.registry.snapshot import fate
+from flows.runs import champion as champions
+from flows.runs.run_names import entitle
+from flows.runs.stage import Example, Model, at_hand, note, say, stage, step
+from ratchet.data.incoming import table_import
+from ratchet.data.versions import feedback_table
+from ratchet.monitoring import retrain_state
+from ratchet.monitoring.feedback import withdraw
+from ratchet.project import settings
+from ratchet.project.paths import Places, places
+from ratchet.state import turn
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def lifecycle(
     here = places()
     if example is not None:
         bring_example(here, example)
-    if learn and (not harvest.brings_more(trigger) or waits_for_another(trigger)):
+    if learn and (not feedback_intake.brings_more(trigger) or waits_for_another(trigger)):
         return None
     with turn.under_way(here, model) as begun:
         challenger = build(model, trigger, begun.id)
@@ -86,23 +90,23 @@ def lifecycle(
 def waits_for_another(trigger: str) -> bool:
     """Whether a version is on trial or waits for a person, which this turn's would end; then the labels judge that."""
     problem, registry = at_hand()
-    if not trial.pending(problem, registry):
+    if not admission.pending(problem, registry):
         return False
-    pace.held(problem)
+    retrain_state.held(problem)
     outlook = optimise(trigger=trigger)
-    note(f"No turn is made: {trial.pending(problem, registry) or 'a verdict came'}. {outlook.verdict}")
+    note(f"No turn is made: {admission.pending(problem, registry) or 'a verdict came'}. {outlook.verdict}")
     return True
 
 
 @step("Bring the example data")
 def bring_example(here: Places, example: Example) -> None:
     """The example becomes the pinned data, and its problem the one in params.yaml."""
-    bring.example(here, example.value, withdraw, say)
+    table_import.example(here, example.value, withdraw, say)
 
 
 def keep_pace(here: Places, begun: turn.Begun) -> None:
     """What this turn was made from, so that another begins by itself only where there is more."""
-    pace.turned(
+    retrain_state.turned(
         here, settings.load(here.params).problem, begun.cause, feedback_table.by_source(feedback_table.kept(here.data))
     )
 

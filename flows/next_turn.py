@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, cast
 from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 
-from flows.holdings import Version
-from flows.stage import say, step
-from ratchet import pace, problem, servers
-from ratchet.problem import Problem
-from ratchet.steps import triggers
+from flows.registry.snapshot import Version
+from flows.runs.stage import say, step
+from ratchet.monitoring import retrain_rules, retrain_state
+from ratchet.project import problem
+from ratchet.project.problem import Problem
+from ratchet.servers import servers
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 TURN = "lifecycle/lifecycle"
-"""The deployment that a turn is a run of (flows/deployments.py)."""
+"""The deployment that a turn is a run of (flows/published/deployments.py)."""
 
 
 @step("Decide on the next turn")
@@ -29,14 +30,14 @@ def consider(live: Version, accuracy: float | None, drift: str, pending: str = "
         drift: what moved; empty where nothing did. pending: another version that waits for its verdict.
     """
     current = problem.load()  # the data version may be a new one by now
-    rules, known = pace.rules_of(current.settings.optimise), pace.found(current, accuracy, drift)
-    answer = triggers.decide(rules, known, pace.starts(current), pace.now())
+    rules, known = retrain_state.rules_of(current.settings.optimise), retrain_state.found(current, accuracy, drift)
+    answer = retrain_rules.decide(rules, known, retrain_state.starts(current), retrain_state.now())
     said = told(current, live, answer, pending)
     say(said)
     return said
 
 
-def told(current: Problem, live: Version, answer: triggers.Answer, pending: str) -> str:
+def told(current: Problem, live: Version, answer: retrain_rules.Answer, pending: str) -> str:
     if answer.why_not:
         return f"No turn begins by itself: {answer.why_not}"
     if not answer.trigger:
@@ -61,5 +62,5 @@ def is_paused() -> bool:
 def begin(current: Problem, trigger: str, model: str | None) -> None:
     """A run of the loop's deployment, which the runner of `make up` takes up; model: the one that it refreshes."""
     words = {"trigger": trigger} | ({"model": model} if model else {})
-    with pace.beginning(current.here, current.name) as noted:
+    with retrain_state.beginning(current.here, current.name) as noted:
         noted(str(cast("FlowRun", run_deployment(TURN, parameters=words, timeout=0, as_subflow=False)).id))

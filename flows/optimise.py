@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flows import harvest, next_turn, trial
+from flows import admission, feedback_intake, next_turn
 from flows.deploy import deploy
-from flows.stage import at_hand, say, stage, step
-from flows.titles import entitle
-from flows.watching import watch
-from ratchet import queue
-from ratchet.problem import Problem
-from ratchet.refusal import Refusal
+from flows.drift_check import watch
+from flows.runs.run_names import entitle
+from flows.runs.stage import at_hand, say, stage, step
+from ratchet.monitoring import label_queue
+from ratchet.project.errors import Refusal
+from ratchet.project.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     live = registry.version(version) if version else registry.champion()
     if live is None:
         raise Refusal("Optimise looks at a champion.", "none is live", "Turn the loop once: make run")
-    learned = harvest.bring_in(problem, registry, live, trigger)
-    passed = trial.judge(problem, registry)
+    learned = feedback_intake.bring_in(problem, registry, live, trigger)
+    passed = admission.judge(problem, registry)
     if passed is not None:
         live = registry.version(deploy(passed.number, trigger, tried=True))
     problem, registry = at_hand()  # the data version may be a new one
@@ -56,13 +56,13 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     sight = watch(problem, registry, live)
     entitle(problem.name, live.number, live.model, sight.verdict.partition(":")[0].lower())
     bound = sight.surely.high if sight.surely else None
-    following = next_turn.consider(live, bound, sight.found.moved, trial.pending(problem, registry))
+    following = next_turn.consider(live, bound, sight.found.moved, admission.pending(problem, registry))
     return Outlook(live.number, sight.verdict, sight.drifted, learned, following)
 
 
 @step("Choose what people are asked")
 def ask_people(problem: Problem) -> None:
     """The texts that the service's page offers to be labelled: a random audit, and those that teach most."""
-    asked = queue.refresh(problem)
+    asked = label_queue.refresh(problem)
     if asked.audit or asked.chosen:
         say(f"Asked on the service's page: {len(asked.audit)} texts of the audit, {len(asked.chosen)} chosen ones.")

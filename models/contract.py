@@ -33,7 +33,8 @@ class Rows:
     """Texts with their labels, in the same order.
 
     texts: raw or prepared; a model applies its own preprocessing, in fit and in predict_proba alike. There may be more
-        of them than fit in memory: then they lie on disk (ratchet/stored.py), and are read in order or by slices.
+        of them than fit in memory: then they lie on disk (ratchet/data/tables/row_store.py), and are read in order or
+        by slices.
     labels: one class name a text.
     """
 
@@ -48,7 +49,7 @@ class Classifier(Protocol):
     """A fitted model: texts in, probabilities out, and a folder of data (never code) in between.
 
     One that adds up what it finds may also have `evidence(text)`, and its answers are then explained exactly
-    (ratchet/steps/explain.py); any other is asked again without each word.
+    (models/text/explanation.py); any other is asked again without each word.
     """
 
     labels: tuple[str, ...]

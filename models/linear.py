@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 
 from models.contract import Progress, Rows
-from ratchet.steps import draw, heads
-from ratchet.steps.evidence import Evidence, shares
-from ratchet.steps.heads import Best, Floats, Numbers
-from ratchet.steps.ngrams import Block, blocks, read
-from ratchet.steps.refine import Refiner
-from ratchet.steps.tfidf import Group, presence, rarity, tfidf
-from ratchet.steps.vocabulary import Vocabulary, count, count_all, learn, tally
+from models.text import linear_heads, row_sampling
+from models.text.linear_heads import Best, Floats, Numbers
+from models.text.ngrams import Block, blocks, read
+from models.text.sgd_refinement import Refiner
+from models.text.tfidf import Group, presence, rarity, tfidf
+from models.text.vocabulary import Vocabulary, count, count_all, learn, tally
+from models.text.word_weights import Evidence, shares
 
 SUMMARY = "Words, pairs and pieces of words, weighed by logistic regression and NB-SVM: seconds to train, hard to beat."
 NEEDS: tuple[str, ...] = ()
@@ -77,7 +77,7 @@ class Linear:
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
         result, done = np.zeros((len(texts), len(self.labels))), 0
         for some in blocks(texts):
-            result[done : done + len(some), self.seen] = heads.probabilities(self._scores(read(some)))
+            result[done : done + len(some), self.seen] = linear_heads.probabilities(self._scores(read(some)))
             done += len(some)
         return result
 
@@ -86,7 +86,7 @@ class Linear:
         block = read([text])
         scores = self._scores(block)
         logits = np.append(np.zeros(2 - min(2, scores.shape[1])), scores[0])  # as heads.probabilities reads them
-        label = int(heads.probabilities(scores)[0].argmax())
+        label = int(linear_heads.probabilities(scores)[0].argmax())
         against = int(np.where(np.arange(len(logits)) == label, -np.inf, logits).argmax())
         column = partial(_odds, label=label, against=against)
         words = shares(block, self.words, self.pieces, column)
@@ -139,7 +139,7 @@ def fit(
     """Learn the vocabulary and both heads from the training rows, and choose among them by the validation rows.
 
     Of rows that are more than MOST_CHARACTERS or MOST_SCORED, a sample of so much is learnt from in this way; then all
-    of them, read once from where they lie, correct it (ratchet/steps/refine.py). Nothing new is begun after
+    of them, read once from where they lie, correct it (models/text/sgd_refinement.py). Nothing new is begun after
     params.minutes, so that with too little time the model is one of fewer strengths or fewer rows.
     """
     clock = _Clock(params.minutes)
@@ -150,14 +150,14 @@ def fit(
             f"A linear model needs training rows of two classes or more. Received: {len(train)} rows of "
             f"{sorted(present)}. Check the column of labels, or how the rows were split."
         )
-    characters, most = draw.characters(train.texts), min(MOST_CHARACTERS, MOST_SCORED // len(seen))
+    characters, most = row_sampling.characters(train.texts), min(MOST_CHARACTERS, MOST_SCORED // len(seen))
     parts = 0 if characters <= most else -(-characters // most)
     steps = _Steps(progress, 2 + len(params.strengths) + len(params.bayes_strengths), parts)
     if not parts:
         return _fitted(train, validation, labels, seen, params, seed, steps, clock)
-    some = Rows(*draw.sample(train.texts, train.labels, most / characters, seed))
+    some = Rows(*row_sampling.sample(train.texts, train.labels, most / characters, seed))
     rough = _fitted(some, validation, labels, seen, params, seed, steps, clock, passes=FEWER_PASSES)
-    return _refined(rough, draw.mixed(train.texts, train.labels, parts, seed), validation, steps, clock)
+    return _refined(rough, row_sampling.mixed(train.texts, train.labels, parts, seed), validation, steps, clock)
 
 
 def _fitted(
@@ -180,13 +180,15 @@ def _fitted(
     steps.taken({})
     rare = rarity(learnt.words), rarity(learnt.pieces)
     chosen = _chosen(learnt, judged, rare, params, seed, steps, clock, passes)
-    factors = heads.join([best.scores for best in chosen], judged.numbers, USUAL[: len(chosen)])
+    factors = linear_heads.join([best.scores for best in chosen], judged.numbers, USUAL[: len(chosen)])
     steps.finished(chosen, factors, judged.numbers)
     words, pieces, bias = _joined(known, rare, chosen, factors)
     return Linear(labels, params, seen, words, pieces, bias)
 
 
-def _refined(rough: Linear, parts: Iterable[draw.Drawn], validation: Rows, steps: _Steps, clock: _Clock) -> Linear:
+def _refined(
+    rough: Linear, parts: Iterable[row_sampling.Drawn], validation: Rows, steps: _Steps, clock: _Clock
+) -> Linear:
     """The model corrected by all rows, at the rate that suits the validation rows best; as it was, if none does."""
     named = {rough.labels[number]: place for place, number in enumerate(rough.seen)}
     refiner = Refiner(rough.words, rough.pieces, rough.bias, RATES)
@@ -201,10 +203,10 @@ def _refined(rough: Linear, parts: Iterable[draw.Drawn], validation: Rows, steps
     if not len(numbers):
         return rough
     scores = refiner.scores([text for text, _ in judged])
-    factors = [heads.join([some], numbers, [1.0])[0] for some in scores]
-    losses = [heads.log_loss(factor * some, numbers) for factor, some in zip(factors, scores, strict=True)]
+    factors = [linear_heads.join([some], numbers, [1.0])[0] for some in scores]
+    losses = [linear_heads.log_loss(factor * some, numbers) for factor, some in zip(factors, scores, strict=True)]
     best = int(np.argmin(losses))
-    steps.ended(heads.judge(factors[best] * scores[best], numbers))
+    steps.ended(linear_heads.judge(factors[best] * scores[best], numbers))
     if best == 0:
         return rough
     words, pieces, bias = refiner.corrected(refiner.corrections[best - 1])
@@ -245,7 +247,7 @@ class _Steps:
         """The last step of fitting, with how the joined heads do on the validation rows; some steps may be left."""
         joined = np.sum([factor * best.scores for factor, best in zip(factors, chosen, strict=True)], axis=0)
         self._taken = self._total - self._left
-        self._progress(self._taken, self._total, heads.judge(joined, truth) if len(truth) else {})
+        self._progress(self._taken, self._total, linear_heads.judge(joined, truth) if len(truth) else {})
 
     def ended(self, metrics: Mapping[str, float]) -> None:
         """The very last step."""
@@ -288,17 +290,18 @@ def _chosen(
     alone = much or not len(judged.numbers)
     weighed = learnt.features(rare)
     fits = (
-        heads.logistic(weighed, learnt.numbers, strength, passes=passes)
-        for strength in clock.while_it_runs(heads.middle(params.strengths) if alone else params.strengths)
+        linear_heads.logistic(weighed, learnt.numbers, strength, passes=passes)
+        for strength in clock.while_it_runs(linear_heads.middle(params.strengths) if alone else params.strengths)
     )
-    chosen = [heads.best(fits, judged.features(rare), judged.numbers, steps.taken)]
+    chosen = [linear_heads.best(fits, judged.features(rare), judged.numbers, steps.taken)]
     if params.bayes_strengths and not much:
         words = presence(learnt.words)
-        strengths = heads.middle(params.bayes_strengths) if alone else params.bayes_strengths
+        strengths = linear_heads.middle(params.bayes_strengths) if alone else params.bayes_strengths
         fits = (
-            heads.bayes_svm(words, learnt.numbers, strength, seed=seed) for strength in clock.while_it_runs(strengths)
+            linear_heads.bayes_svm(words, learnt.numbers, strength, seed=seed)
+            for strength in clock.while_it_runs(strengths)
         )
-        chosen.append(heads.best(fits, presence(judged.words), judged.numbers, steps.taken))
+        chosen.append(linear_heads.best(fits, presence(judged.words), judged.numbers, steps.taken))
     return chosen
 
 

@@ -1,9 +1,9 @@
 """The neural model: a bidirectional LSTM that reads a text word by word, written against Keras 3 alone.
 
-Texts and labels enter, probabilities leave. Words are those of ratchet/steps/ngrams.py: runs of letters, and each
+Texts and labels enter, probabilities leave. Words are those of models/text/ngrams.py: runs of letters, and each
 Chinese or Japanese character, Hangul syllable or emoji by itself. Any backend of Keras will do (KERAS_BACKEND says
 which; TensorFlow otherwise), and only training needs one: what is fitted are plain arrays, which ONNX Runtime reads
-(ratchet/steps/reader.py). They are what is saved, so loading runs nothing that was saved.
+(models/text/onnx_lstm.py). They are what is saved, so loading runs nothing that was saved.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.contract import Progress, Rows
-from ratchet.steps import draw
-from ratchet.steps.reader import Reader
-from ratchet.steps.tokens import FIRST, PADDING, Words, learn_words, length, table
+from models.text import row_sampling
+from models.text.onnx_lstm import Reader
+from models.text.tokens import FIRST, PADDING, Words, learn_words, length, table
 
 SUMMARY = "A bidirectional LSTM that reads word by word: a minute to train, and the better the more text there is."
 NEEDS = ("onnx", "onnxruntime")
@@ -116,7 +116,7 @@ def fit(
     """Train until the validation loss stops falling (the training loss where no rows validate); keep the best."""
     keras = _keras()
     keras.utils.set_random_seed(seed)
-    train = _sample(train, draw.characters(train.texts), MOST_CHARACTERS, seed)
+    train = _sample(train, row_sampling.characters(train.texts), MOST_CHARACTERS, seed)
     words = learn_words(train.texts, params.min_df if len(train) >= SMALL else 1, params.vocabulary)
     width = length(train.texts, SHARE, params.max_length)
     train = _sample(train, len(train) * width, MOST_WORDS, seed + 1)
@@ -133,7 +133,7 @@ def fit(
 
 def _sample(rows: Rows, size: int, most: int, seed: int) -> Rows:
     """The rows as they are, or so large a part of them that their size is about `most`."""
-    return rows if size <= most else Rows(*draw.sample(rows.texts, rows.labels, most / size, seed))
+    return rows if size <= most else Rows(*row_sampling.sample(rows.texts, rows.labels, most / size, seed))
 
 
 def _trained(

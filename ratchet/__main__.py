@@ -3,7 +3,7 @@
 import gc
 import sys
 
-from ratchet.cli import main
+from ratchet.console.cli import main
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])

@@ -133,9 +133,9 @@ class Arena:
     def _strike(self, whom: str, process: Begun | subprocess.Popen[str]) -> None:
         """SIGKILL. Where no such process is there, the command is killed."""
         if whom == "watcher":
-            for victim in self.processes("ratchet.servers"):
+            for victim in self.processes("ratchet.servers.servers"):
                 victim.kill()
-        victims = {"python": "ratchet", "child": "ratchet.training"}
+        victims = {"python": "ratchet", "child": "ratchet.training.job"}
         struck = self.processes(victims[whom])[:1] if whom in victims else []
         for victim in struck:
             with suppress(psutil.NoSuchProcess):

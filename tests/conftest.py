@@ -11,7 +11,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
-from ratchet.places import places, tool_defaults
+from ratchet.project.paths import places, tool_defaults
 from tests.project import SMALL, Project, copied, overhearing, small_table
 
 for name, value in tool_defaults(places()).items():
@@ -35,8 +35,8 @@ WORKER_BYTES = 3 * 2**30
 TABLES = """
 import asyncio
 import prefect.server.database
-from flows.registry import make_store
-from ratchet.places import mlflow_database
+from flows.registry.registry import make_store
+from ratchet.project.paths import mlflow_database
 asyncio.run(prefect.server.database.provide_database_interface().create_db())
 make_store(mlflow_database())
 """

@@ -14,27 +14,33 @@ from typing import Any
 
 import polars as pl
 
-from ratchet import predictions, quarantined
-from ratchet.data_pin import SplitSpec
-from ratchet.steps import split, table
+from ratchet.data.prepare import split
+from ratchet.data.tables import canonical_csv
+from ratchet.data.versions import quarantine
+from ratchet.monitoring.log import predictions
+from ratchet.project.data_pin import SplitSpec
 from tests import forking
 from tests.forking import Begun
 from tests.project import Project
 
 DRIVER = """
 import json, os, sys
-from ratchet.places import places, settle
-from ratchet import cli, warm
+from ratchet.project.paths import places, settle
+from ratchet.console import cli
+from ratchet.servers import prefork
 here = places()
 settle(here)
-with warm.standing_by("flows.preloaded"), cli.prefect_server(here, "reviews"):
+with prefork.standing_by("flows.published.preloaded"), cli.prefect_server(here, "reviews"):
     from flows.optimise import optimise
     from flows.deploy import deploy
     from flows.lifecycle import lifecycle
-    from flows.stage import at_hand
-    from flows import champion, optimise as optimising
-    from ratchet import feedback, pace, rows, turn
-    from ratchet.refusal import Refusal
+    from flows.runs.stage import at_hand
+    from flows.runs import champion
+    from flows import optimise as optimising
+    from ratchet.data.prepare import rows
+    from ratchet.monitoring import feedback, retrain_state
+    from ratchet.state import turn
+    from ratchet.project.errors import Refusal
     print("READY", flush=True)
     for line in sys.stdin:
         try:
@@ -108,13 +114,13 @@ class Loop:
     def kept(self) -> list[dict[str, Any]]:
         """The rows of data/feedback.csv."""
         path = self.root / "data" / "feedback.csv"
-        return table.read(path).to_dicts() if path.exists() else []
+        return canonical_csv.read(path).to_dicts() if path.exists() else []
 
     @property
     def aside(self) -> list[dict[str, Any]]:
         """The rows of feedback that were set aside."""
         path = self.root / "state" / "quarantine" / "feedback" / "reviews.csv"
-        return quarantined.read(path).to_dicts()
+        return quarantine.read(path).to_dicts()
 
     @property
     def pace(self) -> dict[str, Any]:

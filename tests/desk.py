@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ratchet import bring, change, ledger
-from ratchet.bring import Wished
-from ratchet.feedback import withdraw
-from ratchet.ledger import DataChange
-from ratchet.places import Places
+from ratchet.data.incoming import table_import
+from ratchet.data.incoming.table_import import Wished
+from ratchet.data.versions import transaction
+from ratchet.monitoring.feedback import withdraw
+from ratchet.project.paths import Places
+from ratchet.state import ledger
+from ratchet.state.ledger import DataChange
 from tests.project import ROOT
 
 
@@ -37,15 +39,15 @@ class Desk:
 
     def own(self, file: str, **wished: object) -> str:
         """`make data SOURCE=file ...`; what it said."""
-        return self._bring(bring.own, file, wished)
+        return self._bring(table_import.own, file, wished)
 
     def add(self, file: str, **wished: object) -> str:
         """`make data ADD=file ...`; what it said."""
-        return self._bring(bring.add, file, wished)
+        return self._bring(table_import.add, file, wished)
 
     def _bring(self, verb: object, file: str, wished: dict[str, object]) -> str:
         self.lines.clear()
-        change.finish(self.here)
+        transaction.finish(self.here)
         verb(self.here, str(self.root / file), Wished(**wished), withdraw, self.lines.append)  # type: ignore[operator, arg-type]
         return self.said
 

@@ -9,11 +9,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import polars as pl
 
-from ratchet import examples
-from ratchet.steps import spending
-from ratchet.steps.sightings import Audited, Judged, Met
+from ratchet.data import examples
+from ratchet.monitoring.drift import alpha_spending
+from ratchet.monitoring.drift.samples import Audited, Judged, Met
 
-HOURLY = spending.allowed(1.0)
+HOURLY = alpha_spending.allowed(1.0)
 
 
 @cache

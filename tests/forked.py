@@ -30,7 +30,14 @@ STASH: dict[str, ModuleType] = {}
 """Prefect's modules, until something imports the first of them."""
 LEFT: list[ModuleType] = []
 """Modules that this process goes on without; they stay, for files that they hold open."""
-COPIED = {"ratchet.servers", "ratchet.serving", "ratchet.warm", "flows.deployments", "uvicorn", "mlflow"}
+COPIED = {
+    "ratchet.servers.servers",
+    "ratchet.serving",
+    "ratchet.servers.prefork",
+    "flows.published.deployments",
+    "uvicorn",
+    "mlflow",
+}
 """Modules whose `python -m` is a copy where a verb that is one begins it."""
 Fresh = subprocess.Popen
 
@@ -162,12 +169,12 @@ class Follower:
     @classmethod
     async def begin(cls, log: BinaryIO, cwd: Any, env: Mapping[str, str]) -> Follower:
         """Raises Cold where no copy is to be had."""
-        from ratchet import warm
+        from ratchet.servers import prefork
 
         (read, tell), (said, write) = os.pipe(), os.pipe()
         try:
-            copy = warm.ask(["flows.following"], [read, write, log.fileno()], env, str(cwd))
-        except warm.Cold:
+            copy = prefork.ask(["flows.registry.follower"], [read, write, log.fileno()], env, str(cwd))
+        except prefork.Cold:
             os.close(tell)
             os.close(said)
             raise
@@ -193,10 +200,10 @@ Exec = asyncio.create_subprocess_exec
 
 async def begin_process(*command: str, **named: Any) -> Any:
     """As asyncio.create_subprocess_exec, but for what follows the registry."""
-    if command[1:] == ("-m", "flows.following"):
-        from ratchet import warm
+    if command[1:] == ("-m", "flows.registry.follower"):
+        from ratchet.servers import prefork
 
-        with suppress(warm.Cold):
+        with suppress(prefork.Cold):
             return await Follower.begin(named["stderr"], named["cwd"], named["env"])
     return await Exec(*command, **named)
 
@@ -226,7 +233,7 @@ def leave_open_files(but: Sequence[int] = ()) -> None:
 def begin(words: Sequence[str], root: Path | None = None) -> None:
     """Run a module of the folder we are in, as `python -m` would; after `-c`, a program on the code of the root."""
     here = root or Path.cwd()
-    old = {path for path in sys.path if (here / path / "ratchet" / "warm.py").exists()}
+    old = {path for path in sys.path if (here / path / "ratchet" / "__main__.py").exists()}
     for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
         LEFT.append(sys.modules.pop(name))
     for name in [name for name in sys.modules if name.partition(".")[0] == "prefect"]:

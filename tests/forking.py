@@ -20,9 +20,9 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
-from ratchet import warm
+from ratchet.servers import prefork
 
-TYPED = set(re.findall(r"^export RATCHET_(\w+) := \$\(value", (warm.ROOT / "Makefile").read_text(), re.M))
+TYPED = set(re.findall(r"^export RATCHET_(\w+) := \$\(value", (prefork.ROOT / "Makefile").read_text(), re.M))
 """Variables that the Makefile hands on unread."""
 VERBS = {
     "run", "status", "data", "build", "evaluate", "deploy", "optimise", "predict", "traffic", "history", "lineage",
@@ -43,8 +43,8 @@ def request_file() -> str:
     """The number of the file that requests go to; the warm process ends with this one."""
     stack = ExitStack()
     atexit.register(stack.close)
-    stack.enter_context(warm.standing_by("tests.preloaded"))
-    return os.environ.pop(warm.VARIABLE, "")
+    stack.enter_context(prefork.standing_by("tests.preloaded"))
+    return os.environ.pop(prefork.VARIABLE, "")
 
 
 def verb(root: Path, environment: Mapping[str, str], words: Sequence[str]) -> tuple[int, str] | None:
@@ -88,10 +88,10 @@ def program(code: str, root: Path, folder: Path, environment: Mapping[str, str])
 
 def process(code: str, *words: str) -> tuple[int, str]:
     """Status and output of `python -c code words` on the code of these tests."""
-    copy = run(request_file(), ["-c", code, *words], warm.ROOT, warm.ROOT, os.environ)
+    copy = run(request_file(), ["-c", code, *words], prefork.ROOT, prefork.ROOT, os.environ)
     if copy is not None:
         return copy
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=warm.ROOT)
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=prefork.ROOT)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -122,7 +122,9 @@ def begun(root: Path, environment: Mapping[str, str], words: Sequence[str]) -> B
 
 def service(root: Path, environment: Mapping[str, str], out: IO[bytes]) -> Begun | None:
     """`python -m ratchet.serving` at work in a project."""
-    return Begun.ask(request_file(), ["ratchet.serving", "flows.following"], root, root, environment, out=out.fileno())
+    return Begun.ask(
+        request_file(), ["ratchet.serving", "flows.registry.follower"], root, root, environment, out=out.fileno()
+    )
 
 
 def spoken_to(root: Path, environment: Mapping[str, str], code: str) -> Begun | None:
@@ -145,7 +147,7 @@ class Begun:
 
     stdin: IO[str] | None = None
 
-    def __init__(self, copy: warm.Warm, stdout: IO[str] | None) -> None:
+    def __init__(self, copy: prefork.Warm, stdout: IO[str] | None) -> None:
         self.pid = copy.pid
         self.stdout = stdout
         self._copy = copy
@@ -165,20 +167,20 @@ class Begun:
         """None where no copy is to be had. out, told: the files that it prints to and reads."""
         if not number:
             return None
-        os.environ[warm.VARIABLE] = number
+        os.environ[prefork.VARIABLE] = number
         read, write = (None, os.dup(out)) if out is not None else os.pipe()
         try:
             with open(os.devnull, "rb") as nothing:
                 files = [nothing.fileno() if told is None else told, write, write]
-                known = {**env, warm.VARIABLE: number}
-                copy = warm.ask(["tests.forked", str(root), *words], files, known, str(folder))
-        except warm.Cold:
+                known = {**env, prefork.VARIABLE: number}
+                copy = prefork.ask(["tests.forked", str(root), *words], files, known, str(folder))
+        except prefork.Cold:
             if read is not None:
                 os.close(read)
             return None
         finally:
             os.close(write)
-            del os.environ[warm.VARIABLE]
+            del os.environ[prefork.VARIABLE]
         return cls(copy, None if read is None else open(read, encoding="utf-8"))
 
     @property

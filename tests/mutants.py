@@ -21,7 +21,7 @@ import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
-from ratchet.places import ROOT, places
+from ratchet.project.paths import ROOT, places
 from tests.project import copy_files
 
 FEW = 60

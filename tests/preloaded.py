@@ -14,8 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ratchet.places import places, tool_defaults
-from ratchet.warm import CODE
+from ratchet.project.paths import places, tool_defaults
+from ratchet.servers.prefork import CODE
 from tests.forking import SESSION
 
 ROOT = Path(__file__).resolve().parent.parent

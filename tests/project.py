@@ -15,8 +15,8 @@ from functools import cache
 from importlib.util import cache_from_source
 from pathlib import Path
 
-from ratchet import backup
-from ratchet.warm import CODE
+from ratchet.maintenance import backup
+from ratchet.servers.prefork import CODE
 from tests import forking
 from tests.ports import free_ports
 

@@ -41,7 +41,7 @@ def served(project: Project, **environment: str) -> Iterator[Served]:
     env = project.environment | {"PYTHONDONTWRITEBYTECODE": "1"} | environment
     with open(log, "wb") as out:
         process = forking.service(project.root, env, out) or subprocess.Popen(
-            [str(project.root / ".venv" / "bin" / "python"), "-m", "ratchet.serving", "flows.following"],
+            [str(project.root / ".venv" / "bin" / "python"), "-m", "ratchet.serving", "flows.registry.follower"],
             cwd=project.root,
             env=env,
             stdin=subprocess.DEVNULL,

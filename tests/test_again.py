@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 import models
-from ratchet import training
-from ratchet.steps.digest import digest
-from ratchet.training import Job
+from ratchet.judging.prediction_digest import digest
+from ratchet.training import job
+from ratchet.training.job import Job
 from tests.conftest import bring_small
 from tests.project import SMALL, Project
 
@@ -52,9 +52,9 @@ def test_a_model_trained_again_answers_as_the_champion_did(turned: Project, tmp_
     (cached,) = (turned.root / "state" / "cache").glob("prepared-*.parquet")
     ready = pl.read_parquet(cached)
     sides = [ready.filter(pl.col("split") == side) for side in ("train", "validation")]
-    training.write_rows(sides[:1], sides[1], tmp_path)
+    job.write_rows(sides[:1], sides[1], tmp_path)
     linear, labels = models.get("linear"), tuple(sorted(ready["label"].unique()))
-    trained = training.train(Job("linear", asdict(linear.Params()), labels, 0, 4.0), tmp_path, lambda _: None)
+    trained = job.train(Job("linear", asdict(linear.Params()), labels, 0, 4.0), tmp_path, lambda _: None)
     texts = ready.filter(pl.col("split") == "holdout")["text"].to_list()
     again = digest(labels, models.load(trained.saved).predict_proba(texts))
     assert digests(turned)["1"] == again

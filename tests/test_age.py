@@ -11,14 +11,15 @@ from typing import Any, cast
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ratchet import ledger, standing
-from ratchet.ledger import DataChange, Move
-from ratchet.places import Places
-from ratchet.serving.log import Log
-from ratchet.serving.meters import Meters
-from ratchet.serving.service import Live, Service
-from ratchet.serving.writer import Policy
-from ratchet.settings import Deploy
+from ratchet.console import status
+from ratchet.monitoring.log.client import Log
+from ratchet.monitoring.log.writer import Policy
+from ratchet.project.paths import Places
+from ratchet.project.settings import Deploy
+from ratchet.serving.answering.metrics import Meters
+from ratchet.serving.answering.service import Live, Service
+from ratchet.state import ledger
+from ratchet.state.ledger import DataChange, Move
 
 NOON = "2026-11-24T12:00:00+00:00"
 
@@ -71,5 +72,5 @@ def test_a_dashboard_gets_the_moment_and_the_age(service: Service) -> None:
 
 def test_status_says_since_when_and_for_how_long() -> None:
     began = datetime.now(UTC) - timedelta(days=3, hours=5)
-    assert standing.since(began) == f" since {began:%Y-%m-%d %H:%M} UTC, for 3 days"
-    assert standing.since(None) == ""
+    assert status.since(began) == f" since {began:%Y-%m-%d %H:%M} UTC, for 3 days"
+    assert status.since(None) == ""

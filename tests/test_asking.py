@@ -18,14 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.majority import Majority
-from ratchet.predictions import Prediction
-from ratchet.serving import marking, page, telling, words
-from ratchet.serving.batcher import Batcher
-from ratchet.serving.bundle import Bundle, Facts
-from ratchet.serving.html import TEMPLATES, environment
-from ratchet.serving.operations import Answering, operations
-from ratchet.serving.service import Answer, Live
-from ratchet.steps.explain import Explanation, Word, explain
+from models.text.explanation import Explanation, Word, explain
+from ratchet.monitoring.log.predictions import Prediction
+from ratchet.serving.answering.batcher import Batcher
+from ratchet.serving.answering.bundle import Bundle, Facts
+from ratchet.serving.answering.service import Answer, Live
+from ratchet.serving.docs.operations import Answering, operations
+from ratchet.serving.pages import answer_view, marked_text, translations, try_page
+from ratchet.serving.pages.html import TEMPLATES, environment
 from tests.project import ROOT, Project
 from tests.serving import Served, served
 
@@ -70,7 +70,7 @@ def test_every_command_of_the_docs_works_as_it_stands(service: Served) -> None:
 def test_the_document_has_every_route_and_every_method(service: Served) -> None:
     document = json.loads(answered(service, "/openapi.json")[2])
     stated = {(path, method) for path, ways in document["paths"].items() for method in ways}
-    source = "\n".join(path.read_text(encoding="utf-8") for path in SERVING.glob("*.py"))
+    source = "\n".join(path.read_text(encoding="utf-8") for path in SERVING.rglob("*.py"))
     assert document["openapi"].startswith("3.1")
     assert {path for path, _ in stated} >= set(re.findall(r'Route\(\s*"(/[^"]*)"', source))
     assert stated == {(each.path, each.method) for each in operations(Answering("reviews"))}
@@ -153,7 +153,7 @@ def test_another_sites_page_can_neither_ask_nor_frame(service: Served) -> None:
 
 def test_what_is_not_a_form_is_refused(service: Served) -> None:
     assert answered(service, "/", b'{"text": "warm"}', Content_Type="application/json")[0] == 415
-    assert answered(service, "/", b"text=%ff", Content_Type=page.FORM)[0] == 400
+    assert answered(service, "/", b"text=%ff", Content_Type=try_page.FORM)[0] == 400
 
 
 def test_of_many_classes_one_is_chosen_from_a_list() -> None:
@@ -168,7 +168,7 @@ def test_of_many_classes_one_is_chosen_from_a_list() -> None:
         [0.3],
         model.predict_proba([""]),
     )
-    shown = rendered(answer=telling.told(words.ENGLISH, answer, "a text", explain(model, "a text")))
+    shown = rendered(answer=answer_view.told(translations.ENGLISH, answer, "a text", explain(model, "a text")))
     assert shown.count("<option value=") == 13
     assert shown.count("<rect") == 10
     assert "4 more, together 21.5%" in shown
@@ -188,7 +188,7 @@ def rendered(**values: Any) -> str:
         "mistakes": [],
         "characters": 9,
     }
-    usual |= {"words": words.ENGLISH, "text": "", "answer": None, "past": lambda at: "just now"}
+    usual |= {"words": translations.ENGLISH, "text": "", "answer": None, "past": lambda at: "just now"}
     return environment().get_template("page.html").render(usual | values)
 
 
@@ -207,11 +207,11 @@ def test_pieces_give_the_text_back(text: str, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=8)))
     weights = st.floats(-9, 9)
     found = tuple(Word(start, end, data.draw(weights)) for start, end in zip(cuts[::2], cuts[1::2], strict=False))
-    pieces = marking.pieces(text, Explanation("a", "b", "exact", 0, 0, found, 0))
+    pieces = marked_text.pieces(text, Explanation("a", "b", "exact", 0, 0, found, 0))
     assert "".join(piece.text for piece in pieces) == text
     marked = [piece for piece in pieces if piece.style]
     assert len(marked) <= len(found)
-    if found and max(abs(word.weight) for word in found) >= marking.FLOOR:
+    if found and max(abs(word.weight) for word in found) >= marked_text.FLOOR:
         assert any(piece.style.endswith("s3") for piece in marked)
 
 
@@ -230,7 +230,7 @@ def test_pieces_give_the_text_back(text: str, data: st.DataObject) -> None:
     ],
 )
 def test_the_browsers_language_decides_where_none_is_chosen(asked: str, accepted: str, tag: str) -> None:
-    assert words.chosen(asked, accepted).tag == tag
+    assert translations.chosen(asked, accepted).tag == tag
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,10 @@ def test_the_browsers_language_decides_where_none_is_chosen(asked: str, accepted
     ],
 )  # fmt: skip
 def test_how_long_ago_is_said_in_words(seconds: float, english: str, chinese: str) -> None:
-    assert (words.past(words.ENGLISH, seconds), words.past(words.CHINESE, seconds)) == (english, chinese)
+    assert (translations.past(translations.ENGLISH, seconds), translations.past(translations.CHINESE, seconds)) == (
+        english,
+        chinese,
+    )
 
 
 TEXTS = (

@@ -11,8 +11,9 @@ from contextlib import closing
 import httpx
 import pytest
 
-from ratchet import lock, predictions
-from ratchet.steps.feedback import REASONS
+from ratchet.monitoring.labels.feedback_rules import REASONS
+from ratchet.monitoring.log import predictions
+from ratchet.state import lock
 from tests.crowd import Loop, driven, texts_of
 from tests.project import Project, copied, refused
 from tests.serving import served

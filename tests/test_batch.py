@@ -24,11 +24,13 @@ from hypothesis import strategies as st
 
 import models
 from models.contract import Rows
-from ratchet import batch, parsed, predictions, reading, writing
-from ratchet.refusal import Refusal
-from ratchet.serving import bundle
-from ratchet.serving.bundle import Bundle, Facts
-from ratchet.streamed import look_through
+from ratchet.console import batch_predict
+from ratchet.data.tables import parsed, reading, writing
+from ratchet.data.tables.large_table import look_through
+from ratchet.monitoring.log import predictions
+from ratchet.project.errors import Refusal
+from ratchet.serving.answering import bundle
+from ratchet.serving.answering.bundle import Bundle, Facts
 from tests.project import ROOT, Project, refused, small_table
 
 TEN = Rows([f"{word} film {n}" for n in range(5) for word in ("splendid", "dull")], ["good", "bad"] * 5)
@@ -61,15 +63,15 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of three rows, so that ten are several parts."""
     monkeypatch.setattr(parsed, "BATCH", 3)
     monkeypatch.setattr(reading, "BATCH", 3)
-    monkeypatch.setattr(batch, "ROWS", 3)
+    monkeypatch.setattr(batch_predict, "ROWS", 3)
 
 
 def answered(source: Path, target: Path, live: Bundle, column: str = "text") -> list[str]:
     """Have a table answered; what was said meanwhile."""
     said: list[str] = []
-    with batch.alone(target) as folder:
-        asked = batch.Asked(look_through(source, said.append), column, live, target.parent / "log.db")
-        batch.run(asked, target, folder, said.append)
+    with batch_predict.alone(target) as folder:
+        asked = batch_predict.Asked(look_through(source, said.append), column, live, target.parent / "log.db")
+        batch_predict.run(asked, target, folder, said.append)
     return said
 
 
@@ -175,12 +177,13 @@ def test_what_is_damaged_at_its_end_is_refused_before_anything_is_answered(tmp_p
 KILLED = """
 import os, re, signal, sys
 from pathlib import Path
-from ratchet import batch, parsed
-from ratchet.serving import bundle
-from ratchet.streamed import look_through
+from ratchet.console import batch_predict
+from ratchet.data.tables import parsed
+from ratchet.serving.answering import bundle
+from ratchet.data.tables.large_table import look_through
 
 folder, bundles, digest, left = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-parsed.BATCH = batch.ROWS = int(sys.argv[5])
+parsed.BATCH = batch_predict.ROWS = int(sys.argv[5])
 EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "sqlite3.connect"}
 
 def count(event, args):
@@ -196,9 +199,9 @@ def count(event, args):
 target = folder / "out.csv"
 live = bundle.open_bundle(bundles, digest)
 sys.addaudithook(count)
-with batch.alone(target) as parts:
-    asked = batch.Asked(look_through(folder / "in.csv", print), "text", live, folder / "log.db")
-    batch.run(asked, target, parts, print)
+with batch_predict.alone(target) as parts:
+    asked = batch_predict.Asked(look_through(folder / "in.csv", print), "text", live, folder / "log.db")
+    batch_predict.run(asked, target, parts, print)
 print("peak", re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
 
@@ -224,7 +227,7 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path, live: Bundle) -> No
     peaks = []
     for rows in (50_000, 500_000):
         (tmp_path / "in.csv").write_text(small_table(rows))
-        done = run_until_killed(tmp_path, tmp_path / "bundles", digest, 0, batch.ROWS)
+        done = run_until_killed(tmp_path, tmp_path / "bundles", digest, 0, batch_predict.ROWS)
         peaks.append(int(done.stdout.rpartition("peak ")[2]) / 1024)
     assert peaks[1] < peaks[0] + 60, peaks
 
@@ -243,7 +246,7 @@ def test_killed_again_and_again_it_comes_to_the_same(tmp_path: Path, live: Bundl
         folder.mkdir()
         (folder / "in.csv").write_text(small_table(450))
     assert run_until_killed(once, tmp_path / "bundles", digest, 0).returncode == 0
-    said, kills, note = list[str](), 0, killed / ".out.csv.parts" / batch.NOTE
+    said, kills, note = list[str](), 0, killed / ".out.csv.parts" / batch_predict.NOTE
     while not said or note.exists() or not (killed / "out.csv").exists():
         done = run_until_killed(killed, tmp_path / "bundles", digest, step)
         assert done.returncode in (0, -signal.SIGKILL), done.stderr
@@ -265,15 +268,15 @@ def test_killed_again_and_again_it_comes_to_the_same(tmp_path: Path, live: Bundl
 def half(tmp_path: Path, live: Bundle) -> Path:
     """A folder with a table of three parts, of which a killed command answered the first two."""
     (tmp_path / "in.csv").write_text(small_table(40_000))
-    with batch.alone(tmp_path / "out.csv") as folder:
-        asked = batch.Asked(look_through(tmp_path / "in.csv", print), "text", live, tmp_path / "log.db")
-        batch.answer_rest(asked, folder, batch.begin(asked, folder, print), [], print)
-        batch.part_path(folder, 2).unlink()
+    with batch_predict.alone(tmp_path / "out.csv") as folder:
+        asked = batch_predict.Asked(look_through(tmp_path / "in.csv", print), "text", live, tmp_path / "log.db")
+        batch_predict.answer_rest(asked, folder, batch_predict.begin(asked, folder, print), [], print)
+        batch_predict.part_path(folder, 2).unlink()
     return tmp_path
 
 
 def test_another_command_goes_on_after_the_last_whole_part(half: Path, live: Bundle) -> None:
-    torn = batch.part_path(half / ".out.csv.parts", 1)
+    torn = batch_predict.part_path(half / ".out.csv.parts", 1)
     torn.write_bytes(torn.read_bytes()[:-100])
     said = answered(half / "in.csv", half / "out.csv", live)
     assert said == ["Going on after 16,384 of 40,000 rows, which were answered earlier."]
@@ -303,8 +306,13 @@ def test_a_table_that_changes_while_it_is_answered_is_refused(tmp_path: Path, li
     table = look_through(tmp_path / "in.csv", print)
     with open(tmp_path / "in.csv", "a") as file:
         file.write("a row more,good\n")
-    with batch.alone(tmp_path / "out.csv") as folder, pytest.raises(Refusal, match="stays as it is while it is read"):
-        batch.run(batch.Asked(table, "text", live, tmp_path / "log.db"), tmp_path / "out.csv", folder, print)
+    with (
+        batch_predict.alone(tmp_path / "out.csv") as folder,
+        pytest.raises(Refusal, match="stays as it is while it is read"),
+    ):
+        batch_predict.run(
+            batch_predict.Asked(table, "text", live, tmp_path / "log.db"), tmp_path / "out.csv", folder, print
+        )
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -330,11 +338,11 @@ def test_a_killed_command_is_gone_on_with_by_the_next_and_not_by_two_at_once(own
     """Killed for good in its third part; the command that follows is the one a person would type."""
     own.write("in.csv", small_table(40_000))
     words = ("predict", "FILE=in.csv", "OUT=out.csv")
-    with batch.alone(own.root / "out.csv"):
+    with batch_predict.alone(own.root / "out.csv"):
         refused(own.make(*words), "One command at a time", "another `make predict` is at work on out.csv")
     killed = own.python(
         "import os, signal, sys\n"
-        "from ratchet.cli import main\n"
+        "from ratchet.console.cli import main\n"
         "def kill(event, args):\n"
         "    if event == 'os.rename' and str(args[1]).endswith('00000002.parquet'):\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"

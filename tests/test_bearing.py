@@ -18,8 +18,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ratchet import predictions
-from ratchet.serving.writer import REPORT, Answers, Message, Report, framed, frames, pack
+from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log.writer import REPORT, Answers, Message, Report, framed, frames, pack
 from tests.project import ROOT, Project, copied
 from tests.serving import Served, served
 from tests.test_loop import wait_for
@@ -180,7 +180,7 @@ def test_rows_wait_for_a_disk_that_comes_back_however_many_come_meanwhile(tmp_pa
     """The writer alone: each message below is one more try of all rows so far."""
     path = tmp_path / "predictions.db"
     path.mkdir()  # no file can be made there
-    command = [sys.executable, "-m", "ratchet.serving.writer"]
+    command = [sys.executable, "-m", "ratchet.monitoring.log.writer"]
     env = os.environ | {"RATCHET_STATE": str(tmp_path), "RATCHET_PREDICTIONS": ""}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, cwd=ROOT

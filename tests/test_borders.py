@@ -14,14 +14,14 @@ from tests.project import ROOT, Project, bytecode
 
 KNOWN_TO = {
     "prefect": ("flows/",),
-    "mlflow": ("flows/registry.py",),
+    "mlflow": ("flows/registry/registry.py",),
     "great_expectations": ("expectations/",),
-    "dvc": ("ratchet/versions.py",),
-    "dvc_data": ("ratchet/versions.py",),
+    "dvc": ("ratchet/data/versions/dvc_repo.py",),
+    "dvc_data": ("ratchet/data/versions/dvc_repo.py",),
     "tensorflow": (),
     "keras": ("models/",),
-    "onnx": ("ratchet/steps/reader.py",),
-    "onnxruntime": ("ratchet/steps/reader.py",),
+    "onnx": ("models/text/onnx_lstm.py",),
+    "onnxruntime": ("models/text/onnx_lstm.py",),
 }
 TRACKED = subprocess.run(
     ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -51,7 +51,8 @@ def test_each_tool_is_known_to_one_place(tool: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["models", "ratchet", "expectations", "flows.registry", "flows.champion", "ratchet.cli"]
+    "package",
+    ["models", "ratchet", "expectations", "flows.registry.registry", "flows.runs.champion", "ratchet.console.cli"],
 )
 def test_importing_is_quick_and_does_nothing(package: str) -> None:
     heavy = {"prefect", "mlflow", "great_expectations", "dvc", "tensorflow", "keras", "sklearn"}
@@ -67,7 +68,9 @@ for name in ("prefect", "mlflow", "great_expectations", "dvc"):
     sys.modules[name] = None
 import models
 from models.contract import Rows
-from ratchet.steps import facts, gate, load, prepare, quarantine, score, slices, split, table
+from ratchet.data.prepare import canonical_columns, deduplicate, row_checks, row_facts, split
+from ratchet.data.tables import canonical_csv
+from ratchet.judging import gate, metrics, slices
 rows = Rows(["a fine film", "a dull film"] * 20, ["good", "bad"] * 20)
 linear = models.get("linear")
 fitted = linear.fit(rows, rows, ("bad", "good"), linear.Params(), seed=0, progress=lambda *_: None)
@@ -95,17 +98,17 @@ def test_a_registry_that_is_named_is_found(host: tuple[str, str]) -> None:
 
 
 def test_whatever_is_renamed_is_renamed_in_one_place() -> None:
-    """There it is put on the disk first (ratchet/durable.py). Left out: a table that a change of the data puts there
-    with all else that it lays out, and what is kept though it is of no use."""
+    """There it is put on the disk first (ratchet/project/durable.py). Left out: a table that a change of the data puts
+    there with all else that it lays out, and what is kept though it is of no use."""
     found = []
     for name in CODE:
         for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and RENAMES.fullmatch(ast.unparse(node)):
                 found.append(f"{name}: {ast.unparse(node)}")
     assert sorted(found) == [
-        "ratchet/durable.py: os.replace(path, to)",
-        "ratchet/steps/table.py: partial.replace(path)",
-        "ratchet/versions.py: shutil.move(here.incoming, made)",
+        "ratchet/data/tables/canonical_csv.py: partial.replace(path)",
+        "ratchet/data/versions/dvc_repo.py: shutil.move(here.incoming, made)",
+        "ratchet/project/durable.py: os.replace(path, to)",
     ]
 
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet import queue
-from ratchet.data_pin import SplitSpec
-from ratchet.predictions import Prediction, digest
-from ratchet.steps import audit
-from ratchet.steps.choose import choose
+from ratchet.monitoring import label_queue
+from ratchet.monitoring.labels import audit_sample
+from ratchet.monitoring.labels.active_learning import choose
+from ratchet.monitoring.log.predictions import Prediction, digest
+from ratchet.project.data_pin import SplitSpec
 
 SPEC = SplitSpec(by="group", salt="films")
 TEXTS = st.lists(st.text(max_size=12) | st.sampled_from(["a b c d e", "A  b, c d e!", "", "漢字 漢字"]), max_size=25)
@@ -81,18 +81,18 @@ def asked(texts: list[str | None], score: float = 0.6) -> list[Prediction]:
 def test_audits_are_of_the_audit_in_the_order_of_their_hash_and_chosen_ones_of_the_side_that_trains() -> None:
     found = asked([f"film {number} {text}" for number, text in enumerate(varied(3_000))])
     texts = {each.id: each.text or "" for each in found}
-    drawn = queue.audits(found, SPEC, 0.05)
-    where = audit.places([texts[name] for name in drawn], SPEC)
-    assert len(drawn) == queue.MOST
+    drawn = label_queue.audits(found, SPEC, 0.05)
+    where = audit_sample.places([texts[name] for name in drawn], SPEC)
+    assert len(drawn) == label_queue.MOST
     assert (np.diff(where) > 0).all()
     assert where.max() < 0.05
-    assert queue.audits(list(reversed(found)), SPEC, 0.05) == drawn, "the order of the log is no matter"
-    chosen = queue.chosen(found, SPEC, seed=0)
-    assert len(chosen) == queue.MOST
-    assert audit.may_train([texts[name] for name, _ in chosen], SPEC).all()
-    assert queue.chosen(found, SPEC, seed=1) != chosen
+    assert label_queue.audits(list(reversed(found)), SPEC, 0.05) == drawn, "the order of the log is no matter"
+    chosen = label_queue.chosen(found, SPEC, seed=0)
+    assert len(chosen) == label_queue.MOST
+    assert audit_sample.may_train([texts[name] for name, _ in chosen], SPEC).all()
+    assert label_queue.chosen(found, SPEC, seed=1) != chosen
 
 
 def test_blank_texts_and_empty_logs_ask_nobody_anything() -> None:
-    assert queue.audits(asked(["", " \n"]), SPEC, 0.1) == queue.audits([], SPEC, 0.1) == ()
-    assert queue.chosen(asked(["", " \n"]), SPEC, 0) == queue.chosen([], SPEC, 0) == ()
+    assert label_queue.audits(asked(["", " \n"]), SPEC, 0.1) == label_queue.audits([], SPEC, 0.1) == ()
+    assert label_queue.chosen(asked(["", " \n"]), SPEC, 0) == label_queue.chosen([], SPEC, 0) == ()

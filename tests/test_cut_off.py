@@ -35,7 +35,7 @@ def count(event, args):
     if str(len(seen)) == at or re.match(at, seen[-1]):
         os.kill(os.getpid(), signal.SIGKILL)
 
-from ratchet.cli import main
+from ratchet.console.cli import main
 sys.addaudithook(count)
 status = main(["optimise"])
 print("WROTE", status, *seen, sep="\\n", flush=True)

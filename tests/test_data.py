@@ -94,10 +94,10 @@ def test_a_remote_is_asked_before_anything_is_rebuilt(small: Project) -> None:
     """`dvc pull` from a configured remote: push, lose data and cache, fetch."""
     remote = small.root.parent / "remote"
     code = """
-from ratchet.places import places, settle
-from ratchet import versions
+from ratchet.project.paths import places, settle
+from ratchet.data.versions import dvc_repo
 here = places(); settle(here)
-with versions.repository(here) as repo:
+with dvc_repo.repository(here) as repo:
     repo.push()
 """
     config = small.root / ".dvc" / "config"

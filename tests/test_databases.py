@@ -6,12 +6,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from ratchet import databases, predictions
+from ratchet.maintenance import migrations
+from ratchet.monitoring.log import predictions
 from tests.project import Project, copied, refused
 
 STEP_BACK = """
 import os, sqlalchemy
-from ratchet.places import places, settle
+from ratchet.project.paths import places, settle
 settle(places())
 from alembic import command
 from mlflow.store.db.utils import _get_alembic_config
@@ -47,8 +48,8 @@ def test_older_databases_are_upgraded_with_a_copy_kept(whole: Project, tmp_path:
     copies = {path.name.split("-")[0]: path for path in (state / "backups").glob("*.db")}
     assert revision(copies["mlflow"]) == older["mlflow.db"]
     assert revision(copies["prefect"]) == older["prefect/prefect.db"]
-    assert databases.user_version(copies["predictions"]) == 0
-    assert databases.user_version(state / "predictions.db") == predictions.VERSION
+    assert migrations.user_version(copies["predictions"]) == 0
+    assert migrations.user_version(state / "predictions.db") == predictions.VERSION
     again = project.make("status")
     assert "older version" not in again.text
     assert "live       version 1 (linear)" in again.text
@@ -60,7 +61,7 @@ def test_a_log_of_predictions_from_the_future_is_refused(whole: Project, tmp_pat
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("pragma user_version = 99")
     refused(project.make("predict", "TEXT=x"), "version 99", f"of version {predictions.VERSION} or older")
-    assert databases.user_version(path) == 99
+    assert migrations.user_version(path) == 99
 
 
 def test_an_upgrade_that_fails_leaves_the_database_as_it_was(whole: Project, tmp_path: Path) -> None:
@@ -82,6 +83,6 @@ def test_the_newest_revision_is_the_one_that_the_tools_name(whole: Project) -> N
         ("mlflow.db", "mlflow", "store/db_migrations/versions"),
         ("prefect/prefect.db", "prefect", "server/database/_migrations/versions/sqlite"),
     ):
-        database = databases.Database(package, whole.root / "state" / name, package, folder, ())
-        assert databases.newest(database) == revision(whole.root / "state" / name)
-        assert len(databases.revisions(database)) > 50
+        database = migrations.Database(package, whole.root / "state" / name, package, folder, ())
+        assert migrations.newest(database) == revision(whole.root / "state" / name)
+        assert len(migrations.revisions(database)) > 50

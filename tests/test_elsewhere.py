@@ -22,9 +22,11 @@ import boto3
 import httpx
 import pytest
 
-from ratchet import bucket, faults, reach
-from ratchet.places import places
-from ratchet.refusal import Refusal
+from ratchet.project import faults
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import places
+from ratchet.servers.remote import reachable
+from ratchet.servers.remote import s3 as bucket
 from tests.arena import of_folder
 from tests.conftest import bring_small
 from tests.project import Project, refused
@@ -164,10 +166,10 @@ def test_the_service_answers_from_the_bucket_and_logs_into_postgresql(team: Proj
 MADE = ("back", "never live", "of somebody else")
 MORE_VERSIONS = """
 import json, os, mlflow
-from ratchet import problem
-from ratchet.places import places, settle
+from ratchet.project import problem
+from ratchet.project.paths import places, settle
 settle(places())
-from flows.registry import Registry
+from flows.registry.registry import Registry
 current = problem.load()
 registry = Registry(current.name, current.here)
 first = registry.champion()
@@ -351,10 +353,10 @@ def test_a_database_that_cannot_be_used_is_one_sentence(
             "must answer within 1 s": f"{kind}://x:y@127.0.0.1:{hung.getsockname()[1]}/mlflow",
             "Received: [Errno 111]": f"{kind}://x:y@127.0.0.1:1/mlflow",
         }
-        monkeypatch.setattr(reach, "PATIENCE", 1)
+        monkeypatch.setattr(reachable, "PATIENCE", 1)
         for said, address in slips.items():
             monkeypatch.setenv(variable, address)
-            ask = reach.prefect_store if variable.startswith("PREFECT") else reach.registry
+            ask = reachable.prefect_store if variable.startswith("PREFECT") else reachable.registry
             with pytest.raises(Refusal) as caught:
                 ask()
             assert said in str(caught.value)
@@ -385,7 +387,7 @@ def test_a_bucket_that_cannot_be_used_is_one_sentence(stores: Stores, monkeypatc
                 for name, value in changed.items():
                     patch.setenv(name, value)
                 with pytest.raises(Refusal) as caught:
-                    reach.artifacts(places())
+                    reachable.artifacts(places())
                 assert said in str(caught.value)
                 assert "MLFLOW_DEFAULT_ARTIFACT_ROOT" in str(caught.value)
-        reach.artifacts(places())
+        reachable.artifacts(places())

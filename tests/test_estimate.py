@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.steps import drift, estimate, priors
+from ratchet.monitoring.drift import drift, label_shift, performance_estimate
 from tests.films import audited, judged, met, sides
 
 # Accuracy
@@ -38,7 +38,7 @@ def test_calibration_is_found_again_from_what_it_made(seed: int, slope: float, i
     logits = chance.uniform(0, 4, 4_000)
     scores = 1 / (1 + np.exp(-logits))
     right = (chance.random(4_000) < 1 / (1 + np.exp(-(intercept + slope * logits)))).astype(float)
-    found = estimate.calibrate(scores, right)
+    found = performance_estimate.calibrate(scores, right)
     assert found.chance(scores).mean() == pytest.approx(right.mean(), abs=0.005)
     errors = np.sqrt(np.diag(found.spread))
     assert abs(found.intercept - intercept) < 6 * errors[0] + 0.05
@@ -48,8 +48,8 @@ def test_calibration_is_found_again_from_what_it_made(seed: int, slope: float, i
 @pytest.mark.parametrize("right", [0.0, 1.0])
 @pytest.mark.parametrize("score", [0.5, 1.0])
 def test_a_model_that_is_always_right_or_always_wrong_is_no_trouble(right: float, score: float) -> None:
-    found = estimate.calibrate(np.full(60, score), np.full(60, right))
-    told = estimate.estimated(found, np.full(60, score))
+    found = performance_estimate.calibrate(np.full(60, score), np.full(60, right))
+    told = performance_estimate.estimated(found, np.full(60, score))
     assert abs(told.value - right) < 0.05
     assert 0 <= told.low <= told.value <= told.high <= 1
 
@@ -58,7 +58,7 @@ def test_a_model_that_is_always_right_or_always_wrong_is_no_trouble(right: float
 def test_intervals_hold_their_value_and_that_for_all_looks_is_the_wider(rows: int, data: st.DataObject) -> None:
     hits = data.draw(st.integers(0, rows))
     right = np.r_[np.ones(hits), np.zeros(rows - hits)]
-    once, always = estimate.measured(right), estimate.always(right)
+    once, always = performance_estimate.measured(right), performance_estimate.always(right)
     assert 0 <= once.low <= once.value + 1e-9
     assert once.value <= once.high + 1e-9
     assert always.low <= once.low + 0.01
@@ -68,11 +68,14 @@ def test_intervals_hold_their_value_and_that_for_all_looks_is_the_wider(rows: in
 def test_rows_of_a_group_that_agree_are_worth_one() -> None:
     """So the interval of a holdout by film is as wide as its films make it, not as its rows would."""
     right = (np.random.default_rng(0).random(100) < 0.8).astype(float)
-    once, copies = estimate.measured(right), estimate.measured(np.repeat(right, 10), np.repeat(np.arange(100), 10))
+    once, copies = (
+        performance_estimate.measured(right),
+        performance_estimate.measured(np.repeat(right, 10), np.repeat(np.arange(100), 10)),
+    )
     assert (copies.value, copies.rows) == (once.value, 1_000)
     assert copies.low == pytest.approx(once.low, abs=0.005)
     assert copies.high == pytest.approx(once.high, abs=0.005)
-    alone = estimate.measured(right, np.arange(100))
+    alone = performance_estimate.measured(right, np.arange(100))
     assert alone == once
 
 
@@ -82,7 +85,7 @@ def test_the_interval_for_all_looks_holds_at_every_row() -> None:
     wrong = 0
     for _ in range(300):
         right = (chance.random(400) < 0.8).astype(float)
-        bounds = [estimate.always(right[:rows]) for rows in range(10, 401, 10)]
+        bounds = [performance_estimate.always(right[:rows]) for rows in range(10, 401, 10)]
         wrong += any(not bound.low <= 0.8 <= bound.high for bound in bounds)
     assert wrong <= 15
 
@@ -101,7 +104,9 @@ def test_the_share_of_each_class_is_found_through_the_mistakes(count: int) -> No
 
     true, predicted = rows(before, 4_000)
     answers = rows(now, 3_000)[1]
-    found = {each.label: each for each in priors.priors([f"c{at}" for at in range(count)], true, predicted, answers)}
+    found = {
+        each.label: each for each in label_shift.priors([f"c{at}" for at in range(count)], true, predicted, answers)
+    }
     assert sum(each.recent for each in found.values()) == pytest.approx(1)
     first = found["c0"]
     if count == 2:
@@ -117,7 +122,7 @@ def test_shares_are_no_surer_for_copies_of_a_row() -> None:
     predicted, recent = np.where(chance.random(60) < 0.7, true, 1 - true), chance.integers(0, 2, 5_000)
 
     def width(copies: int, groups: np.ndarray | None) -> float:
-        found = priors.priors(["a", "b"], np.repeat(true, copies), np.repeat(predicted, copies), recent, groups)
+        found = label_shift.priors(["a", "b"], np.repeat(true, copies), np.repeat(predicted, copies), recent, groups)
         return found[0].high - found[0].low
 
     once = width(1, None)

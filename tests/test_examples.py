@@ -9,14 +9,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ratchet import examples
-from ratchet.examples.package import ExampleUnavailable, fetch
-from ratchet.settings import Data
-from ratchet.steps import table
-from ratchet.steps.facts import measure
-from ratchet.steps.load import load
-from ratchet.steps.prepare import prepare
-from ratchet.steps.quarantine import set_aside
+from ratchet.data import examples
+from ratchet.data.examples.package import ExampleUnavailable, fetch
+from ratchet.data.prepare.canonical_columns import load
+from ratchet.data.prepare.deduplicate import prepare
+from ratchet.data.prepare.row_checks import set_aside
+from ratchet.data.prepare.row_facts import measure
+from ratchet.data.tables import canonical_csv
+from ratchet.project.settings import Data
 from tests.project import Project
 
 BIG = {"newsgroups", "fine_foods"}
@@ -76,7 +76,7 @@ def test_an_example_is_built_and_is_always_the_same(name: str, tmp_path: Path) -
         folder = tmp_path / turn
         folder.mkdir()
         frame = example.build(folder)
-        table.write(frame, folder / "table.csv")
+        canonical_csv.write(frame, folder / "table.csv")
         digests.append(hashlib.sha256((folder / "table.csv").read_bytes()).hexdigest())
     assert digests == [sha256, sha256]
     assert frame.height == rows
@@ -119,13 +119,13 @@ def test_a_turn_may_begin_with_an_example(small: Project) -> None:
     """As the form of `lifecycle` does it: the example's data and problem, a model of one's choice, and a champion."""
     code = """
 from rich.console import Console
-from ratchet import cli
-from ratchet.places import places, settle
+from ratchet.console import cli
+from ratchet.project.paths import places, settle
 here = places()
 settle(here)
 with cli.at_work(here, "make run", Console()):
     from flows.lifecycle import lifecycle
-    from flows.stage import Example, Model
+    from flows.runs.stage import Example, Model
     done = lifecycle(model=Model("linear"), example=Example("film_reviews"), trigger="tests")
 print(done.evaluation.problem, done.champion, done.evaluation.model)
 """

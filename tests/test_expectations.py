@@ -14,10 +14,10 @@ import pytest
 import expectations
 from expectations import Rules, Verdict
 from expectations.docs import render
-from ratchet.steps.facts import measure
-from ratchet.steps.feedback import REASONS
-from ratchet.steps.prepare import prepare
-from ratchet.steps.quarantine import set_aside
+from ratchet.data.prepare.deduplicate import prepare
+from ratchet.data.prepare.row_checks import set_aside
+from ratchet.data.prepare.row_facts import measure
+from ratchet.monitoring.labels.feedback_rules import REASONS
 
 ROWS = 200
 RULES = Rules(labels=("good", "bad"), grouped=True)
@@ -71,7 +71,7 @@ LABEL_RULES = {
 
 
 def label_facts(broken: bool = False) -> pl.DataFrame:
-    """Facts of labels that people gave (steps/feedback.py), as good as can be; or a row for each that breaks a rule."""
+    """Facts of labels that people gave (feedback_rules.py), as good as can be; or a row for each that breaks a rule."""
     facts = {fact: [broken and at == row for at in range(len(LABEL_RULES))] for row, fact in enumerate(LABEL_RULES)}
     rows = list(range(1, len(LABEL_RULES) + 1))
     share = [0.5 for _ in rows]
@@ -305,7 +305,7 @@ socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 import expectations, polars as pl
 assert "great_expectations" not in sys.modules and "pandas" not in sys.modules
 from expectations.docs import render
-from ratchet.steps.facts import measure
+from ratchet.data.prepare.row_facts import measure
 assert "great_expectations" not in sys.modules
 frame = pl.DataFrame({"text": [f"text {at}" for at in range(60)], "label": ["a", "b"] * 30})
 print(len(render(expectations.check(measure(frame), "raw"))))

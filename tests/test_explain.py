@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 import models
 from models.contract import Rows
-from ratchet.steps import explain as explaining
-from ratchet.steps.explain import explain
-from ratchet.steps.ngrams import read
-from ratchet.steps.spans import spans
-from ratchet.steps.vocabulary import find
+from models.text import explanation as explaining
+from models.text.explanation import explain
+from models.text.ngrams import read
+from models.text.vocabulary import find
+from models.text.word_spans import spans
 
 COMPOSING = ["e\u0301", "\u0301", "\u0323", "\u1112\u1161\u11ab", "\u1161", "\u0958", "\u2adc", "\U0001d15e", "\u0f73"]
 PLAIN = [*"abcde !?.'’ÉİßДжไท한好映👍❤\n", "fine ", "Dull ", "\ufe0f", "\ud800", "\U00020000", "\u212b"]

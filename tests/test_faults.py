@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from flows import deploy
-from flows.holdings import Version
-from flows.predictor import Predictor
-from flows.registry import Registry
-from ratchet import faults
-from ratchet.places import Places
-from ratchet.refusal import Refusal
+from flows.registry.predictor import Predictor
+from flows.registry.registry import Registry
+from flows.registry.snapshot import Version
+from ratchet.project import faults
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import Places
 
 
 @pytest.fixture

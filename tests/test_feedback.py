@@ -12,16 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import expectations
-from ratchet import data_pin, predictions
-from ratchet import feedback as harvesting
-from ratchet.data_pin import SplitSpec
-from ratchet.places import Places
-from ratchet.problem import Problem
-from ratchet.quarantined import FILE
-from ratchet.settings import Settings
-from ratchet.steps import facts, feedback, label_sources, split, vetting
-from ratchet.steps.feedback import REASONS
-from ratchet.steps.vetting import AUDITED, Traffic
+from ratchet.data.prepare import label_sources, row_facts, split
+from ratchet.data.versions.quarantine import FILE
+from ratchet.monitoring import feedback as harvesting
+from ratchet.monitoring.labels import feedback_rules, vetting
+from ratchet.monitoring.labels.feedback_rules import REASONS
+from ratchet.monitoring.labels.vetting import AUDITED, Traffic
+from ratchet.monitoring.log import predictions
+from ratchet.project import data_pin
+from ratchet.project.data_pin import SplitSpec
+from ratchet.project.paths import Places
+from ratchet.project.problem import Problem
+from ratchet.project.settings import Settings
 from tests.crowd import ask_of, say
 
 LABELS = {"good", "bad"}
@@ -61,7 +63,7 @@ def answered(scores: np.ndarray, audited: int = 0, wrong: int = 0) -> Traffic:
 
 
 def why(rows: pl.DataFrame, traffic_: Traffic | None = None) -> list[str | None]:
-    return feedback.reasons(feedback.weigh(rows, TABLE, LABELS, traffic_ or traffic())).to_list()
+    return feedback_rules.reasons(feedback_rules.weigh(rows, TABLE, LABELS, traffic_ or traffic())).to_list()
 
 
 BAD: dict[str, dict[str, object]] = {
@@ -82,8 +84,8 @@ def test_two_labels_of_one_text_are_a_conflict_unless_one_source_is_stronger() -
     two = said({"text": "the same"}, {"text": "The same", "label": "good"})
     assert why(two) == [REASONS["conflict"]] * 2
     audited = said({"text": "the same"}, {"text": "The same", "label": "good", "source": "audit"})
-    found = feedback.weigh(audited, TABLE, LABELS, traffic())
-    assert feedback.reasons(found).to_list() == [None, None]
+    found = feedback_rules.weigh(audited, TABLE, LABELS, traffic())
+    assert feedback_rules.reasons(found).to_list() == [None, None]
     assert found["first"].to_list() == [False, True], "the audit's word stands for the text"
 
 
@@ -164,12 +166,12 @@ def test_confirming_answers_is_always_plausible() -> None:
 
 def test_a_flood_waits_its_turn_and_an_audit_does_not() -> None:
     rows = said(*({"label": "good"} for _ in range(700)), *({"source": "audit"} for _ in range(700)))
-    found = feedback.in_turn(feedback.weigh(rows, TABLE, LABELS, traffic(2000)), table_rows=1000)
+    found = feedback_rules.in_turn(feedback_rules.weigh(rows, TABLE, LABELS, traffic(2000)), table_rows=1000)
     assert found.filter(source="user")["waits"].sum() == 200, "one source adds 500 in a turn"
     assert found.filter(source="audit")["waits"].sum() == 0
     verdict = expectations.check(found, "feedback")
     assert verdict.passed, "no flood refuses the rest"
-    more = feedback.in_turn(found.drop("waits"), table_rows=1000, untaught={"user": 450, "audit": 450})
+    more = feedback_rules.in_turn(found.drop("waits"), table_rows=1000, untaught={"user": 450, "audit": 450})
     assert more.filter(source="user")["waits"].sum() == 650, "with 450 in the data that no turn has learned"
     assert more.filter(source="audit")["waits"].sum() == 0
     assert any("more labels than one turn takes" in check.name for check in verdict.warnings)
@@ -183,7 +185,7 @@ def test_the_last_word_of_the_strongest_source_counts() -> None:
         {"prediction": "1" * 32, "label": "bad", "source": "audit", "at": 1.0},
         {"prediction": "1" * 32, "label": "good", "at": 9.0},
     )
-    assert feedback.last_words(rows)["label"].to_list() == ["good", "bad"]
+    assert feedback_rules.last_words(rows)["label"].to_list() == ["good", "bad"]
 
 
 TEXTS = st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=40)
@@ -206,8 +208,8 @@ def test_every_row_is_learned_from_or_has_a_reason_or_a_twin_that_is_learned_fro
     """Texts of a few signs meet often; the table has `t` as good."""
     rows = said(*({"text": text, "label": label} for text, label in zip(texts, given_labels, strict=False)))
     known = pl.DataFrame({"key": ["t"], "label": ["good"]})
-    found = feedback.weigh(rows, known, LABELS, traffic(100, score=0.7))
-    learned, why_not = found["first"].to_list(), feedback.reasons(found).to_list()
+    found = feedback_rules.weigh(rows, known, LABELS, traffic(100, score=0.7))
+    learned, why_not = found["first"].to_list(), feedback_rules.reasons(found).to_list()
     told = [(compared(text), label) for text, label in zip(rows["text"], rows["label"], strict=True)]
     kept = [each for each, is_learned in zip(told, learned, strict=True) if is_learned]
     assert len({key for key, _ in kept}) == len(kept), "a text is learned once, with one label"
@@ -221,7 +223,7 @@ def test_every_row_is_learned_from_or_has_a_reason_or_a_twin_that_is_learned_fro
 
 def compared(text: str) -> str:
     """Texts that differ in case or spaces alone are one, as the table's are."""
-    return str(facts.compared(pl.Series([text])).item())
+    return str(row_facts.compared(pl.Series([text])).item())
 
 
 @pytest.fixture

@@ -26,18 +26,18 @@ from hypothesis.strategies import SearchStrategy
 
 from models import linear
 from models.contract import Rows
-from ratchet.places import Places
+from ratchet.monitoring.log.client import Log
+from ratchet.monitoring.log.writer import Policy
+from ratchet.project.paths import Places
+from ratchet.project.settings import Deploy
+from ratchet.serving.answering.batcher import Batcher
+from ratchet.serving.answering.bundle import Bundle, Facts
+from ratchet.serving.answering.metrics import Meters
+from ratchet.serving.answering.service import Live, Service
 from ratchet.serving.app import application
-from ratchet.serving.batcher import Batcher
-from ratchet.serving.bundle import Bundle, Facts
 from ratchet.serving.connections import Connections
-from ratchet.serving.log import Log
-from ratchet.serving.meters import Meters
-from ratchet.serving.operations import Answering, operations
-from ratchet.serving.page import FORM
-from ratchet.serving.service import Live, Service
-from ratchet.serving.writer import Policy
-from ratchet.settings import Deploy
+from ratchet.serving.docs.operations import Answering, operations
+from ratchet.serving.pages.try_page import FORM
 from tests.project import Project, small_table
 from tests.serving import served
 

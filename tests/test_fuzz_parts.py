@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.access import LOOPBACK
-from ratchet.serving.batcher import Batcher, Found
+from ratchet.monitoring.log.writer import framed, frames
+from ratchet.project.settings import Limits
+from ratchet.servers.access import LOOPBACK
+from ratchet.serving.answering.batcher import Batcher, Found
+from ratchet.serving.answering.requests import Problem, check, shown
+from ratchet.serving.answering.service import PARTS, part
 from ratchet.serving.guard import bare
-from ratchet.serving.intake import Problem, check, shown
-from ratchet.serving.service import PARTS, part
-from ratchet.serving.writer import framed, frames
-from ratchet.settings import Limits
 
 
 class Counting:

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import bench_gate
-from flows import history
-from flows.holdings import Version
-from ratchet.steps import gate, prior
-from ratchet.steps.prior import Belief, Measured, Past
+from flows import gate_history
+from flows.registry.snapshot import Version
+from ratchet.judging import gate, gate_memory
+from ratchet.judging.gate_memory import Belief, Measured, Past
 from tests.test_judging import answers, judged, share
 
 figures = st.floats(-0.05, 0.05)
@@ -41,7 +41,7 @@ def champion_of(history: list[Past]) -> int:
 
 def taught(found: list[tuple[float, float, float, bool]]) -> Belief:
     made = pasts(found)
-    return prior.learned(made, champion_of(made))
+    return gate_memory.learned(made, champion_of(made))
 
 
 histories = st.lists(st.tuples(figures, errors, pulls, st.booleans()), max_size=12)
@@ -49,8 +49,8 @@ histories = st.lists(st.tuples(figures, errors, pulls, st.booleans()), max_size=
 
 @given(figures, errors, pulls)
 def test_without_a_history_ninety_percent_confidence_is_asked(difference: float, error: float, pull: float) -> None:
-    for nothing in (prior.unknowing(), prior.learned([], 3)):
-        asked = prior.asked(nothing, measured(difference, error, pull))
+    for nothing in (gate_memory.unknowing(), gate_memory.learned([], 3)):
+        asked = gate_memory.asked(nothing, measured(difference, error, pull))
         assert asked == pytest.approx(1.2815515655 * error, rel=1e-9)
 
 
@@ -61,7 +61,7 @@ def test_what_is_asked_is_a_number_from_none_up_and_heeds_no_difference(
 ) -> None:
     """So a better difference never turns a promotion into a refusal, and a worse one is never promoted."""
     belief = taught(found)
-    first, second = (float(prior.asked(belief, measured(each, error, pull))[0]) for each in (one, two))
+    first, second = (float(gate_memory.asked(belief, measured(each, error, pull))[0]) for each in (one, two))
     assert first == second
     assert np.isfinite(first)
     assert first >= 0
@@ -73,30 +73,30 @@ def test_one_lifetime_at_a_time_or_many_at_once_comes_to_the_same(
     found: list[tuple[float, float, float, bool]], error: float
 ) -> None:
     """The simulation folds step by step on many lifetimes; production reads the history of one."""
-    belief = prior.unknowing(3)
+    belief = gate_memory.unknowing(3)
     for past in pasts(found):
         many = Measured(*(np.repeat(each, 3) for each in vars(past.measured).values()))
-        belief = prior.after(belief, many, np.repeat(past.promoted, 3))
-    asked = prior.asked(belief, Measured(*(np.repeat(each, 3) for each in vars(measured(0, error)).values())))
-    assert asked == pytest.approx(np.repeat(prior.asked(taught(found), measured(0, error)), 3))
+        belief = gate_memory.after(belief, many, np.repeat(past.promoted, 3))
+    asked = gate_memory.asked(belief, Measured(*(np.repeat(each, 3) for each in vars(measured(0, error)).values())))
+    assert asked == pytest.approx(np.repeat(gate_memory.asked(taught(found), measured(0, error)), 3))
 
 
 def test_bad_challengers_make_it_stricter_and_good_ones_bolder() -> None:
     careful = 1.2815515655 * 0.005
     bad = taught([(-0.006, 0.005, 0.2, False)] * 15)
     good = taught([(0.006, 0.005, 0.2, False)] * 15)
-    assert float(prior.asked(bad, measured(0, 0.005))[0]) > 1.3 * careful
-    assert float(prior.asked(good, measured(0, 0.005))[0]) < 0.5 * careful
+    assert float(gate_memory.asked(bad, measured(0, 0.005))[0]) > 1.3 * careful
+    assert float(gate_memory.asked(good, measured(0, 0.005))[0]) < 0.5 * careful
 
 
 def test_the_luck_of_a_champion_is_given_back_and_fresh_rows_dilute_it() -> None:
     """A lead far over what was believed is mostly luck; it belongs to the version that had it."""
     history = pasts([(-0.002, 0.006, 0.3, False)] * 8 + [(0.012, 0.006, 0.3, True)])
-    lucky, other = prior.learned(history, history[-1].version), prior.learned(history, 1)
+    lucky, other = gate_memory.learned(history, history[-1].version), gate_memory.learned(history, 1)
     assert lucky.luck[0] > 0
     assert other.luck[0] == 0
     asked = [
-        float(prior.asked(belief, measured(0, 0.006, 0.3, rows))[0])
+        float(gate_memory.asked(belief, measured(0, 0.006, 0.3, rows))[0])
         for belief, rows in ((lucky, 3000), (lucky, 30_000), (other, 3000))
     ]
     assert asked[0] < asked[1] < asked[2]
@@ -120,10 +120,14 @@ def decided(right: np.ndarray, champion: np.ndarray, belief: Belief | None) -> g
 def test_a_win_that_never_went_live_is_no_champions_luck() -> None:
     """A trial that failed, an approval that never came: what was measured of it teaches, and that is all."""
     won = Past(3, 2, measured(0.02, 0.005), promoted=True)
-    history = [Past(2, 1, measured(0.01, 0.005), promoted=True), won, Past(4, 2, measured(0.0, 0.005), promoted=False)]
+    history = [
+        Past(2, 1, measured(0.01, 0.005), promoted=True),
+        won,
+        Past(4, 2, measured(0.0, 0.005), promoted=False),
+    ]
     without = [replace(past, promoted=past.promoted and past is not won) for past in history]
     for champion in (1, 2):
-        with_it, less = prior.learned(history, champion), prior.learned(without, champion)
+        with_it, less = gate_memory.learned(history, champion), gate_memory.learned(without, champion)
         assert (with_it.weight == less.weight).all()
         assert (with_it.luck, with_it.seen) == (less.luck, less.seen)
 
@@ -174,21 +178,23 @@ def version(number: int, **tags: str) -> Version:
 
 def test_a_decision_is_remembered_by_its_version_and_read_back() -> None:
     done = decided(share(400, 0.85), np.roll(share(400, 0.8), 7), None)
-    tags = {history.GATE: history.told(done, "accuracy", 400), "decided_against": "3", "decision": "promote"}
-    past = history.remembered(version(4, **tags), "accuracy")
+    tags = {gate_history.GATE: gate_history.told(done, "accuracy", 400), "decided_against": "3", "decision": "promote"}
+    past = gate_history.remembered(version(4, **tags), "accuracy")
     assert past is not None
     assert (past.version, past.against, past.promoted) == (4, 3, True)
     found = [float(each[0]) for each in vars(past.measured).values()]
     assert found == pytest.approx([done.difference, done.error, done.pull, 400])
-    assert history.remembered(version(4, **tags), "f1") is None
+    assert gate_history.remembered(version(4, **tags), "f1") is None
 
 
 @pytest.mark.parametrize("tag", ["", "none", "{}", "[1]", "7", '{"metric": "accuracy", "ahead": "NaN"}', "null", "{"])
 def test_a_tag_that_tells_nothing_teaches_nothing(tag: str) -> None:
-    assert history.remembered(version(4, gate=tag, decided_against="3"), "accuracy") is None
+    assert gate_history.remembered(version(4, gate=tag, decided_against="3"), "accuracy") is None
     whole = json.dumps({"metric": "accuracy", "ahead": 0.1, "error": 0.1, "pull": 0.1, "rows": 10})
-    assert history.remembered(version(4, gate=whole, decided_against="none"), "accuracy") is None
-    assert history.remembered(version(4, gate=whole.replace("10}", "NaN}"), decided_against="3"), "accuracy") is None
+    assert gate_history.remembered(version(4, gate=whole, decided_against="none"), "accuracy") is None
+    assert (
+        gate_history.remembered(version(4, gate=whole.replace("10}", "NaN}"), decided_against="3"), "accuracy") is None
+    )
 
 
 SOUND = {"metric": "accuracy", "ahead": 0.1, "error": 0.1, "pull": 0.1, "rows": 10}
@@ -201,18 +207,20 @@ SOUND = {"metric": "accuracy", "ahead": 0.1, "error": 0.1, "pull": 0.1, "rows": 
 )  # fmt: skip
 def test_what_cannot_have_been_measured_teaches_nothing(nonsense: dict[str, object]) -> None:
     """Somebody has typed it into MLflow: no share differs by more than 1, no error is negative, ..."""
-    assert history.remembered(version(4, gate=json.dumps(SOUND), decided_against="3"), "accuracy") is not None
-    assert history.remembered(version(4, gate=json.dumps(SOUND | nonsense), decided_against="3"), "accuracy") is None
+    assert gate_history.remembered(version(4, gate=json.dumps(SOUND), decided_against="3"), "accuracy") is not None
+    assert (
+        gate_history.remembered(version(4, gate=json.dumps(SOUND | nonsense), decided_against="3"), "accuracy") is None
+    )
 
 
 @pytest.mark.parametrize("against", ["4", "0", "-3"])
 def test_no_version_was_held_against_itself_or_none(against: str) -> None:
-    assert history.remembered(version(4, gate=json.dumps(SOUND), decided_against=against), "accuracy") is None
+    assert gate_history.remembered(version(4, gate=json.dumps(SOUND), decided_against=against), "accuracy") is None
 
 
 def test_log_loss_may_differ_by_more_than_a_share_can() -> None:
     told = json.dumps(SOUND | {"metric": "log_loss", "ahead": -2.5})
-    assert history.remembered(version(4, gate=told, decided_against="3"), "log_loss") is not None
+    assert gate_history.remembered(version(4, gate=told, decided_against="3"), "log_loss") is not None
 
 
 # --- over a lifetime
@@ -230,8 +238,10 @@ def test_the_simulation_is_the_one_that_the_promises_were_made_on() -> None:
 def test_over_a_short_run_it_gains_more_than_the_constant_and_slides_no_more() -> None:
     """The constant of 90% confidence, in the world of its gain and in that of its slides, on the same challengers."""
     constant = bench_gate.constant(1.28)
-    gains = [bench_gate.mean_gain(bench_gate.play("mixed", gate, 500, seed=2)) for gate in (constant, prior.asked)]
-    slid = [bench_gate.play("groups", gate, 1_000, seed=2).slid.sum() for gate in (constant, prior.asked)]
+    gains = [
+        bench_gate.mean_gain(bench_gate.play("mixed", gate, 500, seed=2)) for gate in (constant, gate_memory.asked)
+    ]
+    slid = [bench_gate.play("groups", gate, 1_000, seed=2).slid.sum() for gate in (constant, gate_memory.asked)]
     assert gains[1] > 1.1 * gains[0]
     assert slid[1] < slid[0]
 
@@ -239,6 +249,6 @@ def test_over_a_short_run_it_gains_more_than_the_constant_and_slides_no_more() -
 @pytest.mark.long
 def test_over_many_lifetimes_both_promises_hold() -> None:
     highest = bench_gate.mean_gain(bench_gate.play("mixed", bench_gate.constant(0), 6000, seed=3))
-    ours = {world: bench_gate.play(world, prior.asked, 6000, seed=3) for world in bench_gate.WORLDS}
+    ours = {world: bench_gate.play(world, gate_memory.asked, 6000, seed=3) for world in bench_gate.WORLDS}
     assert bench_gate.mean_gain(ours["mixed"]) / highest > 0.84
     assert max(outcome.slid.mean() for outcome in ours.values()) < 0.037

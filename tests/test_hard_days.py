@@ -17,9 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from ratchet import environment, faults, ledger, objects
-from ratchet.places import Places, places
-from ratchet.refusal import Refusal
+from ratchet import setup_venv
+from ratchet.data.versions import dvc_cache
+from ratchet.project import faults
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import Places, places
+from ratchet.state import ledger
 from tests.project import SMALL, Done, Project, refused, small_table
 
 KEPT = ("data", "data.dvc", "params.yaml", "state/ledger.jsonl", "state/mlflow.db")
@@ -221,8 +224,8 @@ def test_a_damaged_object_is_never_used_and_never_in_the_way(own: Project) -> No
     assert version
     here = Places(own.root, own.root / "state", "127.0.0.1", 1, 2, 3)
     before = own.bytes_of("data")
-    table = max(objects.of_version(here, version[1]), key=lambda path: path.stat().st_size)
-    listing = objects.path_of(here, f"{version[1]}.dir")
+    table = max(dvc_cache.of_version(here, version[1]), key=lambda path: path.stat().st_size)
+    listing = dvc_cache.path_of(here, f"{version[1]}.dir")
     for damage, path in ((flip, table), (truncate, listing)):
         shutil.rmtree(own.root / "data")
         damage(path)
@@ -297,7 +300,10 @@ def test_garbage_in_what_can_be_made_again_is_passed_over(own: Project) -> None:
     assert "promoted after nothing" in history.text
     assert re.search(r"live +version 1 \(linear\) since", status.text)
     code = """
-from ratchet import problem, rows, servers, turn
+from ratchet.project import problem
+from ratchet.data.prepare import rows
+from ratchet.servers import servers
+from ratchet.state import turn
 current = problem.load()
 print(len(rows.prepared(current)), turn.recall(current.here), servers.ours(current.here, "prefect"),
       servers.ours(current.here, "mlflow"))
@@ -320,7 +326,7 @@ def test_a_deleted_state_is_a_fresh_start(own: Project) -> None:
 
 
 def test_what_nobody_foresaw_is_one_sentence_and_a_log(own: Project) -> None:
-    broken = own.root / "flows" / "registry.py"
+    broken = own.root / "flows" / "registry" / "registry.py"
     broken.write_text(broken.read_text() + '\nraise KeyError("odd")\n')
     done = own.make("status")
     assert done.status != 0
@@ -377,8 +383,8 @@ def test_an_environment_without_its_mark_is_set_up_again(own: Project) -> None:
     venv.unlink()
     (venv / "bin").mkdir(parents=True)
     asked = subprocess.run(["make", "-n", "status"], cwd=own.root, capture_output=True, text=True, check=True)
-    assert "ratchet.environment" in asked.stdout
-    (venv / ".ready").write_text(environment.fingerprint()[:-100])
-    code = "from ratchet import environment; print(environment.is_ready())"
+    assert "ratchet.setup_venv" in asked.stdout
+    (venv / ".ready").write_text(setup_venv.fingerprint()[:-100])
+    code = "from ratchet import setup_venv; print(setup_venv.is_ready())"
     done = subprocess.run(["python3", "-c", code], cwd=own.root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -7,8 +7,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from ratchet.steps import gate, harm
-from ratchet.steps.slices import Masks
+from ratchet.judging import gate, slice_harm
+from ratchet.judging.slices import Masks
 from tests.test_judging import answers
 
 LABELS = ("bad", "good")
@@ -96,7 +96,7 @@ def test_at_most_5_of_100_challengers_that_are_equal_on_every_slice_are_found_wo
     for trial in range(1000):
         luck = [rng.random(groups.max() + 1)[groups] < 0.8 for _ in range(2)]
         one, two = (answers(truth, right) for right in luck)
-        done = harm.compared(
+        done = slice_harm.compared(
             "accuracy", truth, one, two, groups, slices, dict.fromkeys(slices, (0.0, 0.0)), positive=None, seed=trial
         )
         found += any(one.interval[1] < 0 for one in done)  # even without the half point that is let pass
@@ -119,7 +119,7 @@ def test_a_few_rows_keep_nobody_out(lost: int) -> None:
 def test_more_slices_ask_for_more() -> None:
     """The limit of one slice is that of one test, 1.64; of a hundred independent ones near that of Bonferroni, 3.3."""
     rng = np.random.default_rng(3)
-    limits = [harm.limit(rng.normal(size=(slices, 1001))) for slices in (1, 8, 100)]
+    limits = [slice_harm.limit(rng.normal(size=(slices, 1001))) for slices in (1, 8, 100)]
     assert limits == pytest.approx([1.645, 2.49, 3.28], abs=0.15)
 
 

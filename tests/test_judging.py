@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratchet.steps import bootstrap, gate, score, slices
+from ratchet.judging import bootstrap, gate, slices
+from ratchet.judging import metrics as score
 from tests.test_steps import frame_of
 
 # --- score

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from ratchet import backup, ledger, lock, retention
-from ratchet.retention import Run, Version
+from ratchet.maintenance import backup
+from ratchet.state import ledger, lock, retention
+from ratchet.state.retention import Run, Version
 from tests.project import Project, copied, refused
 from tests.test_loop import wait_for
 
@@ -42,10 +43,10 @@ print(json.dumps({"versions": versions, "missing": missing, "runs": runs}))
 """
 
 ANOTHER_VERSION = """
-from ratchet import problem
-from ratchet.places import places, settle
+from ratchet.project import problem
+from ratchet.project.paths import places, settle
 settle(places())
-from flows.registry import Registry
+from flows.registry.registry import Registry
 current = problem.load()
 registry = Registry(current.name, current.here)
 tags = {"model": "linear", "data_version": current.pin.version}
@@ -198,7 +199,7 @@ def test_a_restore_needs_the_uis_closed(kept: Project) -> None:
     """A server of this project is noted and lives: this test stands for it, and answers."""
     code = """
 import http.server, json, os, pathlib, threading
-from ratchet.process import birth
+from ratchet.servers.process_id import birth
 server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 me = os.getpid()
@@ -208,7 +209,7 @@ path = pathlib.Path("state/servers/mlflow.json")
 path.parent.mkdir(exist_ok=True)
 path.write_text(json.dumps(note))
 os.environ["RATCHET_FROM"] = ARCHIVE
-from ratchet.cli import main
+from ratchet.console.cli import main
 print("status", main(["restore"]))
 path.unlink()
 """
@@ -226,8 +227,8 @@ def test_a_restore_that_is_killed_is_finished_by_the_next_command(kept: Project,
     before = project.bytes_of("state/ledger.jsonl", "data.dvc")
     code = """
 import os, signal
-from ratchet import backup
-from ratchet.cli import main
+from ratchet.maintenance import backup
+from ratchet.console.cli import main
 left, replace = [MOVES], os.replace
 def counted(*words):
     replace(*words)

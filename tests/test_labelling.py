@@ -15,11 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet import data_pin, queue, settings
-from ratchet.data_pin import SplitSpec
-from ratchet.places import Places
-from ratchet.problem import Problem
-from ratchet.steps import audit, split
+from ratchet.data.prepare import split
+from ratchet.monitoring import label_queue
+from ratchet.monitoring.labels import audit_sample
+from ratchet.project import data_pin, settings
+from ratchet.project.data_pin import SplitSpec
+from ratchet.project.paths import Places
+from ratchet.project.problem import Problem
 from tests.project import Project, copied
 from tests.serving import served
 from tests.test_serving import ask, logged, metrics, until
@@ -44,7 +46,7 @@ def texts_of(project: Project) -> dict[str, list[str]]:
     words = ("splendid", "dull", "warm", "grim", "witty", "clumsy", "moving", "tedious", "bright", "flat")
     pairs = [f"{one} and {other}" for one in words for other in words if one != other]
     texts = [f"Film {number} is {pairs[number % 90]} {pairs[number % 89]}" for number in range(400)]
-    audited, able = audit.is_audited(texts, spec, 0.02), audit.may_train(texts, spec)
+    audited, able = audit_sample.is_audited(texts, spec, 0.02), audit_sample.may_train(texts, spec)
     kinds = ["audit" if drawn else "train" if may else "neither" for drawn, may in zip(audited, able, strict=True)]
     return {kind: [text for text, of in zip(texts, kinds, strict=True) if of == kind] for kind in set(kinds)}
 
@@ -60,7 +62,7 @@ def fill(project: Project, http: httpx.Client, *texts: str) -> dict[str, str]:
 
 def refresh(project: Project) -> None:
     here = Places(project.root, project.root / "state", "127.0.0.1", 0, 0, 0)
-    queue.refresh(Problem(here, settings.load(here.params), data_pin.pinned(here)))
+    label_queue.refresh(Problem(here, settings.load(here.params), data_pin.pinned(here)))
 
 
 def queue_of(project: Project) -> dict[str, Any]:
@@ -183,14 +185,14 @@ def test_the_audit_lies_in_the_holdout_grows_with_its_share_and_never_trains(
     frame = split.assign(
         pl.DataFrame({"text": texts, "group": [None] * len(texts)}, schema_overrides={"group": pl.String}), SPEC
     )
-    drawn, larger = audit.is_audited(texts, SPEC, share), audit.is_audited(texts, SPEC, share + more)
+    drawn, larger = audit_sample.is_audited(texts, SPEC, share), audit_sample.is_audited(texts, SPEC, share + more)
     assert set(frame.filter(pl.Series(drawn))["split"]) <= {"holdout"}
-    assert (audit.may_train(texts, SPEC) == (frame["split"] == "train").to_numpy()).all()
+    assert (audit_sample.may_train(texts, SPEC) == (frame["split"] == "train").to_numpy()).all()
     assert (larger | ~drawn).all()
-    assert audit.is_audited(texts, SPEC, 1).tolist() == (frame["split"] == "holdout").to_list()
+    assert audit_sample.is_audited(texts, SPEC, 1).tolist() == (frame["split"] == "holdout").to_list()
 
 
 def test_the_audit_takes_its_share_of_the_texts() -> None:
     texts = [f"text {number}" for number in range(20_000)]
-    assert audit.is_audited(texts, SPEC, 0.02).mean() == pytest.approx(0.02, abs=0.004)
-    assert not audit.is_audited(texts, SPEC, 0).any()
+    assert audit_sample.is_audited(texts, SPEC, 0.02).mean() == pytest.approx(0.02, abs=0.004)
+    assert not audit_sample.is_audited(texts, SPEC, 0).any()

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ratchet import ledger
-from ratchet.ledger import DataChange, Line, Move, Refused
-from ratchet.steps import triggers
-from ratchet.steps.triggers import Answer, Found, Rules
+from ratchet.monitoring import retrain_rules
+from ratchet.monitoring.retrain_rules import Answer, Found, Rules
+from ratchet.state import ledger
+from ratchet.state.ledger import DataChange, Line, Move, Refused
 
 AT = "2026-03-01T00:00:00+00:00"
 NOON = 1_790_000_000.0
@@ -83,19 +83,21 @@ ONE = Found(1, None, "", True)
 
 
 def test_a_turn_says_what_began_it() -> None:
-    assert triggers.decide(RULES, ONE, [], NOON) == Answer("1 new label", "", labels_alone=True)
-    assert triggers.decide(RULES, Found(2_000, None, "", True), [], NOON).trigger == "2,000 new labels"
-    assert triggers.decide(RULES, Found(0, None, "", True), [], NOON) == Answer("", "")
-    assert triggers.decide(RULES, Found(1, None, "words", True), [], NOON) == Answer("drift of words, 1 new label", "")
+    assert retrain_rules.decide(RULES, ONE, [], NOON) == Answer("1 new label", "", labels_alone=True)
+    assert retrain_rules.decide(RULES, Found(2_000, None, "", True), [], NOON).trigger == "2,000 new labels"
+    assert retrain_rules.decide(RULES, Found(0, None, "", True), [], NOON) == Answer("", "")
+    assert retrain_rules.decide(RULES, Found(1, None, "words", True), [], NOON) == Answer(
+        "drift of words, 1 new label", ""
+    )
 
 
 def test_no_labels_are_asked_for_where_the_rule_is_off() -> None:
-    assert triggers.decide(Rules(0, None, False, 60, 2), Found(0, None, "", True), [], NOON) == Answer("", "")
+    assert retrain_rules.decide(Rules(0, None, False, 60, 2), Found(0, None, "", True), [], NOON) == Answer("", "")
 
 
 def test_a_turn_that_could_learn_nothing_is_none() -> None:
     words = "1 new label, and nothing is there to learn from that the last turn had not: label some texts."
-    assert triggers.decide(RULES, Found(1, None, "", False), [], NOON) == Answer("", words)
+    assert retrain_rules.decide(RULES, Found(1, None, "", False), [], NOON) == Answer("", words)
 
 
 @pytest.mark.parametrize(
@@ -111,13 +113,13 @@ def test_a_turn_that_could_learn_nothing_is_none() -> None:
 )
 def test_what_holds_a_turn_back_is_said(starts: list[float], held: str) -> None:
     expected = Answer("", f"1 new label; {held}") if held else Answer("1 new label", "", labels_alone=True)
-    assert triggers.decide(RULES, ONE, starts, NOON) == expected
+    assert retrain_rules.decide(RULES, ONE, starts, NOON) == expected
 
 
 def test_starts_of_a_day_and_the_last_one_are_kept() -> None:
     day = 86_400
-    assert triggers.settled([NOON - 3 * day, NOON - day, NOON - day + 1], NOON) == [NOON - day + 1]
-    assert triggers.settled([NOON - 9, NOON - 8], NOON) == [NOON - 9, NOON - 8]
-    assert triggers.settled([NOON - 3 * day], NOON) == [NOON - 3 * day]
-    assert triggers.settled([NOON + 5, NOON - 3 * day], NOON) == [NOON]
-    assert triggers.settled([], NOON) == []
+    assert retrain_rules.settled([NOON - 3 * day, NOON - day, NOON - day + 1], NOON) == [NOON - day + 1]
+    assert retrain_rules.settled([NOON - 9, NOON - 8], NOON) == [NOON - 9, NOON - 8]
+    assert retrain_rules.settled([NOON - 3 * day], NOON) == [NOON - 3 * day]
+    assert retrain_rules.settled([NOON + 5, NOON - 3 * day], NOON) == [NOON]
+    assert retrain_rules.settled([], NOON) == []

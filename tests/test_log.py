@@ -10,16 +10,19 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ratchet import feedback as harvesting
-from ratchet import feedback_table, outcomes, predictions, quarantined
-from ratchet.places import Places
-from ratchet.predictions import AUDIT, CHOSEN, USER, Place
-from ratchet.quarantined import FILE, LINE, REASON
-from ratchet.refusal import Refusal
-from ratchet.remote_log import MARK
-from ratchet.serving.writer import Policy, Said, Writer
-from ratchet.steps import feedback, revision
-from ratchet.steps.facts import compared
+from ratchet.data.prepare import row_diff
+from ratchet.data.prepare.row_facts import compared
+from ratchet.data.versions import feedback_table, quarantine
+from ratchet.data.versions.quarantine import FILE, LINE, REASON
+from ratchet.monitoring import canary_outcomes
+from ratchet.monitoring import feedback as harvesting
+from ratchet.monitoring.labels import feedback_rules
+from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log.postgres_log import MARK
+from ratchet.monitoring.log.predictions import AUDIT, CHOSEN, USER, Place
+from ratchet.monitoring.log.writer import Policy, Said, Writer
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import Places
 from tests.stores import BINARIES, Postgres, postgres
 
 SECOND = """
@@ -122,8 +125,8 @@ def test_what_the_audit_took_back_no_user_brings_back(fresh: Callable[[str], Pla
     say(log, name, "bad", AUDIT, 2)
     for at, source in enumerate(after, 3):
         say(log, name, "good", source, at)
-    assert feedback.last_words(harvesting.everything(log, "films"))["label"].to_list() == ["bad"]
-    assert [said[2:] for said in outcomes.audited(log, "films", 1)] == [("bad", "good")]
+    assert feedback_rules.last_words(harvesting.everything(log, "films"))["label"].to_list() == ["bad"]
+    assert [said[2:] for said in canary_outcomes.audited(log, "films", 1)] == [("bad", "good")]
     assert [each.said for each in predictions.audited(log, "films", 1, 9)] == ["bad"]
     with predictions.connected(log) as connection:
         found = connection.execute(harvesting.MEASURED, ("films", AUDIT)).fetchall()
@@ -210,13 +213,13 @@ def test_a_trial_counts_a_text_once_and_the_last_word_of_the_audit(fresh: Callab
         say(log, name, label, AUDIT, at)
     say(log, later, "good", AUDIT, 9)
     say(log, plain, "good", USER, 10)
-    assert [said[2:] for said in outcomes.audited(log, "films", 1)] == [
+    assert [said[2:] for said in canary_outcomes.audited(log, "films", 1)] == [
         ("good", "bad"),
         ("bad", "bad"),
         ("good", "good"),
     ]
-    assert outcomes.answered_by_both(log, "films", 1, 2) == [("good", "bad", "good"), ("good", "good", "good")]
-    assert outcomes.audited(log, "films", 2) == []
+    assert canary_outcomes.answered_by_both(log, "films", 1, 2) == [("good", "bad", "good"), ("good", "good", "good")]
+    assert canary_outcomes.audited(log, "films", 2) == []
 
 
 @pytest.mark.parametrize(
@@ -224,7 +227,7 @@ def test_a_trial_counts_a_text_once_and_the_last_word_of_the_audit(fresh: Callab
     [
         predictions.MISTAKES,
         predictions.AUDITED,
-        outcomes.AUDITED,
+        canary_outcomes.AUDITED,
         harvesting.MEASURED,
         harvesting.CORRECTED,
     ],
@@ -246,7 +249,7 @@ def test_of_the_answers_only_those_are_read_that_are_asked_for_and_once(tmp_path
                     f"explain query plan {statement}", [None] * statement.count("?")
                 ).fetchall()
             ]
-            for statement in (harvesting.ANSWERED, outcomes.SHADOWED)
+            for statement in (harvesting.ANSWERED, canary_outcomes.SHADOWED)
         )
     assert since == ["SEARCH predictions USING PRIMARY KEY (id>?)"]
     assert [step for step in shadow if "PRIMARY KEY" not in step and step.startswith("SEARCH")] == [
@@ -274,19 +277,19 @@ def test_a_withdrawn_text_leaves_a_log_of_any_policy(tmp_path: Path, policy: str
     assert isinstance(log, Path)
     logged(log, kept(gone), kept(stays), kept(f"{gone.upper()} "))
     said = pl.DataFrame({"text": [kept(gone), stays], "label": ["bad", "bad"]}, schema_overrides={"text": pl.String})
-    quarantined.put(
+    quarantine.put(
         harvesting.aside_path(here, "films"),
         said.select(pl.lit("why").alias(REASON), pl.lit("1").alias(FILE), pl.lit("1").alias(LINE), pl.all()),
     )
     rows = pl.DataFrame({"text": [gone, stays], "label": ["bad", "bad"]})
-    found = revision.revise(rows, rows[1:])
+    found = row_diff.revise(rows, rows[1:])
     assert found.withdrawn == 1
     harvesting.withdraw(here, "films", found.gone)
     with predictions.connected(log) as connection:
         left = connection.execute("select text, label, length(digest) from predictions order by id").fetchall()
     assert [tuple(row) for row in left] == [(None, "bad", 16), (kept(stays), "bad", 16), (None, "bad", 16)]
     if policy != "hash":
-        assert quarantined.read(harvesting.aside_path(here, "films"))["text"].to_list() == [stays]
+        assert quarantine.read(harvesting.aside_path(here, "films"))["text"].to_list() == [stays]
         assert feedback_table.carried(said, rows["text"][1:], found.gone).is_empty()
 
 
@@ -298,8 +301,8 @@ def test_a_challenger_is_held_against_what_the_champion_was_asked_since(fresh: C
     for name in (*before, *its, *since):
         say(log, name, "good", AUDIT, 4.0)
     say(log, since[0], "bad", AUDIT, 5.0)
-    assert outcomes.answered_apart(log, "films", 1, 2) == ([True], [True, True])
-    assert outcomes.answered_apart(log, "films", 1, 3) == ([False, False, True], [])
+    assert canary_outcomes.answered_apart(log, "films", 1, 2) == ([True], [True, True])
+    assert canary_outcomes.answered_apart(log, "films", 1, 3) == ([False, False, True], [])
 
 
 @needs_postgres

@@ -99,7 +99,7 @@ def test_a_second_run_with_nothing_changed_says_so_before_any_heavy_import(origi
     """In the very folder that has turned: in a copy, what was registered would be elsewhere."""
     code = """
 import sys
-from ratchet.cli import main
+from ratchet.console.cli import main
 status = main(["run"])
 heavy = {"mlflow", "prefect", "tensorflow", "keras", "sklearn", "great_expectations", "dvc", "pandas"}
 print("heavy", sorted(heavy & set(sys.modules)), "status", status)

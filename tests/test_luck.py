@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from benchmarks import bench_coverage
-from flows import cards
-from ratchet import standing
-from ratchet.steps import luck
-from ratchet.steps.prior import Measured, Past
+from flows.pages import registry_pages
+from ratchet.console import status as standing
+from ratchet.judging import selection_bias
+from ratchet.judging.gate_memory import Measured, Past
 from tests.test_pages import PROBLEM, Prepared, findings, holdings, move, version
 
 
@@ -24,8 +24,10 @@ def past(number: int, against: int, difference: float, promoted: bool, error: fl
     return Past(number, against, Measured(*figures), promoted)
 
 
-def of(history: list[Past], number: int, value: float = 0.8, half: float = 0.0232, rows: int = 1139) -> luck.Figure:
-    return luck.corrected(value, (value - half, value + half), rows, history, number)
+def of(
+    history: list[Past], number: int, value: float = 0.8, half: float = 0.0232, rows: int = 1139
+) -> selection_bias.Figure:
+    return selection_bias.corrected(value, (value - half, value + half), rows, history, number)
 
 
 # --- by hand, and properties
@@ -33,24 +35,26 @@ def of(history: list[Past], number: int, value: float = 0.8, half: float = 0.023
 
 def test_what_met_nobody_stays_as_measured() -> None:
     for history in ([], [past(3, 2, 0.02, True)]):
-        assert luck.corrected(0.8, (0.776, 0.822), 1139, history, 1) == luck.Figure(0.8, 0.776, 0.822, 0)
+        assert selection_bias.corrected(0.8, (0.776, 0.822), 1139, history, 1) == selection_bias.Figure(
+            0.8, 0.776, 0.822, 0
+        )
 
 
 def test_one_point_of_the_grid_is_the_filter_of_the_textbook(monkeypatch: pytest.MonkeyPatch) -> None:
     """True differences N(0, 1 slide), luck N(0, 2), error 1 slide: pull 1/4, own noise 1 - 2/16 = 0.875, so a
     difference of 3 slides has variance 1 + 2/16 + 0.875 = 2. Gain 3/2; the champion's luck -3/4; so the winner's
     luck is -0.75 + 3 - 1.5 = 0.75 slides."""
-    monkeypatch.setattr(luck, "_MEANS", np.zeros((1, 1)))
-    monkeypatch.setattr(luck, "_SPREADS", np.ones((1, 1)))
-    monkeypatch.setattr(luck, "ODD", 1e-300)
+    monkeypatch.setattr(selection_bias, "_MEANS", np.zeros((1, 1)))
+    monkeypatch.setattr(selection_bias, "_SPREADS", np.ones((1, 1)))
+    monkeypatch.setattr(selection_bias, "ODD", 1e-300)
     rows, each = np.array([1000.0]), np.array([2000.0])
     measured = Measured(np.array([0.015]), np.array([0.005]), np.array([0.9]), rows)
-    weight, stays, comes = luck.after(np.zeros((1, 1)), luck.of_none(rows, each), measured, each)
+    weight, stays, comes = selection_bias.after(np.zeros((1, 1)), selection_bias.of_none(rows, each), measured, each)
     assert float(stays.mean[0, 0]) == pytest.approx(-0.75)
     assert float(comes.mean[0, 0]) == pytest.approx(0.75)
     assert float(stays.variance[0, 0]) == pytest.approx(2 - 0.25 / 2)
     assert float(comes.variance[0, 0]) == pytest.approx(2 - 0.25 / 2 + 1 - 1 / 2 - 2 * 0.5 / 2)
-    high, _ = luck.shown(weight, comes, np.array([0.0]))
+    high, _ = selection_bias.shown(weight, comes, np.array([0.0]))
     assert float(high[0]) == pytest.approx(0.00375)
 
 
@@ -70,7 +74,7 @@ def test_never_more_nor_surer_than_measured(
         history.append(past(number, live, difference, promoted, error, rows))
         live = number if promoted else live
     low, high = max(value - half, 0.0), min(value + half, 1.0)
-    figure = luck.corrected(value, (low, high), rows, history, live)
+    figure = selection_bias.corrected(value, (low, high), rows, history, live)
     assert 0 <= figure.low <= figure.value <= figure.high <= 1
     assert figure.value <= value
     assert figure.low <= low
@@ -151,16 +155,16 @@ def test_status_shows_the_figure_less_its_luck_and_earlier_state_as_ever() -> No
 
 
 def test_the_card_and_the_page_show_it() -> None:
-    from flows import model_card
+    from flows.pages import model_card
 
-    figure = luck.Figure(0.83, 0.69, 0.88, 7)
+    figure = selection_bias.Figure(0.83, 0.69, 0.88, 7)
     card = model_card.card(PROBLEM, Prepared(), findings([[30, 10], [5, 55]], corrected=figure))  # type: ignore[arg-type]
     assert (
         "**Less its luck**, after 7 comparisons on these rows: accuracy 0.8300, 95% interval 0.6900 to 0.8800." in card
     )
     live = version(2, holdout="accuracy 0.8500", holdout_corrected="0.8300 (0.6900 to 0.8800)")
-    page = cards.registered_model(PROBLEM, live, holdings(live, champion=2), [move(2, "01T10:00")])
+    page = registry_pages.registered_model(PROBLEM, live, holdings(live, champion=2), [move(2, "01T10:00")])
     assert "0.8300 (0.6900 to 0.8800)" in page
     alone = version(1, holdout="accuracy 0.8500")
-    page = cards.registered_model(PROBLEM, alone, holdings(alone, champion=1), [move(1, "01T10:00")])
+    page = registry_pages.registered_model(PROBLEM, alone, holdings(alone, champion=1), [move(1, "01T10:00")])
     assert "less luck" not in page, "a column that says nothing is not shown"

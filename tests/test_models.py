@@ -22,8 +22,8 @@ import pytest
 import models
 from models import pyfunc
 from models.contract import Rows
-from ratchet.steps.explain import explain, without
-from ratchet.steps.reader import Reader
+from models.text.explanation import explain, without
+from models.text.onnx_lstm import Reader
 
 ROOT = Path(__file__).parents[1]
 NAMES = models.names()
@@ -343,9 +343,10 @@ def test_the_linear_model_refuses_a_single_class():
 
 def test_importing_the_models_loads_no_framework():
     script = (
-        "import sys, pkgutil, importlib, models, ratchet.steps as steps, models.pyfunc\n"
+        "import sys, pkgutil, importlib, models, models.pyfunc, models.text as text, ratchet.judging as judging\n"
         "for name in models.names(): models.get(name)\n"
-        "for step in pkgutil.iter_modules(steps.__path__): importlib.import_module('ratchet.steps.' + step.name)\n"
+        "for room in (text, judging):\n"
+        "    for each in pkgutil.iter_modules(room.__path__): importlib.import_module(f'{room.__name__}.{each.name}')\n"
         f"sys.exit(', '.join(sorted({FRAMEWORKS!r} & set(sys.modules))) or 0)"
     )
     told = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows import reports
-from ratchet import bring, change, data_pin, must_list, objects
-from ratchet.places import Places
-from ratchet.refusal import Refusal
-from ratchet.steps import gate, must
-from ratchet.steps.must import Answered, Broken, Must
+from flows.pages import reports
+from ratchet.data.incoming import must_file, table_import
+from ratchet.data.versions import dvc_cache, transaction
+from ratchet.judging import gate
+from ratchet.judging import must_list as must
+from ratchet.judging.must_list import Answered, Broken, Must
+from ratchet.project import data_pin
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import Places
 from tests.desk import Desk
 from tests.test_judging import answers, share
 
@@ -61,13 +64,13 @@ FAULTS: dict[str, tuple[list[Must], tuple[int, str]]] = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_faulty_line_is_named(name: str) -> None:
     musts, found = FAULTS[name]
-    assert must_list.fault(musts, ["bad", "good"]) == found
+    assert must_file.fault(musts, ["bad", "good"]) == found
 
 
 def test_sound_lines_have_no_fault_and_another_case_is_another_text() -> None:
     musts = [label("a", "good"), same("A", "a", 3), same("c", "A", 4), label("c", "good", 5), label("d", "bad", 6)]
-    assert must_list.fault(musts, ["bad", "good"]) is None
-    assert must_list.fault([label("a", "good"), label("A", "bad", 3)], ["bad", "good"]) is None
+    assert must_file.fault(musts, ["bad", "good"]) is None
+    assert must_file.fault([label("a", "good"), label("A", "bad", 3)], ["bad", "good"]) is None
 
 
 # --- how a model answers
@@ -148,7 +151,7 @@ def fetched(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> str:
     """`make data`; what it said."""
     at_home(monkeypatch, desk.here)
     desk.lines.clear()
-    bring.pinned(desk.here, desk.lines.append)
+    table_import.pinned(desk.here, desk.lines.append)
     return desk.said
 
 
@@ -158,7 +161,7 @@ def at_home(monkeypatch: pytest.MonkeyPatch, here: Places) -> None:
 
 
 def lines(desk: Desk) -> list[tuple[str, str | None, str | None]]:
-    return [(one.text, one.label, one.same_as) for one in must_list.kept(desk.here.data)]
+    return [(one.text, one.label, one.same_as) for one in must_file.kept(desk.here.data)]
 
 
 FINE = [("a fine film", "good", None), ("a dull film", "bad", None), ("A FINE FILM", None, "a fine film")]
@@ -268,7 +271,7 @@ def test_a_list_in_an_empty_data_folder_gets_the_pinned_files_beside_it(
     fetched(desk, monkeypatch)
     assert {path.name for path in desk.here.data.iterdir()} == {"table.csv", "split.json", "must.csv"}
     assert lines(desk) == FINE
-    assert objects.digest(desk.here.data) == data_pin.pinned(desk.here).version
+    assert dvc_cache.digest(desk.here.data) == data_pin.pinned(desk.here).version
 
 
 def test_beside_a_table_that_was_edited_as_well_nothing_is_taken_in_and_nothing_overwritten(
@@ -374,10 +377,11 @@ def test_rows_of_the_list_are_no_rows_of_the_table(desk: Desk, monkeypatch: pyte
     before = desk.table
     written(desk, LIST)
     fetched(desk, monkeypatch)
-    from ratchet import problem, rows
+    from ratchet.data.prepare import rows
+    from ratchet.project import problem
 
     assert desk.table == before
     assert rows.Raw(problem.load()).rows == 100
-    change.finish(desk.here)
+    transaction.finish(desk.here)
     os.utime(desk.here.data / "must.csv")
     assert "already there" in fetched(desk, monkeypatch)

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet import change, data_pin, settings
-from ratchet.refusal import Refusal
-from ratchet.steps import revision
+from ratchet.data.prepare import row_diff
+from ratchet.data.versions import transaction
+from ratchet.project import data_pin, settings
+from ratchet.project.errors import Refusal
 from tests import forking
 from tests.desk import Desk
 from tests.project import ROOT
@@ -230,7 +231,7 @@ def count(event, args):
 
 os.environ.update(RATCHET_ROOT=root, RATCHET_SOURCE=root + "/next.csv", RATCHET_NAME="reviews")
 sys.path.insert(0, sys.argv[3])
-from ratchet.cli import main
+from ratchet.console.cli import main
 import dvc.repo, dvc_data.hashfile.build, expectations
 expectations.load()
 sys.addaudithook(count)
@@ -269,7 +270,7 @@ def check_kill_points(
         done = kill_at(desk, point)
         assert done[0] == -9, (point, done)
         decided = (desk.here.state / "change.json").exists()
-        change.finish(desk.here)
+        transaction.finish(desk.here)
         kept = without_times(desk.kept())
         assert kept == after or (kept == before and not decided), point
         found.append("after" if kept == after else "before")
@@ -321,7 +322,7 @@ def classes(rows: list[tuple[str, str]]) -> set[str]:
 
 @given(TEXTS, TEXTS)
 def test_a_revision_counts_what_differs(before: list[tuple[str, str]], after: list[tuple[str, str]]) -> None:
-    found = revision.revise(framed(before), framed(after))
+    found = row_diff.revise(framed(before), framed(after))
     old, new = {text for text, _ in before}, {text for text, _ in after}
     labels = [
         {text: {label for found, label in rows if found == text} for text in old & new} for rows in (before, after)

@@ -10,9 +10,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratchet.steps import ngrams
-from ratchet.steps.normalise import normalise
-from ratchet.steps.vocabulary import Census, count_all, learn
+from models.text import ngrams
+from models.text.normalise import normalise
+from models.text.vocabulary import Census, count_all, learn
 
 
 def fold(character: str) -> str:

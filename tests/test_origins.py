@@ -9,11 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from flows import ui_servers
-from flows.server import guarded
-from ratchet import access, servers, showing
-from ratchet.places import Places, own_password, places
-from ratchet.refusal import Refusal
+from flows.runs import ui_servers
+from flows.runs.prefect_server import guarded
+from ratchet.console import up
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import Places, own_password, places
+from ratchet.servers import access, servers
 
 PASSWORDS = {"PREFECT_SERVER_API_AUTH_STRING": "admin:one", "MLFLOW_AUTH_ADMIN_PASSWORD": "twelve letters"}
 
@@ -115,7 +116,7 @@ def test_opened_to_others_prefect_answers_to_any_name_but_only_its_own_pages() -
 def test_the_uis_listen_on_loopback_wherever_the_service_does(tmp_path: Path) -> None:
     here = at(tmp_path)
     assert address(ui_servers.prefect(here, 4200)) == address(ui_servers.mlflow(here, 5000)) == "127.0.0.1"
-    assert showing.service(here, 8000).host == "0.0.0.0"
+    assert up.service(here, 8000).host == "0.0.0.0"
 
 
 def test_an_address_of_their_own_opens_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,13 @@ from threading import Thread
 
 import pytest
 
-from ratchet import data_pin, note, pace, predictions
-from ratchet.places import Places
-from ratchet.problem import Problem
-from ratchet.serving.writer import Policy, Writer
-from ratchet.settings import Settings
+from ratchet.monitoring import retrain_state
+from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log.writer import Policy, Writer
+from ratchet.project import atomic_json, data_pin
+from ratchet.project.paths import Places
+from ratchet.project.problem import Problem
+from ratchet.project.settings import Settings
 from tests.crowd import ask_of, say, say_of
 
 NAME = "reviews"
@@ -30,14 +32,14 @@ def problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problem:
 
 
 def waiting(problem: Problem) -> int:
-    return pace.waiting(problem.here, problem.settings)
+    return retrain_state.waiting(problem.here, problem.settings)
 
 
 def collect(problem: Problem, kept: int = 0) -> None:
     """All that waits in the log is taken in; so many rows are in the data then."""
     log = problem.here.predictions
     predictions.take(log, predictions.untaken(log, NAME))
-    pace.collected(problem, 0, kept)
+    retrain_state.collected(problem, 0, kept)
 
 
 def texts(word: str, count: int) -> list[str]:
@@ -45,28 +47,28 @@ def texts(word: str, count: int) -> list[str]:
 
 
 def test_a_start_is_noted_before_anybody_is_asked_for_the_turn(problem: Problem) -> None:
-    with pace.beginning(problem.here, NAME) as noted:
-        assert len(pace.starts(problem)) == 1, "whoever is killed here has begun a turn"
+    with retrain_state.beginning(problem.here, NAME) as noted:
+        assert len(retrain_state.starts(problem)) == 1, "whoever is killed here has begun a turn"
         noted("a run")
-    assert pace.read(problem.here, NAME).run == "a run"
-    with pytest.raises(OSError, match="no server"), pace.beginning(problem.here, NAME):
+    assert retrain_state.read(problem.here, NAME).run == "a run"
+    with pytest.raises(OSError, match="no server"), retrain_state.beginning(problem.here, NAME):
         raise OSError("no server")
-    assert len(pace.starts(problem)) == 1, "no turn began"
+    assert len(retrain_state.starts(problem)) == 1, "no turn began"
 
 
 def test_a_run_of_the_loop_and_the_watcher_write_the_note_at_one_moment(problem: Problem) -> None:
     def begin(number: int) -> None:
-        with pace.beginning(problem.here, NAME) as noted:
+        with retrain_state.beginning(problem.here, NAME) as noted:
             noted(str(number))
 
     def turn(number: int) -> None:
-        pace.turned(problem.here, NAME, "cause", {"user": number})
+        retrain_state.turned(problem.here, NAME, "cause", {"user": number})
 
     with ThreadPoolExecutor(2) as both:
         for done in [both.submit(what, number) for number in range(20) for what in (begin, turn)]:
             done.result()
-    assert len(pace.starts(problem)) == 20
-    assert pace.read(problem.here, NAME).cause == "cause"
+    assert len(retrain_state.starts(problem)) == 20
+    assert retrain_state.read(problem.here, NAME).cause == "cause"
 
 
 def test_labels_that_leave_the_log_with_their_answers_make_the_others_no_news(problem: Problem) -> None:
@@ -83,8 +85,8 @@ def test_labels_that_leave_the_log_with_their_answers_make_the_others_no_news(pr
 def test_a_next_table_that_took_the_feedback_in_leaves_none_waiting(problem: Problem) -> None:
     collect(problem, kept=60)
     assert waiting(problem) == 60
-    pace.turned(problem.here, NAME, "cause", {"user": 60})
-    pace.turned(problem.here, NAME, "the owner's table has fifty of them now", {"user": 10})
+    retrain_state.turned(problem.here, NAME, "cause", {"user": 60})
+    retrain_state.turned(problem.here, NAME, "the owner's table has fifty of them now", {"user": 10})
     assert waiting(problem) == 0
 
 
@@ -99,7 +101,7 @@ def test_labels_of_another_problem_in_the_log_ask_for_no_turn_of_this_one(proble
 def test_what_was_left_waiting_asks_for_nothing_until_others_come(problem: Problem) -> None:
     log = problem.here.predictions
     say_of(log, texts("a flood", 60), "good")
-    pace.collected(problem, 60, 0)
+    retrain_state.collected(problem, 60, 0)
     assert waiting(problem) == 0
     say(log, ask_of(log, texts("new", 5)), "good")
     assert waiting(problem) == 5
@@ -124,11 +126,11 @@ def test_a_note_of_earlier_code_goes_on(problem: Problem, seen: float) -> None:
     """It counted all labels of the log, and knew the moment of the newest."""
     say_of(problem.here.predictions, texts("old", 60), "good")
     noted = {"problem": NAME, "starts": [1.0], "run": "a run", "learned": 50, "kept": 60, "looked_at": 60}
-    note.write(problem.here.pace, noted | {"seen": seen, "cause": "cause"})
-    found = pace.read(problem.here, NAME)
+    atomic_json.write(problem.here.pace, noted | {"seen": seen, "cause": "cause"})
+    found = retrain_state.read(problem.here, NAME)
     assert (found.starts, found.run, found.learned, found.kept, found.cause) == ((1.0,), "a run", 50, 60, "cause")
     assert waiting(problem) == 10, "those that were collected since the last turn"
-    assert pace.untaught(problem, {"user": 60}) == {}, "what it had learned of each source it did not note"
+    assert retrain_state.untaught(problem, {"user": 60}) == {}, "what it had learned of each source it did not note"
 
 
 def left(log: Path) -> list[tuple[str, str | None]]:
@@ -207,12 +209,12 @@ class Portal(BaseHTTPRequestHandler):
 def test_the_watcher_of_labels_bears_an_answer_that_is_none_of_prefects(problem: Problem) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows import watcher
+    from flows.published import label_watcher
 
     problem.here.params.write_text(json.dumps(TOLD | {"optimise": {"labels": 1}}))
     say_of(problem.here.predictions, ["a text"], "good")
     with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{server.server_port}/api"}):
-            assert watcher.looked(problem.here).startswith("JSONDecodeError: ")
+            assert label_watcher.looked(problem.here).startswith("JSONDecodeError: ")
         server.shutdown()

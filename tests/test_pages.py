@@ -12,16 +12,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows import cards, charts, links, model_card
-from flows.holdings import Holdings, Origin, Version
-from flows.model_card import Findings
-from ratchet.data_pin import Pin
-from ratchet.ledger import Move
-from ratchet.places import Places
-from ratchet.problem import Problem
-from ratchet.settings import Settings
-from ratchet.steps import score
-from ratchet.steps.gate import Decision
+from flows.pages import charts, links, model_card, registry_pages
+from flows.pages.model_card import Findings
+from flows.registry.snapshot import Holdings, Origin, Version
+from ratchet.judging import metrics
+from ratchet.judging.gate import Decision
+from ratchet.project.data_pin import Pin
+from ratchet.project.paths import Places
+from ratchet.project.problem import Problem
+from ratchet.project.settings import Settings
+from ratchet.state.ledger import Move
 from tests.project import SMALL
 
 HERE = Places(Path("/p"), Path("/p/state"), "127.0.0.1", 4200, 5000, 8000)
@@ -51,11 +51,11 @@ def findings(counts: list[list[int]], confidence: float = 0.8, **other: object) 
     known: dict[str, object] = {
         "version": version(2, "lstm", prefect_flow_run_id="f1", git_commit="c" * 40, trigger="make run"),
         "decision": Decision(False, "Kept champion", "it is no better, so v1 stays.", -0.01, (-0.02, 0.0), ()),
-        "scores": score.score(LABELS, labels, probabilities),
+        "scores": metrics.score(LABELS, labels, probabilities),
         "intervals": {"accuracy": (0.7, 0.9)},
         "slices": {},
         "counts": table,
-        "bins": score.calibration(true, probabilities),
+        "bins": metrics.calibration(true, probabilities),
         "seconds": 2.0,
         "against": version(1),
         "origin": Origin({"train_seconds": 3.25}, "parent", "1"),
@@ -131,7 +131,9 @@ def test_the_models_page_tells_what_is_live_before_beside_and_next() -> None:
         champion=2, previous=1, challenger=3,
     )  # fmt: skip
     moves = [move(1, "01T10:00"), move(2, "02T11:00", before=1)]
-    page = cards.registered_model(PROBLEM, version(2, "lstm", decision_reason="It is better."), versions, moves)
+    page = registry_pages.registered_model(
+        PROBLEM, version(2, "lstm", decision_reason="It is better."), versions, moves
+    )
     assert page.startswith("**Live: version 2** (lstm, since 2026-01-02 11:00 UTC), alias `champion`. It is better.")
     assert "**Before:** version 1 (linear), alias `previous`; back to it: `make rollback`." in page
     assert "version 3 (linear), alias `challenger`: passed, not yet deployed: `make deploy`." in page
@@ -143,22 +145,22 @@ def test_the_models_page_tells_what_is_live_before_beside_and_next() -> None:
 def test_the_models_page_stays_within_what_mlflow_keeps() -> None:
     many = [version(n, "linear" * 5, decision="kept champion", holdout="macro F1 0.1234") for n in range(500, 0, -1)]
     moves = [move(n, f"{1 + n % 28:02}T10:{n % 60:02}", before=n - 1) for n in range(1, 501)]
-    page = cards.registered_model(PROBLEM, many[0], holdings(*many, champion=500, previous=499), moves)
+    page = registry_pages.registered_model(PROBLEM, many[0], holdings(*many, champion=500, previous=499), moves)
     assert len(page) < model_card.MOST
 
 
 def test_the_times_a_version_was_live_are_its_spells() -> None:
     moves = [move(1, "01T10:00"), move(2, "02T10:00"), move(1, "03T10:00"), move(1, "04T10:00")]
-    assert cards.spells(1, moves) == "2026-01-01 10:00 to 2026-01-02 10:00, since 2026-01-03 10:00"
-    assert cards.spells(2, moves) == "2026-01-02 10:00 to 2026-01-03 10:00"
-    assert cards.spells(3, moves) == "never"
+    assert registry_pages.spells(1, moves) == "2026-01-01 10:00 to 2026-01-02 10:00, since 2026-01-03 10:00"
+    assert registry_pages.spells(2, moves) == "2026-01-02 10:00 to 2026-01-03 10:00"
+    assert registry_pages.spells(3, moves) == "never"
 
 
 def test_the_experiment_asks_its_question_and_says_what_is_live_in_the_line_that_shows() -> None:
-    tags = cards.experiment(PROBLEM, version(7))
+    tags = registry_pages.experiment(PROBLEM, version(7))
     first = tags["mlflow.note.content"].split("\n\n")[0]
     assert first == ("Live: version 7 (linear). **Which `label` does a `text` have?** What to do next: `make status`.")
-    assert "Nothing is live yet." in cards.experiment(PROBLEM, None)["mlflow.note.content"]
+    assert "Nothing is live yet." in registry_pages.experiment(PROBLEM, None)["mlflow.note.content"]
     view = json.loads(tags[f"mlflow.sharedViewState.{links.CANDIDATES}"])
     assert view["orderByKey"] == "metrics.`validation_accuracy`"
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet import fitting, problem, settings
-from ratchet.places import places
-from ratchet.refusal import Refusal
+from ratchet.data.versions import consistency
+from ratchet.project import problem, settings
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import places
 from tests.project import SMALL, Project, refused
 
 SLIPS: dict[str, tuple[dict[str, Any], str]] = {
@@ -128,7 +129,7 @@ def test_params_that_do_not_fit_the_data_are_found_at_the_start(whole: Project, 
 def test_what_params_say_of_the_classes_must_fit_them(
     tmp_path: Path, change: str, classes: tuple[str, ...], said: str | None
 ) -> None:
-    from ratchet.data_pin import Pin
+    from ratchet.project.data_pin import Pin
 
     positive = re.search(r"positive: (\w+)", change)
     text = SMALL.replace("label: label", f"label: label, {positive[0]}") if positive else SMALL
@@ -137,7 +138,7 @@ def test_what_params_say_of_the_classes_must_fit_them(
     path.write_text(text, encoding="utf-8")
     current = problem.Problem(places(), settings.load(path), Pin("0" * 32, 0, ""))
     if said is None:
-        fitting.refuse_unknown_classes(current, classes)
+        consistency.refuse_unknown_classes(current, classes)
         return
     with pytest.raises(Refusal, match=re.escape(said)):
-        fitting.refuse_unknown_classes(current, classes)
+        consistency.refuse_unknown_classes(current, classes)

@@ -18,13 +18,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flows.following import Follower
-from ratchet import energy, environment, ledger, lock, params, predictions, settings, terminal
-from ratchet.ledger import Move
-from ratchet.places import Places
-from ratchet.progress import Progress, Watched
-from ratchet.refusal import Refusal
-from ratchet.settings import Data
+from flows.registry.follower import Follower
+from ratchet import setup_venv
+from ratchet.console import terminal
+from ratchet.monitoring.log import predictions
+from ratchet.project import params_file, settings
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import Places
+from ratchet.project.progress import Progress, Watched
+from ratchet.project.settings import Data
+from ratchet.state import ledger, lock
+from ratchet.state.ledger import Move
+from ratchet.training import energy
 from tests import ports
 from tests.project import ROOT
 
@@ -113,7 +118,7 @@ def test_a_second_thread_of_the_holder_has_to_wait(tmp_path: Path) -> None:
         thread.start()
         thread.join()
 
-    child = f"from pathlib import Path; from ratchet import lock; print(lock.is_mine(Path({str(tmp_path)!r})))"
+    child = f"from pathlib import Path; from ratchet.state import lock; print(lock.is_mine(Path({str(tmp_path)!r})))"
     with lock.one_at_a_time(tmp_path, "make run", bool):
         run(enter)
         run(partial(copy_context().run, enter))
@@ -126,8 +131,8 @@ def test_a_second_thread_of_the_holder_has_to_wait(tmp_path: Path) -> None:
 def test_only_one_holds_the_lock_and_the_other_is_told_who(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from ratchet import lock
-from ratchet.refusal import Refusal
+from ratchet.state import lock
+from ratchet.project.errors import Refusal
 try:
     with lock.one_at_a_time(Path({str(tmp_path)!r}), "the other", bool):
         print("got it")
@@ -196,10 +201,10 @@ def test_described_params_read_back_whatever_the_columns_are_called(
     text, label, group, positive = names
     path = tmp_path_factory.mktemp("params") / "params.yaml"
     columns = Data(text=text, label=label, group=group, positive=positive)
-    path.write_text(params.describe("a-problem", columns, pl.DataFrame({"label": ["a", "b"]})), encoding="utf-8")
+    path.write_text(params_file.describe("a-problem", columns, pl.DataFrame({"label": ["a", "b"]})), encoding="utf-8")
     found = settings.load(path)
     assert (found.data.text, found.data.label, found.data.group, found.data.positive) == (text, label, group, positive)
-    other = params.renamed(path.read_text(encoding="utf-8"), {"text": label, "label": text, "group": positive})
+    other = params_file.renamed(path.read_text(encoding="utf-8"), {"text": label, "label": text, "group": positive})
     path.write_text(other, encoding="utf-8")
     found = settings.load(path)
     assert (found.data.text, found.data.label, found.data.group, found.data.positive) == (
@@ -219,7 +224,7 @@ def test_a_damaged_params_yaml_is_refused_in_one_sentence(tmp_path: Path, conten
 
 
 def test_uv_is_installed_by_the_hash_that_the_lock_names() -> None:
-    pin = environment.locked("uv")
+    pin = setup_venv.locked("uv")
     assert pin.startswith("uv==")
     assert "--hash=sha256:" in pin
     assert len([line for line in pin.splitlines() if "==" in line]) == 1
@@ -227,14 +232,14 @@ def test_uv_is_installed_by_the_hash_that_the_lock_names() -> None:
 
 def test_an_environment_that_is_there_is_kept_and_a_broken_one_made_anew(tmp_path: Path) -> None:
     folder = tmp_path / "venv"
-    python = environment.interpreter(folder)
-    assert environment.said(python, "print(1)") == "1"
+    python = setup_venv.interpreter(folder)
+    assert setup_venv.said(python, "print(1)") == "1"
     (folder / "kept").touch()
-    assert environment.interpreter(folder) == python
+    assert setup_venv.interpreter(folder) == python
     assert (folder / "kept").exists()
     python.unlink()
     python.symlink_to(tmp_path / "gone")
-    assert environment.said(environment.interpreter(folder), "print(2)") == "2"
+    assert setup_venv.said(setup_venv.interpreter(folder), "print(2)") == "2"
     assert not (folder / "kept").exists()
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ratchet import bring, change, data_pin
-from ratchet.refusal import Refusal
+from ratchet.data.incoming import table_import
+from ratchet.data.versions import transaction
+from ratchet.project import data_pin
+from ratchet.project.errors import Refusal
 from tests.desk import Desk
 
 
@@ -24,8 +26,8 @@ def desk(tmp_path: Path) -> Desk:
 
 def fetch(desk: Desk) -> str:
     desk.lines.clear()
-    change.finish(desk.here)
-    bring.pinned(desk.here, desk.lines.append)
+    transaction.finish(desk.here)
+    table_import.pinned(desk.here, desk.lines.append)
     return desk.said
 
 

@@ -9,12 +9,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ratchet import archive, backup, change, durable, intent, ledger, note, quarantined
-from ratchet.data_pin import Pin
-from ratchet.intent import Intent
-from ratchet.ledger import DataChange, Move
-from ratchet.places import PLAN, Places
-from ratchet.serving.writer import Writer
+from ratchet.data.versions import quarantine, transaction
+from ratchet.maintenance import archive, backup
+from ratchet.monitoring.log.writer import Writer
+from ratchet.project import atomic_json, durable
+from ratchet.project.data_pin import Pin
+from ratchet.project.paths import PLAN, Places
+from ratchet.state import ledger, pending_move
+from ratchet.state.ledger import DataChange, Move
+from ratchet.state.pending_move import Intent
 from tests.power import Disk, Left
 
 OLD, NEW = {"at": "old"}, {"at": "new", "says": "much more than the old one did"}
@@ -29,9 +32,9 @@ def holds(left: Left, *names: str) -> dict[str, bytes | None]:
 
 
 def test_a_note_is_the_old_or_the_new_one_and_the_new_one_stays(tmp_path: Path) -> None:
-    note.write(tmp_path / "note.json", OLD)
+    atomic_json.write(tmp_path / "note.json", OLD)
     with Disk(tmp_path) as disk:
-        note.write(tmp_path / "note.json", NEW)
+        atomic_json.write(tmp_path / "note.json", NEW)
     found = [json.loads(left["note.json"] or b"torn") for left in disk.moments]
     assert OLD in found
     assert all(each in (OLD, NEW) for each in found)
@@ -40,9 +43,9 @@ def test_a_note_is_the_old_or_the_new_one_and_the_new_one_stays(tmp_path: Path) 
 
 def test_a_note_that_was_taken_away_does_not_come_back(tmp_path: Path) -> None:
     here = places(tmp_path)
-    intent.write(here, Intent(Move("reviews", "promoted", 1, 2, "tests", "why"), "page"))
+    pending_move.write(here, Intent(Move("reviews", "promoted", 1, 2, "tests", "why"), "page"))
     with Disk(tmp_path) as disk:
-        intent.done(here)
+        pending_move.done(here)
     assert [left for left in disk.ends if "state/move.json" in left] == []
 
 
@@ -57,7 +60,7 @@ def test_a_line_of_the_ledger_stays_once_it_is_written(tmp_path: Path) -> None:
             assert [json.loads(line)["after"] for line in lines if line] == [1, 2][:number]
 
 
-@pytest.mark.parametrize("make", [durable.write, lambda path, text: quarantined.put(path, pl.DataFrame({"a": [text]}))])
+@pytest.mark.parametrize("make", [durable.write, lambda path, text: quarantine.put(path, pl.DataFrame({"a": [text]}))])
 def test_a_file_appears_whole(tmp_path: Path, make: Callable[[Path, str], None]) -> None:
     path = tmp_path / "deep" / "folder" / "file.csv"
     with Disk(tmp_path) as disk:
@@ -100,15 +103,15 @@ def test_a_change_of_the_data_is_made_whole_or_not_at_all(tmp_path: Path) -> Non
         (here.root / name).parent.mkdir(parents=True, exist_ok=True)
         (here.root / name).write_bytes(content or b"")
     with Disk(here.root) as disk:
-        with change.laying_out(here) as folder:
+        with transaction.laying_out(here) as folder:
             (folder / "table.csv").write_text("new table")
             (folder / "split.json").write_text("new split")
-            change.make(here, PINS["new"], "problem: new\n", "new aside", LINE, [])
-        assert not change.path_of(here).exists()
+            transaction.make(here, PINS["new"], "problem: new\n", "new aside", LINE, [])
+        assert not transaction.path_of(here).exists()
     outcomes = []
     for left in disk.moments:
         disk.becomes(left)
-        change.finish(here)
+        transaction.finish(here)
         found = {name: (here.root / name).read_bytes() if (here.root / name).exists() else None for name in CHANGED}
         outcomes.append("new" if found == contents("new") else "old")
         assert found == contents(outcomes[-1])

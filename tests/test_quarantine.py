@@ -8,10 +8,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ratchet import data_pin, feedback, objects, pruning, quarantined, standing
-from ratchet.places import Places
-from ratchet.refusal import Refusal
-from ratchet.settings import Data
+from ratchet.console import status
+from ratchet.data.versions import dvc_cache, quarantine
+from ratchet.maintenance import prune
+from ratchet.monitoring import feedback
+from ratchet.project import data_pin
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import Places
+from ratchet.project.settings import Data
 from tests.desk import Desk
 
 HEAD = "text,label\n"
@@ -62,10 +66,10 @@ def test_a_next_table_takes_the_place_of_what_nobody_has_changed(desk: Desk) -> 
 @pytest.mark.parametrize("mend", [True, False])
 def test_what_an_earlier_version_wrote_is_known_by_its_form(desk: Desk, mend: bool) -> None:
     (desk.root / PLACE).with_name("written.json").unlink()
-    assert not quarantined.is_changed(desk.root / PLACE)
+    assert not quarantine.is_changed(desk.root / PLACE)
     if mend:
         desk.write(PLACE, desk.quarantine.replace("\ufeff", "").replace(",", ";"))
-        assert quarantined.is_changed(desk.root / PLACE)
+        assert quarantine.is_changed(desk.root / PLACE)
 
 
 @pytest.mark.parametrize("content", [b"\x00\xff\x00", b"text,label\nNobody said what this is,good\n"])
@@ -75,13 +79,13 @@ def test_what_cannot_be_read_any_more_is_kept_under_a_name_that_is_told(desk: De
     place = desk.root / PLACE
     for number in (1, 2):
         place.write_bytes(content)
-        lying = quarantined.keep(desk.here, "reviews", ASIDE, Data(text="text", label="label"), said.append)
+        lying = quarantine.keep(desk.here, "reviews", ASIDE, Data(text="text", label="label"), said.append)
         assert lying is not None
         assert lying.rows == 1
         kept = place.with_name(f"reviews.kept-{number}.csv")
         assert kept.read_bytes() == content
         assert str(kept) in said[-1]
-        assert quarantined.read(place)["set_aside_because"].to_list() == ["blank text"]
+        assert quarantine.read(place)["set_aside_because"].to_list() == ["blank text"]
     assert len(said) == 2
 
 
@@ -92,22 +96,22 @@ def test_what_cannot_be_read_any_more_stops_who_would_lose_it(desk: Desk) -> Non
     with pytest.raises(Refusal, match="no column set_aside_because, from_file, from_line"):
         desk.add("more.csv")
     assert desk.kept() == before
-    assert "no column set_aside_because" in standing.set_aside(desk.here, "reviews")
+    assert "no column set_aside_because" in status.set_aside(desk.here, "reviews")
 
 
 def test_rows_come_beside_what_somebody_has_changed_and_it_stays_known_as_changed(desk: Desk) -> None:
     desk.write(PLACE, desk.quarantine.replace("Nobody said what this is,", "Nobody said what this is,good"))
     names = Data(text="text", label="label")
     for _ in range(2):
-        quarantined.keep(desk.here, "reviews", ASIDE, names, lambda _: None)
-        assert quarantined.read(desk.root / PLACE)["label"].to_list() == ["good", "good"]
-        assert quarantined.is_changed(desk.root / PLACE)
+        quarantine.keep(desk.here, "reviews", ASIDE, names, lambda _: None)
+        assert quarantine.read(desk.root / PLACE)["label"].to_list() == ["good", "good"]
+        assert quarantine.is_changed(desk.root / PLACE)
 
 
 def test_an_empty_text_set_aside_twice_lies_there_once(here: Places) -> None:
     empty = ASIDE.with_columns(text=pl.lit(""))
     for _ in range(2):
-        lying = quarantined.keep(here, "reviews", empty, Data(text="text", label="label"), lambda _: None)
+        lying = quarantine.keep(here, "reviews", empty, Data(text="text", label="label"), lambda _: None)
     assert lying is not None
     assert lying.rows == 1
 
@@ -131,7 +135,7 @@ def pinned(here: Places, name: str) -> str:
     table = hashlib.md5(content).hexdigest()
     listing = json.dumps([{"md5": table, "relpath": "table.csv"}]).encode()
     version = hashlib.md5(listing).hexdigest()
-    for path, data in ((objects.path_of(here, table), content), (objects.path_of(here, f"{version}.dir"), listing)):
+    for path, data in ((dvc_cache.path_of(here, table), content), (dvc_cache.path_of(here, f"{version}.dir"), listing)):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return version
@@ -141,19 +145,19 @@ def pinned(here: Places, name: str) -> str:
 def test_prune_removes_no_table_while_a_listing_is_damaged(here: Places, damage: str) -> None:
     kept, today, old = (pinned(here, name) for name in ("kept", "today", "old"))
     (here.root / "data.dvc").write_text(data_pin.Pin(today, 1, "table t.csv").to_yaml())
-    before = set(objects.folder(here).glob("*/*"))
+    before = set(dvc_cache.folder(here).glob("*/*"))
     said: list[str] = []
-    assert set(pruning.old_objects(here, {kept}, 1e12, said.append)) == objects.of_version(here, old)
+    assert set(prune.old_objects(here, {kept}, 1e12, said.append)) == dvc_cache.of_version(here, old)
     assert said == []
-    listing = objects.path_of(here, f"{kept}.dir")
+    listing = dvc_cache.path_of(here, f"{kept}.dir")
     listing.write_bytes(b"" if damage == "torn" else b'[{"md5": "00000000000000000000000000000000"}]')
     if damage == "set aside":
-        objects.set_damaged_aside(here, kept)
+        dvc_cache.set_damaged_aside(here, kept)
         assert not listing.exists()
-    assert pruning.old_objects(here, {kept}, 1e12, said.append) == []
+    assert prune.old_objects(here, {kept}, 1e12, said.append) == []
     assert f"No data version is removed: {listing} is damaged" in said[0]
-    assert set(objects.folder(here).glob("*/*")) >= before - {listing}
+    assert set(dvc_cache.folder(here).glob("*/*")) >= before - {listing}
     listing.unlink(missing_ok=True)
-    objects.damaged_path(here, listing).unlink(missing_ok=True)
-    gone = pruning.old_objects(here, {kept}, 1e12, said.append)
+    dvc_cache.damaged_path(here, listing).unlink(missing_ok=True)
+    gone = prune.old_objects(here, {kept}, 1e12, said.append)
     assert len(gone) == 3, "a version that was forgotten for good holds nothing back"

@@ -8,11 +8,12 @@ HEARTBEAT = """
 import os, time
 from pathlib import Path
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "true"
-from ratchet import servers
-from ratchet.places import places, settle
+from flows.runs import ui_servers
+from ratchet.servers import servers
+from ratchet.project.paths import places, settle
 here = places()
 settle(here)
-server = servers.prefect(here, here.prefect_port)
+server = ui_servers.prefect(here, here.prefect_port)
 heard, deadline = Path(os.environ["OVERHEARD"]), time.monotonic() + 60
 with servers.started(here, server) as watcher:
     servers.wait_until_ready(here, server, watcher)
@@ -26,14 +27,14 @@ def test_a_turn_of_the_loop_calls_nobody(brought: Project, original: Project) ->
     data, turn = overheard(brought), overheard(original)
     assert "listening to -m ratchet data" in data
     assert "listening to -m ratchet run" in turn
-    assert "uvicorn --factory flows.server:create_app" in turn
+    assert "uvicorn --factory flows.runs.prefect_server:create_app" in turn
     assert [line for line in (data + turn).splitlines() if not line.startswith("listening to ")] == []
 
 
 def test_keras_and_great_expectations_call_nobody_when_loaded(own: Project) -> None:
     """The small turn trains no LSTM."""
     done = own.python(
-        "from ratchet.places import places, settle; settle(places()); import expectations; expectations.load();"
+        "from ratchet.project.paths import places, settle; settle(places()); import expectations; expectations.load();"
         "import keras; keras.Sequential([keras.layers.Dense(1)]).build((1, 1))",
         OVERHEARD=overhearing(own)["OVERHEARD"],
         PYTHONPATH=f"{overhearing(own)['PYTHONPATH']}:{own.root}",

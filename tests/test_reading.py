@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
-from ratchet import labels, proposal
-from ratchet.reading import Reading, read, read_any
-from ratchet.refusal import Refusal
-from ratchet.settings import Data
-from ratchet.synopsis import languages, synopsis
+from ratchet.data.incoming import column_guess, label_spelling
+from ratchet.data.incoming.preview import languages, synopsis
+from ratchet.data.tables.reading import Reading, read, read_any
+from ratchet.project.errors import Refusal
+from ratchet.project.settings import Data
 
 WESTERN = [
     ("Un film très réussi, vraiment", "bon"),
@@ -341,11 +341,11 @@ def frame(**columns: list[str]) -> pl.DataFrame:
 
 
 def test_the_only_columns_that_fit_are_proposed() -> None:
-    assert proposal.columns(frame(), "t.csv", "", "", None) == Data(text="body", label="queue")
-    assert proposal.columns(frame(), "t.csv", "", "queue", None) == Data(text="body", label="queue")
-    assert proposal.columns(frame(), "t.csv", "body", "", "id") == Data(text="body", label="queue", group="id")
+    assert column_guess.columns(frame(), "t.csv", "", "", None) == Data(text="body", label="queue")
+    assert column_guess.columns(frame(), "t.csv", "", "queue", None) == Data(text="body", label="queue")
+    assert column_guess.columns(frame(), "t.csv", "body", "", "id") == Data(text="body", label="queue", group="id")
     chinese = frame(body=[f"这个电影很好看{n}" for n in range(60)], day=[f"2024-01-{n % 9 + 1:02}" for n in range(60)])
-    assert proposal.columns(chinese, "t.csv", "", "", None) == Data(text="body", label="queue")
+    assert column_guess.columns(chinese, "t.csv", "", "", None) == Data(text="body", label="queue")
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_the_only_columns_that_fit_are_proposed() -> None:
 )
 def test_what_is_not_plain_is_asked_with_a_command_to_type(columns: dict[str, list[str]], said: str) -> None:
     with pytest.raises(Refusal) as refused:
-        proposal.columns(frame(**columns), "my t.csv", "", "", None)
+        column_guess.columns(frame(**columns), "my t.csv", "", "", None)
     assert said in str(refused.value)
     assert "make data 'SOURCE=my t.csv' TEXT=" in str(refused.value)
 
@@ -370,34 +370,36 @@ def test_what_is_not_plain_is_asked_with_a_command_to_type(columns: dict[str, li
 def test_a_first_row_that_is_no_header_is_not_taken_for_one() -> None:
     headless = frame().rename({"body": "A text of some length, number 99", "queue": "q1"})
     with pytest.raises(Refusal, match="no columns that could be the label"):
-        proposal.columns(headless, "t.csv", "", "", None)
+        column_guess.columns(headless, "t.csv", "", "", None)
 
 
 def test_names_that_the_table_lacks_are_refused() -> None:
     with pytest.raises(Refusal, match="no 'quote' among id, body, queue"):
-        proposal.columns(frame(), "t.csv", "quote", "queue", None)
+        column_guess.columns(frame(), "t.csv", "quote", "queue", None)
     with pytest.raises(Refusal, match="of their own"):
-        proposal.columns(frame(), "t.csv", "body", "queue", "queue")
+        column_guess.columns(frame(), "t.csv", "body", "queue", "queue")
 
 
 def test_labels_lose_the_white_space_around_them() -> None:
-    bare, padded = labels.stripped(pl.Series("label", ["good ", "good", "\u00a0bad", "  ", None]))
+    bare, padded = label_spelling.stripped(pl.Series("label", ["good ", "good", "\u00a0bad", "  ", None]))
     assert bare.to_list() == ["good", "good", "bad", None, None]
     assert padded == 3
-    labels.refuse_spellings(bare, "make data")
+    label_spelling.refuse_spellings(bare, "make data")
 
 
 def test_labels_that_differ_only_in_case_are_refused_with_their_rows() -> None:
     with pytest.raises(Refusal, match=r"'good' \(2 rows\) / 'GOOD' \(1 rows\) / 'Good' \(1 rows\)"):
-        labels.refuse_spellings(pl.Series("label", ["good", "GOOD", "good", "Good", "bad"]), "make data MERGE=yes")
+        label_spelling.refuse_spellings(
+            pl.Series("label", ["good", "GOOD", "good", "Good", "bad"]), "make data MERGE=yes"
+        )
 
 
 def test_labels_are_merged_into_the_commonest_spelling_when_asked() -> None:
     typed = pl.Series("label", ["Good", "GOOD", "good", "good", "bad", None])
-    merged, told = labels.merged(typed)
+    merged, told = label_spelling.merged(typed)
     assert merged.to_list() == ["good", "good", "good", "good", "bad", None]
     assert told == ["Merged into 'good': 'GOOD', 'Good'."]
-    assert labels.spellings(merged) == []
+    assert label_spelling.spellings(merged) == []
 
 
 @pytest.mark.parametrize(

@@ -20,16 +20,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
-from flows import champion
-from flows.holdings import CHALLENGER, CHAMPION, PREVIOUS
-from flows.registry import Registry, make_store
-from ratchet import database, databases, intent, ledger, lock, note, process, recovery, servers, training
-from ratchet.intent import Intent
-from ratchet.ledger import Move
-from ratchet.places import Places
-from ratchet.refusal import Refusal
-from ratchet.servers import Note, Server
-from ratchet.training import Job
+from flows.registry.registry import Registry, make_store
+from flows.registry.snapshot import CHALLENGER, CHAMPION, PREVIOUS
+from flows.runs import champion, recovery
+from ratchet.maintenance import migrations
+from ratchet.project import atomic_json
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import Places
+from ratchet.servers import process_id, servers
+from ratchet.servers.servers import Note, Server
+from ratchet.state import ledger, lock, pending_move, sqlite_file
+from ratchet.state.ledger import Move
+from ratchet.state.pending_move import Intent
+from ratchet.training import job as training
+from ratchet.training.job import Job
 from tests.power import Disk
 from tests.project import ROOT
 
@@ -95,7 +99,7 @@ def cut_off(here: Places, registry: Registry, wanted: Intent, change: int, of: i
         with pytest.raises(Killed) if change < of else nullcontext():
             champion.carry_out(here, registry, wanted)
     assert next(left, None) is None, "the move is more changes than were made here"
-    assert intent.read(here) == wanted
+    assert pending_move.read(here) == wanted
 
 
 @pytest.mark.parametrize("change", range(6))
@@ -123,16 +127,16 @@ def test_a_rollback_cut_off_before_any_change_keeps_the_way_back(here: Places, r
         assert found.move == ROLLED_BACK.move
     assert aliases(registry) == {CHAMPION: 1, PREVIOUS: 2, CHALLENGER: 3}
     assert ledger.read(here.ledger) == (ROLLED_BACK.move,)
-    assert intent.read(here) is None
+    assert pending_move.read(here) is None
 
 
 def test_a_move_to_a_version_that_is_gone_is_given_up_and_said(here: Places, registry: Registry) -> None:
-    intent.write(here, Intent(Move("reviews", "promoted", None, 9, "tests", "why"), "page"))
+    pending_move.write(here, Intent(Move("reviews", "promoted", None, 9, "tests", "why"), "page"))
     said: list[str] = []
     with recovery.alone(here, "tests", said.append) as found:
         assert found.move is None
     assert "version 9 of reviews was to go live, and is no longer in MLflow" in said[0]
-    assert intent.read(here) is None
+    assert pending_move.read(here) is None
     assert ledger.read(here.ledger) == ()
 
 
@@ -152,7 +156,7 @@ def test_no_two_builds_have_one_number_though_the_clock_went_back(
 ) -> None:
     numbers, now = [], time.time()
     for hours in (0, -5, -3, *range(-20, -12)):
-        monkeypatch.setattr("flows.registry.time.time", lambda hours=hours: now + 3600 * hours)
+        monkeypatch.setattr("flows.registry.registry.time.time", lambda hours=hours: now + 3600 * hours)
         numbers.append(registry.next_build())
         registry.end(registry.begin("a build", {"build": str(numbers[-1])}))
     assert numbers == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
@@ -201,33 +205,36 @@ def test_a_version_that_was_rolled_back_from_is_known_as_such_until_it_is_live_a
 def test_a_note_is_the_old_one_or_the_new_one(tmp_path_factory: pytest.TempPathFactory, cut: int, before) -> None:
     path = tmp_path_factory.mktemp("note") / "note.json"
     if before is not None:
-        note.write(path, before)
+        atomic_json.write(path, before)
     path.with_name("note.json.new").write_text('{"torn": "and longer than that'[:cut])
-    assert note.read(path) == before
-    note.write(path, {"whole": 1})
-    assert note.read(path) == {"whole": 1}
+    assert atomic_json.read(path) == before
+    atomic_json.write(path, {"whole": 1})
+    assert atomic_json.read(path) == {"whole": 1}
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_process_is_told_from_another_with_its_number() -> None:
-    me = process.birth(os.getpid())
-    assert process.lives(os.getpid(), me)
-    assert not process.lives(os.getpid(), me + "0")
-    assert not process.lives(os.getpid(), "")
+    me = process_id.birth(os.getpid())
+    assert process_id.lives(os.getpid(), me)
+    assert not process_id.lives(os.getpid(), me + "0")
+    assert not process_id.lives(os.getpid(), "")
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert process.birth(child.pid) == ""  # it ended, and nobody has seen it off
+    assert process_id.birth(child.pid) == ""  # it ended, and nobody has seen it off
     child.wait()
-    assert process.birth(child.pid) == ""
+    assert process_id.birth(child.pid) == ""
 
 
 @pytest.mark.skipif(FAKETIME is None, reason="no faketime here: apt-get install faketime")
 @pytest.mark.parametrize("shift", ["-1d", "+365d"])
 def test_a_clock_that_jumps_makes_no_process_another(shift: str) -> None:
-    me, code = os.getpid(), "import sys; from ratchet import process; print(process.birth(int(sys.argv[1])))"
+    me, code = (
+        os.getpid(),
+        "import sys; from ratchet.servers import process_id; print(process_id.birth(int(sys.argv[1])))",
+    )
     env = os.environ | {"LD_PRELOAD": str(FAKETIME), "FAKETIME": shift, "PYTHONPATH": str(ROOT)}
     seen = subprocess.run([sys.executable, "-c", code, str(me)], cwd=ROOT, env=env, capture_output=True, text=True)
-    assert seen.stdout.strip() == process.birth(me)
+    assert seen.stdout.strip() == process_id.birth(me)
 
 
 def test_moves_made_while_the_clock_was_wrong_keep_their_order(here: Places) -> None:
@@ -256,11 +263,11 @@ def test_a_server_whose_watcher_was_killed_is_ended_by_the_next_command(here: Pl
     watcher, server = started(here)
     watcher.kill()
     watcher.communicate()
-    assert process.birth(server)
+    assert process_id.birth(server)
     assert servers.left_over(here) == ["sleeper"]
     said: list[str] = []
     with recovery.alone(here, "tests", said.append):
-        assert process.birth(server) == ""
+        assert process_id.birth(server) == ""
     assert said == ["The sleeper server that a killed command left is ended."]
     assert servers.left_over(here) == []
 
@@ -271,16 +278,16 @@ def test_a_server_whose_watcher_was_killed_ends_with_its_command_too(here: Place
         while len(members := servers.session(watcher.pid)) < 2:
             time.sleep(0.01)
         watcher.kill()
-    assert [pid for pid in members if process.birth(pid)] == []
+    assert [pid for pid in members if process_id.birth(pid)] == []
 
 
 def test_the_session_of_a_number_that_was_given_out_again_is_left_alone(here: Places) -> None:
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     try:
         known = Note("sleeper", stranger.pid, "an earlier birth", 1, "dead", 0, "")
-        note.write(servers.note_path(here, "sleeper"), known.__dict__)
+        atomic_json.write(servers.note_path(here, "sleeper"), known.__dict__)
         recovery.catch_up(here, "tests", print)
-        assert process.birth(stranger.pid)
+        assert process_id.birth(stranger.pid)
         assert servers.left_over(here) == []
     finally:
         stranger.kill()
@@ -328,18 +335,18 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert path.with_name("some.db-journal").exists()
-    databases.snapshot(path, copy)
+    migrations.snapshot(path, copy)
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("select x from t").fetchall() == [(1,)]
 
 
 def test_a_locked_database_is_waited_for_and_then_named(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
-    database.wait_until_free(path)
+    sqlite_file.wait_until_free(path)
     assert not path.exists()
     with closing(held(path)), pytest.raises(Refusal, match=r"mlflow\.db must become free.*another program holds it"):
-        database.wait_until_free(path, patience=0.2)
-    database.wait_until_free(path, patience=0.2)
+        sqlite_file.wait_until_free(path, patience=0.2)
+    sqlite_file.wait_until_free(path, patience=0.2)
 
 
 def test_a_candidate_is_taken_up_only_for_the_very_same_job(tmp_path: Path) -> None:

@@ -21,13 +21,15 @@ import expectations
 import models
 from models import linear
 from models.contract import Rows
-from ratchet import data_pin, rows
-from ratchet.matches import Matches
-from ratchet.steps import draw, facts, prepare, quarantine, split, table
-from ratchet.steps.heads import probabilities
-from ratchet.steps.refine import Refiner
-from ratchet.stored import Column, Stored, store
-from ratchet.survey import survey
+from models.text import row_sampling
+from models.text.linear_heads import probabilities
+from models.text.sgd_refinement import Refiner
+from ratchet.data.prepare import deduplicate, row_checks, row_facts, rows, split
+from ratchet.data.prepare.table_facts import survey
+from ratchet.data.tables import canonical_csv
+from ratchet.data.tables.key_index import Matches
+from ratchet.data.tables.row_store import Column, Stored, store
+from ratchet.project import data_pin
 from tests.test_expectations import ALL_TABLES, BAD_ROWS, RULES, changed, raw_rows
 
 TEXT = st.none() | st.sampled_from(
@@ -62,10 +64,10 @@ def test_a_survey_finds_the_facts_of_the_whole(
     folder: Path, table_rows: list[tuple[str | None, ...]], size: int, slice_rows: int, without: set[str]
 ) -> None:
     frame = frame_of(table_rows).drop(*without)
-    whole = facts.measure(frame, max_characters=20)
+    whole = row_facts.measure(frame, max_characters=20)
     found = survey(cut(frame, size), folder, max_characters=20)
     assert pl.concat(found.slices(slice_rows)).equals(whole)
-    valid, aside = quarantine.set_aside(frame, whole)
+    valid, aside = row_checks.set_aside(frame, whole)
     assert frame.filter(found.stays).equals(valid)
     assert found.aside.read().equals(aside)
 
@@ -77,8 +79,8 @@ def test_preparing_batches_is_preparing_the_whole(
 ) -> None:
     frame = frame_of(table_rows).drop("split")
     spec = data_pin.SplitSpec(by="group", salt="s", validation=0.3, holdout=0.3)
-    valid = quarantine.set_aside(frame, facts.measure(frame))[0]
-    whole = prepare.prepare(valid)
+    valid = row_checks.set_aside(frame, row_facts.measure(frame))[0]
+    whole = deduplicate.prepare(valid)
     stored, report = rows.prepare_batches(cut(valid, size), spec, folder, folder / "ready.parquet")
     assert stored.read().equals(split.assign(whole.frame, spec))
     assert report == whole.report
@@ -131,7 +133,7 @@ def test_slices_are_judged_as_the_whole_is(name: str, tmp_path: Path) -> None:
     suite, table_rows = SLICED[name]
     columns = list(table_rows[0]) if table_rows else ["text", "label", "group", "split"]
     frame = pl.DataFrame(table_rows, schema=dict.fromkeys(columns, pl.String)).with_row_index("row", offset=1)
-    whole = expectations.check(facts.measure(frame), suite, RULES)
+    whole = expectations.check(row_facts.measure(frame), suite, RULES)
     sliced = expectations.check_slices(survey(cut(frame, 70), tmp_path).slices(90), suite, RULES)
     assert sliced.checks == whole.checks
     assert (sliced.rows, sliced.set_aside, sliced.headline) == (whole.rows, whole.set_aside, whole.headline)
@@ -151,10 +153,10 @@ def test_a_table_is_the_same_in_batches_of_any_size(
     folder: Path, table_rows: list[tuple[str | None, str | None]], block: int, size: int
 ) -> None:
     frame = pl.DataFrame(table_rows, schema={'say "hi"\n': pl.String, "b": pl.String}, orient="row")
-    table.write(frame, folder / "whole.csv")
-    table.write_batches(cut(frame, size), folder / "cut.csv")
+    canonical_csv.write(frame, folder / "whole.csv")
+    canonical_csv.write_batches(cut(frame, size), folder / "cut.csv")
     assert (folder / "cut.csv").read_bytes() == (folder / "whole.csv").read_bytes()
-    batches = list(table.read_batches(folder / "whole.csv", block))
+    batches = list(canonical_csv.read_batches(folder / "whole.csv", block))
     assert pl.concat(batches).equals(frame)
     assert batches[0].columns == frame.columns
 
@@ -178,7 +180,7 @@ def test_what_was_not_written_to_its_end_is_not_there(tmp_path: Path) -> None:
         yield pl.DataFrame({"text": ["a"], "label": ["b"]})
         raise KeyboardInterrupt
 
-    for write in (store, table.write_batches):
+    for write in (store, canonical_csv.write_batches):
         with pytest.raises(KeyboardInterrupt):
             write(failing(), tmp_path / "rows")
         assert not list(tmp_path.iterdir())
@@ -216,10 +218,11 @@ import resource, sys
 from pathlib import Path
 import polars as pl
 import expectations
-from ratchet import rows
-from ratchet.steps.split import SplitSpec
-from ratchet.steps import table, load
-from ratchet.survey import survey
+from ratchet.data.prepare import rows
+from ratchet.project.data_pin import SplitSpec
+from ratchet.data.tables import canonical_csv
+from ratchet.data.prepare import canonical_columns
+from ratchet.data.prepare.table_facts import survey
 
 size, folder = int(sys.argv[1]), Path(sys.argv[2])
 
@@ -232,11 +235,11 @@ def made():
 class Rows:
     def __iter__(self):
         first = 1
-        for frame in table.read_batches(folder / "table.csv"):
-            yield load.load(frame, "text", "label", first=first)
+        for frame in canonical_csv.read_batches(folder / "canonical_csv.csv"):
+            yield canonical_columns.load(frame, "text", "label", first=first)
             first += frame.height
 
-table.write_batches(made(), folder / "table.csv")
+canonical_csv.write_batches(made(), folder / "canonical_csv.csv")
 found = survey(Rows(), folder)
 assert expectations.check_slices(found.slices(200_000), "raw").passed
 spec = SplitSpec(by="text", salt="s")
@@ -255,7 +258,7 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
     for size in (500_000, 2_000_000):
         (tmp_path / str(size)).mkdir()
         command = [sys.executable, "-c", FLAT, str(size), str(tmp_path / str(size))]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(rows.__file__).parents[1])
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(rows.__file__).parents[3])
         assert done.returncode == 0, done.stderr
         found.append(int(done.stdout))
     assert found[1] < found[0] + 100, found
@@ -317,7 +320,7 @@ def test_below_its_switch_linear_is_what_it_was(monkeypatch: pytest.MonkeyPatch)
     """A switch that is not reached changes no bit of the model, wherever it is."""
     train, validation = reviews(400, 1), reviews(100, 2)
     found = []
-    for most in (draw.characters(train.texts), 10**9):
+    for most in (row_sampling.characters(train.texts), 10**9):
         monkeypatch.setattr(linear, "MOST_CHARACTERS", most)
         model = linear.fit(train, validation, ("bad", "good"), QUICK, seed=0, progress=lambda *_: None)
         found.append(model.predict_proba(validation.texts))
@@ -352,19 +355,19 @@ def test_a_corrected_model_scores_as_the_correction_did() -> None:
 @given(st.lists(st.sampled_from("abc"), max_size=80), st.integers(1, 4), st.integers(0, 9))
 def test_mixed_parts_hold_every_row_once(labels: list[str], parts: int, seed: int) -> None:
     texts = [f"{at} {label}" for at, label in enumerate(labels)]
-    drawn = list(draw.mixed(texts, labels, parts, seed))
+    drawn = list(row_sampling.mixed(texts, labels, parts, seed))
     assert len(drawn) == parts
     together = [pair for part in drawn for pair in zip(*part, strict=True)]
     assert sorted(together) == sorted(zip(texts, labels, strict=True))
-    assert drawn == list(draw.mixed(texts, labels, parts, seed))
+    assert drawn == list(row_sampling.mixed(texts, labels, parts, seed))
 
 
 def test_a_sample_has_its_share_and_every_label() -> None:
     labels = ["common"] * 9_950 + ["rare"] * 50
     texts = [str(at) for at in range(10_000)]
-    some, of = draw.sample(texts, labels, 0.1, seed=0)
+    some, of = row_sampling.sample(texts, labels, 0.1, seed=0)
     assert 900 < len(some) < 1_100
-    assert of.count("rare") >= draw.EACH
+    assert of.count("rare") >= row_sampling.EACH
     assert some == sorted(some, key=int)
     assert all(labels[int(text)] == label for text, label in zip(some, of, strict=True))
 

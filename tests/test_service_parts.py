@@ -16,21 +16,24 @@ import pytest
 from numpy.typing import NDArray
 
 from models.majority import Majority
-from ratchet.access import LOOPBACK
-from ratchet.places import Places
-from ratchet.serving import following, html, intake, own, words
+from ratchet.monitoring.log.client import Log
+from ratchet.monitoring.log.writer import Policy
+from ratchet.project.paths import Places
+from ratchet.project.settings import Deploy
+from ratchet.servers.access import LOOPBACK
+from ratchet.serving import follower as following
+from ratchet.serving.answering import requests
+from ratchet.serving.answering.batcher import Batcher
+from ratchet.serving.answering.bundle import Bundle, Facts
+from ratchet.serving.answering.label_offers import Offer
+from ratchet.serving.answering.lineup import Lineup
+from ratchet.serving.answering.metrics import Meters
+from ratchet.serving.answering.service import CHALLENGER, Live, Service, Unready
+from ratchet.serving.api import predict
 from ratchet.serving.app import application
-from ratchet.serving.batcher import Batcher
-from ratchet.serving.bundle import Bundle, Facts
 from ratchet.serving.connections import Connections
 from ratchet.serving.guard import Guard
-from ratchet.serving.lineup import Lineup
-from ratchet.serving.log import Log
-from ratchet.serving.meters import Meters
-from ratchet.serving.service import CHALLENGER, Live, Service, Unready
-from ratchet.serving.waiting import Offer
-from ratchet.serving.writer import Policy
-from ratchet.settings import Deploy
+from ratchet.serving.pages import html, translations
 
 
 @pytest.fixture
@@ -82,7 +85,7 @@ def test_a_trial_that_is_over_leaves_no_version_in_the_metrics(idle: Service) ->
 def test_feedback_while_nothing_is_live_is_told_so(idle: Service) -> None:
     """And not that a label must be one of none."""
     with pytest.raises(Unready, match="make run"):
-        asyncio.run(own.take(idle, "0" * 32, "good", "user"))
+        asyncio.run(predict.take(idle, "0" * 32, "good", "user"))
 
 
 class Options(HTMLParser):
@@ -102,7 +105,7 @@ def test_a_label_that_is_picked_from_a_list_is_sent_as_it_is() -> None:
     """Without a value a browser sends the words of an option with their blanks run together."""
     labels = ["two  blanks", 'a "quoted" <one>', "plain"]
     frame: dict[str, Any] = {
-        "words": words.ENGLISH,
+        "words": translations.ENGLISH,
         "kept": "",
         "other": "/",
         "problem": "reviews",
@@ -130,8 +133,8 @@ def test_a_label_that_is_picked_from_a_list_is_sent_as_it_is() -> None:
 
 
 def test_a_page_has_words_for_every_refusal_in_both_languages() -> None:
-    for table in words.TABLES.values():
-        assert table.refused.keys() == intake.TITLES.keys()
+    for table in translations.TABLES.values():
+        assert table.refused.keys() == requests.TITLES.keys()
 
 
 def test_the_registry_is_followed_again_whatever_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +148,7 @@ def test_the_registry_is_followed_again_whatever_went_wrong(monkeypatch: pytest.
     monkeypatch.setattr(following, "_follow_once", once)
     monkeypatch.setattr(following, "AGAIN", 0)
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(following.follow(cast(Service, SimpleNamespace(said=said.append)), "flows.following"))
+        asyncio.run(following.follow(cast(Service, SimpleNamespace(said=said.append)), "flows.registry.follower"))
     assert said == [
         "The registry is not followed: MemoryError: of a model too large.",
         "The registry is not followed: ValueError: a line without end.",

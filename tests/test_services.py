@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet import services
-from ratchet.places import Places
-from ratchet.refusal import Refusal
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import Places
+from ratchet.servers import systemd
 from tests.project import Project
 
 SIGNS = {"SIGTERM": signal.SIGTERM}
@@ -89,7 +89,7 @@ def places_in(folder: Path) -> Places:
 
 def made(folder: Path) -> list[str]:
     said: list[str] = []
-    services.make(places_in(folder), said.append)
+    systemd.make(places_in(folder), said.append)
     return said
 
 
@@ -138,7 +138,7 @@ def test_passwords_are_for_the_owner_alone_and_defaults_are_not_frozen(
 @given(st.text(st.characters(blacklist_categories=("Cs", "Cc"))))
 def test_any_value_comes_out_of_the_file_as_it_went_in(value: str) -> None:
     """Read back by a shell: systemd documents the same quoting for these files."""
-    shell = ["sh", "-c", f'V={services.quoted(value)}\nprintf %s "$V"']
+    shell = ["sh", "-c", f'V={systemd.quoted(value)}\nprintf %s "$V"']
     assert subprocess.run(shell, capture_output=True, check=True).stdout.decode() == value
 
 
@@ -146,7 +146,7 @@ def test_what_no_unit_file_can_hold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="without line breaks and backslashes"):
         made(tmp_path / "back\\slash")
     with pytest.raises(Refusal, match="must be one line"):
-        services.quoted("two\nlines")
+        systemd.quoted("two\nlines")
 
 
 def test_the_daily_backup_is_made_and_old_ones_go(own: Project) -> None:

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import models
-from ratchet.serving import lineup
+from ratchet.serving.answering import lineup
 from tests.project import Project, copied, refused
 from tests.serving import Served, served
 

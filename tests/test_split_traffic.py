@@ -14,10 +14,10 @@ from tests.serving import served
 from tests.test_serving import ask, metrics, until
 
 REGISTER = """
-from ratchet import problem
-from ratchet.places import places, settle
+from ratchet.project import problem
+from ratchet.project.paths import places, settle
 settle(places())
-from flows.registry import Registry
+from flows.registry.registry import Registry
 current = problem.load()
 registry = Registry(current.name, current.here)
 live, experiment = registry.champion(), registry.experiment()

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratchet import data_pin
-from ratchet.steps import facts, prepare, quarantine, redact, split, table
-from ratchet.steps.normalise import normalise, normalised
+from models.text.normalise import normalise, normalised
+from ratchet.data.prepare import deduplicate, redact, row_checks, row_facts, split
+from ratchet.data.tables import canonical_csv
+from ratchet.project import data_pin
 
 ODD = st.sampled_from(['"', ",", "\n", "\r", "\r\n", "\x00", "\ufeff", "\u2028", "é", "e\u0301", "漢", "😀", " ", ""])
 CELLS = st.none() | st.text(max_size=12) | st.lists(ODD, max_size=6).map("".join)
@@ -40,7 +41,7 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
 def test_the_quick_way_to_compare_texts_is_the_plain_way(texts: list[str]) -> None:
     frame = pl.DataFrame({"text": texts})
     plain = frame.select(normalised(pl.col("text")).str.to_lowercase())["text"]
-    assert facts.compared(frame["text"]).to_list() == plain.to_list()
+    assert row_facts.compared(frame["text"]).to_list() == plain.to_list()
     assert frame["text"].to_list() == texts, "the input is left as it was"
 
 
@@ -57,8 +58,8 @@ def test_a_table_comes_back_as_it_was_written(
 ) -> None:
     path = tmp_path_factory.mktemp("table") / "table.csv"
     frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
-    table.write(frame, path)
-    assert table.read(path).equals(frame)
+    canonical_csv.write(frame, path)
+    assert canonical_csv.read(path).equals(frame)
 
 
 def test_quotes_and_line_ends_survive_in_a_file_that_is_read_in_parts(tmp_path: Path) -> None:
@@ -67,22 +68,22 @@ def test_quotes_and_line_ends_survive_in_a_file_that_is_read_in_parts(tmp_path: 
     odd = np.array(['"', '""', ",", "\n", "\r\n", "a", '","', '"\n"'])
     cells = ["".join(odd[rng.integers(0, len(odd), rng.integers(0, 30))]) for _ in range(40_000)]
     frame = pl.DataFrame({"text": cells[:20_000], "label": cells[20_000:]})
-    table.write(frame, tmp_path / "table.csv")
-    assert table.read(tmp_path / "table.csv").equals(frame)
+    canonical_csv.write(frame, tmp_path / "table.csv")
+    assert canonical_csv.read(tmp_path / "table.csv").equals(frame)
 
 
 def test_the_bytes_of_a_table_are_these(tmp_path: Path) -> None:
     """Pinned: a change here changes the hash of everybody's data."""
     path = tmp_path / "table.csv"
-    table.write(frame_of(['say "hi"', None, "", "a\r\nb"], ["x", "y", None, "z"]), path)
+    canonical_csv.write(frame_of(['say "hi"', None, "", "a\r\nb"], ["x", "y", None, "z"]), path)
     assert path.read_bytes() == b'"text","label"\n"say ""hi""","x"\n,"y"\n"",\n"a\r\nb","z"\n'
     assert list(tmp_path.iterdir()) == [path], "nothing else is left behind"
 
 
 def test_the_bytes_do_not_depend_on_how_the_frame_is_cut(tmp_path: Path) -> None:
-    whole = frame_of([f"text {at}" for at in range(table.SLICE + 10)])
-    table.write(whole, tmp_path / "whole.csv")
-    table.write(pl.concat([whole.head(7), whole.slice(7)], rechunk=False), tmp_path / "cut.csv")
+    whole = frame_of([f"text {at}" for at in range(canonical_csv.SLICE + 10)])
+    canonical_csv.write(whole, tmp_path / "whole.csv")
+    canonical_csv.write(pl.concat([whole.head(7), whole.slice(7)], rechunk=False), tmp_path / "cut.csv")
     digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()}
     assert len(digests) == 1
 
@@ -99,13 +100,13 @@ def test_a_table_that_has_no_canonical_form_is_refused(
     frame: pl.DataFrame, error: type[Exception], tmp_path: Path
 ) -> None:
     with pytest.raises(error, match="Received"):
-        table.write(frame, tmp_path / "table.csv")
+        canonical_csv.write(frame, tmp_path / "table.csv")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_table_that_cannot_be_opened_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
-        table.write(frame_of(["a"], ["b"]), tmp_path / "absent" / "table.csv")
+        canonical_csv.write(frame_of(["a"], ["b"]), tmp_path / "absent" / "table.csv")
     assert caught.value.__context__ is None, "nothing else went wrong while it was told"
 
 
@@ -130,9 +131,9 @@ def test_a_table_that_cannot_be_opened_is_told_as_such(tmp_path: Path) -> None:
     ],
 )
 def test_each_fact_is_found_and_alone(fact: str, text: str | None) -> None:
-    found = facts.measure(frame_of(["a plain text", text]), max_characters=100)
+    found = row_facts.measure(frame_of(["a plain text", text]), max_characters=100)
     expected = {fact, *({"damaged"} if fact in ("replaced", "mojibake") else ())}
-    expected |= {"set_aside"} if fact in facts.REASONS else set()
+    expected |= {"set_aside"} if fact in row_facts.REASONS else set()
     yes = {
         name for name in found.columns if found.schema[name] == pl.Boolean and found[name].to_list() == [False, True]
     }
@@ -151,27 +152,27 @@ def test_each_fact_is_found_and_alone(fact: str, text: str | None) -> None:
     ],
 )
 def test_ordinary_texts_raise_no_flag(text: str) -> None:
-    found = facts.measure(frame_of([text]))
+    found = row_facts.measure(frame_of([text]))
     flags = ("damaged", "control", "mail", "phone", "card", "blank", "set_aside")
     assert not any(found[flag][0] for flag in flags)
 
 
 def test_copies_and_conflicts_are_seen_through_case_and_space() -> None:
-    found = facts.measure(frame_of(["One", " one\n", "two", "TWO"], ["a", "a", "a", "b"]))
+    found = row_facts.measure(frame_of(["One", " one\n", "two", "TWO"], ["a", "a", "a", "b"]))
     assert found["duplicate"].to_list() == [False, True, False, True]
     assert found["conflict"].to_list() == [False, False, True, True]
 
 
 def test_facts_hold_no_text_and_keep_the_rows() -> None:
     frame = frame_of(["secret", None], ["a", "b"]).with_columns(row=pl.Series([7, 9]))
-    found = facts.measure(frame)
+    found = row_facts.measure(frame)
     assert found["row"].to_list() == [7, 9]
     assert "secret" not in str(found.to_dict(as_series=False))
 
 
 def test_facts_need_text_and_label() -> None:
     with pytest.raises(ValueError, match="Received: \\['words'\\]"):
-        facts.measure(pl.DataFrame({"words": ["a"]}))
+        row_facts.measure(pl.DataFrame({"words": ["a"]}))
 
 
 @given(st.integers(10**11, 10**17))
@@ -183,7 +184,7 @@ def test_one_wrong_digit_is_no_card_number(number: int) -> None:
 
 def test_bad_rows_are_set_aside_with_their_first_reason() -> None:
     frame = frame_of(["good", None, "", "x" * 30, "a\x1bb", "fine"], ["a", None, "a", "a", "b", " "])
-    valid, aside = quarantine.set_aside(frame, facts.measure(frame, max_characters=20))
+    valid, aside = row_checks.set_aside(frame, row_facts.measure(frame, max_characters=20))
     assert valid["text"].to_list() == ["good"]
     assert dict(zip(aside["row"], aside["reason"], strict=True)) == {
         2: "missing text",
@@ -199,19 +200,19 @@ def test_bad_rows_are_set_aside_with_their_first_reason() -> None:
 
 def test_copies_go_and_disputed_texts_go_whole() -> None:
     valid = frame_of(["Good  film", "good film", "bad", "So so", "so so", "end"], ["p", "p", "n", "p", "n", " n "])
-    done = prepare.prepare(valid)
+    done = deduplicate.prepare(valid)
     assert done.frame.rows() == [("Good film", "p"), ("bad", "n"), ("end", "n")]
-    assert done.report == prepare.Report(rows_in=6, rows_out=3, copies=1, conflicting=2, conflicting_texts=1)
+    assert done.report == deduplicate.Report(rows_in=6, rows_out=3, copies=1, conflicting=2, conflicting_texts=1)
 
 
 @given(TEXTS, st.randoms())
 def test_prepared_rows_are_counted_unique_and_stable(texts: list[str], random: object) -> None:
     labels = [str(len(text) % 2) for text in texts]
-    done = prepare.prepare(frame_of(list(texts), list(labels)))
-    keys = facts.compared(done.frame["text"])
+    done = deduplicate.prepare(frame_of(list(texts), list(labels)))
+    keys = row_facts.compared(done.frame["text"])
     assert keys.n_unique() == len(keys)
     assert done.report.rows_in == done.report.rows_out + done.report.copies + done.report.conflicting
-    again = prepare.prepare(done.frame)
+    again = deduplicate.prepare(done.frame)
     assert again.frame.equals(done.frame)
 
 

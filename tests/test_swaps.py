@@ -18,10 +18,10 @@ from tests.serving import Served, served
 from tests.test_serving import ask, bundle_of, logged, metrics, until
 
 MORE = """
-from ratchet import problem
-from ratchet.places import places, settle
+from ratchet.project import problem
+from ratchet.project.paths import places, settle
 settle(places())
-from flows.registry import Registry
+from flows.registry.registry import Registry
 current = problem.load()
 registry = Registry(current.name, current.here)
 live, experiment = registry.champion(), registry.experiment()

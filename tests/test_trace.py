@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ratchet import predictions
+from ratchet.monitoring.log import predictions
 from tests.project import Project, refused
 
 

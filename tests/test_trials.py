@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.steps import trial
+from ratchet.judging import canary_test
 
 counts = st.integers(0, 400)
 outcomes = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60)
@@ -19,7 +19,7 @@ outcomes = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60)
 def test_equals_come_to_an_evidence_of_one_on_average_and_weaker_ones_to_less(rows: int, chance: float) -> None:
     """Exactly, over every number of wins: what makes it an e-value."""
     mean = sum(
-        comb(rows, wins) * chance**wins * (1 - chance) ** (rows - wins) * trial.evidence(wins, rows - wins)
+        comb(rows, wins) * chance**wins * (1 - chance) ** (rows - wins) * canary_test.evidence(wins, rows - wins)
         for wins in range(rows + 1)
     )
     assert mean == pytest.approx(1, abs=1e-9) if chance == 0.5 else mean <= 1
@@ -28,20 +28,20 @@ def test_equals_come_to_an_evidence_of_one_on_average_and_weaker_ones_to_less(ro
 @given(counts, counts)
 def test_it_is_one_on_average_after_every_further_row_too(more: int, fewer: int) -> None:
     """So it may be looked at after every row, and one may stop as one likes: a martingale, while both are equal."""
-    after = (trial.evidence(more + 1, fewer) + trial.evidence(more, fewer + 1)) / 2
-    assert after == pytest.approx(trial.evidence(more, fewer), rel=1e-6)
+    after = (canary_test.evidence(more + 1, fewer) + canary_test.evidence(more, fewer + 1)) / 2
+    assert after == pytest.approx(canary_test.evidence(more, fewer), rel=1e-6)
 
 
 @given(counts, counts)
 def test_a_win_more_is_never_less_evidence_and_a_loss_more_never_more(more: int, fewer: int) -> None:
     slack = 1 + 1e-9
-    assert trial.evidence(more + 1, fewer) * slack >= trial.evidence(more, fewer)
-    assert trial.evidence(more, fewer + 1) <= trial.evidence(more, fewer) * slack
+    assert canary_test.evidence(more + 1, fewer) * slack >= canary_test.evidence(more, fewer)
+    assert canary_test.evidence(more, fewer + 1) <= canary_test.evidence(more, fewer) * slack
 
 
 @given(counts, counts)
 def test_both_sides_are_judged_alike(wins: int, losses: int) -> None:
-    one, other = trial.judge(1000, wins, losses), trial.judge(1000, losses, wins)
+    one, other = canary_test.judge(1000, wins, losses), canary_test.judge(1000, losses, wins)
     assert (one.better, one.worse) == (other.worse, other.better)
     assert other.word == {"better": "worse", "worse": "better", "open": "open"}[one.word]
     assert not (one.better >= 20 and one.worse >= 20)
@@ -56,7 +56,7 @@ def test_an_equal_challenger_is_sent_back_at_any_time_in_one_trial_of_twenty_at_
         for wins, share in going.items():
             for more in (0, 1):
                 after[wins + more] = after.get(wins + more, 0.0) + share / 2
-        stopped = {wins for wins in after if trial.judge(labelled, wins, labelled - wins).word == "worse"}
+        stopped = {wins for wins in after if canary_test.judge(labelled, wins, labelled - wins).word == "worse"}
         sent_back += sum(after.pop(wins) for wins in stopped)
         going = after
     assert 0 < sent_back <= 0.05
@@ -65,9 +65,9 @@ def test_an_equal_challenger_is_sent_back_at_any_time_in_one_trial_of_twenty_at_
 @given(outcomes)
 def test_only_texts_on_which_the_two_differ_count(pairs: list[tuple[bool, bool]]) -> None:
     champion, challenger = [each for each, _ in pairs], [each for _, each in pairs]
-    whole = trial.paired(champion, challenger)
+    whole = canary_test.paired(champion, challenger)
     telling = [pair for pair in pairs if pair[0] != pair[1]]
-    alone = trial.paired([each for each, _ in telling], [each for _, each in telling])
+    alone = canary_test.paired([each for each, _ in telling], [each for _, each in telling])
     assert (whole.wins, whole.losses, whole.worse, whole.better) == (
         alone.wins,
         alone.losses,
@@ -75,10 +75,10 @@ def test_only_texts_on_which_the_two_differ_count(pairs: list[tuple[bool, bool]]
         alone.better,
     )
     assert whole.labelled == len(pairs)
-    assert trial.paired([], []).word == "open"
+    assert canary_test.paired([], []).word == "open"
 
 
 @given(st.lists(st.booleans(), max_size=40), st.lists(st.booleans(), max_size=40))
 def test_split_traffic_counts_pairs_and_the_rest_waits(champion: list[bool], challenger: list[bool]) -> None:
-    found = trial.split(champion, challenger)
+    found = canary_test.split(champion, challenger)
     assert found.labelled == min(len(champion), len(challenger))

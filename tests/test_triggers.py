@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ratchet.steps import triggers
-from ratchet.steps.triggers import DAY, MINUTE, Found, Rules
+from ratchet.monitoring import retrain_rules
+from ratchet.monitoring.retrain_rules import DAY, MINUTE, Found, Rules
 
 NOON = 1_790_000_000.0
 jumps = st.one_of(
@@ -44,8 +44,8 @@ def test_no_turn_begins_within_the_cooldown_or_above_the_budget_whatever_the_clo
     now, passed, starts, began = NOON, 0.0, list[float](), list[float]()
     for jump, found in looks:
         now, passed = now + jump, passed + max(0.0, jump)
-        starts = triggers.settled(starts, now)
-        if triggers.decide(given_rules, found, starts, now).trigger:
+        starts = retrain_rules.settled(starts, now)
+        if retrain_rules.decide(given_rules, found, starts, now).trigger:
             starts.append(now)
             began.append(passed)
     for one, two in pairwise(began):
@@ -58,18 +58,18 @@ def test_no_turn_begins_within_the_cooldown_or_above_the_budget_whatever_the_clo
 def test_whatever_was_noted_a_turn_may_begin_once_a_day_and_a_cooldown_have_passed(
     given_rules: Rules, starts: list[float]
 ) -> None:
-    noted = triggers.settled([NOON + start for start in starts], NOON)
+    noted = retrain_rules.settled([NOON + start for start in starts], NOON)
     assert all(start <= NOON for start in noted)
     later = NOON + max(DAY, given_rules.cooldown * MINUTE) + 1
-    assert triggers.holds_back(given_rules, noted, later) == ""
+    assert retrain_rules.holds_back(given_rules, noted, later) == ""
 
 
 @given(rules, findings, st.lists(st.floats(-DAY, DAY), max_size=5))
 def test_an_answer_is_a_trigger_or_a_reason_against_it_or_neither(
     given_rules: Rules, found: Found, starts: list[float]
 ) -> None:
-    answer = triggers.decide(given_rules, found, [NOON + start for start in starts], NOON)
-    asked = triggers.asks(given_rules, found)
+    answer = retrain_rules.decide(given_rules, found, [NOON + start for start in starts], NOON)
+    asked = retrain_rules.asks(given_rules, found)
     assert not (answer.trigger and answer.why_not)
     assert bool(answer.trigger or answer.why_not) == bool(asked)
     assert not (answer.trigger and not found.changed), "nothing to learn from: no turn"
@@ -87,6 +87,6 @@ def test_an_answer_is_a_trigger_or_a_reason_against_it_or_neither(
     ],
 )
 def test_what_asks_for_a_turn_is_said_in_its_words(found: Found, asked: str) -> None:
-    answer = triggers.decide(Rules(50, 0.7, True, 10, 24), found, [], NOON)
+    answer = retrain_rules.decide(Rules(50, 0.7, True, 10, 24), found, [], NOON)
     assert answer.trigger == asked
     assert answer.labels_alone == (asked == "50 new labels")

@@ -29,11 +29,11 @@ sys.exit(int(sys.argv[1]))
 """
 ASK = """
 import json, os, subprocess, sys, time
-from ratchet import warm
+from ratchet.servers import prefork
 
 def ask(*words, env={"ONLY": "this"}, folder="/"):
     files = [open(name, mode) for name, mode in (("in.txt", "r"), ("out.txt", "w"), ("err.txt", "w"))]
-    asked = warm.ask(["task", *words], [file.fileno() for file in files], env, folder)
+    asked = prefork.ask(["task", *words], [file.fileno() for file in files], env, folder)
     for file in files:
         file.close()
     return asked
@@ -41,7 +41,7 @@ def ask(*words, env={"ONLY": "this"}, folder="/"):
 def is_cold():
     try:
         return ask("0").wait()
-    except warm.Cold:
+    except prefork.Cold:
         return "cold"
 
 def said():
@@ -60,23 +60,24 @@ def value():
 
 found = None
 if __name__ == "__main__" and len(sys.argv) == 1:
-    with warm.standing_by("tiny"):
+    with prefork.standing_by("tiny"):
         {body}
     {after}
     print(json.dumps(found))
 """
 USE = """
 import json, sys, threading
-from flows import preloaded
+from flows.published import preloaded
 preloaded.load()
 threads, before = threading.active_count(), set(sys.modules)
-from flows.registry import Registry
-from ratchet import problem, versions
+from flows.registry.registry import Registry
+from ratchet.project import problem
+from ratchet.data.versions import dvc_repo
 mine = problem.load()
 registry = Registry(mine.name, mine.here)
 champion = registry.champion()
 registry.load(champion).probabilities(["a fine film"], mine.settings.build.candidates)
-with versions.repository(mine.here) as repository:
+with dvc_repo.repository(mine.here) as repository:
     repository.cache.local
 print(json.dumps([champion.number, threads, len(before), sorted(set(sys.modules) - before)]))
 """

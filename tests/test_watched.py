@@ -16,9 +16,10 @@ from tests.serving import served
 
 LOG = """
 import sys, time
-from ratchet import predictions
-from ratchet.places import places
-from ratchet.serving import bundle, lineup
+from ratchet.monitoring.log import predictions
+from ratchet.project.paths import places
+from ratchet.serving.answering import bundle
+from ratchet.serving.answering import lineup
 
 here, texts = places(), sys.stdin.read().splitlines()
 live = bundle.open_bundle(here.bundles, lineup.read(here.lineup, "reviews").champion.digest)

@@ -15,17 +15,19 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from flows import drift_report, watching
-from ratchet import predictions, watched
-from ratchet.places import Places
-from ratchet.serving.meters import gauges
-from ratchet.steps import drift, shift, spending
-from ratchet.steps.deals import dealt
-from ratchet.steps.domain import areas
-from ratchet.steps.drift import Drift
-from ratchet.steps.shift import Sample
-from ratchet.steps.sightings import NOBODY, Judged, Met
-from ratchet.watched import Watched
+from flows import drift_check
+from flows.pages import drift_report
+from ratchet.monitoring import last_check
+from ratchet.monitoring.drift import alpha_spending, drift, two_sample
+from ratchet.monitoring.drift.domain_classifier import areas
+from ratchet.monitoring.drift.drift import Drift
+from ratchet.monitoring.drift.permutation_test import dealt
+from ratchet.monitoring.drift.samples import NOBODY, Judged, Met
+from ratchet.monitoring.drift.two_sample import Sample
+from ratchet.monitoring.last_check import Watched
+from ratchet.monitoring.log import predictions
+from ratchet.project.paths import Places
+from ratchet.serving.answering.metrics import gauges
 from tests.films import HOURLY, audited, judged, met, sides
 
 
@@ -161,17 +163,17 @@ def test_a_verdict_does_not_come_and_go() -> None:
 def test_however_often_one_looks_a_month_spends_at_most_five_in_a_hundred(waits: list[float]) -> None:
     hours = np.cumsum(waits)
     looks = [wait for wait, at in zip(waits, hours, strict=True) if at <= 30 * 24]
-    assert spending.allowed(None) + sum(map(spending.allowed, looks)) <= 0.05 * (1 + 1e-9)
+    assert alpha_spending.allowed(None) + sum(map(alpha_spending.allowed, looks)) <= 0.05 * (1 + 1e-9)
 
 
 @given(st.floats(allow_nan=False))
 def test_a_clock_that_jumps_neither_saves_nor_owes_much(hours: float) -> None:
-    assert 0 <= spending.allowed(hours) <= 0.012
+    assert 0 <= alpha_spending.allowed(hours) <= 0.012
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9), st.floats(1e-6, 0.5))
 def test_holm_is_between_bonferroni_and_nothing(p_values: list[float], alpha: float) -> None:
-    held = spending.holm(p_values, alpha)
+    held = alpha_spending.holm(p_values, alpha)
     assert all(p <= alpha for p, yes in zip(p_values, held, strict=True) if yes)
     assert all(yes for p, yes in zip(p_values, held, strict=True) if p <= alpha / len(p_values))
 
@@ -183,9 +185,9 @@ def test_rows_of_a_group_count_for_fewer() -> None:
     """Ten copies of a sample are worth the sample, or less: of few groups little is known."""
     values = np.random.default_rng(0).normal(size=200)
     copies = Sample(np.repeat(values, 10), np.repeat(np.arange(200), 10))
-    assert 100 < shift.effective(copies) <= 200
-    assert shift.effective(Sample(copies.values)) == 2_000
-    assert shift.effective(Sample(copies.values, np.zeros(2_000, np.int64))) <= 2
+    assert 100 < two_sample.effective(copies) <= 200
+    assert two_sample.effective(Sample(copies.values)) == 2_000
+    assert two_sample.effective(Sample(copies.values, np.zeros(2_000, np.int64))) <= 2
 
 
 @settings(max_examples=20)
@@ -204,7 +206,7 @@ def test_of_many_rare_classes_chance_is_no_drift() -> None:
     chance, names = np.random.default_rng(0), np.array([f"c{number:03}" for number in range(1_000)])
     shares = 1 / np.arange(1, 1_001)
     found = [
-        shift.classes("label", drawn[0], None, drawn[1])
+        two_sample.classes("label", drawn[0], None, drawn[1])
         for drawn in ([chance.choice(names, rows, p=shares / shares.sum()) for rows in (2_000, 60)] for _ in range(100))
     ]
     assert sum(each.p_value < 0.01 for each in found) <= 6  # more with a chance of 1 in 10,000
@@ -213,7 +215,7 @@ def test_of_many_rare_classes_chance_is_no_drift() -> None:
 
 def test_a_class_that_was_rare_and_is_not_any_more_is_seen() -> None:
     before, now = np.repeat(["a", "b"], [995, 5]), np.repeat(["a", "b"], [45, 15])
-    assert shift.classes("label", before, None, now).p_value < HOURLY / 9
+    assert two_sample.classes("label", before, None, now).p_value < HOURLY / 9
 
 
 # What is kept of a look, and how it is told
@@ -222,18 +224,18 @@ def test_a_class_that_was_rare_and_is_not_any_more_is_seen() -> None:
 def look() -> tuple[Drift, Watched]:
     held, rest = sides(0)
     found = drift.compare(judged(held), met(planted(rest, "words")), audited(rest), alpha=HOURLY)
-    return found, watched.of("film-reviews", 3, 1_700_000_000.0, None, found)
+    return found, last_check.of("film-reviews", 3, 1_700_000_000.0, None, found)
 
 
 def test_a_look_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
     here, (_, kept) = Places(tmp_path, tmp_path, "", 0, 0, 0), look()
-    watched.keep(here, kept)
-    assert watched.last(here, "film-reviews", 3) == kept
-    assert watched.last(here, "film-reviews", 4) is None
-    assert watched.last(here, "another") is None
+    last_check.keep(here, kept)
+    assert last_check.last(here, "film-reviews", 3) == kept
+    assert last_check.last(here, "film-reviews", 4) is None
+    assert last_check.last(here, "another") is None
     for damaged in ("{}", "[]", '{"problem": "film-reviews"}', "{", json.dumps({"called": 1, "x": 2})):
         here.watch.write_text(damaged)
-        assert watched.last(here, "film-reviews") is None
+        assert last_check.last(here, "film-reviews") is None
 
 
 def test_gauges_read_as_prometheus_reads_them() -> None:
@@ -298,12 +300,12 @@ def test_the_page_is_whole_asks_no_other_host_and_shows_no_text() -> None:
 def test_right_labels_are_added_to_an_old_reference_of_these_very_rows_alone() -> None:
     rows = pl.DataFrame({"text": ["one", "three", "five"], "label": ["a", "b", "a"], "group": ["x", "y", "x"]})
     known = {"characters": [3, 5], "label": ["a", "a"], "score": [0.9, 0.8]}
-    assert watching.completed(known, rows) == {**known, "truth": ["a", "b"], "group": [0, 1]}
-    assert watching.completed(known, rows.drop("group")) == {**known, "truth": ["a", "b"]}
+    assert drift_check.completed(known, rows) == {**known, "truth": ["a", "b"], "group": [0, 1]}
+    assert drift_check.completed(known, rows.drop("group")) == {**known, "truth": ["a", "b"]}
     for other in (rows.reverse(), rows.head(1), rows.with_columns(text=pl.lit("x"))):
-        assert watching.completed(known, other) == known
+        assert drift_check.completed(known, other) == known
     new = {**known, "truth": ["b", "b"]}
-    assert watching.completed(new, rows) == new
+    assert drift_check.completed(new, rows) == new
 
 
 def test_what_it_was_trained_on_is_told_from_the_rest_also_where_nothing_was_asked() -> None:
@@ -312,9 +314,9 @@ def test_what_it_was_trained_on_is_told_from_the_rest_also_where_nothing_was_ask
         predictions.Prediction(name, 0.0, "p", 1, "champion", "", "a", 0.9, 3, "", text, None)
         for name, text in (("0", "two   words"), ("1", "four"), ("2", None), ("3", "three"), ("4", "three"))
     ]
-    assert watching.trained_on(asked, train) == {"0", "3", "4"}
-    assert watching.trained_on([], train) == frozenset()
-    assert watching.trained_on(asked, []) == frozenset()
+    assert drift_check.trained_on(asked, train) == {"0", "3", "4"}
+    assert drift_check.trained_on([], train) == frozenset()
+    assert drift_check.trained_on(asked, []) == frozenset()
 
 
 def logged(path: Path, texts: list[str], said: str = "good") -> list[str]:

@@ -33,7 +33,7 @@ def loop(brought: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     project.write("reviews.csv", "\n".join(lines) + "\n")
     with driven(project) as running:
         ask_for(running, "f1")
-        bring = "__import__('ratchet.bring').bring"
+        bring = "__import__('ratchet.data.incoming.table_import').bring"
         said = running.call(f"{bring}.own(here, str(here.root / 'reviews.csv'), {bring}.Wished(), lambda said: None)")
         assert said is None, said
         yield running

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import policies, year
 from benchmarks.year import CHINESE, FILMS, FOODS, LABELS, World
-from ratchet.steps.facts import compared
+from ratchet.data.prepare.row_facts import compared
 
 SIZES = {FILMS: 9_500, FOODS: 3_200, CHINESE: 1_500}
 MARKS = {FILMS: "#1", FOODS: "#2", CHINESE: "#3"}

@@ -11,16 +11,16 @@ from typing import Any, cast
 
 import uvicorn
 
-from ratchet import settings
-from ratchet.access import LOOPBACK, expected_token
-from ratchet.places import places
-from ratchet.refusal import Refusal
+from ratchet.monitoring.log.client import Log
+from ratchet.monitoring.log.writer import Policy
+from ratchet.project import settings
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import places
+from ratchet.servers.access import LOOPBACK, expected_token
+from ratchet.serving.answering.metrics import Meters
+from ratchet.serving.answering.service import Service
 from ratchet.serving.app import application
 from ratchet.serving.connections import Connections
-from ratchet.serving.log import Log
-from ratchet.serving.meters import Meters
-from ratchet.serving.service import Service
-from ratchet.serving.writer import Policy
 
 KEPT_OPEN = 75
 """Seconds that a connection may be idle."""

@@ -14,16 +14,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ratchet import settings, watched
-from ratchet.access import LOOPBACK
-from ratchet.refusal import Refusal
-from ratchet.serving import docs, guard, inference, labelling, lineup, own, page, scoring
+from ratchet.monitoring import last_check
+from ratchet.monitoring.log.writer import Policy
+from ratchet.project import settings
+from ratchet.project.errors import Refusal
+from ratchet.servers.access import LOOPBACK
+from ratchet.serving import guard
+from ratchet.serving.answering import lineup
+from ratchet.serving.answering.requests import Problem
+from ratchet.serving.answering.service import Service, Unready
+from ratchet.serving.api import mlflow_scoring, open_inference, predict
 from ratchet.serving.connections import Connections
-from ratchet.serving.following import follow
+from ratchet.serving.docs import docs_page
+from ratchet.serving.follower import follow
 from ratchet.serving.guard import Guard
-from ratchet.serving.intake import Problem
-from ratchet.serving.service import Service, Unready
-from ratchet.serving.writer import Policy
+from ratchet.serving.pages import label_page, try_page
 
 LOOK = 1.0
 """Seconds between two looks at params.yaml."""
@@ -61,17 +66,17 @@ def application(
             await service.log.close()
 
     async def metrics(request: Request) -> Response:
-        look = await asyncio.to_thread(watched.last, service.here, service.problem)
+        look = await asyncio.to_thread(last_check.last, service.here, service.problem)
         since = await asyncio.to_thread(service.champion_since)
         return Response(service.meters.page(look, since), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    asked = [*own.routes(service), *scoring.routes(service)]
+    asked = [*predict.routes(service), *mlflow_scoring.routes(service)]
     routes = [
         *asked,
-        *inference.routes(service),
-        *page.routes(service),
-        *labelling.routes(service),
-        *docs.routes(service),
+        *open_inference.routes(service),
+        *try_page.routes(service),
+        *label_page.routes(service),
+        *docs_page.routes(service),
     ]
     app = Starlette(
         routes=[*routes, Route("/metrics", metrics)],

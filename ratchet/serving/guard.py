@@ -19,9 +19,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ratchet.serving import inference, intake, page, scoring
-from ratchet.serving.intake import MEGABYTE, Problem
-from ratchet.serving.service import Service, Unready
+from ratchet.serving.answering import requests
+from ratchet.serving.answering.requests import MEGABYTE, Problem
+from ratchet.serving.answering.service import Service, Unready
+from ratchet.serving.api import mlflow_scoring, open_inference
+from ratchet.serving.pages import try_page
 
 LEAST = 16_384
 """Bytes that a request counts for at least: what it holds besides its body."""
@@ -131,7 +133,7 @@ class Guard:
         chunked = b"transfer-encoding" in headers
         size = int(stated) if stated.isdigit() else most if chunked else 0
         if size > most:
-            raise intake.too_large(limits)
+            raise requests.too_large(limits)
         size = max(size, LEAST)
         meters = self._service.meters
         if meters.inside + size > max(limits.waiting_mb * MEGABYTE, size):
@@ -144,14 +146,14 @@ class Guard:
 def told(scope: Scope, problem: Problem) -> Response:
     """The refusal in the words of the protocol that was spoken, or as a page to who looks at one."""
     path = scope["path"]
-    if path in page.ADDRESSES:
-        response = page.as_page(Request(scope), problem)
+    if path in try_page.ADDRESSES:
+        response = try_page.as_page(Request(scope), problem)
     elif path == "/invocations":
-        response = scoring.as_mlflow(problem)
+        response = mlflow_scoring.as_mlflow(problem)
     elif path.startswith("/v2"):
-        response = inference.as_error(problem)
+        response = open_inference.as_error(problem)
     else:
-        response = intake.as_details(problem)
+        response = requests.as_details(problem)
     if problem.status == 401:
         response.headers["www-authenticate"] = 'Basic realm="ratchet", charset="UTF-8"'
     return response

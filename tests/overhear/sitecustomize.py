@@ -32,7 +32,7 @@ def write(line):
 
 
 if "OVERHEARD" in os.environ:
-    if "flows.server:create_app" in sys.orig_argv:
+    if "flows.runs.prefect_server:create_app" in sys.orig_argv:
         sys.modules["uvloop"] = None  # type: ignore[assignment]
     write(f"listening to {' '.join(sys.orig_argv[1:])}"[:300])
     sys.addaudithook(note)

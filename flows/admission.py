@@ -1,0 +1,102 @@
+"""A challenger that passed the gate, on trial on live traffic: it goes live, goes back, or goes on being tried."""
+
+from __future__ import annotations
+
+from flows import approval
+from flows.registry.registry import Registry
+from flows.registry.snapshot import CHALLENGER, PROMOTE, Version
+from flows.runs.stage import say, step
+from ratchet.judging.canary_test import Verdict
+from ratchet.monitoring import canary_outcomes
+from ratchet.project.problem import Problem
+from ratchet.state import ledger
+from ratchet.state.ledger import Refused
+
+TRIAL = "trial"
+"""The tag of a version that says since when it is tried, and what came of it."""
+SENT_BACK = "refused on live traffic"
+BY = "its trial on live traffic"
+"""Who sent it back, in the ledger's words."""
+
+
+def is_tried(problem: Problem, version: Version, live: Version | None) -> bool:
+    """Whether a version that passed the gate has to pass a trial as well; the first of all has nobody to be held to."""
+    return problem.settings.deploy.canary.tries and live is not None and version.number != live.number
+
+
+def pending(problem: Problem, registry: Registry) -> str:
+    """Who waits for the audit's verdict or for a person, in words; empty where nobody does.
+
+    The next version would take the challenger's alias, so no turn begins by itself meanwhile.
+    """
+    live, tried = registry.champion(), registry.holding(CHALLENGER)
+    if live is None or tried is None or tried.tags.get("decision") != PROMOTE:
+        return ""
+    if tried.tags.get("decided_against") != str(live.number):
+        return ""
+    if approval.is_asked(problem, live) and approval.is_waiting(tried):
+        return f"version {tried.number} waits for a person: make approve"
+    return f"version {tried.number} is on trial" if TRIAL in tried.tags and is_tried(problem, tried, live) else ""
+
+
+@step("Begin the trial on live traffic")
+def begin(problem: Problem, registry: Registry, version: Version) -> None:
+    """The version stays challenger, and the service asks it beside the champion."""
+    canary = problem.settings.deploy.canary
+    how = "in the shadow of the champion" if canary.shadow else f"on {canary.share:.0%} of the texts"
+    registry.enter(version)
+    registry.mark(version, TRIAL, f"since {ledger.moment()}: {how}")
+    say(f"Version {version.number} passed the gate and is tried {how}; `make optimise` judges by the audited ones.")
+
+
+@step("Judge the trial on live traffic")
+def judge(problem: Problem, registry: Registry) -> Version | None:
+    """The version that has passed its trial and is to go live; None where none has, or none is tried."""
+    live, tried = registry.champion(), registry.holding(CHALLENGER)
+    if live is None or tried is None or TRIAL not in tried.tags:
+        return None
+    if tried.tags.get("decision") == SENT_BACK:  # a kill came between the verdict and what follows
+        send_back(problem, registry, tried, f"{tried.tags[TRIAL]}, so version {live.number} stays.")
+        return None
+    if tried.tags.get("decision") != PROMOTE:
+        return None
+    if tried.tags.get("decided_against") != str(live.number):
+        say(
+            f"The trial of version {tried.number} was against version {tried.tags.get('decided_against')}, and is over."
+        )
+        registry.release(CHALLENGER)
+        return None
+    if approval.is_asked(problem, live) and approval.is_waiting(tried):
+        say(f"Version {tried.number} has passed its trial, and waits for a person.")
+        return None
+    if not problem.settings.deploy.canary.tries:
+        say(f"Version {tried.number} is tried no more, as params.yaml asks for no trial; what the gate decided holds.")
+        return tried
+    found = canary_outcomes.of_trial(problem, live.number, tried.number)
+    return conclude(problem, registry, tried, live, found)
+
+
+def conclude(problem: Problem, registry: Registry, tried: Version, live: Version, found: Verdict) -> Version | None:
+    """What the verdict comes to: worse goes back; better goes live, and so does what nothing speaks against in time."""
+    enough = found.labelled >= problem.settings.deploy.canary.rows
+    registry.mark(tried, TRIAL, str(found))
+    if found.word == "worse":
+        why = f"{found}, so version {live.number} stays."
+        registry.describe(tried, {"decision": SENT_BACK, "decision_reason": why}, tried.description)
+        send_back(problem, registry, tried, why)
+        return None
+    if found.word == "better" or enough:
+        holds = "" if found.word == "better" else ", and nothing spoke against it, so what the gate decided holds"
+        say(f"Version {tried.number} has passed its trial: {found}{holds}.")
+        return tried
+    say(f"Version {tried.number} is still on trial: {found}.")
+    return None
+
+
+def send_back(problem: Problem, registry: Registry, tried: Version, why: str) -> None:
+    """The version is no challenger any more. The alias goes last: while it is there, whoever was killed comes again."""
+    told = ledger.story(problem.here.ledger, problem.name)
+    if not any(isinstance(line, Refused) and (line.version, line.by) == (tried.number, BY) for line in told):
+        ledger.append(problem.here.ledger, Refused(problem.name, tried.number, why, BY))
+    registry.release(CHALLENGER)
+    say(f"Version {tried.number} goes back: {why}")

@@ -1,0 +1,1 @@
+"""What both UIs say: results enter, words, tables and pictures leave."""

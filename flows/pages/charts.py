@@ -1,0 +1,141 @@
+"""Results -> figures: the pictures that stand beside the numbers in the MLflow UI."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from ratchet.judging.metrics import CalibrationBin
+from ratchet.monitoring.drift.performance_estimate import Rate
+from ratchet.monitoring.drift.two_sample import Shift
+
+HOLDOUT = "when it was judged"
+INK, BLUE, ORANGE, GREY = "#1f2430", "#2f6fde", "#e08a2c", "#c9ced8"
+
+
+def learning_curve(model: str, curve: Sequence[Mapping[str, float]]) -> Figure:
+    """Loss and accuracy by step, on training and validation rows, for what the model reported of them.
+
+    Where the last entry repeats an earlier one, the model went back to that step, which is marked.
+    """
+    kept = next((step for step, row in enumerate(curve[:-1], 1) if row == curve[-1]), None)
+    steps = curve[:-1] if kept else curve
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axes, measure in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for name, colour in ((measure, GREY), (f"validation_{measure}", BLUE)):
+            points = [(step, row[name]) for step, row in enumerate(steps, 1) if name in row]
+            if points:
+                axes.plot(*zip(*points, strict=True), marker="o", color=colour, label=name.replace("_", " "))
+        if kept and axes.lines:
+            axes.axvline(kept, color=ORANGE, linestyle="--", label="kept")
+        plain(axes, "step", measure)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(frameon=False)
+    figure.suptitle(f"{model}: learning curve", color=INK)
+    return figure
+
+
+def confusion_matrix(counts: np.ndarray, labels: Sequence[str]) -> Figure:
+    """Holdout rows by true class (down) and predicted class (across), each row of it shaded by its share."""
+    size = min(12.0, 3 + 0.55 * len(labels))
+    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    axes = figure.subplots()
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if len(labels) <= 20:
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if shares[row, column] > 0.5 else INK
+            axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(labels)), labels, rotation=45 if len(labels) > 4 else 0, ha="center")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title("Holdout rows", color=INK)
+    return figure
+
+
+def calibration(bins: Sequence[CalibrationBin], champion: Sequence[CalibrationBin] | None = None) -> Figure:
+    """How often the model was right, by how sure it was; on the diagonal it is exactly as sure as it should be."""
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="honest")
+    for found, colour, name in ((champion, ORANGE, "champion"), (bins, BLUE, "challenger")):
+        if found:
+            axes.plot([b.confidence for b in found], [b.accuracy for b in found], "o-", color=colour, label=name)
+    plain(axes, "confidence", "accuracy")
+    low = min((b.low for b in bins), default=0)
+    axes.set_xlim(low, 1)
+    axes.set_ylim(min([low, *(b.accuracy for b in [*bins, *(champion or ())])]) - 0.02, 1.02)
+    axes.legend(frameon=False)
+    axes.set_title("Calibration on the holdout", color=INK)
+    return figure
+
+
+def shifts(found: Sequence[Shift]) -> Figure:
+    """Of each thing compared: how it was when the model was judged (grey), how it is (blue; orange: moved)."""
+    drawn = [shift for shift in found if shift.bars]
+    rows = max(1, -(-len(drawn) // 3))
+    figure = Figure(figsize=(9, 2.5 * rows))
+    figure.subplots_adjust(
+        0.05, 0.3 / rows, 0.99, 1 - 0.15 / rows, 0.18, 0.75
+    )  # a layout that fits costs half a second
+    for axes, shift in zip(figure.subplots(rows, 3, squeeze=False).flat, drawn, strict=False):
+        two_sides(axes, shift)
+    for axes in figure.axes[len(drawn) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def two_sides(axes: Any, shift: Shift) -> None:
+    """The bars of one shift side by side; of many classes those that are most frequent on either side."""
+    bars = shift.bars if len(shift.bars) <= 10 else sorted(shift.bars, key=lambda bar: -max(bar[1:]))[:10]
+    at = np.arange(len(bars))
+    axes.bar(at - 0.2, [bar[1] for bar in bars], 0.4, color=GREY)
+    axes.bar(at + 0.2, [bar[2] for bar in bars], 0.4, color=ORANGE if shift.drifted else BLUE)
+    axes.set_xticks(at, [bar[0][:12] for bar in bars], rotation=45, ha="right", fontsize=7, rotation_mode="anchor")
+    axes.tick_params(axis="y", labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(shift.what, color=INK, fontsize=9)
+
+
+def accuracies(figures: Mapping[str, Rate]) -> Figure:
+    """Each accuracy with its interval, one below the other."""
+    figure = Figure(figsize=(6.4, 0.6 + 0.42 * len(figures)), layout="constrained")
+    axes = figure.subplots()
+    for place, (name, known) in enumerate(figures.items()):
+        colour = GREY if name == HOLDOUT else BLUE
+        axes.plot([known.low, known.high], [place, place], color=colour, linewidth=3, solid_capstyle="round")
+        axes.plot(known.value, place, "o", color=INK, markersize=5)
+    axes.set_yticks(range(len(figures)), list(figures))
+    axes.set_ylim(len(figures) - 0.5, -0.5)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    return figure
+
+
+def as_png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=90)
+    return buffer.getvalue()
+
+
+def as_address(png: bytes) -> str:
+    """A picture as an address that holds it, for a page that has no place to keep files."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def as_markdown(png: bytes, name: str) -> str:
+    return f"![{name}]({as_address(png)})"
+
+
+def plain(axes: object, across: str, up: str) -> None:
+    axes.set_xlabel(across)  # type: ignore[attr-defined]
+    axes.set_ylabel(up)  # type: ignore[attr-defined]
+    axes.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]

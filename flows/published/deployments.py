@@ -1,0 +1,75 @@
+"""Publishes the flows to the Prefect UI, each with its run form, and runs what is started there; watches for labels.
+
+Run by `make ui` as a server of its own: `python -m flows.published.deployments`, until it is ended.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from datetime import timedelta
+from typing import Any
+
+from prefect import serve
+from prefect.deployments.runner import EntrypointType
+from prefect.runner import _starter_engine
+
+from flows.build import build
+from flows.deploy import deploy
+from flows.evaluate import evaluate
+from flows.lifecycle import lifecycle
+from flows.optimise import optimise
+from flows.published import label_watcher
+from flows.published.warm_start import run_process
+from ratchet.project.paths import places
+from ratchet.project.settings import Optimise, load
+from ratchet.servers import prefork
+
+FLOWS = (lifecycle, build, evaluate, deploy, optimise)
+STARTED_HERE = "Prefect UI"
+
+
+def publish(settings: Optimise) -> None:
+    """Serve every flow as a deployment of its own name; returns when it is ended."""
+    serve(
+        *(
+            flow.to_deployment(
+                name=flow.name,
+                description=inspect.cleandoc(flow.fn.__doc__ or "").partition("\n\nArgs:")[0],
+                parameters={"trigger": STARTED_HERE},
+                tags=["ratchet"],
+                entrypoint_type=EntrypointType.MODULE_PATH,
+                **schedule(flow.name, settings),
+            )
+            for flow in FLOWS
+        ),
+        limit=1,
+        query_seconds=0.5,
+        print_starting_message=False,
+    )
+
+
+def schedule(name: str, settings: Optimise) -> dict[str, Any]:
+    """When a flow runs by itself, as params.yaml has it; it may be paused or changed in the UI."""
+    from prefect.schedules import Cron, Interval
+
+    if name == "optimise":
+        every = timedelta(minutes=settings.every)
+        return {"schedule": Interval(every, parameters={"trigger": f"look every {settings.every:g} minutes"})}
+    if name == "lifecycle" and settings.schedule:
+        return {
+            "schedule": Cron(settings.schedule, parameters={"trigger": f"schedule {settings.schedule}", "learn": True})
+        }
+    return {}
+
+
+def main() -> None:
+    here = places()
+    _starter_engine.run_process = run_process  # type: ignore[assignment]  # the runner's own hook for how a run's process begins
+    with prefork.standing_by("flows.published.preloaded"):
+        threading.Thread(target=label_watcher.watch, args=(here,), daemon=True).start()
+        publish(load(here.params).optimise)
+
+
+if __name__ == "__main__":
+    main()

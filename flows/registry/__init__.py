@@ -1,0 +1,1 @@
+"""The registry of runs, versions and aliases: the only code that knows MLflow."""

@@ -1,0 +1,419 @@
+"""The only code that knows MLflow: runs, model versions, aliases, and the proof that a stored model is the trained one.
+
+One experiment and one registered model per problem, both named as the problem. An alias moves in an order in which a
+kill at any moment leaves a registry that is right: first what is harmless, the champion last.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.request import url2pathname
+
+import models
+from flows.registry.predictor import Predictor
+from flows.registry.snapshot import (
+    BUILD,
+    CHALLENGER,
+    CHAMPION,
+    NOTE,
+    PARENT,
+    PREVIOUS,
+    STATE,
+    TURN,
+    Holdings,
+    Origin,
+    Version,
+)
+from ratchet.project import durable
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import Places, artifact_root, mlflow_database
+from ratchet.state import sqlite_file
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+MOST_DIGITS = 7
+"""Of a build's number."""
+
+
+class Registry:
+    """What MLflow knows of one problem."""
+
+    def __init__(self, problem: str, here: Places) -> None:
+        self.problem = problem
+        self.here = here
+
+    @cached_property
+    def client(self) -> MlflowClient:
+        """Connected on first use; says nothing about its own database work.
+
+        Raises:
+            Refusal: another program holds the database.
+        """
+        import mlflow
+
+        quieten()
+        path = mlflow_database()
+        if path is not None:
+            make_store(path)
+            sqlite_file.wait_until_free(path)
+        return mlflow.MlflowClient()
+
+    def experiment(self, says: Mapping[str, str] | None = None) -> str:
+        """The id of the problem's experiment, made on first use.
+
+        Args:
+            says: tags of it, which are what its page says (flows/pages/registry_pages.py).
+        """
+        found = self.client.get_experiment_by_name(self.problem)
+        if found is None:
+            theirs = self.client.tracking_uri.startswith(("http", "databricks"))  # a server knows its own root
+            place = None if theirs else f"{artifact_root(self.here).rstrip('/')}/{self.problem}"
+            identity = self.client.create_experiment(self.problem, place)
+        else:
+            identity = found.experiment_id
+        for name, value in (says or {}).items():
+            self.client.set_experiment_tag(identity, name, value)
+        return identity
+
+    # Runs
+
+    @contextmanager
+    def run(self, name: str, tags: Mapping[str, str], parent: str | None = None, seconds: float = 0) -> Iterator[str]:
+        """A run that is open while the block runs, and ends as failed where the block does; gives its id."""
+        run_id = self.begin(name, tags, parent, seconds)
+        try:
+            yield run_id
+        except BaseException:
+            self.end(run_id, "FAILED")
+            raise
+        self.end(run_id)
+
+    def begin(self, name: str, tags: Mapping[str, str], parent: str | None = None, seconds: float = 0) -> str:
+        """Open a run, below a parent where one is given; its id. seconds: how long ago what it tells of began."""
+        family = {PARENT: parent} if parent else {}
+        family[STATE] = self.here.identity
+        began = int(1000 * (time.time() - seconds))
+        run = self.client.create_run(self.experiment(), start_time=began, run_name=name, tags={**tags, **family})
+        return run.info.run_id
+
+    def next_build(self) -> int:
+        """The number of the build that comes next, from 1: one above the highest, whatever the clock said of when.
+
+        MLflow orders tags as texts, so it is asked for the longest first.
+        """
+        for digits in range(MOST_DIGITS, 0, -1):
+            longest = f"tags.{BUILD} LIKE '{'_' * digits}'"
+            builds = self.client.search_runs([self.experiment()], longest, deleted_too(), 1, [f"tags.{BUILD} DESC"])
+            if builds:
+                return int(builds[0].data.tags[BUILD]) + 1
+        return 1
+
+    def end(self, run_id: str, status: str = "FINISHED") -> None:
+        self.client.set_terminated(run_id, status)
+
+    def log(
+        self,
+        run_id: str,
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        curve: Sequence[Mapping[str, float]] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Everything about a run in one write; `curve` gives a metric one value a step, counted from 1."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        now = int(time.time() * 1000)
+        steps = [Metric(name, value, now, step) for step, row in enumerate(curve, 1) for name, value in row.items()]
+        finals = [Metric(name, value, now, 0) for name, value in (metrics or {}).items()]
+        self.client.log_batch(
+            run_id,
+            metrics=(steps + finals)[:1000],
+            params=[Param(name, str(value)) for name, value in (params or {}).items()],
+            tags=[RunTag(name, str(value)) for name, value in (tags or {}).items()],
+        )
+
+    def log_data(self, run_id: str, version: str, source: str, columns: Mapping[str, str], rows: int) -> None:
+        """Name the data version as the run's dataset, its hash as the digest."""
+        import json
+
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=self.problem,
+            digest=version[:32],
+            source_type="code",
+            source=json.dumps({"tags": {"made_from": source, "pinned_by": "data.dvc"}}),
+            schema=json.dumps({"mlflow_colspec": [
+                {"name": name, "type": "string", "required": True, "role": role} for role, name in columns.items()
+            ]}),
+            profile=json.dumps({"num_rows": rows}),
+        )  # fmt: skip
+        self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+    def log_text(self, run_id: str, text: str, path: str) -> None:
+        self.client.log_text(run_id, text, path)
+
+    def read_json(self, run_id: str, path: str) -> Any:
+        """A JSON artifact of a run, read back."""
+        import json
+
+        import mlflow
+
+        try:
+            return json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))
+        except (mlflow.exceptions.MlflowException, OSError) as error:
+            raise Refusal(
+                f"The run must have the artifact {path}.", str(error), "Judge the version here: make evaluate"
+            ) from None
+
+    def log_picture(self, run_id: str, png: bytes, path: str) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            picture = Path(folder) / Path(path).name
+            picture.write_bytes(png)
+            self.client.log_artifact(run_id, str(picture), str(Path(path).parent))
+
+    def log_model(self, run_id: str, name: str, saved: Path, labels: Sequence[str]) -> str:
+        """Store a saved model with a run, under a name: data only, read back by `models.pyfunc`; the model's id.
+
+        The input example is no row of the table: what is stored here outlives a row that is withdrawn.
+        """
+        import mlflow
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, DataType, Schema
+
+        outputs: list[Any] = [ColSpec(DataType.string, "label"), ColSpec(DataType.double, "score")]
+        outputs += [ColSpec(DataType.double, f"p_{label}") for label in labels]
+        with mlflow.start_run(run_id=run_id):
+            info = mlflow.pyfunc.log_model(
+                name=name,
+                loader_module="models.pyfunc",
+                data_path=str(saved),
+                # An unnamed column: MLflow then takes a frame and a list of strings alike.
+                signature=ModelSignature(Schema([ColSpec(DataType.string)]), Schema(outputs)),
+                input_example=["A text to be classified."],
+                pip_requirements=models.requirements(saved),
+            )
+        self.keep_on_disk(str(info.model_id))
+        return str(info.model_id)
+
+    def keep_on_disk(self, model_id: str) -> None:
+        """Have a model's files on the disk before a version is made of it, where they are files below the state."""
+        place = str(self.client.get_logged_model(model_id).artifact_location)
+        folder = Path(url2pathname(place.removeprefix("file://")))
+        if folder.is_relative_to(self.here.state) and folder.is_dir():
+            durable.sync(folder, within=self.here.state)
+
+    # Versions
+
+    def register(self, run_id: str, model_id: str, tags: Mapping[str, str], description: str) -> Version:
+        """Make a logged model the next version of the problem's registered model."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.get_registered_model(self.problem)
+        except MlflowException as error:
+            raise_unless_absent(error)
+            self.client.create_registered_model(self.problem)
+        made = self.client.create_model_version(
+            self.problem, f"models:/{model_id}", run_id, tags=dict(tags), description=description, model_id=model_id
+        )
+        return Version.of(made)
+
+    def version(self, number: int) -> Version:
+        """The version of that number.
+
+        Raises:
+            Refusal: there is no such version.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return Version.of(self.client.get_model_version(self.problem, str(number)))
+        except MlflowException as error:
+            raise_unless_absent(error)
+            found = self.client.search_model_versions(f"name = '{self.problem}'")
+            known = ", ".join(str(each) for each in sorted(int(each.version) for each in found)) or "none"
+            raise Refusal(
+                f"A version must be one of the registered model {self.problem}.", f"{number}", f"Those there: {known}"
+            ) from None
+
+    def has(self, number: int | None) -> bool:
+        """Whether there is a version of that number."""
+        return bool(self.client.search_model_versions(f"name = '{self.problem}' and version_number = {number}"))
+
+    def of_turn(self, turn: str) -> Version | None:
+        """The version that was made in a turn of the loop; None where that turn has made none yet."""
+        found = self.client.search_model_versions(f"name = '{self.problem}' and tags.{TURN} = '{turn}'")
+        return Version.of(found[0]) if found else None
+
+    def holding(self, alias: str) -> Version | None:
+        """The version that holds an alias; None where none does."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return Version.of(self.client.get_model_version_by_alias(self.problem, alias))
+        except MlflowException as error:
+            raise_unless_absent(error)
+            return None
+
+    def champion(self) -> Version | None:
+        return self.holding(CHAMPION)
+
+    def holdings(self) -> Holdings:
+        """All versions and who holds an alias; none before the first version."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            aliases = self.client.get_registered_model(self.problem).aliases
+        except MlflowException as error:
+            raise_unless_absent(error)
+            aliases = {}
+        found = self.client.search_model_versions(f"name = '{self.problem}'", 1000, ["version_number DESC"])
+        held = {alias: int(number) for alias, number in aliases.items()}
+        return Holdings(tuple(map(Version.of, found)), held, self.experiment())
+
+    def origin(self, version: Version) -> Origin:
+        """Where a version comes from, and what was measured of it."""
+        run = self.client.get_run(version.run_id)
+        return Origin(run.data.metrics, run.data.tags.get(PARENT, ""), run.info.experiment_id)
+
+    def tags(self, run_id: str) -> Mapping[str, str]:
+        """The tags of a run, its name among them as `mlflow.runName`."""
+        return dict(self.client.get_run(run_id).data.tags)
+
+    def describe(self, version: Version, tags: Mapping[str, str], description: str) -> None:
+        """Set tags on a version and its run alike, and replace the descriptions of both."""
+        for name, value in tags.items():
+            self.client.set_model_version_tag(self.problem, str(version.number), name, value)
+        self.log(version.run_id, tags={**tags, NOTE: description})
+        self.client.update_model_version(self.problem, str(version.number), description)
+
+    def mark(self, version: Version, name: str, value: str) -> None:
+        """Set one tag on a version."""
+        self.client.set_model_version_tag(self.problem, str(version.number), name, value)
+
+    def load(self, version: Version) -> Predictor:
+        """The stored model of a version, read back from the artifact store.
+
+        Raises:
+            Refusal: what is stored cannot be read.
+        """
+        import mlflow
+
+        with self._readable(version):
+            return Predictor(mlflow.pyfunc.load_model(version.uri, suppress_warnings=True))
+
+    @contextmanager
+    def fetched(self, version: Version) -> Iterator[Path]:
+        """The folder that the version's model was saved to, as the artifact store has it, while the block runs.
+
+        Raises:
+            Refusal: what is stored cannot be read.
+        """
+        import mlflow
+
+        self.here.bundles.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.here.bundles, prefix=".fetching-") as scratch:
+            with self._readable(version):
+                data = mlflow.artifacts.download_artifacts(f"{version.uri}/data", dst_path=scratch)
+                (saved,) = Path(data).glob("*/model.json")
+            yield saved.parent
+
+    @contextmanager
+    def _readable(self, version: Version) -> Iterator[None]:
+        import mlflow
+
+        try:
+            yield
+        except (mlflow.exceptions.MlflowException, OSError, ValueError, KeyError) as error:
+            raise Refusal(
+                f"Version {version.number} must load from the registry.",
+                " ".join(str(error).split())[:300],
+                f"Bring back {artifact_root(self.here)} from a backup, or build anew: make build",
+            ) from error
+
+    def load_model(self, model_id: str) -> Predictor:
+        """The same for a model that is logged but not registered."""
+        import mlflow
+
+        return Predictor(mlflow.pyfunc.load_model(f"models:/{model_id}", suppress_warnings=True))
+
+    # Aliases
+
+    def enter(self, version: Version) -> None:
+        """The version becomes the challenger."""
+        self.client.set_registered_model_alias(self.problem, CHALLENGER, str(version.number))
+
+    def release(self, alias: str) -> None:
+        """No version holds the alias any more."""
+        self.client.delete_registered_model_alias(self.problem, alias)
+
+    def name(self, alias: str, number: int) -> None:
+        """The version of that number holds the alias."""
+        self.client.set_registered_model_alias(self.problem, alias, str(number))
+
+    def move_champion(self, before: int | None, after: int) -> None:
+        """Version `after` becomes champion, and `before` previous; the champion's alias moves last but for tidying.
+
+        Called again after a kill at any moment, it comes to the same.
+        """
+        if before is not None:
+            self.client.set_registered_model_alias(self.problem, PREVIOUS, str(before))
+        self.client.set_registered_model_alias(self.problem, CHAMPION, str(after))
+        challenger = self.holding(CHALLENGER)
+        if challenger is not None and challenger.number == after:
+            self.client.delete_registered_model_alias(self.problem, CHALLENGER)
+
+    def summarise(self, description: str, experiment: Mapping[str, str]) -> None:
+        """What the registered model's own page says, and the experiment's (its tags)."""
+        self.client.update_registered_model(self.problem, description)
+        self.experiment(experiment)
+
+
+def load() -> None:
+    """Load MLflow now, for whoever has something else to wait for meanwhile."""
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+    warn_dependency_requirement_mismatches(["mlflow"])  # it reads, once, which package each module is of
+
+
+def deleted_too() -> int:
+    """The kind of search that finds what somebody deleted in the UI as well."""
+    from mlflow.entities import ViewType
+
+    return int(ViewType.ALL)
+
+
+def quieten() -> None:
+    """Call after importing MLflow, which sets its own level. What it logs as an error, it raises as well."""
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def make_store(path: Path) -> None:
+    """MLflow's tables, where there are none yet; whole or not at all."""
+    sqlite_file.make_whole(path, lay_out)
+
+
+def lay_out(path: Path) -> None:
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine_with_retry
+
+    quieten()
+    engine = create_sqlalchemy_engine_with_retry(f"sqlite:///{path}")
+    _initialize_tables(engine)
+    engine.dispose()
+
+
+def raise_unless_absent(error: MlflowException) -> None:
+    """Pass on what MLflow raised, unless it says that something is not there: a locked database is not an empty one."""
+    if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        raise error

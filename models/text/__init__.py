@@ -1,0 +1,1 @@
+"""What text models are made of: n-grams, weights, tokens, explanations. Pure, with neither Prefect nor MLflow."""

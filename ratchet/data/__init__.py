@@ -1,0 +1,1 @@
+"""Tables in, prepared, versioned, set aside."""

@@ -1,0 +1,41 @@
+"""A table as its owner wrote it -> the canonical frame: text, label, group, slices, label_source and row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from ratchet.data.prepare.label_sources import ORIGINAL
+
+
+def load(
+    table: pl.DataFrame,
+    text: str,
+    label: str,
+    group: str | None = None,
+    slices: Sequence[str] = (),
+    first: int = 1,
+) -> pl.DataFrame:
+    """The same rows in the same order, under the names that every later step uses.
+
+    Args:
+        text, label, group, slices: the table's own column names.
+        first: the number of the first row, where the frame is a later batch of a table.
+
+    Raises:
+        ValueError: the table lacks one of them.
+    """
+    wanted = [text, label, *([group] if group else []), *slices]
+    missing = [name for name in wanted if name not in table.columns]
+    if missing:
+        raise ValueError(
+            f"The table must have the columns that params.yaml names. Received: {', '.join(table.columns)}; "
+            f"missing: {', '.join(missing)}. Mend `data` in params.yaml."
+        )
+    columns = {"text": pl.col(text), "label": pl.col(label)}
+    if group:
+        columns["group"] = pl.col(group)
+    columns |= {name: pl.col(name) for name in slices if name not in columns}
+    columns["label_source"] = pl.col("label_source") if "label_source" in table.columns else pl.lit(ORIGINAL)
+    return table.select(**columns).with_row_index("row", offset=first)

@@ -1,0 +1,153 @@
+"""What is true of each row of a table: its lengths, its damage, its copies, and what looks private in it.
+
+A frame with `text` and `label` enters (`group` and `split` too, where there are some). A frame of the same rows in the
+same order leaves, with one column a fact and without the texts, so that whatever judges or prints facts cannot leak
+one. `row` is the row number in the source table, from 1, taken over where the frame has it. `measure` takes a table
+that is in memory; ratchet/data/prepare/table_facts.py finds the same of one that comes in batches, from what `alone`
+tells of each row by itself.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from models.text.normalise import normal_form
+from ratchet.data.prepare.private import looks_private
+
+MAX_CHARACTERS = 100_000
+"""About forty printed pages: a longer text is more often a file in the wrong column than a text."""
+
+MOJIBAKE = r"Ã[\x{80}-\x{BF}ŒœŠšŸŽžƒ€‚„…†‡ˆ‰‹‘’“”•–—˜™›]|Â[\x{80}-\x{BF}]|â€|ï»¿|ï¿½|ðŸ"
+"""What UTF-8 looks like after it was read as Latin-1 or Windows-1252: é is Ã©, ’ is â€™, a byte order mark
+is ï»¿."""
+
+CONTROL = r"[\x00-\x08\x0E-\x1F\x7F]"
+"""Control characters that are no white space: in a text they are damage."""
+
+REASONS = {
+    "missing_text": "missing text",
+    "missing_label": "missing label",
+    "blank": "blank text",
+    "overlong": "overlong text",
+    "control": "control characters",
+}
+"""The facts that set a row aside, each with its reason, in the order in which they are looked for."""
+
+KEY = "_key"
+"""The column with a row's text in compared form, which no finished facts have."""
+
+_KEPT = ("row", "label", "group", "split", "label_source")
+
+
+def measure(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataFrame:
+    """The facts of each row.
+
+    Raises:
+        ValueError: the frame has no column `text` or no column `label`.
+    """
+    known = alone(frame, max_characters)
+    facts = known.with_columns(*_classes(known), *_copies(known), *_crossings(known))
+    return facts.drop(KEY)
+
+
+def alone(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataFrame:
+    """The facts that a row has by itself, whatever the other rows are; and its text in compared form, as `_key`.
+
+    Raises:
+        ValueError: the frame has no column `text` or no column `label`.
+    """
+    if not {"text", "label"} <= set(frame.columns):
+        raise ValueError(f"Facts need the columns text and label. Received: {frame.columns}. Load the table first.")
+    numbered = frame if "row" in frame.columns else frame.with_row_index("row", offset=1)
+    known = numbered.select(column for column in ("text", *_KEPT) if column in numbered.columns)
+    scanned = known.with_columns(*_shape(max_characters), *_damage(), *looks_private(known["text"]))
+    scanned = scanned.with_columns(compared(known["text"]).alias(KEY), _missing_group(known))
+    return scanned.with_columns(_words(), *_staying()).drop("text")
+
+
+def reasons(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataFrame:
+    """Of the facts that a row has by itself, those alone that set it aside: all that `quarantine` needs."""
+    return frame.select(
+        "row", *(fact for fact in (*_shape(max_characters), *_damage()) if fact.meta.output_name() in REASONS)
+    )
+
+
+def compared(text: pl.Series) -> pl.Series:
+    """The form in which two texts are the same text: normalised, then lower-cased."""
+    return normal_form(text).str.to_lowercase()
+
+
+def _shape(max_characters: int) -> list[pl.Expr]:
+    text, label = pl.col("text"), pl.col("label")
+    return [
+        text.str.len_chars().alias("characters"),
+        text.is_null().alias("missing_text"),
+        (~label.str.contains(r"\S")).fill_null(True).alias("missing_label"),
+        (~text.str.contains(r"[^\s\p{Cc}\p{Cf}]")).fill_null(False).alias("blank"),
+        (text.str.len_chars() > max_characters).fill_null(False).alias("overlong"),
+        (label != label.str.strip_chars()).fill_null(False).alias("padded_label"),
+    ]
+
+
+def _missing_group(known: pl.DataFrame) -> pl.Expr:
+    """A table without the column has no row with a group; what people said of answers has none and needs none."""
+    missing = pl.col("group").is_null() if "group" in known.columns else pl.lit(True)
+    own = pl.col("label_source") == "original" if "label_source" in known.columns else pl.lit(True)
+    return (missing & own).alias("missing_group")
+
+
+def _damage() -> list[pl.Expr]:
+    text = pl.col("text")
+    control = text.str.contains(CONTROL).fill_null(False)
+    replaced = text.str.contains("\N{REPLACEMENT CHARACTER}", literal=True).fill_null(False)
+    mojibake = text.str.contains(MOJIBAKE).fill_null(False)
+    return [
+        control.alias("control"),
+        replaced.alias("replaced"),
+        mojibake.alias("mojibake"),
+        (replaced | mojibake).alias("damaged"),
+    ]
+
+
+def _words() -> pl.Expr:
+    """Words are what white space separates; in the compared form that is one space."""
+    key = pl.col(KEY)
+    return pl.when(key == "").then(0).otherwise(key.str.count_matches(" ", literal=True) + 1).alias("words")
+
+
+def _copies(known: pl.DataFrame) -> list[pl.Series]:
+    """`duplicate`: a copy of an earlier row's text. `conflict`: a text whose copies have different labels."""
+    duplicate = known.select((~pl.col(KEY).is_first_distinct() & pl.col(KEY).is_not_null()).alias("duplicate"))
+    copied = known.filter(duplicate["duplicate"])[KEY].unique()
+    labels = known.filter(pl.col(KEY).is_in(copied.implode())).group_by(KEY).agg(pl.col("label").n_unique())
+    torn = labels.filter(pl.col("label") > 1)[KEY]
+    conflict = known.select(pl.col(KEY).is_in(torn.implode()).fill_null(False).alias("conflict"))
+    return [duplicate["duplicate"], conflict["conflict"]]
+
+
+def _staying() -> list[pl.Expr]:
+    """Whether a row will be set aside; and the label of one that stays, which makes it a row of a class."""
+    aside = pl.any_horizontal(*REASONS)
+    return [pl.when(~aside).then(pl.col("label")).alias("class"), aside.alias("set_aside")]
+
+
+def _classes(known: pl.DataFrame) -> list[pl.Series]:
+    """How many rows the class of each row has, as a number and as a share; missing for a row that is set aside."""
+    rows, present = pl.col("class").count().over("class"), pl.col("class").is_not_null()
+    found = known.select(
+        pl.when(present).then(rows).alias("class_rows"),
+        pl.when(present).then(rows / pl.col("class").count()).alias("class_share"),
+    )
+    return found.get_columns()
+
+
+def _crossings(known: pl.DataFrame) -> list[pl.Expr]:
+    """Whether a row's text, or its group, is in more than one split."""
+    if "split" not in known.columns:
+        return []
+    group = _crosses("group") if "group" in known.columns else pl.lit(False)
+    return [_crosses(KEY).alias("text_crosses"), group.alias("group_crosses")]
+
+
+def _crosses(key: str) -> pl.Expr:
+    return (pl.col("split").n_unique().over(key) > 1) & pl.col(key).is_not_null()

@@ -1,0 +1,167 @@
+"""Rows that lie on disk and are read batch by batch: a frame that is never in memory as a whole.
+
+Batches of a frame enter, a Parquet file in small row groups leaves; a Column of it is a sequence like any other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import polars as pl
+
+from ratchet.project import durable
+
+GROUP = 8_192
+"""Rows written as one piece: the least that is read at once."""
+
+BATCH = 65_536
+"""Rows that come in one batch, unless their texts are long."""
+
+BATCH_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The rows in one Parquet file that `store` wrote."""
+
+    path: Path
+
+    def open(self) -> Any:
+        """The file, for one reader: two threads must not share it."""
+        import pyarrow.parquet
+
+        return pyarrow.parquet.ParquetFile(self.path)
+
+    def is_whole(self) -> bool:
+        """Whether there is such a file, and it was written to its end."""
+        import pyarrow
+
+        try:
+            return len(self) >= 0
+        except (OSError, pyarrow.ArrowException):
+            return False
+
+    @cached_property
+    def columns(self) -> list[str]:
+        with self.open() as file:
+            return list(file.schema_arrow.names)
+
+    @cached_property
+    def group_rows(self) -> list[int]:
+        """Rows in each row group."""
+        with self.open() as file:
+            return [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
+
+    def __len__(self) -> int:
+        return sum(self.group_rows)
+
+    def batches(self, *columns: str) -> Iterator[pl.DataFrame]:
+        """All rows in order, of these columns or all; at least one batch, which may be empty."""
+        waiting: list[int] = []
+        rows = size = 0
+        with self.open() as file:
+            for at, more in enumerate(self.group_rows):
+                waiting.append(at)
+                rows, size = rows + more, size + file.metadata.row_group(at).total_byte_size
+                if rows >= BATCH or size >= BATCH_BYTES:
+                    yield _read(file, waiting, columns)
+                    waiting, rows, size = [], 0, 0
+            if waiting or not self.group_rows:
+                yield _read(file, waiting, columns)
+
+    def read(self) -> pl.DataFrame:
+        """The whole frame, where that is known to be small."""
+        return pl.concat(self.batches(), rechunk=True)
+
+
+def _read(file: Any, groups: list[int], columns: Sequence[str]) -> pl.DataFrame:
+    """Some row groups as one frame."""
+    frame: Any = pl.from_arrow(file.read_row_groups(groups, list(columns) or None, use_threads=False))
+    return frame.select(columns) if columns else frame
+
+
+def store(batches: Iterable[pl.DataFrame], path: Path) -> Stored:
+    """Write batches of rows, one or more, with the same columns; a reader sees all of them or no file."""
+    with storing(path) as put:
+        for frame in batches:
+            put(frame)
+    return Stored(path)
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[Callable[[pl.DataFrame], None]]:
+    """The same for whoever has the batches one at a time: gives what takes the next, called once or more.
+
+    Raises:
+        ValueError: it was never called, so the columns are not known.
+    """
+    import pyarrow.parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}")
+    writer = None
+
+    def put(frame: pl.DataFrame) -> None:
+        nonlocal writer
+        rows = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        writer = writer or pyarrow.parquet.ParquetWriter(partial, rows.schema, compression="zstd", compression_level=1)
+        writer.write_table(rows, row_group_size=GROUP)
+
+    try:
+        yield put
+        if writer is None:
+            raise ValueError("A table comes in one batch of rows or more. Received: none.")
+        writer.close()
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    durable.replace(partial, path)
+
+
+class Column(Sequence[str]):
+    """One column of stored rows as a sequence of texts. Read it in order, or by slices: a row group is kept."""
+
+    def __init__(self, rows: Stored, name: str) -> None:
+        self._rows, self._name, self._file = rows, name, rows.open()
+        self._ends = np.cumsum([0, *rows.group_rows])
+        self._at, self._kept = -1, list[str]()
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            start, stop, step = place.indices(len(self))
+            return self._between(start, stop) if step == 1 else [self[at] for at in range(start, stop, step)]
+        at = range(len(self))[place]
+        return self._between(at, at + 1)[0]
+
+    def __iter__(self) -> Iterator[str]:
+        for frame in self._rows.batches(self._name):
+            yield from frame[self._name].to_list()
+
+    def _between(self, start: int, stop: int) -> list[str]:
+        found: list[str] = []
+        while start < stop:
+            group = int(np.searchsorted(self._ends, start, side="right")) - 1
+            here = self._group(group)
+            first = start - int(self._ends[group])
+            found += here[first : first + stop - start]
+            start = int(self._ends[group + 1])
+        return found
+
+    def _group(self, at: int) -> list[str]:
+        if at != self._at:
+            self._at, self._kept = at, _read(self._file, [at], [self._name])[self._name].to_list()
+        return self._kept

@@ -1,0 +1,1 @@
+"""The data version: its files in DVC's cache, a change of it, the rows set aside."""

@@ -1,0 +1,94 @@
+"""Is the challenger worse anywhere, though it may be better on the whole? Two models' answers to the same rows and the
+names of slices enter; each slice's difference leaves, with an interval that knows how many slices were looked at.
+
+Were the two equal, it would be up to chance which answer is whose. So the answers to each group are swapped by the toss
+of a coin, a thousand times, and each slice is measured by how far it then spreads. Of every toss the slice that lost
+most counts: what one in twenty tosses exceeds is the limit for all of them. So at most 5 of 100 challengers that are
+equal on every slice are found worse on any, however many slices there are and whichever share rows; and a slice where
+the two differ on a few groups alone can be found worse by no chance at all, for its tosses come out as far as it does.
+Source: Westfall and Young 1993, Resampling-Based Multiple Testing, chapter 2 (maxT).
+
+A slice speaks against a challenger where its whole interval lies more than half a point below the champion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ratchet.judging.bootstrap import Metric, swapped
+from ratchet.judging.gate_memory import SLIDE
+from ratchet.judging.metrics import Floats, Ints
+from ratchet.judging.slices import Masks
+
+SWAPS = 1_000
+CONFIDENCE = 0.95
+"""One-sided, and for all slices together."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """How far the challenger is ahead of the champion on a slice, in the metric's unit, above 0 better.
+
+    champion, challenger: the metric of either there, as a person knows it. interval: for all slices together.
+    """
+
+    name: str
+    rows: int
+    challenger: float
+    champion: float
+    ahead: float
+    interval: tuple[float, float]
+
+    @property
+    def harmed(self) -> bool:
+        """Whether it is surely worse there."""
+        return self.interval[1] < -SLIDE
+
+
+def compared(
+    metric: Metric,
+    true: Ints,
+    challenger: Floats,
+    champion: Floats,
+    groups: Ints,
+    slices: Masks,
+    values: Mapping[str, tuple[float, float]],
+    *,
+    positive: int | None,
+    seed: int,
+) -> tuple[Slice, ...]:
+    """Every slice, in the order in which they came. values: of the metric, the challenger's and the champion's."""
+    if not slices:
+        return ()
+    found = swapped(
+        metric,
+        true,
+        challenger,
+        champion,
+        groups,
+        list(slices.values()),
+        positive=positive,
+        swaps=SWAPS,
+        seed=seed,
+    )
+    reach = limit(found) * spread(found)
+    return tuple(
+        Slice(name, int(mask.sum()), *values[name], float(ahead), (float(ahead - far), float(ahead + far)))
+        for (name, mask), ahead, far in zip(slices.items(), found[:, 0], reach, strict=True)
+    )
+
+
+def spread(found: Floats) -> Floats:
+    """How far each slice spreads over the swaps, which are around 0."""
+    deviation: Floats = np.sqrt((found**2).mean(axis=1))
+    return deviation
+
+
+def limit(found: Floats) -> float:
+    """In so many spreads lies the worst slice of all but 5 of 100 swaps. found: as `swapped` gives it."""
+    far = spread(found)[:, None]
+    worst = np.sort(np.divide(-found, far, out=np.zeros_like(found), where=far > 0).max(axis=0))
+    return max(0.0, float(worst[int(np.ceil(CONFIDENCE * len(worst))) - 1]))

@@ -1,0 +1,1 @@
+"""All state kept, moved or thrown away: backup, restore, prune, migrations, a registry that moves."""

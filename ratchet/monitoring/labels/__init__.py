@@ -1,0 +1,1 @@
+"""Which labels to believe, and which to ask for. Pure."""

@@ -1,0 +1,1 @@
+"""The log of answers and of what people said of them: SQLite, or PostgreSQL."""

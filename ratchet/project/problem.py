@@ -1,0 +1,55 @@
+"""The problem at hand: where it lives, what params.yaml says of it, and which data is pinned."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from ratchet.project import data_pin, settings
+from ratchet.project.data_pin import SplitSpec
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import Places, places
+from ratchet.project.settings import Settings
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything a stage needs to know before it starts; read once, handed on."""
+
+    here: Places
+    settings: Settings
+    pin: data_pin.Pin
+
+    @property
+    def name(self) -> str:
+        return self.settings.problem
+
+    @property
+    def split(self) -> SplitSpec:
+        """How the pinned data is split; part of the data version.
+
+        Raises:
+            Refusal: data/ holds no readable split.json.
+        """
+        path = self.here.data / data_pin.SPLIT
+        try:
+            return SplitSpec.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError, KeyError, json.JSONDecodeError) as error:
+            raise Refusal("data/split.json says how rows are split.", str(error), "Fetch it: make data") from None
+
+    @property
+    def lineage(self) -> str:
+        """Versions of one lineage were kept from the same holdout rows, so they may be compared on them."""
+        grouped_by = self.settings.data.group or ""
+        return hashlib.sha256(f"{self.split.to_json()}\n{grouped_by}".encode()).hexdigest()[:12]
+
+
+def load() -> Problem:
+    """The problem that params.yaml and data.dvc describe now.
+
+    Raises:
+        Refusal: one of the two is missing or damaged.
+    """
+    here = places()
+    return Problem(here, settings.load(here.params), data_pin.pinned(here))

@@ -1,0 +1,1 @@
+"""Processes beside a command: started, watched, ended; and who may reach them."""

@@ -1,0 +1,1 @@
+"""Servers that others run: PostgreSQL, S3; do they answer?"""

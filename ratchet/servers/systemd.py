@@ -1,0 +1,172 @@
+"""Unit files of systemd for one project: service, UIs and flows, and a backup a day; for a user, so root is not needed.
+
+    make services
+
+They are written into state/services/ and nowhere else; the commands that it prints hand them to systemd. The variables
+that are set for the tools when they are written go into a file beside them that only its owner may read.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ratchet.project import durable
+from ratchet.project.errors import Refusal
+from ratchet.project.paths import Places, tool_defaults
+
+KEPT_RUNNING = "up"
+"""The verb that the service calls."""
+STOP_SECONDS = 90
+"""Until what has not ended is killed."""
+KEPT_DAYS = 14
+"""Daily backups that are older are removed once a new one is made; those made by hand stay."""
+PASSED_ON = re.compile(
+    r"(MLFLOW|PREFECT|AWS|GOOGLE|AZURE|DVC|GX|KERAS|PG|CUDA|OMP|SSL|REQUESTS)[A-Z0-9_]*|(HTTPS?|NO|ALL)_PROXY"
+    r"|SERVE_PORT|RATCHET_HOST|RATCHET_UI_HOST|RATCHET_STATE|RATCHET_TOKEN|RATCHET_PREDICTIONS",
+    re.IGNORECASE,
+)
+"""Variables that the tools, the libraries below them or Ratchet go by, and that outlive one command."""
+
+SERVICE = """\
+# Written by `make services`, which writes it anew.
+[Unit]
+Description=Ratchet in {description}: prediction service, Prefect UI, MLflow UI and the flows
+
+[Service]
+Type=exec
+WorkingDirectory={folder}
+EnvironmentFile={environment}
+ExecStart=/bin/sh -c "exec .venv/bin/python -m ratchet {verb}"
+# The first process alone is told to stop: it ends the others in order.
+KillMode=mixed
+KillSignal=SIGTERM
+TimeoutStopSec={stop}
+# 130: told to stop before it was up. A database or a port that is not there yet is asked for again, without end.
+SuccessExitStatus=130
+Restart=on-failure
+RestartSec=10
+
+[Install]
+WantedBy=default.target
+"""
+BACKUP = """\
+# Written by `make services`, which writes it anew.
+[Unit]
+Description=A backup of Ratchet in {description}
+
+[Service]
+Type=oneshot
+WorkingDirectory={folder}
+EnvironmentFile={environment}
+ExecStart=/bin/sh -c "RATCHET_TO=\\"$$RATCHET_STATE/backups/daily-$$(date +%%Y%%m%%d-%%H%%M%%S).tar.zst\\" \\
+    exec .venv/bin/python -m ratchet backup"
+ExecStartPost=/bin/sh -c "find \\"$$RATCHET_STATE/backups\\" -name 'daily-*.tar.zst' -mtime +{days} -delete"
+"""
+TIMER = """\
+# Written by `make services`, which writes it anew.
+[Unit]
+Description=A backup of Ratchet in {description}, once a day
+
+[Timer]
+OnCalendar=daily
+RandomizedDelaySec=30min
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def make(here: Places, say: Callable[[str], None]) -> list[Path]:
+    """Write the units and their environment, and say how to use them; their paths.
+
+    Raises:
+        Refusal: a path or a variable holds what no unit file can.
+    """
+    folder, name = here.state / "services", unit_name(here)
+    words = {
+        "folder": escaped(here.root),
+        "environment": escaped(Path(glob.escape(str(folder / "environment")))),  # systemd reads it as a pattern
+        "description": escaped(here.root),
+        "verb": KEPT_RUNNING,
+        "stop": str(STOP_SECONDS),
+        "days": str(KEPT_DAYS),
+    }
+    variables = environment(here)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_secret(folder / "environment", "".join(f"{key}={quoted(value)}\n" for key, value in variables.items()))
+    units = {f"{name}.service": SERVICE, f"{name}-backup.service": BACKUP, f"{name}-backup.timer": TIMER}
+    for left in folder.glob("ratchet-*"):
+        left.unlink()
+    for unit, text in units.items():
+        (folder / unit).write_text(text.format(**words), encoding="utf-8")
+    tell(folder, name, variables, say)
+    return [folder / unit for unit in units]
+
+
+def tell(folder: Path, name: str, variables: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """What was written, and the commands that use it."""
+    say(f"Written into {folder}: {name}.service, and {name}-backup.timer with its service.")
+    say(f"With the variables that are set now: {', '.join(variables)}.")
+    say("Start them, now and after each restart of the machine, also while nobody is logged in:")
+    say(f"    systemctl --user link {shlex.quote(str(folder))}/{name}*.*")
+    say(f"    systemctl --user enable --now {name}.service {name}-backup.timer")
+    say("    loginctl enable-linger")
+    say("Look at them:")
+    say(f"    systemctl --user status {name}")
+    say(f"    journalctl --user -u {name} -f")
+    say("End them for good:")
+    say(f"    systemctl --user disable --now {name}.service {name}-backup.timer {name}-backup.service")
+
+
+def unit_name(here: Places) -> str:
+    """`ratchet-` and the name of the project's folder, in letters that a unit's name may have."""
+    return f"ratchet-{re.sub(r'[^A-Za-z0-9]+', '-', here.root.name).strip('-') or 'project'}"
+
+
+def environment(here: Places) -> dict[str, str]:
+    """The variables that a service is to have: what is set and not merely our own default, and where the state is."""
+    usual = tool_defaults(here)
+    found = {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if PASSED_ON.fullmatch(name) and value != usual.get(name)
+    }
+    return found | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "RATCHET_STATE": str(here.state)}
+
+
+def quoted(value: str) -> str:
+    """A value as it stands in an EnvironmentFile, which a shell could read as well.
+
+    Raises:
+        Refusal: it holds a line break.
+    """
+    if "\n" in value or "\r" in value:
+        raise Refusal("A variable for a service must be one line.", f"{value.splitlines()[0][:20]} ...", "Change it.")
+    return '"' + re.sub(r'(["\\`$])', r"\\\1", value) + '"'
+
+
+def escaped(path: Path) -> str:
+    """A path as it stands in a setting that takes the rest of the line; `%` is systemd's own sign there.
+
+    Raises:
+        Refusal: it holds what ends or changes such a line.
+    """
+    text = str(path)
+    if re.search(r"[\x00-\x1f\x7f\\]|\s$", text):
+        raise Refusal(
+            "A project that runs as a service must lie in a folder without line breaks and backslashes.",
+            repr(text),
+            "Move it, or rename the folder.",
+        )
+    return text.replace("%", "%%")
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, from its first byte on."""
+    durable.write(path, text, 0o600)

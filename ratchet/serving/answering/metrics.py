@@ -1,0 +1,149 @@
+"""What the service counts, by Prometheus' conventions: names end in their unit, labels have few values."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from ratchet.monitoring.last_check import Watched
+from ratchet.monitoring.log.client import Log
+
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+ROLES = ("champion", "challenger")
+FIGURES = {
+    "estimated": "Accuracy on live texts by estimate, without labels, with its 95% interval",
+    "measured": "Accuracy on the newest audited answers, with its 95% interval",
+    "always": "Accuracy on all audited answers, in an interval that holds for all looks together",
+    "holdout": "Accuracy when the version was judged, with its 95% interval",
+}
+
+
+class Meters:
+    """The meters of one service. inside: bytes that the requests which are here count for (guard.py)."""
+
+    def __init__(self, log: Log) -> None:
+        disable_created_metrics()
+        self._children: dict[tuple[object, ...], Any] = {}
+        self.inside = 0
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter("ratchet_requests", "Requests answered", ("route", "status"), registry=registry)
+        self.seconds = Histogram(
+            "ratchet_request_seconds",
+            "From the first byte to the answer",
+            ("route",),
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.predictions = Counter("ratchet_predictions", "Texts answered", ("version", "role"), registry=registry)
+        self.feedback = Counter("ratchet_feedback", "Feedback taken", registry=registry)
+        self.overload = Counter("ratchet_overload", "Requests told to come back later", registry=registry)
+        self.live = Gauge("ratchet_version", "The version that answers", ("role",), registry=registry)
+        self.swaps = Counter(
+            "ratchet_swaps", "Times that another version began to answer", ("role",), registry=registry
+        )
+        self.refused = Gauge(
+            "ratchet_version_refused",
+            "1 while the registry names a version that cannot answer",
+            ("role",),
+            registry=registry,
+        )
+        self.refusals = Counter("ratchet_refusals", "Versions refused", ("role",), registry=registry)
+        self.followed = Gauge(
+            "ratchet_registry_looked_at_timestamp_seconds", "When the registry was looked at last", registry=registry
+        )
+        for name, help_text, value in (
+            ("ratchet_requests_bytes", "Of requests being received or answered", lambda: self.inside),
+            ("ratchet_log_waiting_bytes", "Of predictions that are not on the disk yet", lambda: log.waiting),
+            ("ratchet_log_written", "Predictions written", lambda: log.tally.written),
+            (
+                "ratchet_log_dropped",
+                "Predictions answered and not logged: the disk cannot keep up",
+                lambda: log.tally.dropped,
+            ),
+            ("ratchet_log_failed_writes", "Writes that failed, and were tried again", lambda: log.tally.failed),
+        ):
+            Gauge(name, help_text, registry=registry).set_function(value)
+        for role in ROLES:
+            self.refused.labels(role).set(0)
+
+    def answered(self, version: int, role: str, texts: int) -> None:
+        """Count texts that a version answered."""
+        self._kept(self.predictions, version, role).inc(texts)
+
+    def passed(self, route: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self._kept(self.requests, route, status).inc()
+        self._kept(self.seconds, route).observe(seconds)
+
+    def _kept(self, meter: Any, *labels: object) -> Any:
+        """The meter of these labels, looked up once: the library does it by way of strings and a lock."""
+        key = (id(meter), *labels)
+        found = self._children.get(key)
+        if found is None:
+            found = self._children[key] = meter.labels(*labels)
+        return found
+
+    def swapped(self, role: str, version: int) -> None:
+        self.live.labels(role).set(version)
+        self.swaps.labels(role).inc()
+
+    def left(self, role: str) -> None:
+        """Nothing answers in that role any more."""
+        self.live.remove(role)
+
+    def page(self, look: Watched | None = None, since: tuple[int, float] | None = None) -> bytes:
+        """The text that Prometheus reads.
+
+        look: the last at live traffic, None where there was none. since: the champion's version, and since when it is
+        live; None where none is.
+        """
+        found = [gauges(look)] if look else []
+        found += [age(*since, time.time())] if since else []
+        return generate_latest(self.registry) + b"".join(map(generate_latest, found))
+
+
+def age(version: int, since: float, now: float) -> CollectorRegistry:
+    """How old the champion is: since when it is live, to reckon with, and the seconds since then, to be shown."""
+    registry = CollectorRegistry()
+    for name, help_text, value in (
+        ("ratchet_champion_live_since_timestamp_seconds", "When the champion went live", since),
+        ("ratchet_champion_age_seconds", "How long the champion has been live", max(0.0, now - since)),
+    ):
+        Gauge(name, help_text, ("version",), registry=registry).labels(str(version)).set(value)
+    return registry
+
+
+def gauges(look: Watched) -> CollectorRegistry:
+    """What optimise found when it last looked at live traffic; made anew, for a shift that is gone leaves no gauge."""
+    registry = CollectorRegistry()
+    version = str(look.version)
+    for name, help_text, value in (
+        ("ratchet_watched_timestamp_seconds", "When live traffic was looked at last", look.at),
+        ("ratchet_watched_texts", "Distinct texts in that look", look.rows),
+        ("ratchet_drifted", "1 while anything has drifted, by all looks of a month together", look.drifted),
+        ("ratchet_calibration_error", "Mean gap of confidence and accuracy on audited answers", look.calibration),
+    ):
+        if value is not None:
+            Gauge(name, help_text, ("version",), registry=registry).labels(version).set(value)
+    for name, help_text, moved in (
+        ("ratchet_drift", "By how much it moved, from 0 to 1", look.effects),
+        ("ratchet_drift_p_value", "How likely as large a move is by chance, in one look", look.p_values),
+    ):
+        gauge = Gauge(name, help_text, ("version", "what"), registry=registry)
+        for what, value in moved.items():
+            gauge.labels(version, what.replace(" ", "_")).set(value)
+    for name, help_text in FIGURES.items():
+        if name in look.figures:
+            gauge = Gauge(f"ratchet_accuracy_{name}", help_text, ("version", "bound"), registry=registry)
+            for bound in ("value", "low", "high"):
+                gauge.labels(version, bound).set(look.figures[name][bound])
+    return registry

@@ -1,0 +1,243 @@
+"""MLflow's scoring protocol: /invocations in its four JSON forms and in CSV, /ping, /version.
+
+What MLflow's own server takes and gives for the same model, without a frame in between. Source: the pages "Inference
+Server" of MLflow's documentation, and its `mlflow.pyfunc.scoring_server`, with which tests compare it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ratchet.serving.answering import requests
+from ratchet.serving.answering.requests import Problem
+from ratchet.serving.answering.service import Answer, Service
+
+COLUMN = "text"
+FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
+CODES = {404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE", 500: "INTERNAL_ERROR"}
+
+
+TEXT = {"type": ["string", "null"]}
+"""What the document says of a text; a missing one is empty."""
+CELL = {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 1}]}
+RECORD = {"type": "object", "properties": {COLUMN: TEXT}, "required": [COLUMN]}
+Record = Annotated[dict[str, Any], Meta(extra_json_schema=RECORD)]
+Many = Annotated[list[Any], Meta(extra_json_schema={"items": {"anyOf": [*CELL["anyOf"], RECORD]}})]
+Columns = Annotated[
+    dict[str, Any],
+    Meta(
+        extra_json_schema={
+            "properties": {COLUMN: {"anyOf": [TEXT, {"type": "array", "items": CELL}]}},
+            "required": [COLUMN],
+        }
+    ),
+]
+
+
+Row = Annotated[list[Any], Meta(extra_json_schema={"items": TEXT, "minItems": 1, "maxItems": 1})]
+Names = Annotated[list[Any], Meta(extra_json_schema={"enum": [[COLUMN], [0], []]})]
+Lines = Annotated[
+    str,
+    Meta(
+        description="A header with a column `text`, and a row a text. The pattern is that of a single column.",
+        pattern=r'^text((\r\n|\r|\n)([^",\r\n][^,\r\n]*|"([^"]|"")*")?)*$',
+    ),
+]
+
+
+class Split(Struct):
+    """A frame in pandas' orientation `split`, with a column `text`, or one column without a name.
+
+    There may be other columns, with a value in every row; the schema is that of a single one.
+    """
+
+    data: list[Row]
+    columns: Names = []
+    index: list[Any] | None = None
+
+
+class Invocation(Struct):
+    """Exactly one of the four forms. params: taken and not used, as by MLflow for these models."""
+
+    dataframe_split: Split | msgspec.UnsetType = msgspec.UNSET
+    dataframe_records: list[Record] | msgspec.UnsetType = msgspec.UNSET
+    inputs: Many | Columns | str | msgspec.UnsetType = msgspec.UNSET
+    instances: Many | Columns | str | msgspec.UnsetType = msgspec.UNSET
+    params: dict[str, Any] | None = None
+
+
+OneForm = Annotated[Invocation, Meta(extra_json_schema={"oneOf": [{"required": [form]} for form in FORMS]})]
+
+
+class Scores(Struct):
+    """One object a text: `label`, `score`, and `p_<label>` for every class."""
+
+    predictions: list[dict[str, str | float]]
+
+
+class ScoringError(Struct):
+    error_code: str
+    message: str
+
+
+INVOCATION = msgspec.json.Decoder(Invocation)
+csv.field_size_limit(2**31 - 1)
+
+
+def routes(service: Service) -> list[Route]:
+    async def invocations(request: Request) -> Response:
+        try:
+            raw = await requests.body(request, service.settings.limits)
+            texts = texts_of(raw, request.headers.get("content-type", ""))
+            requests.check(texts, service.settings.limits)
+            answer = await service.answer(texts, requests.key(request), "invocations")
+        except Problem as problem:
+            return as_mlflow(problem)
+        return Response(scores(answer), media_type=requests.JSON, headers=named(answer))
+
+    async def ping(request: Request) -> Response:
+        return Response("\n", 200 if service.champion is not None else 404, media_type=requests.JSON)
+
+    async def mlflow_version(request: Request) -> Response:
+        return Response(version("mlflow"), media_type=requests.JSON)
+
+    return [
+        Route("/invocations", invocations, methods=["POST"]),
+        Route("/ping", ping),
+        Route("/version", mlflow_version),
+    ]
+
+
+def named(answer: Answer) -> dict[str, str]:
+    """Which version answered, in a header: the protocol's body has no place for it."""
+    return {"ratchet-version": str(answer.live.version)}
+
+
+def as_mlflow(problem: Problem) -> Response:
+    body = ScoringError(CODES.get(problem.status, "BAD_REQUEST"), problem.detail)
+    return Response(msgspec.json.encode(body), problem.status, problem.headers, requests.JSON)
+
+
+def scores(answer: Answer) -> bytes:
+    """The predictions as pandas' records."""
+    names = [f"p_{label}" for label in answer.live.bundle.labels]
+    rows = zip(answer.labels, answer.scores, answer.rows, strict=True)
+    told = [{"label": label, "score": score, **dict(zip(names, row, strict=True))} for label, score, row in rows]
+    return msgspec.json.encode({"predictions": told})
+
+
+def texts_of(raw: bytes, content_type: str) -> list[str]:
+    """The texts of a request.
+
+    Raises:
+        Problem: another content type (415), or no texts in the body (400).
+    """
+    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    if any(parameter not in ("charset=utf-8", 'charset="utf-8"', "") for parameter in parameters):
+        raise Problem(415, f"The charset must be UTF-8. Received: {content_type:.100}.")
+    if kind == "text/csv":
+        return of_csv(raw)
+    if kind == "application/json":
+        return of_json(raw)
+    raise Problem(
+        415, f"The content type must be application/json or text/csv. Received: {content_type[:100] or 'none'}."
+    )
+
+
+def of_json(raw: bytes) -> list[str]:
+    try:
+        found = requests.read(raw, INVOCATION)
+    except Problem as problem:
+        raise Problem(400, problem.detail) from None
+    given = [name for name in FORMS if getattr(found, name) is not msgspec.UNSET]
+    if len(given) != 1:
+        raise Problem(
+            400, f"The body must have exactly one of {', '.join(FORMS)}. Received: {', '.join(given) or 'none'}."
+        )
+    value = getattr(found, given[0])
+    if isinstance(value, Split):
+        return of_rows(value.data, value.columns)
+    if given[0] == "dataframe_records":
+        return [as_text(column(row)) for row in value]
+    if isinstance(value, dict):
+        return of_column(column(value))
+    if isinstance(value, str):
+        return [value]
+    return [as_text(column(row) if isinstance(row, dict) else alone(row)) for row in value]
+
+
+def of_rows(rows: list[list[Any]], columns: list[Any]) -> list[str]:
+    """The texts of a frame; one column without a name will do."""
+    if columns in ([0], []):
+        return [as_text(alone(row)) for row in rows]
+    if COLUMN not in columns:
+        raise no_column(columns)
+    at = columns.index(COLUMN)
+    if any(len(row) != len(columns) for row in rows):
+        raise Problem(400, f"Every row must have {len(columns)} values, one for each column.")
+    return [as_text(row[at]) for row in rows]
+
+
+def of_column(value: Any) -> list[str]:
+    """The texts in {"text": [...]}, or the one in {"text": "..."}."""
+    return [as_text(alone(row)) for row in value] if isinstance(value, list) else [as_text(value)]
+
+
+def column(row: dict[str, Any]) -> Any:
+    if COLUMN not in row:
+        raise no_column(list(row))
+    return row[COLUMN]
+
+
+def no_column(columns: list[Any]) -> Problem:
+    received = ", ".join(map(requests.shown, columns[:20])) or "no columns"
+    return Problem(400, f"The input must have a column {COLUMN!r}. Received: {received}. Rename the column of texts.")
+
+
+def alone(row: Any) -> Any:
+    """The one value of a row."""
+    if isinstance(row, list):
+        if len(row) != 1:
+            raise Problem(400, f"A row must be a text, or hold one. Received: {len(row)} values.")
+        return row[0]
+    return row
+
+
+def as_text(value: Any) -> str:
+    """The text; an empty one where it is missing."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Problem(400, f"Every text must be a string. Received: {requests.shown(value)}.")
+    return value
+
+
+def of_csv(raw: bytes) -> list[str]:
+    """The column `text` of a CSV with a header; a lone column of another name is refused, as MLflow does."""
+    try:
+        rows = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
+        header = next(rows, None)
+        if header is None:
+            raise Problem(400, "A CSV must begin with the names of its columns. Received: nothing.")
+        if COLUMN not in header:
+            raise no_column(header)
+        at = header.index(COLUMN)
+        found = []
+        for row in rows:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise Problem(400, f"Line {rows.line_num} must have {len(header)} fields. Received: {len(row)}.")
+            found.append(row[at])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Problem(400, f"The body must be CSV in UTF-8. {error}.") from None
+    return found

@@ -1,0 +1,1 @@
+"""What state/ remembers: the ledger, the lock, the turn, a move under way."""

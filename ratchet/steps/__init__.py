@@ -1,1 +1,0 @@
-"""Pure functions: frames and dataclasses in, frames and dataclasses out."""

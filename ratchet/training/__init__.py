@@ -1,0 +1,1 @@
+"""One candidate, trained in a process of its own."""

@@ -1,0 +1,1 @@
+"""What tests share: projects, services, browsers, ports, and the map of the code."""

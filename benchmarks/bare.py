@@ -15,14 +15,14 @@ import polars as pl
 
 import models
 from models.contract import Rows
-from ratchet.data.prepare import canonical_columns, deduplicate, row_checks, row_facts, split
+from ratchet.data.prepare import canonical_columns, deduplicate, row_facts, split
 from ratchet.judging import metrics
 from ratchet.project import data_pin
 
 
 def main(path: str, text: str, label: str, names: list[str]) -> None:
     raw = canonical_columns.load(pl.read_csv(path, infer_schema=False), text, label)
-    valid, _ = row_checks.set_aside(raw, row_facts.measure(raw))
+    valid, _ = row_facts.set_aside(raw, row_facts.measure(raw))
     frame = split.assign(deduplicate.prepare(valid).frame, data_pin.SplitSpec(by="text", salt="bench"))
     labels = tuple(sorted(frame["label"].unique()))
     parts = {name: rows_of(frame.filter(pl.col("split") == name)) for name in data_pin.SPLITS}

@@ -20,7 +20,7 @@ the mixed world, on the same challengers and the same first rows. Worlds are in 
     groups  mixed, with rows right and wrong by groups of 1, 2, 3 and 3: the standard error is 1.6 times the row-wise
 
 Ours is played as it is in production: the holdout has SLICES slices, short, middling and long texts, on which every
-challenger is as much better or worse as on the whole, and each may keep it out (ratchet/judging/slice_harm.py).
+challenger is as much better or worse as on the whole, and each may keep it out (ratchet/judging/slices.py).
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ratchet.judging import bootstrap, gate_memory, slice_harm
+from ratchet.judging import bootstrap, gate_memory
+from ratchet.judging import slices as slice_harm
 from ratchet.judging.gate_memory import Belief, Measured
 from ratchet.judging.metrics import Floats, Ints
 

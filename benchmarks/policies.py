@@ -254,7 +254,7 @@ def forgetful(life: Life, case: Case) -> bool:
 
 
 def remembered(life: Life, decision: Decision, rows: int) -> list[Past]:
-    """The decision as flows/gate_history.py keeps it; nothing where it teaches nothing."""
+    """The decision as flows/evaluation.py keeps it; nothing where it teaches nothing."""
     if decision.difference is None or decision.error is None or decision.pull is None:
         return []
     figures = (decision.difference, decision.error, decision.pull, rows)

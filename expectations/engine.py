@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from expectations.rules import Rules
-from expectations.tally import added
-from expectations.verdict import Check, Verdict
+from expectations.verdict import Check, Verdict, added
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite

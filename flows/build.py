@@ -6,8 +6,7 @@ from prefect.artifacts import create_markdown_artifact
 
 import expectations
 from expectations import Verdict, docs
-from flows.build_run import Round, open_round
-from flows.candidates import Candidate, best, prove, train_candidates
+from flows.candidates import Candidate, Round, best, open_round, prove, train_candidates
 from flows.pages import links, registry_pages, reports
 from flows.registry.registry import Registry
 from flows.registry.snapshot import NOTE, Version

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import numpy as np
 from prefect.artifacts import create_markdown_artifact
 
-from flows import gate_history
+from flows import evaluation
 from flows.evaluation import Case, Evaluation, Judged
 from flows.pages import charts, model_card, reports
 from flows.pages.model_card import Findings
@@ -18,7 +18,7 @@ from flows.runs.stage import say, step
 from ratchet.judging import bootstrap, gate, metrics, selection_bias
 from ratchet.judging.gate import Decision
 from ratchet.judging.gate_memory import Past
-from ratchet.judging.prediction_digest import digest
+from ratchet.judging.metrics import digest
 from ratchet.judging.selection_bias import Figure
 
 RESAMPLES = 1_000
@@ -39,11 +39,11 @@ def write_down(
         "decision": PROMOTE if decision.promote else decision.verdict.lower(),
         "decision_reason": decision.reason,
         "decided_against": number(registry.champion()),
-        gate_history.GATE: gate_history.told(decision, metric, len(case.truth)),
+        evaluation.GATE: evaluation.told(decision, metric, len(case.truth)),
         "predictions_digest": found.digest,
         "holdout": f"{gate.WORDS[metric]} {getattr(challenger.scores, metric):.4f}",
     }
-    pasts = gate_history.judged(case, replace(version, tags={**version.tags, **tags}))
+    pasts = evaluation.judged(case, replace(version, tags={**version.tags, **tags}))
     found = replace(found, corrected=less_luck(case, challenger, found.intervals, pasts))
     lives = less_luck(case, champion, intervals(case, champion), pasts) if champion else None
     scorecard = reports.scorecard(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from prefect.artifacts import create_markdown_artifact
 
-from flows import admission, approval
+from flows import admission
 from flows.pages import reports
 from flows.registry import bundles
 from flows.registry.predictor import Predictor
@@ -72,11 +72,11 @@ def let_through(
         admission.begin(problem, registry, decided)
         bundles.line_up(registry, problem.settings.deploy.canary)
         return live
-    if not approved and approval.is_asked(problem, live):
-        approval.ask(problem, registry, decided)
+    if not approved and admission.is_asked(problem, live):
+        admission.ask_for_approval(problem, registry, decided)
         return live
     promote(problem, registry, decided, trigger)
-    approval.settle(problem, registry, decided)
+    admission.settle_approval(problem, registry, decided)
     return confirm(problem, registry)
 
 

@@ -28,7 +28,7 @@ from ratchet.monitoring.drift.performance_estimate import Rate
 from ratchet.monitoring.drift.samples import Audited, Judged, Met
 from ratchet.monitoring.drift.text_statistics import MOST_CHARACTERS
 from ratchet.monitoring.drift.two_sample import Ints
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.predictions import Prediction
 from ratchet.project.problem import Problem
 
@@ -124,7 +124,7 @@ def numbered(holdout: pl.DataFrame) -> Ints | None:
 @step("Gather what it has met since")
 def gather(problem: Problem, live: Version) -> tuple[Met, Audited]:
     """The last distinct texts that it answered, and the answers of which an audit said what is right."""
-    log, window = predictions.place(problem.here), problem.settings.optimise.window
+    log, window = database.place(problem.here), problem.settings.optimise.window
     last = predictions.latest(log, problem.name, live.number, window)
     first = predictions.earliest(log, problem.name, live.number, last[-1].id, FIRST) if last else []
     learnt = trained_on([*last, *first], rows.prepared(problem).side("train"))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from flows import gate_history
+from flows import evaluation
 from flows.decision_record import write_down
 from flows.evaluation import Case, Evaluation, Judged
 from flows.registry.registry import Registry
@@ -110,7 +110,7 @@ def decide(case: Case, challenger: Judged, champion: Judged | None, baseline: Ju
     settings = case.problem.settings
     belief = None
     if challenger.version and champion and champion.version:
-        belief = gate_memory.learned(gate_history.earlier(case, challenger.version), champion.version.number)
+        belief = gate_memory.learned(evaluation.earlier(case, challenger.version), champion.version.number)
     decision = gate.decide(
         as_candidate(challenger),
         as_candidate(champion) if champion else None,

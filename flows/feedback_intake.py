@@ -15,7 +15,7 @@ from ratchet.data.tables import canonical_csv
 from ratchet.data.versions import dvc_repo, feedback_table, git, quarantine, transaction
 from ratchet.monitoring import feedback, retrain_state
 from ratchet.monitoring.feedback import Harvest
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
 from ratchet.project import data_pin
 from ratchet.project.errors import Refusal
 from ratchet.project.problem import Problem
@@ -47,7 +47,7 @@ def bring_in(problem: Problem, registry: Registry, live: Version, by: str) -> st
     Returns:
         What became of it, in a sentence.
     """
-    given = predictions.untaken(predictions.place(problem.here), problem.name)
+    given = predictions.untaken(database.place(problem.here), problem.name)
     found = collect(problem)
     verdict = validate(problem, registry, live, found) if found.said.height else None
     if verdict is not None and not verdict.passed:

@@ -35,7 +35,7 @@ WORKER_BYTES = 3 * 2**30
 TABLES = """
 import asyncio
 import prefect.server.database
-from flows.registry.registry import make_store
+from flows.registry.store import make_store
 from ratchet.project.paths import mlflow_database
 asyncio.run(prefect.server.database.provide_database_interface().create_db())
 make_store(mlflow_database())

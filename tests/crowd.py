@@ -17,7 +17,7 @@ import polars as pl
 from ratchet.data.prepare import split
 from ratchet.data.tables import canonical_csv
 from ratchet.data.versions import quarantine
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
 from ratchet.project.data_pin import SplitSpec
 from tests import forking
 from tests.forking import Begun
@@ -166,14 +166,14 @@ def ask_of(
         (name, now, problem, version, role, "/predict", label, score, len(text), predictions.digest(text), text, 0.01)
         for name, text in zip(ids, texts, strict=True)
     ]
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         connection.executemany(predictions.INSERT, rows)
     return ids
 
 
 def say(log: Path, ids: Sequence[str], label: str, source: str = "user", chance: float | None = None) -> None:
     """Somebody says of each answer that this label is right."""
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         connection.executemany(predictions.FEEDBACK, [(name, label, source, time.time(), chance) for name in ids])
 
 

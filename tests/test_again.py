@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import models
-from ratchet.judging.prediction_digest import digest
+from ratchet.judging.metrics import digest
 from ratchet.training import job
 from ratchet.training.job import Job
 from tests.conftest import bring_small

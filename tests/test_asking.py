@@ -24,7 +24,7 @@ from ratchet.serving.answering.batcher import Batcher
 from ratchet.serving.answering.bundle import Bundle, Facts
 from ratchet.serving.answering.service import Answer, Live
 from ratchet.serving.docs.operations import Answering, operations
-from ratchet.serving.pages import answer_view, marked_text, translations, try_page
+from ratchet.serving.pages import answer_view, translations, try_page
 from ratchet.serving.pages.html import TEMPLATES, environment
 from tests.project import ROOT, Project
 from tests.serving import Served, served
@@ -207,11 +207,11 @@ def test_pieces_give_the_text_back(text: str, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=8)))
     weights = st.floats(-9, 9)
     found = tuple(Word(start, end, data.draw(weights)) for start, end in zip(cuts[::2], cuts[1::2], strict=False))
-    pieces = marked_text.pieces(text, Explanation("a", "b", "exact", 0, 0, found, 0))
+    pieces = answer_view.pieces(text, Explanation("a", "b", "exact", 0, 0, found, 0))
     assert "".join(piece.text for piece in pieces) == text
     marked = [piece for piece in pieces if piece.style]
     assert len(marked) <= len(found)
-    if found and max(abs(word.weight) for word in found) >= marked_text.FLOOR:
+    if found and max(abs(word.weight) for word in found) >= answer_view.FLOOR:
         assert any(piece.style.endswith("s3") for piece in marked)
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from ratchet.monitoring.labels.feedback_rules import REASONS
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database as predictions
 from ratchet.state import lock
 from tests.crowd import Loop, driven, texts_of
 from tests.project import Project, copied, refused

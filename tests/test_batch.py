@@ -27,7 +27,7 @@ from models.contract import Rows
 from ratchet.console import batch_predict
 from ratchet.data.tables import parsed, reading, writing
 from ratchet.data.tables.large_table import look_through
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database
 from ratchet.project.errors import Refusal
 from ratchet.serving.answering import bundle
 from ratchet.serving.answering.bundle import Bundle, Facts
@@ -330,7 +330,7 @@ def test_a_table_may_be_answered_in_its_own_place(tmp_path: Path, live: Bundle) 
 
 def answers_of(project: Project) -> int:
     """How many answers of `make predict` a project has logged."""
-    with predictions.connected(project.root / "state" / "predictions.db") as log:
+    with database.connected(project.root / "state" / "predictions.db") as log:
         return int(log.execute("select count(*) from predictions where route = 'make predict'").fetchone()[0])
 
 

@@ -68,7 +68,7 @@ for name in ("prefect", "mlflow", "great_expectations", "dvc"):
     sys.modules[name] = None
 import models
 from models.contract import Rows
-from ratchet.data.prepare import canonical_columns, deduplicate, row_checks, row_facts, split
+from ratchet.data.prepare import canonical_columns, deduplicate, row_facts, split
 from ratchet.data.tables import canonical_csv
 from ratchet.judging import gate, metrics, slices
 rows = Rows(["a fine film", "a dull film"] * 20, ["good", "bad"] * 20)

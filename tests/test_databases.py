@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ratchet.maintenance import migrations
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database as predictions
 from tests.project import Project, copied, refused
 
 STEP_BACK = """

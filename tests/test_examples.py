@@ -13,8 +13,7 @@ from ratchet.data import examples
 from ratchet.data.examples.package import ExampleUnavailable, fetch
 from ratchet.data.prepare.canonical_columns import load
 from ratchet.data.prepare.deduplicate import prepare
-from ratchet.data.prepare.row_checks import set_aside
-from ratchet.data.prepare.row_facts import measure
+from ratchet.data.prepare.row_facts import measure, set_aside
 from ratchet.data.tables import canonical_csv
 from ratchet.project.settings import Data
 from tests.project import Project

@@ -15,8 +15,7 @@ import expectations
 from expectations import Rules, Verdict
 from expectations.docs import render
 from ratchet.data.prepare.deduplicate import prepare
-from ratchet.data.prepare.row_checks import set_aside
-from ratchet.data.prepare.row_facts import measure
+from ratchet.data.prepare.row_facts import measure, set_aside
 from ratchet.monitoring.labels.feedback_rules import REASONS
 
 ROWS = 200

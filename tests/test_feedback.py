@@ -18,7 +18,7 @@ from ratchet.monitoring import feedback as harvesting
 from ratchet.monitoring.labels import feedback_rules, vetting
 from ratchet.monitoring.labels.feedback_rules import REASONS
 from ratchet.monitoring.labels.vetting import AUDITED, Traffic
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
 from ratchet.project import data_pin
 from ratchet.project.data_pin import SplitSpec
 from ratchet.project.paths import Places
@@ -414,7 +414,7 @@ def test_what_waits_of_a_flood_stays_in_the_log_across_its_days(problem: Problem
     found = harvesting.harvest(problem, harvesting.waiting(problem))
     assert (found.taken.height, found.waiting) == (500, 200)
     assert harvesting.settle(problem, given, found) == 201
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         predictions.forget(connection, "reviews", predictions.identities(1)[0])
         left = connection.execute("select prediction from feedback order by prediction").fetchall()
     assert [name for (name,) in left] == flood[500:]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import bench_gate
-from flows import gate_history
+from flows import evaluation
 from flows.registry.snapshot import Version
 from ratchet.judging import gate, gate_memory
 from ratchet.judging.gate_memory import Belief, Measured, Past
@@ -178,23 +178,21 @@ def version(number: int, **tags: str) -> Version:
 
 def test_a_decision_is_remembered_by_its_version_and_read_back() -> None:
     done = decided(share(400, 0.85), np.roll(share(400, 0.8), 7), None)
-    tags = {gate_history.GATE: gate_history.told(done, "accuracy", 400), "decided_against": "3", "decision": "promote"}
-    past = gate_history.remembered(version(4, **tags), "accuracy")
+    tags = {evaluation.GATE: evaluation.told(done, "accuracy", 400), "decided_against": "3", "decision": "promote"}
+    past = evaluation.remembered(version(4, **tags), "accuracy")
     assert past is not None
     assert (past.version, past.against, past.promoted) == (4, 3, True)
     found = [float(each[0]) for each in vars(past.measured).values()]
     assert found == pytest.approx([done.difference, done.error, done.pull, 400])
-    assert gate_history.remembered(version(4, **tags), "f1") is None
+    assert evaluation.remembered(version(4, **tags), "f1") is None
 
 
 @pytest.mark.parametrize("tag", ["", "none", "{}", "[1]", "7", '{"metric": "accuracy", "ahead": "NaN"}', "null", "{"])
 def test_a_tag_that_tells_nothing_teaches_nothing(tag: str) -> None:
-    assert gate_history.remembered(version(4, gate=tag, decided_against="3"), "accuracy") is None
+    assert evaluation.remembered(version(4, gate=tag, decided_against="3"), "accuracy") is None
     whole = json.dumps({"metric": "accuracy", "ahead": 0.1, "error": 0.1, "pull": 0.1, "rows": 10})
-    assert gate_history.remembered(version(4, gate=whole, decided_against="none"), "accuracy") is None
-    assert (
-        gate_history.remembered(version(4, gate=whole.replace("10}", "NaN}"), decided_against="3"), "accuracy") is None
-    )
+    assert evaluation.remembered(version(4, gate=whole, decided_against="none"), "accuracy") is None
+    assert evaluation.remembered(version(4, gate=whole.replace("10}", "NaN}"), decided_against="3"), "accuracy") is None
 
 
 SOUND = {"metric": "accuracy", "ahead": 0.1, "error": 0.1, "pull": 0.1, "rows": 10}
@@ -207,20 +205,18 @@ SOUND = {"metric": "accuracy", "ahead": 0.1, "error": 0.1, "pull": 0.1, "rows": 
 )  # fmt: skip
 def test_what_cannot_have_been_measured_teaches_nothing(nonsense: dict[str, object]) -> None:
     """Somebody has typed it into MLflow: no share differs by more than 1, no error is negative, ..."""
-    assert gate_history.remembered(version(4, gate=json.dumps(SOUND), decided_against="3"), "accuracy") is not None
-    assert (
-        gate_history.remembered(version(4, gate=json.dumps(SOUND | nonsense), decided_against="3"), "accuracy") is None
-    )
+    assert evaluation.remembered(version(4, gate=json.dumps(SOUND), decided_against="3"), "accuracy") is not None
+    assert evaluation.remembered(version(4, gate=json.dumps(SOUND | nonsense), decided_against="3"), "accuracy") is None
 
 
 @pytest.mark.parametrize("against", ["4", "0", "-3"])
 def test_no_version_was_held_against_itself_or_none(against: str) -> None:
-    assert gate_history.remembered(version(4, gate=json.dumps(SOUND), decided_against=against), "accuracy") is None
+    assert evaluation.remembered(version(4, gate=json.dumps(SOUND), decided_against=against), "accuracy") is None
 
 
 def test_log_loss_may_differ_by_more_than_a_share_can() -> None:
     told = json.dumps(SOUND | {"metric": "log_loss", "ahead": -2.5})
-    assert gate_history.remembered(version(4, gate=told, decided_against="3"), "log_loss") is not None
+    assert evaluation.remembered(version(4, gate=told, decided_against="3"), "log_loss") is not None
 
 
 # --- over a lifetime

@@ -7,7 +7,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from ratchet.judging import gate, slice_harm
+from ratchet.judging import gate
+from ratchet.judging import slices as slice_harm
 from ratchet.judging.slices import Masks
 from tests.test_judging import answers
 

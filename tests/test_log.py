@@ -11,15 +11,16 @@ import polars as pl
 import pytest
 
 from ratchet.data.prepare import row_diff
+from ratchet.data.prepare.label_sources import AUDIT, CHOSEN, USER
 from ratchet.data.prepare.row_facts import compared
 from ratchet.data.versions import feedback_table, quarantine
 from ratchet.data.versions.quarantine import FILE, LINE, REASON
 from ratchet.monitoring import canary_outcomes
 from ratchet.monitoring import feedback as harvesting
 from ratchet.monitoring.labels import feedback_rules
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
+from ratchet.monitoring.log.database import Place
 from ratchet.monitoring.log.postgres_log import MARK
-from ratchet.monitoring.log.predictions import AUDIT, CHOSEN, USER, Place
 from ratchet.monitoring.log.writer import Policy, Said, Writer
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
@@ -77,18 +78,18 @@ def logged(
         (name, 1.0, problem, version, role, "page", label, 0.9, 4, predictions.digest(text or name), text, 0.1)
         for name, text in zip(ids, texts, strict=True)
     ]
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         connection.executemany(predictions.INSERT, rows)
     return ids
 
 
 def say(log: Place, name: str, label: str, source: str, at: float, chance: float | None = None) -> None:
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         connection.execute(predictions.FEEDBACK, (name, label, source, at, chance))
 
 
 def kept(log: Place) -> list[tuple[object, ...]]:
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         rows = connection.execute("select label, source, at, chance from feedback order by label, at").fetchall()
     return [tuple(row) for row in rows]
 
@@ -128,7 +129,7 @@ def test_what_the_audit_took_back_no_user_brings_back(fresh: Callable[[str], Pla
     assert feedback_rules.last_words(harvesting.everything(log, "films"))["label"].to_list() == ["bad"]
     assert [said[2:] for said in canary_outcomes.audited(log, "films", 1)] == [("bad", "good")]
     assert [each.said for each in predictions.audited(log, "films", 1, 9)] == ["bad"]
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         found = connection.execute(harvesting.MEASURED, ("films", AUDIT)).fetchall()
     assert [(each, bool(wrong)) for each, wrong in found] == [(name, True)]
 
@@ -153,13 +154,13 @@ def test_a_label_waits_until_it_is_taken_and_is_forgotten_after_it(fresh: Callab
     before = predictions.identities(1, 2.0)[0]
 
     def texts() -> set[str]:
-        with predictions.connected(log) as connection:
+        with database.connected(log) as connection:
             return {text for (text,) in connection.execute("select text from predictions").fetchall()}
 
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         predictions.forget(connection, "films", before)
     assert texts() == {"ours, too", "of another problem", "nobody's of another"}
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         predictions.forget(connection, "", before)
     assert texts() == {"ours, too", "of another problem"}, "what waits stays, whosever it is"
     assert len(kept(log)) == 2
@@ -234,14 +235,14 @@ def test_a_trial_counts_a_text_once_and_the_last_word_of_the_audit(fresh: Callab
 )
 def test_who_looks_for_labels_does_not_go_through_all_that_was_answered(tmp_path: Path, statement: str) -> None:
     """SQLite does not know by itself that there are a hundred answers for each label, and would go through them."""
-    with predictions.connected(tmp_path / "predictions.db") as connection:
+    with database.connected(tmp_path / "predictions.db") as connection:
         plan = connection.execute(f"explain query plan {statement}", [None] * statement.count("?")).fetchall()
     assert not [step for *_, step in plan if "predictions" in step.split()[:2] and "PRIMARY KEY" not in step]
 
 
 def test_of_the_answers_only_those_are_read_that_are_asked_for_and_once(tmp_path: Path) -> None:
     """Those since a moment; and those in the shadow, not once for each text that was audited."""
-    with predictions.connected(tmp_path / "predictions.db") as connection:
+    with database.connected(tmp_path / "predictions.db") as connection:
         since, shadow = (
             [
                 step
@@ -261,7 +262,7 @@ def test_a_withdrawn_text_leaves_the_log_and_its_answer_stays(fresh: Callable[[s
     log = fresh("withdrawn")
     logged(log, "dull", "grim", "Dull ", None)
     logged(log, "dull", problem="books")
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         harvesting.take_out(connection, "films", compared(pl.Series(["dull"])))
         texts = connection.execute("select problem, text from predictions order by id").fetchall()
     left = [("films", None), ("films", "grim"), ("films", None), ("films", None), ("books", "dull")]
@@ -273,7 +274,7 @@ def test_a_withdrawn_text_leaves_a_log_of_any_policy(tmp_path: Path, policy: str
     """It is told in the form that the log has it in, and so are the labels of it that were set aside or learned."""
     gone, stays = "Call Ann on 0171 1234567", "call nobody"
     here = Places(tmp_path, tmp_path, "127.0.0.1", 0, 0, 0)
-    log, kept = predictions.place(here), Policy(policy).kept
+    log, kept = database.place(here), Policy(policy).kept
     assert isinstance(log, Path)
     logged(log, kept(gone), kept(stays), kept(f"{gone.upper()} "))
     said = pl.DataFrame({"text": [kept(gone), stays], "label": ["bad", "bad"]}, schema_overrides={"text": pl.String})
@@ -285,7 +286,7 @@ def test_a_withdrawn_text_leaves_a_log_of_any_policy(tmp_path: Path, policy: str
     found = row_diff.revise(rows, rows[1:])
     assert found.withdrawn == 1
     harvesting.withdraw(here, "films", found.gone)
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         left = connection.execute("select text, label, length(digest) from predictions order by id").fetchall()
     assert [tuple(row) for row in left] == [(None, "bad", 16), (kept(stays), "bad", 16), (None, "bad", 16)]
     if policy != "hash":
@@ -319,7 +320,7 @@ def test_tables_of_version_2_are_brought_to_this_one(fresh: Callable[[str], Plac
     if isinstance(log, Path):
         with closing(sqlite3.connect(log)) as connection:
             connection.executescript(SECOND.format(" without rowid", " without rowid") + "pragma user_version = 2;")
-        predictions.upgrade(log)
+        database.upgrade(log)
     else:
         request.getfixturevalue("cluster").sql("second", SECOND.format("", ""))
     for _ in range(2):  # it is opened again as it is
@@ -341,7 +342,7 @@ def test_tables_of_version_3_keep_what_was_said_and_all_of_it_waits(
     if isinstance(log, Path):
         with closing(sqlite3.connect(log)) as connection:
             connection.executescript(third.format(" without rowid", " without rowid") + "pragma user_version = 3;")
-        predictions.upgrade(log)
+        database.upgrade(log)
     else:
         request.getfixturevalue("cluster").sql("third", third.format("", ""))
     for _ in range(2):  # it is opened again as it is

@@ -11,9 +11,9 @@ from threading import Thread
 import pytest
 
 from ratchet.monitoring import retrain_state
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.writer import Policy, Writer
-from ratchet.project import atomic_json, data_pin
+from ratchet.project import data_pin, durable
 from ratchet.project.paths import Places
 from ratchet.project.problem import Problem
 from ratchet.project.settings import Settings
@@ -75,7 +75,7 @@ def test_labels_that_leave_the_log_with_their_answers_make_the_others_no_news(pr
     log = problem.here.predictions
     say_of(log, texts("old", 60), "good")
     collect(problem)
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         connection.execute("delete from feedback where prediction in (select id from predictions order by id limit 9)")
     assert waiting(problem) == 0
     say_of(log, texts("new", 5), "good")
@@ -126,7 +126,7 @@ def test_a_note_of_earlier_code_goes_on(problem: Problem, seen: float) -> None:
     """It counted all labels of the log, and knew the moment of the newest."""
     say_of(problem.here.predictions, texts("old", 60), "good")
     noted = {"problem": NAME, "starts": [1.0], "run": "a run", "learned": 50, "kept": 60, "looked_at": 60}
-    atomic_json.write(problem.here.pace, noted | {"seen": seen, "cause": "cause"})
+    durable.write_json(problem.here.pace, noted | {"seen": seen, "cause": "cause"})
     found = retrain_state.read(problem.here, NAME)
     assert (found.starts, found.run, found.learned, found.kept, found.cause) == ((1.0,), "a run", 50, 60, "cause")
     assert waiting(problem) == 10, "those that were collected since the last turn"
@@ -135,7 +135,7 @@ def test_a_note_of_earlier_code_goes_on(problem: Problem, seen: float) -> None:
 
 def left(log: Path) -> list[tuple[str, str | None]]:
     """The texts that are left in the log, each with its label."""
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         rows = connection.execute(
             "select text, feedback.label from predictions left join feedback on prediction = id order by text"
         ).fetchall()
@@ -158,7 +158,7 @@ def test_a_label_leaves_the_log_only_once_it_was_taken_in_whatever_came_after_it
     say(log, [one, two], "good")
     given = predictions.untaken(log, NAME)
     say(log, [three], "good")
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         connection.execute("update feedback set at = 0 where prediction = ?", (three,))
     say(log, ask_of(log, ["of today"]), "good")
     predictions.take(log, [each for each in given if each.prediction == one])

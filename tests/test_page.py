@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ratchet.project import atomic_json
+from ratchet.project import durable
 from tests.project import Project
 from tests.serving import Served, served
 from tests.test_serving import logged, until
@@ -138,7 +138,7 @@ def queued(project: Project, visit: Visit, *texts: str) -> list[str]:
         lambda: all(logged(project, "select 1 from predictions where id = ?", name) for name in ids), "they are logged"
     )
     chosen = [[name, 0.25] for name in ids[1:]]
-    atomic_json.write(
+    durable.write_json(
         project.root / "state" / "queue.json", {"problem": "reviews", "at": 0, "audit": ids[:1], "chosen": chosen}
     )
     return ids

@@ -12,7 +12,7 @@ import pytest
 from ratchet.data.versions import quarantine, transaction
 from ratchet.maintenance import archive, backup
 from ratchet.monitoring.log.writer import Writer
-from ratchet.project import atomic_json, durable
+from ratchet.project import durable
 from ratchet.project.data_pin import Pin
 from ratchet.project.paths import PLAN, Places
 from ratchet.state import ledger, pending_move
@@ -32,9 +32,9 @@ def holds(left: Left, *names: str) -> dict[str, bytes | None]:
 
 
 def test_a_note_is_the_old_or_the_new_one_and_the_new_one_stays(tmp_path: Path) -> None:
-    atomic_json.write(tmp_path / "note.json", OLD)
+    durable.write_json(tmp_path / "note.json", OLD)
     with Disk(tmp_path) as disk:
-        atomic_json.write(tmp_path / "note.json", NEW)
+        durable.write_json(tmp_path / "note.json", NEW)
     found = [json.loads(left["note.json"] or b"torn") for left in disk.moments]
     assert OLD in found
     assert all(each in (OLD, NEW) for each in found)

@@ -20,11 +20,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 
-from flows.registry.registry import Registry, make_store
+from flows.registry.registry import Registry
 from flows.registry.snapshot import CHALLENGER, CHAMPION, PREVIOUS
+from flows.registry.store import make_store
 from flows.runs import champion, recovery
 from ratchet.maintenance import migrations
-from ratchet.project import atomic_json
+from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.servers import process_id, servers
@@ -205,11 +206,11 @@ def test_a_version_that_was_rolled_back_from_is_known_as_such_until_it_is_live_a
 def test_a_note_is_the_old_one_or_the_new_one(tmp_path_factory: pytest.TempPathFactory, cut: int, before) -> None:
     path = tmp_path_factory.mktemp("note") / "note.json"
     if before is not None:
-        atomic_json.write(path, before)
+        durable.write(path, before)
     path.with_name("note.json.new").write_text('{"torn": "and longer than that'[:cut])
-    assert atomic_json.read(path) == before
-    atomic_json.write(path, {"whole": 1})
-    assert atomic_json.read(path) == {"whole": 1}
+    assert durable.read_json(path) == before
+    durable.write_json(path, {"whole": 1})
+    assert durable.read_json(path) == {"whole": 1}
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -285,7 +286,7 @@ def test_the_session_of_a_number_that_was_given_out_again_is_left_alone(here: Pl
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     try:
         known = Note("sleeper", stranger.pid, "an earlier birth", 1, "dead", 0, "")
-        atomic_json.write(servers.note_path(here, "sleeper"), known.__dict__)
+        durable.write_json(servers.note_path(here, "sleeper"), known.__dict__)
         recovery.catch_up(here, "tests", print)
         assert process_id.birth(stranger.pid)
         assert servers.left_over(here) == []

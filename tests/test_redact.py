@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.data.prepare.private import looks_private
-from ratchet.data.prepare.redact import redacted
+from ratchet.data.prepare.redact import looks_private, redacted
 
 KNOWN = {
     "write to jo.b+x@mail.example.org.": "write to [mail].",

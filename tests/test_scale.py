@@ -24,7 +24,7 @@ from models.contract import Rows
 from models.text import row_sampling
 from models.text.linear_heads import probabilities
 from models.text.sgd_refinement import Refiner
-from ratchet.data.prepare import deduplicate, row_checks, row_facts, rows, split
+from ratchet.data.prepare import deduplicate, row_facts, rows, split
 from ratchet.data.prepare.table_facts import survey
 from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.key_index import Matches
@@ -67,7 +67,7 @@ def test_a_survey_finds_the_facts_of_the_whole(
     whole = row_facts.measure(frame, max_characters=20)
     found = survey(cut(frame, size), folder, max_characters=20)
     assert pl.concat(found.slices(slice_rows)).equals(whole)
-    valid, aside = row_checks.set_aside(frame, whole)
+    valid, aside = row_facts.set_aside(frame, whole)
     assert frame.filter(found.stays).equals(valid)
     assert found.aside.read().equals(aside)
 
@@ -79,7 +79,7 @@ def test_preparing_batches_is_preparing_the_whole(
 ) -> None:
     frame = frame_of(table_rows).drop("split")
     spec = data_pin.SplitSpec(by="group", salt="s", validation=0.3, holdout=0.3)
-    valid = row_checks.set_aside(frame, row_facts.measure(frame))[0]
+    valid = row_facts.set_aside(frame, row_facts.measure(frame))[0]
     whole = deduplicate.prepare(valid)
     stored, report = rows.prepare_batches(cut(valid, size), spec, folder, folder / "ready.parquet")
     assert stored.read().equals(split.assign(whole.frame, spec))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.text.normalise import normalise, normalised
-from ratchet.data.prepare import deduplicate, redact, row_checks, row_facts, split
+from ratchet.data.prepare import deduplicate, redact, row_facts, split
 from ratchet.data.tables import canonical_csv
 from ratchet.project import data_pin
 
@@ -184,7 +184,7 @@ def test_one_wrong_digit_is_no_card_number(number: int) -> None:
 
 def test_bad_rows_are_set_aside_with_their_first_reason() -> None:
     frame = frame_of(["good", None, "", "x" * 30, "a\x1bb", "fine"], ["a", None, "a", "a", "b", " "])
-    valid, aside = row_checks.set_aside(frame, row_facts.measure(frame, max_characters=20))
+    valid, aside = row_facts.set_aside(frame, row_facts.measure(frame, max_characters=20))
     assert valid["text"].to_list() == ["good"]
     assert dict(zip(aside["row"], aside["reason"], strict=True)) == {
         2: "missing text",

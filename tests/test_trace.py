@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
 from tests.project import Project, refused
 
 
@@ -23,7 +23,7 @@ def of_service(log: Path, text: str | None, said: str | None = None, version: in
     """Log a prediction as the service does; its id."""
     (name,) = predictions.identities(1)
     row = (name, time.time(), "reviews", version, "champion", "/predict", "good", 0.9, 15, "0" * 16, text, 0.0021)
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         connection.execute(predictions.INSERT, row)
         if said is not None:
             connection.execute(predictions.FEEDBACK, (name, said, "user", time.time(), None))

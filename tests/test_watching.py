@@ -21,11 +21,10 @@ from ratchet.monitoring import last_check
 from ratchet.monitoring.drift import alpha_spending, drift, two_sample
 from ratchet.monitoring.drift.domain_classifier import areas
 from ratchet.monitoring.drift.drift import Drift
-from ratchet.monitoring.drift.permutation_test import dealt
 from ratchet.monitoring.drift.samples import NOBODY, Judged, Met
-from ratchet.monitoring.drift.two_sample import Sample
+from ratchet.monitoring.drift.two_sample import Sample, dealt
 from ratchet.monitoring.last_check import Watched
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
 from ratchet.project.paths import Places
 from ratchet.serving.answering.metrics import gauges
 from tests.films import HOURLY, audited, judged, met, sides
@@ -357,7 +356,7 @@ def test_only_audited_labels_measure(tmp_path: Path) -> None:
     path = tmp_path / "predictions.db"
     names = logged(path, ["one", "two", "three", "four"])
     sources = ["audit", "user", "chosen", "audit"]
-    with predictions.connected(path) as connection:
+    with database.connected(path) as connection:
         connection.executemany(
             "insert into feedback (prediction, label, source, at) values (?, ?, ?, ?)",
             [(name, "bad", source, at) for at, (name, source) in enumerate(zip(names, sources, strict=True))],

@@ -12,7 +12,7 @@ from ratchet.judging.gate import WORDS, Decision
 from ratchet.judging.metrics import Scores
 from ratchet.judging.must_list import Answered, Broken
 from ratchet.judging.selection_bias import Figure
-from ratchet.judging.slice_harm import Slice
+from ratchet.judging.slices import Slice
 from ratchet.project.problem import Problem
 
 METRICS = {

@@ -34,11 +34,11 @@ NEEDED = (
 def load() -> None:
     """Load it, and nothing more: no server is asked, no file of the project is read."""
     import expectations
-    from flows.registry import registry
+    from flows.registry import store
     from ratchet.data.versions import dvc_repo
 
     for name in NEEDED:
         import_module(name)
     expectations.load()
-    registry.load()
+    store.load()
     dvc_repo.load()

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from flows.registry.registry import STATE, Registry, deleted_too
+from flows.registry.registry import STATE, Registry
 from flows.registry.snapshot import PROMOTE
+from flows.registry.store import deleted_too
 from ratchet.project.paths import Places, artifact_root, mlflow_database
 from ratchet.servers.remote.s3 import Bucket, is_bucket, of_mlflow
 from ratchet.state import retention

@@ -6,7 +6,6 @@ kill at any moment leaves a registry that is right: first what is harmless, the 
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ from flows.registry.snapshot import (
     Origin,
     Version,
 )
+from flows.registry.store import deleted_too, make_store, quieten, raise_unless_absent
 from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, artifact_root, mlflow_database
@@ -38,7 +38,6 @@ from ratchet.state import sqlite_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
 MOST_DIGITS = 7
 """Of a build's number."""
@@ -377,43 +376,3 @@ class Registry:
         """What the registered model's own page says, and the experiment's (its tags)."""
         self.client.update_registered_model(self.problem, description)
         self.experiment(experiment)
-
-
-def load() -> None:
-    """Load MLflow now, for whoever has something else to wait for meanwhile."""
-    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
-
-    warn_dependency_requirement_mismatches(["mlflow"])  # it reads, once, which package each module is of
-
-
-def deleted_too() -> int:
-    """The kind of search that finds what somebody deleted in the UI as well."""
-    from mlflow.entities import ViewType
-
-    return int(ViewType.ALL)
-
-
-def quieten() -> None:
-    """Call after importing MLflow, which sets its own level. What it logs as an error, it raises as well."""
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def make_store(path: Path) -> None:
-    """MLflow's tables, where there are none yet; whole or not at all."""
-    sqlite_file.make_whole(path, lay_out)
-
-
-def lay_out(path: Path) -> None:
-    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine_with_retry
-
-    quieten()
-    engine = create_sqlalchemy_engine_with_retry(f"sqlite:///{path}")
-    _initialize_tables(engine)
-    engine.dispose()
-
-
-def raise_unless_absent(error: MlflowException) -> None:
-    """Pass on what MLflow raised, unless it says that something is not there: a locked database is not an empty one."""
-    if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-        raise error

@@ -13,21 +13,21 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from ratchet.console.answers import answer
 from ratchet.data.tables import writing
 from ratchet.data.tables.large_table import Streamed, stamp_of
 from ratchet.data.tables.row_store import Stored, store
-from ratchet.monitoring.log import predictions
-from ratchet.project import atomic_json, durable
+from ratchet.monitoring.log import database, predictions
+from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.progress import Progress, Say
 from ratchet.serving.answering.bundle import Bundle
@@ -53,7 +53,7 @@ class Asked:
     table: Streamed
     column: str
     live: Bundle
-    log: predictions.Place
+    log: database.Place
 
     @property
     def made_from(self) -> dict[str, Any]:
@@ -83,12 +83,12 @@ def run(asked: Asked, target: Path, folder: Path, say: Say) -> None:
         put_in_place(folder, known, target)
     for path in folder.glob("*.parquet"):
         path.unlink()
-    atomic_json.remove(folder / NOTE)  # last, so that whoever comes after a kill knows what is in place
+    durable.remove(folder / NOTE)  # last, so that whoever comes after a kill knows what is in place
 
 
 def begin(asked: Asked, folder: Path, say: Say) -> dict[str, Any]:
     """The note of the parts, written anew where there is none or they were made from something else."""
-    known = atomic_json.read(folder / NOTE)
+    known = durable.read_json(folder / NOTE)
     if known is not None:
         differs = [reason for name, reason in REASONS.items() if known.get(name) != asked.made_from[name]]
         if not differs:
@@ -96,7 +96,7 @@ def begin(asked: Asked, folder: Path, say: Say) -> dict[str, Any]:
         say(f"Beginning anew; the rows that were answered earlier are left out, as {' and '.join(differs)}.")
     empty(folder)
     known = {**asked.made_from, "began": int(1000 * time.time()), "token": os.urandom(4).hex()}
-    atomic_json.write(folder / NOTE, known)
+    durable.write_json(folder / NOTE, known)
     return known
 
 
@@ -104,7 +104,7 @@ def put_in_place(folder: Path, known: dict[str, Any], target: Path) -> None:
     """Make one table of the parts, and give it the name that was asked for."""
     whole = folder / f"whole{target.suffix}"
     writing.write((frame for part in parts(folder) for frame in part.batches()), whole)
-    atomic_json.write(folder / NOTE, known | {WHOLE: stamp_of(whole)})
+    durable.write_json(folder / NOTE, known | {WHOLE: stamp_of(whole)})
     durable.replace(whole, target)
 
 
@@ -180,6 +180,26 @@ def hold(folder: Path, target: Path) -> int:
 
 def empty(folder: Path) -> None:
     """Take away what is in the folder, the note first: parts without one are nobody's."""
-    atomic_json.remove(folder / NOTE)
+    durable.remove(folder / NOTE)
     for path in folder.iterdir():
         path.unlink()
+
+
+AT_ONCE = 5_120
+"""Texts answered at a time, whole batches of a neural model: bounds how long nothing is said."""
+
+
+def answer(live: Bundle, texts: Sequence[str], tell: Callable[[int], None] = lambda _: None) -> pl.DataFrame:
+    """A row a text, in order. tell: called with the number of texts that were answered, as they are."""
+    found = [np.zeros((0, len(live.labels)))]
+    for at in range(0, len(texts), AT_ONCE):
+        some = texts[at : at + AT_ONCE]
+        found.append(live.classifier.predict_proba(some))
+        tell(len(some))
+    probabilities = np.concatenate(found)
+    best = probabilities.argmax(axis=1).tolist()
+    columns = {f"p_{label}": probabilities[:, number] for number, label in enumerate(live.labels)}
+    predicted = pl.Series("predicted", [live.labels[number] for number in best], dtype=pl.String)
+    return pl.DataFrame([predicted, pl.Series("score", probabilities.max(axis=1, initial=0))]).with_columns(
+        **{name: pl.Series(values) for name, values in columns.items()}
+    )

@@ -296,14 +296,14 @@ def lineage(here: Places) -> int:
 
 def trace(here: Places) -> int:
     """From a prediction to the version that made it, and to all that this came from."""
-    from flows.pages import trace as traces
+    from flows.pages import lineage as traces
     from flows.registry.registry import Registry
 
     out = terminal.console()
     recovery.catch_up(here, "make trace", out.print)
-    from ratchet.monitoring.log import predictions
+    from ratchet.monitoring.log import database
 
-    found = traces.find(predictions.place(here), typed("ID"), problem.load().settings.deploy.log.days)
+    found = traces.find(database.place(here), typed("ID"), problem.load().settings.deploy.log.days)
     terminal.lines(out, traces.of_prediction(Registry(found.problem, here), found))
     return 0
 

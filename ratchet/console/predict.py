@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.text import Text
 
 from ratchet.console import batch_predict
-from ratchet.console.answers import answer
+from ratchet.console.batch_predict import answer
 from ratchet.data.tables import writing
 from ratchet.data.tables.large_table import look_through
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
 from ratchet.project import problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
@@ -25,7 +25,7 @@ def text(here: Places, given: str, out: Console) -> None:
     answers, names = answer(live, [given]), predictions.identities(1)
     row = answers.row(0, named=True)
     logged = [(given, row["predicted"], row["score"])]
-    predictions.record(predictions.place(here), live.facts.problem, live.facts.version, logged, names)
+    predictions.record(database.place(here), live.facts.problem, live.facts.version, logged, names)
     classes = sorted(((row[c], c.removeprefix("p_")) for c in answers.columns if c.startswith("p_")), reverse=True)
     made = f"  (version {live.facts.version}, {live.facts.model})"
     out.print(Text.assemble((row["predicted"], "bold"), f"  {row['score']:.1%} sure", (made, "dim")))
@@ -53,7 +53,7 @@ def table(here: Places, source: Path, target: Path | None, column: str | None, o
                 "Name it: make predict ... TEXT=column",
             )
         live = champion(here)
-        batch_predict.run(batch_predict.Asked(rows, name, live, predictions.place(here)), target, folder, out.print)
+        batch_predict.run(batch_predict.Asked(rows, name, live, database.place(here)), target, folder, out.print)
     facts = live.facts
     out.print(f"{rows.rows:,} rows answered by version {facts.version} ({facts.model}): {target}")
 

@@ -11,7 +11,7 @@ from ratchet.data.versions import quarantine
 from ratchet.monitoring import last_check, retrain_state
 from ratchet.monitoring.drift.samples import FEWEST
 from ratchet.monitoring.last_check import Watched
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
 from ratchet.project import problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
@@ -131,7 +131,7 @@ def watched_now(current: Problem, live: Version) -> str:
         at = datetime.fromtimestamp(look.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
         return f"{look.verdict} {accuracies(look)}Looked at {at}"
     window = current.settings.optimise.window
-    known = len(predictions.latest(predictions.place(current.here), current.name, live.number, window))
+    known = len(predictions.latest(database.place(current.here), current.name, live.number, window))
     enough = "" if known >= FEWEST else f"; to see a drift, optimise needs {FEWEST}"
     return f"{known:,} of its latest answers are logged{enough}"
 

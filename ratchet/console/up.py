@@ -113,7 +113,7 @@ def prepare_store(here: Places) -> None:
     Where it asks for passwords, its users are kept below the state as well.
     """
     write_mlflow_users(here)
-    from flows.registry.registry import make_store
+    from flows.registry.store import make_store
 
     path = mlflow_database()
     if path is not None:

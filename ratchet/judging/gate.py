@@ -7,7 +7,7 @@ on film reviews the standard error by film was up to 1.6 times the one by row. T
 challengers are known, what they taught (ratchet/judging/gate_memory.py) asks for more or for less than 90%.
 
 Two things keep out a challenger that is better on the whole: a slice on which it is surely worse
-(ratchet/judging/slice_harm.py), and a line of data/must.csv that it breaks (ratchet/judging/must_list.py), as may no
+(ratchet/judging/slices.py), and a line of data/must.csv that it breaks (ratchet/judging/must_list.py), as may no
 first model.
 
 Everything else asks `decide` and nothing else, so another rule is another version of this file.
@@ -21,14 +21,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ratchet.judging import gate_memory, slice_harm
+from ratchet.judging import gate_memory
+from ratchet.judging import slices as slice_harm
 from ratchet.judging.bootstrap import Metric, group_indices, pairs
 from ratchet.judging.gate_memory import Belief, Measured
 from ratchet.judging.metrics import Floats, Ints, indices, score
 from ratchet.judging.must_list import Answered, Broken
-from ratchet.judging.slice_harm import CONFIDENCE as SURELY
-from ratchet.judging.slice_harm import Slice
-from ratchet.judging.slices import Masks
+from ratchet.judging.slices import CONFIDENCE as SURELY
+from ratchet.judging.slices import Masks, Slice
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.90

@@ -4,12 +4,15 @@ columns."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ratchet.judging.metrics import Floats, Scores, score
+from ratchet.judging.bootstrap import Metric, swapped
+from ratchet.judging.gate_memory import SLIDE
+from ratchet.judging.metrics import Floats, Ints, Scores, score
 
 FEWEST = 30
 """Rows below which a slice's score says little: at 30 one standard error of an accuracy of 0.8 is 7
@@ -75,3 +78,74 @@ def _values(column: pl.Series) -> Masks:
         f"{column.name} = {value}": (column == value).fill_null(False).to_numpy()
         for value in counts[column.name].head(MOST_VALUES)
     }
+
+
+SWAPS = 1_000
+CONFIDENCE = 0.95
+"""One-sided, and for all slices together."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """How far the challenger is ahead of the champion on a slice, in the metric's unit, above 0 better.
+
+    champion, challenger: the metric of either there, as a person knows it. interval: for all slices together.
+    """
+
+    name: str
+    rows: int
+    challenger: float
+    champion: float
+    ahead: float
+    interval: tuple[float, float]
+
+    @property
+    def harmed(self) -> bool:
+        """Whether it is surely worse there."""
+        return self.interval[1] < -SLIDE
+
+
+def compared(
+    metric: Metric,
+    true: Ints,
+    challenger: Floats,
+    champion: Floats,
+    groups: Ints,
+    slices: Masks,
+    values: Mapping[str, tuple[float, float]],
+    *,
+    positive: int | None,
+    seed: int,
+) -> tuple[Slice, ...]:
+    """Every slice, in the order in which they came. values: of the metric, the challenger's and the champion's."""
+    if not slices:
+        return ()
+    found = swapped(
+        metric,
+        true,
+        challenger,
+        champion,
+        groups,
+        list(slices.values()),
+        positive=positive,
+        swaps=SWAPS,
+        seed=seed,
+    )
+    reach = limit(found) * spread(found)
+    return tuple(
+        Slice(name, int(mask.sum()), *values[name], float(ahead), (float(ahead - far), float(ahead + far)))
+        for (name, mask), ahead, far in zip(slices.items(), found[:, 0], reach, strict=True)
+    )
+
+
+def spread(found: Floats) -> Floats:
+    """How far each slice spreads over the swaps, which are around 0."""
+    deviation: Floats = np.sqrt((found**2).mean(axis=1))
+    return deviation
+
+
+def limit(found: Floats) -> float:
+    """In so many spreads lies the worst slice of all but 5 of 100 swaps. found: as `swapped` gives it."""
+    far = spread(found)[:, None]
+    worst = np.sort(np.divide(-found, far, out=np.zeros_like(found), where=far > 0).max(axis=0))
+    return max(0.0, float(worst[int(np.ceil(CONFIDENCE * len(worst))) - 1]))

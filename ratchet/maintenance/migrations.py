@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database as predictions
 from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, prefect_database

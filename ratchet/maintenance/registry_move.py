@@ -72,7 +72,8 @@ def refuse_unmovable(file: Path, target: str) -> None:
 
 def refuse_used(here: Places, target: str) -> None:
     """Raise unless the new registry is empty; MLflow makes its tables where they are not there."""
-    from flows.registry.registry import Registry, deleted_too
+    from flows.registry.registry import Registry
+    from flows.registry.store import deleted_too
 
     client = Registry("", here).client
     experiments = client.search_experiments(view_type=deleted_too())

@@ -5,15 +5,16 @@ from __future__ import annotations
 from ratchet.data.prepare.label_sources import AUDIT
 from ratchet.judging import canary_test
 from ratchet.judging.canary_test import Verdict
-from ratchet.monitoring.log import predictions
-from ratchet.monitoring.log.predictions import HEARD, LAST, Place
+from ratchet.monitoring.log import database
+from ratchet.monitoring.log.database import Place
+from ratchet.monitoring.log.predictions import HEARD, LAST
 from ratchet.project.problem import Problem
 
 
 def of_trial(problem: Problem, champion: int, challenger: int) -> Verdict:
     """The verdict so far; the audit's labels alone count, for nobody chose their texts."""
-    log = predictions.place(problem.here)
-    if not predictions.is_there(log):
+    log = database.place(problem.here)
+    if not database.is_there(log):
         return canary_test.judge(0, 0, 0)
     if problem.settings.deploy.canary.shadow:
         both = answered_by_both(log, problem.name, champion, challenger)
@@ -31,14 +32,14 @@ SHADOWED = f"""
 
 def audited(log: Place, problem: str, version: int) -> list[tuple[str, str, str, str]]:
     """Id, digest, the audit's last word and the version's label, of each text that the audit labelled; by id."""
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         rows = connection.execute(AUDITED, (problem, version, AUDIT)).fetchall()
     return sorted({digest or name: (name, digest, *said) for name, digest, *said in rows}.values())
 
 
 def answered_by_both(log: Place, problem: str, champion: int, challenger: int) -> list[tuple[str, str, str]]:
     """The audit's label, the champion's and the challenger's in its shadow, of each text that both answered."""
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         its = dict(connection.execute(SHADOWED, (problem, challenger, AUDIT)).fetchall())
     return [(truth, label, its[text]) for _, text, truth, label in audited(log, problem, champion) if text in its]
 

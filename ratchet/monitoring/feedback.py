@@ -28,8 +28,9 @@ from ratchet.data.versions.quarantine import FILE, LINE, REASON
 from ratchet.monitoring import retrain_state
 from ratchet.monitoring.labels import feedback_rules, vetting
 from ratchet.monitoring.labels.vetting import AUDITED, SURE, Part, Traffic
-from ratchet.monitoring.log import predictions
-from ratchet.monitoring.log.predictions import AT_ONCE, BATCH, HEARD, LAST, Label, Place
+from ratchet.monitoring.log import database, predictions
+from ratchet.monitoring.log.database import Place
+from ratchet.monitoring.log.predictions import AT_ONCE, BATCH, HEARD, LAST, Label
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.project.problem import Problem
@@ -103,7 +104,7 @@ def waiting(problem: Problem) -> pl.DataFrame:
     Returns:
         A last word each: prediction, text, predicted, score, label, source, chance, at.
     """
-    log = predictions.place(problem.here)
+    log = database.place(problem.here)
     said = feedback_rules.last_words(everything(log, problem.name))
     done = kept(problem.here.data).select("prediction", "label")
     names = problem.settings.data
@@ -122,8 +123,8 @@ def everything(log: Place, problem: str) -> pl.DataFrame:
         "text": pl.String, "predicted": pl.String, "score": pl.Float64,
     }  # fmt: skip
     found = []
-    if predictions.is_there(log):
-        with predictions.connected(log) as connection:
+    if database.is_there(log):
+        with database.connected(log) as connection:
             found = connection.execute(
                 "select feedback.prediction, feedback.label, source, chance, feedback.at, text, predictions.label, "
                 "score from feedback left join predictions on predictions.id = prediction "
@@ -139,11 +140,11 @@ def traffic(problem: Problem, fresh: pl.DataFrame, learned: pl.DataFrame) -> Tra
     Args:
         fresh: the new labels. learned: rows of data/feedback.csv that stay as they are.
     """
-    log, name = predictions.place(problem.here), problem.name
+    log, name = database.place(problem.here), problem.name
     first = fresh["prediction"].min()
     if first is None:
         return Traffic()
-    with predictions.connected(log) as connection:
+    with database.connected(log) as connection:
         (start,) = connection.execute(EARLIER, (name, first, BATCH, BACK)).fetchone()
         start = start or first
         audits = connection.execute(MEASURED, (name, AUDIT)).fetchall()
@@ -258,7 +259,7 @@ def settle(problem: Problem, given: Sequence[Label], found: Harvest | None) -> i
     waiting = found.said.filter(found.facts["waits"])
     same = compared(found.said["text"]).is_in(compared(waiting["text"]).implode()).fill_null(False)
     stay = set(found.said.filter(same)["prediction"])  # with others of the same text, which may yet be taken instead
-    predictions.take(predictions.place(problem.here), [each for each in given if each.prediction not in stay])
+    predictions.take(database.place(problem.here), [each for each in given if each.prediction not in stay])
     return sum(each.new for each in given if each.prediction in stay)
 
 
@@ -280,12 +281,12 @@ def withdraw(here: Places, problem: str, gone: pl.Series) -> None:
     Raises:
         Refusal: what was set aside cannot be read; nothing is taken out then.
     """
-    log, path = predictions.place(here), aside_path(here, problem)
+    log, path = database.place(here), aside_path(here, problem)
     if not gone.len():
         return
     lying = quarantine.read(path)
-    if predictions.is_there(log):
-        with predictions.connected(log) as connection:
+    if database.is_there(log):
+        with database.connected(log) as connection:
             take_out(connection, problem, gone)
     if lying.height:
         said = pl.any_horizontal(compared(lying[name]).is_in(gone.implode()).fill_null(False) for name in lying.columns)

@@ -15,9 +15,9 @@ import numpy as np
 
 from ratchet.monitoring.labels import audit_sample
 from ratchet.monitoring.labels.active_learning import choose
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.predictions import Prediction
-from ratchet.project import atomic_json
+from ratchet.project import durable
 from ratchet.project.data_pin import SplitSpec
 from ratchet.project.problem import Problem
 
@@ -46,14 +46,14 @@ def refresh(problem: Problem) -> Queue:
     Raises:
         Refusal: the log cannot be read, or data/ does not say how rows are split.
     """
-    now, log, spec = time.time(), predictions.place(problem.here), problem.split
+    now, log, spec = time.time(), database.place(problem.here), problem.split
     queue = Queue(
         problem.name,
         now,
         audits(predictions.unaudited(log, problem.name, RECENT), spec, problem.settings.optimise.audit),
         chosen(predictions.unlabelled(log, problem.name, RECENT), spec, seed=time.time_ns()),
     )
-    atomic_json.write(problem.here.queue, asdict(queue))
+    durable.write_json(problem.here.queue, asdict(queue))
     return queue
 
 
@@ -82,7 +82,7 @@ def worth_asking(asked: list[Prediction]) -> list[Prediction]:
 
 def read(path: Path, problem: str) -> Queue:
     """The queue as it was left, where it is the problem's; an empty one otherwise, or where it is damaged."""
-    return understood(atomic_json.read(path) or {}, problem)
+    return understood(durable.read_json(path) or {}, problem)
 
 
 def understood(written: dict[str, Any], problem: str) -> Queue:

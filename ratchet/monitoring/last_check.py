@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ratchet.project import atomic_json
+from ratchet.project import durable
 from ratchet.project.paths import Places
 
 if TYPE_CHECKING:  # the service reads a note, and needs nothing of what made it
@@ -66,12 +66,12 @@ def of(problem: str, version: int, at: float, before: Watched | None, found: Dri
 
 def keep(here: Places, look: Watched) -> None:
     """Put it in place of the one before."""
-    atomic_json.write(here.watch, asdict(look))
+    durable.write_json(here.watch, asdict(look))
 
 
 def last(here: Places, problem: str, version: int | None = None) -> Watched | None:
     """The last look at this problem; None where there was none, or not at that version."""
-    found = read(atomic_json.read(here.watch))
+    found = read(durable.read_json(here.watch))
     if found is None or found.problem != problem or version not in (None, found.version):
         return None
     return found

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 
 from ratchet.monitoring import retrain_rules
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.retrain_rules import Found, Rules
-from ratchet.project import atomic_json
+from ratchet.project import durable
 from ratchet.project.paths import Places
 from ratchet.project.problem import Problem
 from ratchet.project.settings import Optimise, Settings
@@ -40,7 +40,7 @@ class Pace:
 
 def read(here: Places, problem: str) -> Pace:
     """What is noted; of another problem, or of none, nothing is."""
-    found = atomic_json.read(here.pace) or {}
+    found = durable.read_json(here.pace) or {}
     raw = {each.name: found[each.name] for each in fields(Pace) if each.name in found}  # earlier code noted more
     try:
         counts = {name: int(raw.get(name, 0)) for name in ("learned", "kept", "looked_at")}
@@ -58,7 +58,7 @@ def change(here: Places, problem: str, changed: Callable[[Pace], Pace]) -> None:
     here.state.mkdir(parents=True, exist_ok=True)
     with open(here.state / "pace.lock", "a", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        atomic_json.write(here.pace, asdict(changed(read(here, problem))))
+        durable.write_json(here.pace, asdict(changed(read(here, problem))))
 
 
 @contextmanager
@@ -133,7 +133,7 @@ def waiting(here: Places, settings: Settings) -> int:
 
     What was left waiting in the log when it was last collected asks for nothing: others must come.
     """
-    pace, logged = read(here, settings.problem), predictions.labels(predictions.place(here), settings.problem)
+    pace, logged = read(here, settings.problem), predictions.labels(database.place(here), settings.problem)
     return max(0, logged - pace.looked_at) + max(0, pace.kept - pace.learned)
 
 

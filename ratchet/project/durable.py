@@ -7,8 +7,11 @@ last the old file. Whatever Ratchet renames is renamed here (decisions/0028).
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 def write(path: Path, content: str, mode: int = 0o666) -> None:
@@ -78,3 +81,17 @@ def fsync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Put a small JSON file in place of what was there, and have it on the disk before returning."""
+    write(path, json.dumps(content, ensure_ascii=False))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """What a JSON file says; None where there is none, or where it is no object."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import psutil
 
-from ratchet.project import atomic_json
+from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.servers.process_id import birth, lives
@@ -126,7 +126,7 @@ def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
     url = f"{server.address}{server.health}" if server.port else ""
     me = os.getpid()
     known = Note(server.name, watcher.pid, birth(watcher.pid), me, birth(me), server.port or 0, url)
-    atomic_json.write(note_path(here, server.name), asdict(known))
+    durable.write_json(note_path(here, server.name), asdict(known))
     return watcher
 
 
@@ -179,7 +179,7 @@ def in_the_making(path: Path) -> Path:
 
 
 def stop(here: Places, name: str, watcher: subprocess.Popen[bytes]) -> None:
-    atomic_json.remove(note_path(here, name))
+    durable.remove(note_path(here, name))
     assert watcher.stdin is not None
     watcher.stdin.close()
     watcher.wait()
@@ -213,12 +213,12 @@ def end_left_over(here: Places, name: str) -> None:
             time.sleep(0.05)
         if birth(known.pid) in ("", known.born):  # else the number, and with it the session, is somebody else's by now
             end_session(known.pid)
-    atomic_json.remove(note_path(here, name))
+    durable.remove(note_path(here, name))
 
 
 def noted(here: Places, name: str) -> Note | None:
     try:
-        return Note(**(atomic_json.read(note_path(here, name)) or {}))
+        return Note(**(durable.read_json(note_path(here, name)) or {}))
     except TypeError:
         return None
 

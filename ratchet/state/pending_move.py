@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ratchet.project import atomic_json
+from ratchet.project import durable
 from ratchet.state.ledger import Move
 from ratchet.project.paths import Places
 
@@ -27,18 +27,18 @@ class Intent:
 
 
 def write(here: Places, intent: Intent) -> None:
-    atomic_json.write(path_of(here), asdict(intent))
+    durable.write_json(path_of(here), asdict(intent))
 
 
 def read(here: Places) -> Intent | None:
     """The move that is under way or was cut off; None where there is none."""
-    written = atomic_json.read(path_of(here))
+    written = durable.read_json(path_of(here))
     return Intent(Move(**written["move"]), written["page"], written.get("experiment", {})) if written else None
 
 
 def done(here: Places) -> None:
     """The move is carried out, and whoever asked for it was told."""
-    atomic_json.remove(path_of(here))
+    durable.remove(path_of(here))
 
 
 def path_of(here: Places) -> Path:

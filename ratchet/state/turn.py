@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ratchet.project import atomic_json
+from ratchet.project import durable
 from ratchet.project.paths import Places
 
 CODE = ("flows", "models", "expectations", "ratchet")
@@ -38,10 +38,10 @@ def under_way(here: Places, model: str | None) -> Iterator[Begun]:
     Only a kill, or a person who stops it, leaves it to be gone on with: one that failed might fail so for ever.
     """
     begun = Begun(uuid.uuid4().hex[:12], cause(here), model)
-    left = atomic_json.read(under_way_path(here)) or {}
+    left = durable.read_json(under_way_path(here)) or {}
     if (left.get("cause"), left.get("model")) == (begun.cause, begun.model):
         begun = Begun(**left)
-    atomic_json.write(under_way_path(here), asdict(begun))
+    durable.write_json(under_way_path(here), asdict(begun))
     try:
         yield begun
     except KeyboardInterrupt:
@@ -54,7 +54,7 @@ def under_way(here: Places, model: str | None) -> Iterator[Begun]:
 
 def forget(here: Places) -> None:
     """There is nothing to go on with."""
-    atomic_json.remove(under_way_path(here))
+    durable.remove(under_way_path(here))
 
 
 def under_way_path(here: Places) -> Path:
@@ -82,12 +82,12 @@ def ground(here: Places) -> str:
 
 def remember(here: Places, before: str, summary: dict[str, Any]) -> None:
     """Keep what a turn came to. before: its `cause` when it started; what was edited meanwhile is not in it."""
-    atomic_json.write(path_of(here), {"cause": before, "ground": ground(here)} | summary)
+    durable.write_json(path_of(here), {"cause": before, "ground": ground(here)} | summary)
 
 
 def recall(here: Places) -> dict[str, Any] | None:
     """What the last turn came to, if all that decided it is as it was; else None."""
-    summary = atomic_json.read(path_of(here)) or {}
+    summary = durable.read_json(path_of(here)) or {}
     same = summary.get("cause") == cause(here) and summary.get("ground") == ground(here)
     return summary if same else None
 

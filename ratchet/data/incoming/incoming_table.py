@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from ratchet.data import examples
-from ratchet.data.prepare import canonical_columns, row_checks, row_facts
+from ratchet.data.prepare import canonical_columns, row_facts
 from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.reading import Reading
 from ratchet.data.versions.quarantine import FILE, LINE, REASON
@@ -59,7 +59,7 @@ class Incoming:
     @cached_property
     def reasons(self) -> pl.Series:
         """Why a row is set aside; missing where it stays."""
-        return row_checks.reasons(self.measured)
+        return row_facts.reasons(self.measured)
 
     @cached_property
     def valid(self) -> pl.DataFrame:

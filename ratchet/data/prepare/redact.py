@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import polars as pl
+
 LETTERS = r"A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f\u1e00-\u1eff"
 """Latin with its accents, composed or not, Greek and Cyrillic; no script that is written without spaces."""
 DOMAIN = rf"@[{LETTERS}0-9-]+(?:\.[{LETTERS}0-9-]+)*\.[{LETTERS}]{{2,}}"
@@ -86,3 +88,22 @@ def is_card_number(digits: str) -> bool:
     if not LEAST <= len(digits) <= MOST:
         return False
     return (sum(map(int, digits[::-2])) + sum(map(_DOUBLED.__getitem__, digits[-2::-2]))) % 10 == 0
+
+
+PHONE = f"{INTERNATIONAL}|(?:^|[^0-9])(?:{'|'.join(NATIONAL)})(?:[^0-9]|$)"
+CARD = rf"{ISSUER}(?:[ -]?[0-9]){{{LEAST - 2}}}"
+"""What may be the beginning of a card's number."""
+
+
+def looks_private(text: pl.Series) -> list[pl.Series]:
+    """Three yes-or-no columns for a column of texts: mail, phone, card."""
+    mail = text.str.contains(MAIL).fill_null(False).alias("mail")
+    phone = text.str.contains(PHONE).fill_null(False).alias("phone")
+    return [mail, phone, _cards(text)]
+
+
+def _cards(text: pl.Series) -> pl.Series:
+    """True where a run of digits passes the Luhn check, which only the few candidates are put to."""
+    likely = text.str.contains(CARD).fill_null(False).arg_true()
+    hits = [int(place) for place, found in zip(likely, text.gather(likely), strict=True) if any(cards(found))]
+    return pl.Series("card", [False], dtype=pl.Boolean).new_from_index(0, len(text)).scatter(hits, True)

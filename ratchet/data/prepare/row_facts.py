@@ -12,7 +12,7 @@ from __future__ import annotations
 import polars as pl
 
 from models.text.normalise import normal_form
-from ratchet.data.prepare.private import looks_private
+from ratchet.data.prepare.redact import looks_private
 
 MAX_CHARACTERS = 100_000
 """About forty printed pages: a longer text is more often a file in the wrong column than a text."""
@@ -65,8 +65,8 @@ def alone(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataF
     return scanned.with_columns(_words(), *_staying()).drop("text")
 
 
-def reasons(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataFrame:
-    """Of the facts that a row has by itself, those alone that set it aside: all that `quarantine` needs."""
+def flaws(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataFrame:
+    """Of the facts that a row has by itself, those alone that set it aside: all that `set_aside` needs."""
     return frame.select(
         "row", *(fact for fact in (*_shape(max_characters), *_damage()) if fact.meta.output_name() in REASONS)
     )
@@ -151,3 +151,30 @@ def _crossings(known: pl.DataFrame) -> list[pl.Expr]:
 
 def _crosses(key: str) -> pl.Expr:
     return (pl.col("split").n_unique().over(key) > 1) & pl.col(key).is_not_null()
+
+
+def set_aside(frame: pl.DataFrame, facts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The valid rows, and the others with a column `reason` (the first that holds) and their `row` in the
+    source.
+
+    Raises:
+        ValueError: the facts are not those of this frame.
+    """
+    if facts.height != frame.height:
+        raise ValueError(
+            f"A frame and its facts must have the same rows. Received: {frame.height:,} rows, "
+            f"facts of {facts.height:,}. Measure the frame again."
+        )
+    reason = reasons(facts)
+    numbered = frame.with_columns(facts["row"], reason)
+    return frame.filter(reason.is_null()), numbered.filter(reason.is_not_null())
+
+
+def reasons(facts: pl.DataFrame) -> pl.Series:
+    """Why each row is set aside: the first reason that holds, missing where none does."""
+    said = pl.coalesce(_said(fact, words) for fact, words in REASONS.items())
+    return facts.select(said.alias("reason")).to_series()
+
+
+def _said(fact: str, words: str) -> pl.Expr:
+    return pl.when(pl.col(fact)).then(pl.lit(words))

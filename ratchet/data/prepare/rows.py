@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from models.text import normalise
-from ratchet.data.prepare import canonical_columns, deduplicate, label_sources, private, row_checks, row_facts, split
+from ratchet.data.prepare import canonical_columns, deduplicate, label_sources, redact, row_facts, split
 from ratchet.data.prepare.deduplicate import Report
 from ratchet.data.tables import canonical_csv, key_index
 from ratchet.data.tables.key_index import Matches
@@ -99,7 +99,7 @@ class Valid:
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         for frame in self.raw:
-            yield row_checks.set_aside(frame, row_facts.reasons(frame))[0]
+            yield row_facts.set_aside(frame, row_facts.flaws(frame))[0]
 
 
 @dataclass(frozen=True)
@@ -224,8 +224,7 @@ def cache_path(problem: Problem) -> Path:
         key_index,
         normalise,
         deduplicate,
-        private,
-        row_checks,
+        redact,
         split,
         canonical_csv,
         sys.modules[__name__],

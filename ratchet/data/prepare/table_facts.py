@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ratchet.data.prepare import row_checks, row_facts
+from ratchet.data.prepare import row_facts
 from ratchet.data.tables.key_index import Flags, Matches
 from ratchet.data.tables.row_store import Stored, storing
 
@@ -90,7 +90,7 @@ def survey(batches: Iterable[pl.DataFrame], folder: Path, max_characters: int = 
             classes.update(dict(known["class"].drop_nulls().value_counts().iter_rows()))
             stays.append(~known["set_aside"].to_numpy())
             keep(known.drop(row_facts.KEY))
-            put_aside(row_checks.set_aside(frame, known)[1])
+            put_aside(row_facts.set_aside(frame, known)[1])
     assert texts is not None, "storing insists on a batch"
     return Survey(
         Stored(folder / "aside.parquet"),

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from ratchet.data.tables.reading import Reading, read_any
-from ratchet.project import atomic_json, durable
+from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.project.progress import Say
@@ -117,7 +117,7 @@ def is_changed(place: Path) -> bool:
     if not place.exists():
         return False
     content = place.read_bytes()
-    known = (atomic_json.read(place.parent / WRITTEN) or {}).get(place.name)
+    known = (durable.read_json(place.parent / WRITTEN) or {}).get(place.name)
     if known is not None:
         return hashlib.sha256(content).hexdigest() not in known
     try:
@@ -143,10 +143,10 @@ def refuse_changed(place: Path) -> None:
 def sign(place: Path, content: bytes) -> None:
     """Note what Ratchet is about to put there, so that a person's change can be told from it."""
     beside = place.parent / WRITTEN
-    signed = atomic_json.read(beside) or {}
+    signed = durable.read_json(beside) or {}
     digest = hashlib.sha256(content).hexdigest()
     earlier = [each for each in signed.get(place.name, []) if each != digest]
-    atomic_json.write(beside, signed | {place.name: [*earlier[-1:], digest]})
+    durable.write_json(beside, signed | {place.name: [*earlier[-1:], digest]})
 
 
 def put(place: Path, rows: pl.DataFrame) -> None:
@@ -167,7 +167,7 @@ def placed(reading: Reading) -> Reading:
 
 
 def keep(here: Places, problem: str, aside: pl.DataFrame, names: Data, say: Say) -> Quarantine | None:
-    """Lay rows of the pinned table that are not sound (row_checks.py) beside those that lie there already."""
+    """Lay rows of the pinned table that are not sound (row_facts.py) beside those that lie there already."""
     own = {"text": names.text, "label": names.label} | ({"group": names.group} if names.group else {})
     rows = aside.select(
         pl.col("reason").alias(REASON),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ratchet.data.versions import dvc_cache, dvc_repo
 from ratchet.data.versions import quarantine as quarantined
-from ratchet.project import atomic_json, durable
+from ratchet.project import durable
 from ratchet.project.data_pin import Pin
 from ratchet.project.paths import Places
 from ratchet.state import ledger
@@ -67,7 +67,7 @@ def make(
     if quarantine:
         lay_out(aside, quarantine)
     intended = Intent(line, (str(aside),) if quarantine == "" else (), tuple(forgotten))
-    atomic_json.write(path_of(here), asdict(intended))
+    durable.write_json(path_of(here), asdict(intended))
     finish(here)
 
 
@@ -76,7 +76,7 @@ def finish(here: Places) -> DataChange | None:
 
     What was laid out without an intent is removed: it came from a command that was killed before it had decided.
     """
-    raw = atomic_json.read(path_of(here))
+    raw = durable.read_json(path_of(here))
     if raw is None:
         clear(here)
         return None
@@ -100,7 +100,7 @@ def finish(here: Places) -> DataChange | None:
         forget(here, raw["forgotten"], line.after)
     if line.before != line.after:
         ledger.append_once(here.ledger, line)
-    atomic_json.remove(path_of(here))
+    durable.remove(path_of(here))
     return line
 
 

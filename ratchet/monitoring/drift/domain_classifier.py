@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ratchet.monitoring.drift.permutation_test import dealt
 from ratchet.monitoring.drift.text_statistics import Words
-from ratchet.monitoring.drift.two_sample import Floats, Ints, Sample, Shift, effective
+from ratchet.monitoring.drift.two_sample import Floats, Ints, Sample, Shift, dealt, effective
 
 WORTH = 0.05
 """How far from 0.5 the AUC must lie to be worth anybody's time."""

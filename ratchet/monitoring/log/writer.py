@@ -23,9 +23,10 @@ import msgspec
 from msgspec import Struct
 
 from ratchet.data.prepare.redact import redacted
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
+from ratchet.monitoring.log.database import Place
 from ratchet.monitoring.log.postgres_log import RemoteLog
-from ratchet.monitoring.log.predictions import FEEDBACK, INSERT, Place, Row, digest
+from ratchet.monitoring.log.predictions import FEEDBACK, INSERT, Row, digest
 from ratchet.project.paths import places
 
 AGAIN = 1.0
@@ -179,7 +180,7 @@ class Writer:
     def _file_opened(self, path: Path) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=5)
-        predictions.lay_out(connection)
+        database.lay_out(connection)
         connection.execute("pragma synchronous = full")
         self._file = path.stat().st_ino
         return connection
@@ -254,4 +255,4 @@ if __name__ == "__main__":
         signal.signal(sign, signal.SIG_IGN)  # the end of the input is the sign to end, and comes after the last answer
     os.nice(10)  # what it writes can wait for a few milliseconds; who asks the service should not
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    main(predictions.place(places()))
+    main(database.place(places()))

@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ratchet.data.prepare.label_sources import AUDIT, CHOSEN
 from ratchet.monitoring import label_queue
-from ratchet.monitoring.log.predictions import AUDIT, CHOSEN
 
 REMEMBERED = 1_000
 """Texts that were offered and are known to have been, so that who goes back to one gives a label of the same kind."""

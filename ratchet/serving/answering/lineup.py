@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ratchet.project import atomic_json
+from ratchet.project import durable
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ def write(path: Path, lineup: Lineup) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_suffix(".lock"), "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        atomic_json.write(path, asdict(lineup))
+        durable.write_json(path, asdict(lineup))
 
 
 def last(path: Path) -> Lineup:
     """The last lineup, whatever the problem; an empty one where none was written."""
-    return understood(atomic_json.read(path) or {})
+    return understood(durable.read_json(path) or {})
 
 
 def read(path: Path, problem: str) -> Lineup:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from models.text.explanation import Explanation
 from ratchet.monitoring.log.predictions import Prediction
 from ratchet.serving.answering.service import Answer, Service
-from ratchet.serving.pages import marked_text
 from ratchet.serving.pages.translations import Words
 
 LIKELIEST = 10
@@ -31,7 +31,7 @@ async def again(service: Service, said: Words, before: Prediction) -> dict[str, 
         "id": before.id,
         "label": before.label,
         "score": percent(before.score),
-        "pieces": [marked_text.Piece(before.text or said.not_kept)],
+        "pieces": [Piece(before.text or said.not_kept)],
         "method": said.only_logged.format(version=before.version),
         "wrong": [label for label in labels if label != before.label],
         "buttons": len(labels) <= BUTTONS,
@@ -55,9 +55,9 @@ def told(said: Words, answer: Answer, text: str, found: Explanation) -> dict[str
         "unknown": unknown(said, found),
         "bars": [(label, percent(share), f"{100 * share:.2f}") for label, share in likely[:LIKELIEST]],
         "rest": said.more.format(count=len(rest), share=percent(sum(share for _, share in rest))) if rest else "",
-        "pieces": marked_text.pieces(text, found),
-        "for": marked_text.strongest(text, found, 1),
-        "against": marked_text.strongest(text, found, -1),
+        "pieces": pieces(text, found),
+        "for": strongest(text, found, 1),
+        "against": strongest(text, found, -1),
         "other": found.against,
         "method": said.exact if found.method == "exact" else said.occlusion,
         "left_out": said.left_out.format(count=found.left_out) if found.left_out else "",
@@ -87,3 +87,50 @@ def percent(share: float) -> str:
     if 0 < share < 0.001:
         return "<0.1%"
     return ">99.9%" if 0.999 < share < 1 else f"{100 * share:.1f}%"
+
+
+FLOOR = 0.002
+"""Nats; a word that moves the log-odds by less is left as it is. Each of many words moves them by little."""
+STEPS = (0.75, 0.45, 0.2)
+"""Shares of the strongest word's weight from which a word is marked strong, plainly, faintly."""
+STRONGEST = 5
+"""Words that are named, for and against."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the text. style: classes of page.css, empty for what moved nothing."""
+
+    text: str
+    style: str = ""
+
+
+def pieces(text: str, explanation: Explanation) -> list[Piece]:
+    """The whole text, in order; joined, the pieces give it back."""
+    most = max((abs(word.weight) for word in explanation.words), default=0.0)
+    found, at = [], 0
+    for word in explanation.words:
+        style = marked(word.weight, most)
+        if style:
+            if word.start > at:
+                found.append(Piece(text[at : word.start]))
+            found.append(Piece(text[word.start : word.end], style))
+            at = word.end
+    return [*found, Piece(text[at:])] if at < len(text) else found
+
+
+def marked(weight: float, most: float) -> str:
+    """The classes of a word; empty where it moved little. most: the strongest word's weight."""
+    if abs(weight) < FLOOR:
+        return ""
+    strength = next((3 - place for place, share in enumerate(STEPS) if abs(weight) >= share * most), 0)
+    return f"w {'for' if weight > 0 else 'against'} s{strength}" if strength else ""
+
+
+def strongest(text: str, explanation: Explanation, sign: int) -> list[str]:
+    """The words that moved it most, each once, strongest first. sign: 1 for the answer, -1 against it."""
+    most = max((abs(word.weight) for word in explanation.words), default=0.0)
+    moved = [word for word in explanation.words if word.weight * sign > 0 and marked(word.weight, most)]
+    moved.sort(key=lambda word: -abs(word.weight))
+    named = {text[word.start : word.end].casefold(): text[word.start : word.end] for word in reversed(moved)}
+    return list(reversed(named.values()))[:STRONGEST]

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ratchet.monitoring.log.predictions import USER, Prediction
+from ratchet.data.prepare.label_sources import USER
+from ratchet.monitoring.log.predictions import Prediction
 from ratchet.serving.answering.label_offers import Offer
 from ratchet.serving.answering.requests import Problem
 from ratchet.serving.answering.service import Service

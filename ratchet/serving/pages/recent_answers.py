@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 
-from ratchet.monitoring.log import predictions
+from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.predictions import Prediction
 from ratchet.project.errors import Refusal
 from ratchet.serving.answering.requests import Problem
@@ -46,7 +46,7 @@ class Seen:
         found = self._lately.get(name)
         if found is None:
             try:
-                found = await asyncio.to_thread(predictions.find, predictions.place(self._service.here), name)
+                found = await asyncio.to_thread(predictions.find, database.place(self._service.here), name)
             except (Refusal, sqlite3.Error):
                 raise Problem(503, "The log of predictions cannot be read now. Come back in a second.", 1) from None
         if found is None:

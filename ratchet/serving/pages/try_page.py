@@ -18,8 +18,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ratchet.monitoring.log import predictions
-from ratchet.monitoring.log.predictions import USER, Prediction
+from ratchet.data.prepare.label_sources import USER
+from ratchet.monitoring.log import database, predictions
+from ratchet.monitoring.log.predictions import Prediction
 from ratchet.project.errors import Refusal
 from ratchet.serving.answering import requests
 from ratchet.serving.answering.requests import Problem
@@ -140,9 +141,7 @@ async def frame(service: Service, request: Request) -> dict[str, Any]:
     """What stands around an answer: who answers, and what was corrected lately."""
     now, said = time.time(), spoken(request)
     try:
-        mistakes = await asyncio.to_thread(
-            predictions.mistakes, predictions.place(service.here), service.problem, LATELY
-        )
+        mistakes = await asyncio.to_thread(predictions.mistakes, database.place(service.here), service.problem, LATELY)
     except (Refusal, sqlite3.Error):
         mistakes = None
     return {

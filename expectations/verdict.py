@@ -1,4 +1,4 @@
-"""What a suite found: one Check for each expectation, and a Verdict over all of them."""
+"""What a suite found: one Check for each expectation, a Verdict over all of them, and the counts of slices added up."""
 
 from __future__ import annotations
 

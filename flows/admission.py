@@ -1,4 +1,8 @@
-"""A challenger that passed the gate, on trial on live traffic: it goes live, goes back, or goes on being tried."""
+"""What stands between the gate and going live: a trial on live traffic, and a person's approval.
+
+Approval is a run of *deploy* that stands paused in the Prefect UI until somebody resumes it. Nothing runs meanwhile and
+no lock is held, so the wait survives a restart. `make approve` does the same from a terminal.
+"""
 
 from __future__ import annotations
 

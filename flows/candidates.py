@@ -1,4 +1,4 @@
-"""The candidates of a build: each trained in a process of its own, logged in MLflow, the best of them proven."""
+"""A build under way and its candidates: each trained in a process of its own, logged in MLflow, the best proven."""
 
 from __future__ import annotations
 

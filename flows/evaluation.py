@@ -1,4 +1,10 @@
-"""What a judgement is made of: the case, a model as it was judged on it, and what came of it. Plain values."""
+"""An evaluation: the problem with its prepared rows, a model as it was judged on them, and what came of it.
+
+The gate remembers earlier evaluations. A version's tag `gate` says the metric, how far the version was ahead of the
+champion of its time, the error and the pull of that (ratchet/judging/gate_memory.py), and the rows of the holdout.
+Versions of another split or judged by another metric, and those that met no champion or answered just as it did, teach
+nothing.
+"""
 
 from __future__ import annotations
 

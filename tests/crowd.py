@@ -30,7 +30,7 @@ from ratchet.console import cli
 from ratchet.servers import prefork
 here = places()
 settle(here)
-with prefork.standing_by("flows.published.preloaded"), cli.prefect_server(here, "reviews"):
+with prefork.standing_by("flows.published.flow_process"), cli.prefect_server(here, "reviews"):
     from flows.optimise import optimise
     from flows.deploy import deploy
     from flows.lifecycle import lifecycle

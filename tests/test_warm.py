@@ -67,8 +67,8 @@ if __name__ == "__main__" and len(sys.argv) == 1:
 """
 USE = """
 import json, sys, threading
-from flows.published import preloaded
-preloaded.load()
+from flows.published import flow_process
+flow_process.load()
 threads, before = threading.active_count(), set(sys.modules)
 from flows.registry.registry import Registry
 from ratchet.project import problem

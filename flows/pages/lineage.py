@@ -1,4 +1,4 @@
-"""Where a version comes from, and what came of a data version: as lines of a name and a text. Knows no Prefect."""
+"""Where a version, a data version or a prediction comes from, as lines of a name and a text. Knows no Prefect."""
 
 from __future__ import annotations
 

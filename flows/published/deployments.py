@@ -19,8 +19,7 @@ from flows.deploy import deploy
 from flows.evaluate import evaluate
 from flows.lifecycle import lifecycle
 from flows.optimise import optimise
-from flows.published import label_watcher
-from flows.published.warm_start import run_process
+from flows.published import flow_process, label_watcher
 from ratchet.project.paths import places
 from ratchet.project.settings import Optimise, load
 from ratchet.servers import prefork
@@ -65,8 +64,8 @@ def schedule(name: str, settings: Optimise) -> dict[str, Any]:
 
 def main() -> None:
     here = places()
-    _starter_engine.run_process = run_process  # type: ignore[assignment]  # the runner's own hook for how a run's process begins
-    with prefork.standing_by("flows.published.preloaded"):
+    _starter_engine.run_process = flow_process.run_process  # type: ignore[assignment]  # the runner's own hook for how a run's process begins
+    with prefork.standing_by(flow_process.__name__):
         threading.Thread(target=label_watcher.watch, args=(here,), daemon=True).start()
         publish(load(here.params).optimise)
 

@@ -1,5 +1,17 @@
-"""Where is a model weak? A frame enters, named masks leave: short and long texts, scripts, the owner's own
-columns."""
+"""Where is a model weak, and is the challenger worse anywhere, though it may be better on the whole?
+
+A frame enters, named masks leave: short and long texts, scripts, the owner's own columns. Then two models' answers to
+the same rows enter; each slice's difference leaves, with an interval that knows how many slices were looked at.
+
+Were the two equal, it would be up to chance which answer is whose. So the answers to each group are swapped by the toss
+of a coin, a thousand times, and each slice is measured by how far it then spreads. Of every toss the slice that lost
+most counts: what one in twenty tosses exceeds is the limit for all of them. So at most 5 of 100 challengers that are
+equal on every slice are found worse on any, however many slices there are and whichever share rows; and a slice where
+the two differ on a few groups alone can be found worse by no chance at all, for its tosses come out as far as it does.
+Source: Westfall and Young 1993, Resampling-Based Multiple Testing, chapter 2 (maxT).
+
+A slice speaks against a challenger where its whole interval lies more than half a point below the champion.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mail addresses, phone numbers and payment cards: what they look like, and a text without them.
+"""Mail addresses, phone numbers and payment cards: which texts hold any, and a text without them.
 
 Each pattern is a heuristic: it knows written forms, not meaning. The time that a text takes grows with its length and
 no faster, whatever it holds: a mail address begins where its characters do, and a number has bounded parts.

@@ -1,4 +1,4 @@
-"""What is true of each row of a table: its lengths, its damage, its copies, and what looks private in it.
+"""What is true of each row of a table (lengths, damage, copies, what looks private), and which rows are set aside.
 
 A frame with `text` and `label` enters (`group` and `split` too, where there are some). A frame of the same rows in the
 same order leaves, with one column a fact and without the texts, so that whatever judges or prints facts cannot leak

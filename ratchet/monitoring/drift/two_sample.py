@@ -4,6 +4,10 @@ Numbers are compared by the two-sample Kolmogorov-Smirnov test, classes by chi-s
 permutations. Rows of one group are not independent (reviews of one film agree), so a grouped reference counts for fewer
 rows than it has: for n divided by the design effect (Kish 1965; for tables Rao and Scott 1981). Of few groups that
 effect is known badly, as of few rows a variance is, and Student's t says by how much the far tail is wider.
+
+A permutation deals the rows of both sides out anew, which is one draw of counts from a multivariate hypergeometric
+distribution. So it costs as much as there are cells, however many rows there are. Its p-value is exact, however few
+rows a cell has.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An answer as the page shows it: every class, the words that moved it, and what gave it."""
+"""An answer as the page shows it: every class, the text cut at the words that moved it, and what gave it."""
 
 from __future__ import annotations
 

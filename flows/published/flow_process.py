@@ -1,0 +1,101 @@
+"""The process of a flow run that was started in the Prefect UI: a copy of one that has loaded everything.
+
+The runner of `make up` calls `run_process`, where Prefect would begin a fresh interpreter. `load` is what the process
+that is copied loads ahead (ratchet/servers/prefork.py). Run as a module, this does what `python -m prefect.engine`
+does.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from prefect.context import refresh_global_settings_context
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.utilities import processutils
+
+from ratchet.project.paths import ROOT
+from ratchet.servers import prefork
+from ratchet.servers.prefork import Cold
+
+NEEDED = (
+    "flows.lifecycle",
+    "prefect.engine",
+    "prefect.flow_engine",
+    "prefect.task_engine",
+    "prefect.utilities.visualization",
+    "models.linear",
+    "models.pyfunc",
+    "ratchet.training.job",
+    "anyio._backends._asyncio",
+    "git",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.pyplot",
+    "mlflow.pyfunc.scoring_server",
+    "mlflow.store.model_registry.sqlalchemy_workspace_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "PIL.JpegImagePlugin",
+    "pyarrow.pandas_compat",
+    "pyarrow.parquet",
+    "scipy.optimize",
+    "scipy.stats",
+    "sklearn.linear_model",
+    "sqlalchemy.dialects.sqlite",
+)
+"""Modules of a turn of the loop."""
+
+
+async def run_process(
+    command: list[str],
+    *,
+    task_status: anyio.abc.TaskStatus[Any],
+    task_status_handler: Callable[[Any], Any],
+    env: Mapping[str, str],
+    cwd: Path | str | None = None,
+    **others: Any,
+) -> Any:
+    """Stands in for Prefect's function of that name, which takes over where no copy is to be had."""
+    try:
+        with open("/dev/null", "rb") as nothing:
+            process = prefork.ask([__name__], [nothing.fileno(), 1, 2], env, str(cwd or ROOT))
+    except Cold:
+        fresh = {name: value for name, value in env.items() if name != prefork.VARIABLE}
+        return await processutils.run_process(
+            command, task_status=task_status, task_status_handler=task_status_handler, env=fresh, cwd=cwd, **others
+        )
+    task_status.started(task_status_handler(process))
+    await anyio.to_thread.run_sync(process.wait, abandon_on_cancel=True)
+    return process
+
+
+def load() -> None:
+    """Load what a turn needs, and nothing more: no server is asked, no file of the project is read."""
+    import expectations
+    from flows.registry import store
+    from ratchet.data.versions import dvc_repo
+
+    for name in NEEDED:
+        import_module(name)
+    expectations.load()
+    store.load()
+    dvc_repo.load()
+
+
+def main() -> None:
+    """Run the flow without heartbeats, as stage.py does for a command: each flow would wait for the end of its own."""
+    refresh_global_settings_context()  # of this run's environment, not of the process that was copied
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")  # that it is loaded is the point
+    sys.argv = ["prefect.engine"]
+    with temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

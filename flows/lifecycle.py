@@ -77,6 +77,7 @@ def lifecycle(
     with turn.under_way(here, model) as begun:
         challenger = build(model, trigger, begun.id)
         evaluation = evaluate(challenger, trigger)
+        assert evaluation is not None, "a version that is named is judged"
         champion = deploy(evaluation.version, trigger)
         keep_pace(here, begun)
         outlook = optimise(champion, trigger)

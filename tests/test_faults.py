@@ -7,6 +7,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 import pytest
@@ -18,6 +19,7 @@ from flows.registry.snapshot import Version
 from ratchet.project import faults
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
+from ratchet.project.problem import Problem
 
 
 @pytest.fixture
@@ -144,7 +146,7 @@ def test_a_version_that_is_live_already_is_not_said_not_to_be(here: Places) -> N
     with pytest.raises(Refusal) as before:
         deploy.smoke_test.fn(registry, registry.champion())
     with pytest.raises(Refusal) as after:
-        deploy.confirm.fn(None, registry)
+        deploy.confirm.fn(cast(Problem, None), registry)
     assert before.value.next_step == "Nothing went live. Mend the model file, and build anew."
     assert "Nothing went live" not in str(after.value)
     assert after.value.next_step == "It is live already. Go back to what was live before it: make rollback"

@@ -8,10 +8,10 @@ from __future__ import annotations
 import inspect
 import threading
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from prefect import serve
-from prefect.deployments.runner import EntrypointType
+from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.runner import _starter_engine
 
 from flows.build import build
@@ -30,22 +30,19 @@ STARTED_HERE = "Prefect UI"
 
 def publish(settings: Optimise) -> None:
     """Serve every flow as a deployment of its own name; returns when it is ended."""
-    serve(
-        *(
-            flow.to_deployment(
-                name=flow.name,
-                description=inspect.cleandoc(flow.fn.__doc__ or "").partition("\n\nArgs:")[0],
-                parameters={"trigger": STARTED_HERE},
-                tags=["ratchet"],
-                entrypoint_type=EntrypointType.MODULE_PATH,
-                **schedule(flow.name, settings),
-            )
-            for flow in FLOWS
-        ),
-        limit=1,
-        query_seconds=0.5,
-        print_starting_message=False,
-    )
+    made = [
+        flow.to_deployment(
+            name=flow.name,
+            description=inspect.cleandoc(flow.fn.__doc__ or "").partition("\n\nArgs:")[0],
+            parameters={"trigger": STARTED_HERE},
+            tags=["ratchet"],
+            entrypoint_type=EntrypointType.MODULE_PATH,
+            **schedule(flow.name, settings),
+        )
+        for flow in FLOWS
+    ]
+    deployments = cast("list[RunnerDeployment]", made)  # in a coroutine alone they are to be awaited
+    serve(*deployments, limit=1, query_seconds=0.5, print_starting_message=False)
 
 
 def schedule(name: str, settings: Optimise) -> dict[str, Any]:

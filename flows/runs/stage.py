@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
-from typing import Any, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import httpx
-from prefect import flow, get_run_logger, runtime, task
+from prefect import Flow, Task, flow, get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.events.worker import EventsWorker
 from prefect.exceptions import PrefectException
@@ -35,6 +35,7 @@ from ratchet.project.paths import Places, places, settle
 from ratchet.project.problem import Problem
 from ratchet.project.progress import UNHEARD
 
+Asked = ParamSpec("Asked")
 Result = TypeVar("Result")
 
 Model = StrEnum("Model", {name: name for name in models.names()})  # type: ignore[misc]
@@ -52,7 +53,7 @@ class Told(logging.Filter):
 TOLD = Told()
 
 
-def stage(function: Callable[..., Result]) -> Any:
+def stage(function: Callable[Asked, Result]) -> Flow[Asked, Result]:
     """A flow named as the function: one at a time on this state, its docstring the description.
 
     Where it fails, the state's message is the sentence that says what to do, and its data the refusal, which the
@@ -60,7 +61,7 @@ def stage(function: Callable[..., Result]) -> Any:
     """
 
     @functools.wraps(function)
-    def alone(*args: Any, **kwargs: Any) -> Result | State[Any]:
+    def alone(*args: Asked.args, **kwargs: Asked.kwargs) -> Result | State[Any]:
         here = places()
         settle(here)
         end_with_runner()
@@ -77,19 +78,20 @@ def stage(function: Callable[..., Result]) -> Any:
                 blame(str(refusal))
             return Failed(message=str(refusal), data=refusal)
 
-    def in_turn(here: Places, *args: Any, **kwargs: Any) -> Result:
+    def in_turn(here: Places, *args: Asked.args, **kwargs: Asked.kwargs) -> Result:
         with recovery.alone(here, function.__name__, say):
             if runtime.flow_run.parent_flow_run_id is None:
                 orphans.close_orphans(here)
             must_file.take_in(here, say)
             return function(*args, **kwargs)
 
-    return flow(
+    made = flow(
         name=function.__name__,
         flow_run_name=run_name,
         task_runner=cast("Any", ThreadPoolTaskRunner(max_workers=(os.cpu_count() or 1) + 1)),
         persist_result=False,
     )(alone)
+    return cast("Flow[Asked, Result]", made)
 
 
 def end_with_runner() -> None:
@@ -108,7 +110,7 @@ def _end_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def step(name: str, run_as: str | None = None) -> Callable[[Callable[..., Result]], Any]:
+def step(name: str, run_as: str | None = None) -> Callable[[Callable[Asked, Result]], Task[Asked, Result]]:
     """A task in plain words; its inputs are never hashed, for a cache is keyed by the data version alone."""
     return task(name=name, task_run_name=run_as or name, cache_policy=NO_CACHE, persist_result=False)
 

@@ -126,6 +126,7 @@ def run(here: Places) -> int:
         from flows.lifecycle import lifecycle
 
         done = lifecycle(trigger="make run")
+    assert done is not None, "only a turn that was to learn may find nothing to learn"
     terminal.turned(out, done.summary)
     return 0
 

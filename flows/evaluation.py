@@ -13,7 +13,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -132,7 +131,7 @@ def remembered(version: Version, metric: str) -> Past | None:
     return Past(version.number, against, measured, version.tags.get("decision") == PROMOTE)
 
 
-def can_be(metric: str, figures: list[Any]) -> bool:
+def can_be(metric: str, figures: list[float]) -> bool:
     """Whether numbers, in the order of FIGURES, can have been measured."""
     if not all(type(figure) in (int, float) and abs(figure) < MOST_ROWS for figure in figures):
         return False

@@ -47,7 +47,8 @@ def read(model_input: Any) -> list[str]:
         TypeError: something that holds no texts, or a value that is none.
     """
     if isinstance(model_input, pd.DataFrame):
-        if list(model_input.columns) == [0]:  # what MLflow makes of a list
+        names: list[Any] = list(model_input.columns)
+        if names == [0]:  # what MLflow makes of a list
             model_input = model_input.rename(columns={0: COLUMN})
         if COLUMN not in model_input.columns:
             received = ", ".join(map(repr, model_input.columns)) or "no columns"

@@ -102,7 +102,7 @@ class Registry:
         family[STATE] = self.here.identity
         began = int(1000 * (time.time() - seconds))
         run = self.client.create_run(self.experiment(), start_time=began, run_name=name, tags={**tags, **family})
-        return run.info.run_id
+        return str(run.info.run_id)
 
     def next_build(self) -> int:
         """The number of the build that comes next, from 1: one above the highest, whatever the clock said of when.

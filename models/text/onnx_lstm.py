@@ -58,7 +58,7 @@ class Reader:
             some = order[at : at + AT_ONCE]
             rows = np.ascontiguousarray(numbers[some, : lengths[some[-1]]])
             (result[some],) = self._session.run(None, {"numbers": rows})
-        return result / result.sum(axis=1, keepdims=True)
+        return np.asarray(result / result.sum(axis=1, keepdims=True))
 
 
 def _fitting(weights: Sequence[NDArray[Any]]) -> tuple[Floats, ...]:

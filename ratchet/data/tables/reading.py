@@ -148,8 +148,8 @@ def read_one(path: Path, tell: Callable[[int], None] = lambda _: None) -> Iterat
 
 def written(path: Path, kind: str, tell: Callable[[int], None]) -> Iterator[Parsed]:
     """A file of text."""
-    parser = json_records if kind in RECORDS else csv_file
-    return parser.read(path, encoding.recognise(path), tell)
+    read = json_records.read if kind in RECORDS else csv_file.read
+    return read(path, encoding.recognise(path), tell)
 
 
 def parquet(path: Path, tell: Callable[[int], None]) -> Iterator[Parsed]:

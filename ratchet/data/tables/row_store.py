@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import polars as pl
@@ -83,7 +83,8 @@ class Stored:
 
 def _read(file: Any, groups: list[int], columns: Sequence[str]) -> pl.DataFrame:
     """Some row groups as one frame."""
-    frame: Any = pl.from_arrow(file.read_row_groups(groups, list(columns) or None, use_threads=False))
+    rows = file.read_row_groups(groups, list(columns) or None, use_threads=False)
+    frame = cast(pl.DataFrame, pl.from_arrow(rows))
     return frame.select(columns) if columns else frame
 
 

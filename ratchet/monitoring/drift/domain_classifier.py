@@ -55,4 +55,4 @@ def judge(held: Sample, met: Floats) -> Shift:
 def areas(held: Ints, met: Ints) -> Floats:
     """The area under the ROC curve by bins, of counts of shape (cases, bins)."""
     below = np.cumsum(held, axis=1) - held / 2
-    return (met * below).sum(axis=1) / np.maximum(1, held.sum(axis=1) * met.sum(axis=1))
+    return np.asarray((met * below).sum(axis=1) / np.maximum(1, held.sum(axis=1) * met.sum(axis=1)))

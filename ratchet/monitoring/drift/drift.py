@@ -141,7 +141,7 @@ def teaching(groups: Ints | None, rows: int) -> Flags:
     place = np.arange(rows) if groups is None else np.unique(groups, return_inverse=True)[1]
     if not rows:
         return np.zeros(0, np.bool_)
-    return (np.random.default_rng(0).permutation(place.max() + 1) % 2 == 0)[place]
+    return np.asarray((np.random.default_rng(0).permutation(place.max() + 1) % 2 == 0)[place])
 
 
 def too_few_texts(judged: Judged, met: Met) -> str:

@@ -68,7 +68,7 @@ class Audited:
 
     @cached_property
     def right(self) -> Floats:
-        return (self.labels == self.truth).astype(np.float64)
+        return np.asarray(self.labels == self.truth, np.float64)
 
 
 NOBODY = Audited(np.zeros(0, np.str_), np.zeros(0), np.zeros(0, np.str_))

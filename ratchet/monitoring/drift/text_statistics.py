@@ -92,4 +92,4 @@ def _no_letters(texts: Sequence[str]) -> Floats:
 def _among(known: NDArray[np.uint64], hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
     if not len(known):
         return np.zeros(len(hashes), np.bool_)
-    return known.take(np.searchsorted(known, hashes), mode="clip") == hashes
+    return np.asarray(known.take(np.searchsorted(known, hashes), mode="clip") == hashes)

@@ -81,7 +81,7 @@ class Log:
         Raises:
             Unwritable: it could not be written.
         """
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         number = self._send(Said(prediction, label, source, known, at, chance))
         self._asked[number] = future
         self._flush()

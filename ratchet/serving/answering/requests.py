@@ -69,7 +69,7 @@ async def body(request: Request, limits: Limits) -> bytes:
     """
     most = int(limits.body_mb * MEGABYTE)
     message = await request.receive()
-    raw = message.get("body", b"")
+    raw: bytes = message.get("body", b"")
     if message.get("more_body", False) and len(raw) <= most:
         try:
             async with asyncio.timeout(limits.seconds):  # a body that is here already needs no clock

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 from prefect.artifacts import create_markdown_artifact
 
 from flows import admission
 from flows.pages import reports
 from flows.registry import bundles
-from flows.registry.predictor import Predictor
 from flows.registry.registry import Registry
 from flows.registry.snapshot import CHALLENGER, PREVIOUS, PROMOTE, Version, number
 from flows.runs import champion as champions
@@ -18,15 +16,14 @@ from ratchet.project.errors import Refusal
 from ratchet.project.problem import Problem
 from ratchet.state import ledger
 
-SMOKE = ("A perfectly ordinary sentence.", "", "今天天气很好。", "x" * 5000)
-
 
 @stage
 def deploy(version: int | None = None, trigger: str = "manual", tried: bool = False, approved: bool = False) -> int:
     """Does the decision go live?
 
-    Where *evaluate* decided to promote, the version is loaded afresh, answers a smoke test, and becomes the
-    **champion**; the old champion becomes **previous**. Otherwise the champion stays. Comes after *evaluate*.
+    Where *evaluate* decided to promote, the version is read from the registry, packed for the service, answers a smoke
+    test, and becomes the **champion**; the old champion becomes **previous**. Otherwise the champion stays. Comes after
+    *evaluate*.
 
     Args:
         version: The version that was decided on; empty takes the one with the alias `challenger`.
@@ -42,7 +39,6 @@ def deploy(version: int | None = None, trigger: str = "manual", tried: bool = Fa
     live = find_live(problem, registry)
     if decided is not None and awaits(problem, decided, live):
         require_fresh(decided, live)
-        smoke_test(registry, decided)
         pack(registry, decided)
         live = let_through(problem, registry, decided, live, trigger, tried, approved)
     shown = report(problem, registry, decided, live)
@@ -77,7 +73,7 @@ def let_through(
         return live
     promote(problem, registry, decided, trigger)
     admission.settle_approval(problem, registry, decided)
-    return confirm(problem, registry)
+    return line_up(problem, registry)
 
 
 def awaits(problem: Problem, decided: Version, live: Version | None) -> bool:
@@ -102,15 +98,15 @@ def require_fresh(decided: Version, live: Version | None) -> None:
         )
 
 
-@step("Smoke-test the stored version")
-def smoke_test(registry: Registry, version: Version) -> None:
-    """The stored model, loaded afresh, must answer whatever comes."""
-    expect_answers(registry.load(version), version, "Nothing went live. Mend the model file, and build anew.")
-
-
-@step("Pack it for the prediction service")
+@step("Pack and smoke-test it for the prediction service")
 def pack(registry: Registry, version: Version) -> None:
-    """The version's bundle, which answers odd texts as well; the service reads nothing else."""
+    """Make the version's bundle, which the service reads and nothing else.
+
+    The packed model answers odd texts here, for the last time before anything is live.
+
+    Raises:
+        Refusal: it cannot be read, or an answer is none. Nothing went live then.
+    """
     place = bundles.export(registry, version)
     say(f"Packed version {version.number} as bundle {place.digest[:12]}.")
 
@@ -121,34 +117,13 @@ def promote(problem: Problem, registry: Registry, version: Version, trigger: str
     champions.promote(problem, registry, version, trigger, version.tags.get("decision_reason", "decided by evaluate"))
 
 
-@step("Ask the new champion")
-def confirm(problem: Problem, registry: Registry) -> Version:
-    """What `models:/<problem>@champion` gives now must answer as well."""
+def line_up(problem: Problem, registry: Registry) -> Version:
+    """Tell the service who answers now: the new champion."""
     live = registry.champion()
     assert live is not None
-    expect_answers(registry.load(live), live, "It is live already. Go back to what was live before it: make rollback")
     bundles.line_up(registry, problem.settings.deploy.canary)
     say(f"Version {live.number} ({live.model}) is the champion of {problem.name}.")
     return live
-
-
-def expect_answers(predictor: Predictor, version: Version, otherwise: str) -> None:
-    """Raise unless every odd text gets a label and probabilities that sum to 1.
-
-    Args:
-        otherwise: what is live where it does not, and what to do.
-
-    Raises:
-        Refusal: an answer is not one.
-    """
-    answers = predictor.table(SMOKE)
-    sums = answers.filter(like="p_").sum(axis=1).to_numpy()
-    if len(answers) != len(SMOKE) or answers["label"].isna().any() or not np.allclose(sums, 1, atol=1e-6):
-        raise Refusal(
-            f"Version {version.number} must answer {len(SMOKE)} odd texts with probabilities that sum to 1.",
-            f"sums {np.round(sums, 6).tolist()}",
-            otherwise,
-        )
 
 
 @step("Say what is live")

@@ -5,21 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
-import pandas as pd
 import pytest
 
-from flows import deploy
-from flows.registry.predictor import Predictor
-from flows.registry.registry import Registry
-from flows.registry.snapshot import Version
 from ratchet.project import faults
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from ratchet.project.problem import Problem
 
 
 @pytest.fixture
@@ -118,35 +111,3 @@ def test_sqlites_number_decides(here: Places, tmp_path: Path) -> None:
 
 def test_a_broken_pipe_is_no_silent_server(here: Places) -> None:
     assert faults.recognise(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)), here) is None
-
-
-class Odd(Predictor):
-    """A model whose probabilities do not sum to 1."""
-
-    def __init__(self) -> None:
-        pass
-
-    def table(self, texts: Sequence[str]) -> pd.DataFrame:
-        return pd.DataFrame({"label": ["good"] * len(texts), "p_good": [0.5] * len(texts)})
-
-
-class Live(Registry):
-    """A registry whose champion is version 2, and answers oddly since."""
-
-    def champion(self) -> Version:
-        return Version("reviews", 2, "run", {}, "", 0.0)
-
-    def load(self, version: Version) -> Predictor:
-        return Odd()
-
-
-def test_a_version_that_is_live_already_is_not_said_not_to_be(here: Places) -> None:
-    """The alias moves before the champion is asked; before that, nothing went live."""
-    registry = Live("reviews", here)
-    with pytest.raises(Refusal) as before:
-        deploy.smoke_test.fn(registry, registry.champion())
-    with pytest.raises(Refusal) as after:
-        deploy.confirm.fn(cast(Problem, None), registry)
-    assert before.value.next_step == "Nothing went live. Mend the model file, and build anew."
-    assert "Nothing went live" not in str(after.value)
-    assert after.value.next_step == "It is live already. Go back to what was live before it: make rollback"

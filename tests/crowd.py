@@ -37,6 +37,7 @@ with prefork.standing_by("flows.published.flow_process"), cli.prefect_server(her
     from flows.runs.stage import at_hand
     from flows.runs import champion
     from flows import optimise as optimising
+    from ratchet.data.incoming import table_import
     from ratchet.data.prepare import rows
     from ratchet.monitoring import feedback, retrain_state
     from ratchet.state import turn

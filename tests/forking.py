@@ -81,7 +81,7 @@ def typed(root: Path, environment: Mapping[str, str], words: Sequence[str]) -> d
 def program(code: str, root: Path, folder: Path, environment: Mapping[str, str]) -> tuple[int, str] | None:
     """Status and output of `python -c code` on the project's code; None where a fresh interpreter is the point."""
     plain = re.search(r"^ *(import|from) .*(mlflow|prefect|flows)", code, re.MULTILINE) and "sys." not in code
-    if not plain or "LD_PRELOAD" in environment:
+    if not plain or {"LD_PRELOAD", "OVERHEARD"} & set(environment):
         return None
     return run(request_file(), ["-c", code], root, folder, environment)
 

@@ -90,7 +90,7 @@ def test_a_flood_of_one_class_comes_in_over_several_turns_and_none_is_lost(loop:
     assert [row["prediction"] for row in loop.kept] == ids[:500]
     assert loop.optimise()["learned"] == "150 new labels: none to learn from; 150 wait for the next turn."
     assert (loop.pace["looked_at"], loop.waiting) == (150, 150), "they wait in the log"
-    loop.call("pace.turned(here, 'reviews', '', {'user': 500})")
+    loop.call("retrain_state.turned(here, 'reviews', '', {'user': 500})")
     assert loop.optimise()["learned"] == "150 new labels: 150 by users to learn from."
     assert [row["prediction"] for row in loop.kept] == ids
     assert (loop.pace["looked_at"], loop.waiting) == (0, 0)
@@ -113,13 +113,13 @@ def test_labels_are_counted_anew_where_the_log_has_forgotten_old_ones(loop: Loop
     """Old labels leave the log with their answers (deploy.log.days): new ones must be seen all the same."""
     loop.said(loop.asked(texts_of("train", 60)), "good")
     loop.optimise()
-    loop.call("pace.turned(here, 'reviews', '', {'user': 60})")
+    loop.call("retrain_state.turned(here, 'reviews', '', {'user': 60})")
     with predictions.connected(loop.log) as connection:
         connection.execute("delete from predictions")
         connection.execute("delete from feedback")
     loop.said(loop.asked(texts_of("holdout", 55)), "good")
-    assert loop.call("pace.waiting(here, at_hand()[0].settings)") >= 55
-    assert loop.call("pace.is_due(here, at_hand()[0].settings)") is True
+    assert loop.call("retrain_state.waiting(here, at_hand()[0].settings)") >= 55
+    assert loop.call("retrain_state.is_due(here, at_hand()[0].settings)") is True
 
 
 def test_an_empty_week_changes_nothing_and_asks_for_nothing(loop: Loop) -> None:
@@ -149,7 +149,7 @@ def test_a_start_that_lies_ahead_holds_the_loop_back_for_one_cooldown(loop: Loop
 def test_a_damaged_note_of_the_pace_is_begun_anew(loop: Loop, torn: str) -> None:
     (loop.root / "state" / "pace.json").write_text(torn)
     loop.said(loop.asked(texts_of("train", 3)), "bad")
-    assert loop.call("pace.is_due(here, at_hand()[0].settings)") is False
+    assert loop.call("retrain_state.is_due(here, at_hand()[0].settings)") is False
     loop.optimise()
     assert loop.pace["kept"] == 3
 
@@ -324,7 +324,7 @@ def test_no_turn_of_its_own_ends_a_trial_and_the_labels_that_asked_for_it_judge(
     assert loop.call("lifecycle(trigger='6 new labels', learn=True)") is None
     assert loop.call(HELD) == {"champion": 1, "challenger": 2}
     assert (loop.pace["kept"], loop.pace["learned"]) == (6, 6), "they ask for no turn again"
-    assert loop.call("pace.changed(at_hand()[0])"), "and the next one has them"
+    assert loop.call("retrain_state.changed(at_hand()[0])"), "and the next one has them"
     both_answer(loop, "good", "bad", "the champion alone is right", 12)
     assert loop.call("lifecycle(trigger='12 new labels', learn=True)") is None
     assert loop.call(HELD) == {"champion": 1}

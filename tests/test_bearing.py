@@ -218,7 +218,7 @@ def test_a_writer_that_is_killed_is_started_anew_loses_nothing_and_keeps_no_more
     with served(project) as service, asked(service) as http:
         ask(http, "one")
         until(lambda: metrics(http)["ratchet_log_written"] == 1, "the first is written")
-        (writer,) = [pid for pid in children(service.process.pid) if b"serving.writer" in command(pid)]
+        (writer,) = [pid for pid in children(service.process.pid) if b"log.writer" in command(pid)]
         os.kill(writer, signal.SIGKILL)
         for number in range(50):
             ask(http, f"meanwhile {number}")

@@ -110,7 +110,9 @@ def test_a_suite_that_fails_keeps_all_that_was_collected_out_and_loses_none_of_i
         shown = loop.call(SHOWN.strip())
         assert shown["description"] == "Feedback: refused, none of 5 labels taken"
         assert shown["data"].startswith("No label was taken in, and all stay in the log. Refused: ")
-        assert loop.call("pace.waiting(here, at_hand()[0].settings)") == 0, "they ask for no turn again and again"
+        assert loop.call("retrain_state.waiting(here, at_hand()[0].settings)") == 0, (
+            "they ask for no turn again and again"
+        )
     finally:
         loop.call("exec('import expectations.feedback as suites; suites.suite = suites.kind')")
     said = loop.optimise()["learned"]

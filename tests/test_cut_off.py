@@ -44,7 +44,7 @@ print("WROTE", status, *seen, sep="\\n", flush=True)
 the first that is like that."""
 NEVER = "never"
 FILES = ((os.devnull, os.O_RDONLY), *2 * (("state/struck.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND),))
-BEGIN = """warm.ask(
+BEGIN = """prefork.ask(
     ["struck", {at!r}], [os.open(name, flags, 0o644) for name, flags in {files}],
     dict(os.environ), os.getcwd()).wait()"""
 

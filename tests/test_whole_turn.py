@@ -33,8 +33,9 @@ def loop(brought: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     project.write("reviews.csv", "\n".join(lines) + "\n")
     with driven(project) as running:
         ask_for(running, "f1")
-        bring = "__import__('ratchet.data.incoming.table_import').bring"
-        said = running.call(f"{bring}.own(here, str(here.root / 'reviews.csv'), {bring}.Wished(), lambda said: None)")
+        said = running.call(
+            "table_import.own(here, str(here.root / 'reviews.csv'), table_import.Wished(), feedback.withdraw, print)"
+        )
         assert said is None, said
         yield running
 

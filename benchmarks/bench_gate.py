@@ -35,7 +35,7 @@ import numpy as np
 from ratchet.judging import bootstrap, gate_memory
 from ratchet.judging import slices as slice_harm
 from ratchet.judging.gate_memory import Belief, Measured
-from ratchet.judging.metrics import Floats, Ints
+from ratchet.judging.metrics import METRICS, Floats, Ints
 
 TURNS, ROWS, FRESH = 50, 2_500, 200
 ACCURACY, DISAGREEMENT = 0.8, 0.08
@@ -206,7 +206,9 @@ def typical_limit(slices: int) -> float:
     parts = [rows % slices == at for at in range(slices)]
     true = np.zeros(ROWS, np.int64)
     return slice_harm.limit(
-        bootstrap.swapped("accuracy", true, one, two, rows, parts, positive=None, swaps=slice_harm.SWAPS, seed=SEED)
+        bootstrap.swapped(
+            METRICS["accuracy"], true, one, two, rows, parts, positive=None, swaps=slice_harm.SWAPS, seed=SEED
+        )
     )
 
 

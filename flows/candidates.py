@@ -20,6 +20,7 @@ from flows.runs.stage import Model, flow_run_id, say, step
 from ratchet.data.prepare.rows import Ready
 from ratchet.data.versions import git
 from ratchet.judging import metrics
+from ratchet.judging.metrics import METRICS
 from ratchet.project.errors import Refusal
 from ratchet.project.problem import Problem
 from ratchet.project.progress import Progress
@@ -146,8 +147,7 @@ def by_split(curve: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
 
 def best(candidates: list[Candidate], metric: str) -> Candidate:
     """The candidate with the best metric on the validation rows; on a tie the one that trains faster."""
-    sign = -1 if metric == "log_loss" else 1
-    return max(candidates, key=lambda c: (sign * getattr(c.scores, metric), -c.trained.seconds))
+    return max(candidates, key=lambda c: (METRICS[metric].best(c.scores), -c.trained.seconds))
 
 
 @step("Prove the stored model")

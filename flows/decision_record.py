@@ -15,7 +15,7 @@ from flows.pages import charts, model_card, reports
 from flows.pages.model_card import Findings
 from flows.registry.snapshot import CORRECTED, EVIDENCE, PROMOTE, Version, fate, number
 from flows.runs.stage import say, step
-from ratchet.judging import bootstrap, gate, metrics, selection_bias
+from ratchet.judging import bootstrap, metrics, selection_bias
 from ratchet.judging.gate import Decision
 from ratchet.judging.gate_memory import Past
 from ratchet.judging.metrics import digest
@@ -41,7 +41,7 @@ def write_down(
         "decided_against": number(registry.champion()),
         evaluation.GATE: evaluation.told(decision, metric, len(case.truth)),
         "predictions_digest": found.digest,
-        "holdout": f"{gate.WORDS[metric]} {getattr(challenger.scores, metric):.4f}",
+        "holdout": f"{metrics.METRICS[metric].words} {getattr(challenger.scores, metric):.4f}",
     }
     pasts = evaluation.judged(case, replace(version, tags={**version.tags, **tags}))
     found = replace(found, corrected=less_luck(case, challenger, found.intervals, pasts))

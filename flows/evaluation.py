@@ -9,7 +9,6 @@ nothing.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +23,7 @@ from ratchet.data.prepare.rows import Ready
 from ratchet.judging import slices
 from ratchet.judging.gate import Decision
 from ratchet.judging.gate_memory import Measured, Past
-from ratchet.judging.metrics import Floats, Scores
+from ratchet.judging.metrics import METRICS, Floats, Scores
 from ratchet.judging.must_list import Answered, Must
 from ratchet.judging.slices import Masks
 from ratchet.project.problem import Problem
@@ -136,7 +135,7 @@ def can_be(metric: str, figures: list[float]) -> bool:
     if not all(type(figure) in (int, float) and abs(figure) < MOST_ROWS for figure in figures):
         return False
     ahead, error, pull, rows = figures
-    widest = math.inf if metric == "log_loss" else 1
+    widest = METRICS[metric].largest
     return abs(ahead) <= widest and 0 <= error <= widest and 0 <= pull <= 1 <= rows and rows == int(rows)
 
 

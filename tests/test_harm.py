@@ -9,6 +9,7 @@ import pytest
 
 from ratchet.judging import gate
 from ratchet.judging import slices as slice_harm
+from ratchet.judging.metrics import METRICS
 from ratchet.judging.slices import Masks
 from tests.test_judging import answers
 
@@ -98,7 +99,15 @@ def test_at_most_5_of_100_challengers_that_are_equal_on_every_slice_are_found_wo
         luck = [rng.random(groups.max() + 1)[groups] < 0.8 for _ in range(2)]
         one, two = (answers(truth, right) for right in luck)
         done = slice_harm.compared(
-            "accuracy", truth, one, two, groups, slices, dict.fromkeys(slices, (0.0, 0.0)), positive=None, seed=trial
+            METRICS["accuracy"],
+            truth,
+            one,
+            two,
+            groups,
+            slices,
+            dict.fromkeys(slices, (0.0, 0.0)),
+            positive=None,
+            seed=trial,
         )
         found += any(one.interval[1] < 0 for one in done)  # even without the half point that is let pass
     assert 20 < found <= 50 + 3 * 6.9  # 5 of 100, and three standard deviations of 1,000 trials
@@ -149,7 +158,7 @@ def test_half_a_point_is_let_pass_however_many_rows_say_so() -> None:
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "macro_f1", "log_loss"])
-def test_any_metric_sees_the_harm_with_the_sign_turned_to_better(metric: gate.Metric) -> None:
+def test_any_metric_sees_the_harm_with_the_sign_turned_to_better(metric: str) -> None:
     challenger, champion = better_but_for_a_shop()
     rules = gate.Rules(metric, floor=0.9 if metric == "log_loss" else 0.5)
     assert decided(challenger, champion, {}, rules).promote

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from flows.pages import links
-from flows.pages.reports import GAP, METRICS, table
+from flows.pages.reports import FIGURES, GAP, table
 from flows.registry.snapshot import Origin, Version
 from ratchet.data.prepare.rows import Ready
-from ratchet.judging.gate import WORDS, Decision
-from ratchet.judging.metrics import CalibrationBin, Scores
+from ratchet.judging.gate import Decision
+from ratchet.judging.metrics import METRICS, CalibrationBin, Scores
 from ratchet.judging.must_list import Answered
 from ratchet.judging.selection_bias import Figure
 from ratchet.project.problem import Problem
@@ -143,7 +143,7 @@ def resampled(problem: Problem) -> str:
 def metrics(problem: Problem, found: Findings) -> list[dict[str, str]]:
     """Each figure with its interval, the one that decides marked."""
     rows = []
-    for name, words in METRICS.items():
+    for name, words in FIGURES.items():
         low, high = found.intervals.get(name, (None, None))
         rows.append({
             "metric": f"{words} *decides*" if name == problem.settings.evaluate.metric else words,
@@ -157,7 +157,7 @@ def luck(problem: Problem, found: Findings) -> str:
     """What the deciding figure is less its luck; nothing where no comparison was made."""
     if found.corrected is None:
         return ""
-    words, figure = WORDS[problem.settings.evaluate.metric], found.corrected
+    words, figure = METRICS[problem.settings.evaluate.metric].words, found.corrected
     times = f"{figure.met} comparison{'' if figure.met == 1 else 's'}"
     return (
         f"**Less its luck**, after {times} on these rows: {words} {figure.value:.4f}, 95% interval {figure.low:.4f} to "
@@ -169,7 +169,7 @@ def luck(problem: Problem, found: Findings) -> str:
 def slices(problem: Problem, found: Findings) -> list[dict[str, str]]:
     metric = problem.settings.evaluate.metric
     return [
-        {"slice": name, "rows": f"{scores.rows:,}", WORDS[metric]: f"{getattr(scores, metric):.4f}"}
+        {"slice": name, "rows": f"{scores.rows:,}", METRICS[metric].words: f"{getattr(scores, metric):.4f}"}
         for name, scores in found.slices.items()
     ]
 
@@ -177,12 +177,10 @@ def slices(problem: Problem, found: Findings) -> list[dict[str, str]]:
 def limits(problem: Problem, found: Findings, labels: Sequence[str]) -> str:
     """What is known to be weak, and what is not known."""
     metric = problem.settings.evaluate.metric
-    worst = (max if metric == "log_loss" else min)(
-        found.slices.items(), key=lambda item: getattr(item[1], metric), default=None
-    )
+    worst = min(found.slices.items(), key=lambda item: METRICS[metric].best(item[1]), default=None)
     known = []
     if worst:
-        known.append(f"Weakest slice: {worst[0]} ({WORDS[metric]} {getattr(worst[1], metric):.4f}).")
+        known.append(f"Weakest slice: {worst[0]} ({METRICS[metric].words} {getattr(worst[1], metric):.4f}).")
     rare = [labels[at] for at, rows in enumerate(found.counts.sum(axis=1)) if rows < FEW]
     if rare:
         known.append(f"Fewer than {FEW} holdout rows, so hardly measured: {listed(rare)}.")

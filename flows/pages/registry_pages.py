@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from flows.pages import links
 from flows.pages.reports import GAP, table
 from flows.registry.snapshot import CHALLENGER, CHAMPION, CORRECTED, NOTE, PREVIOUS, PROMOTE, Holdings, Version, fate
-from ratchet.judging.gate import WORDS
+from ratchet.judging.metrics import METRICS
 from ratchet.project.problem import Problem
 from ratchet.state.ledger import Move
 
@@ -22,12 +22,13 @@ def experiment(problem: Problem, live: Version | None) -> dict[str, str]:
     MLflow shows the first paragraph alone until somebody opens the rest.
     """
     data, chosen = problem.settings.data, problem.settings.evaluate
-    better = "lower" if chosen.metric == "log_loss" else "higher"
+    metric = METRICS[chosen.metric]
+    better = "higher" if metric.higher else "lower"
     kept = f", with all rows of one `{data.group}` on the same side" if data.group else ""
     now = f"Live: version {live.number} ({live.model})." if live else "Nothing is live yet."
     question = (
         f"{now} **Which `{data.label}` does a `{data.text}` have?** What to do next: `make status`.\n\n"
-        f"Each build is a run with its candidates as children. They compete on **{WORDS[chosen.metric]}** "
+        f"Each build is a run with its candidates as children. They compete on **{metric.words}** "
         f"({better} is better); the best on the validation rows meets the champion on the holdout{kept}. "
         f"What is live, and why: [registered model {problem.name}]({links.model(problem.here, problem.name)}).\n\n"
         f"Data: {problem.pin.source or 'own table'}, version `{problem.pin.version}` (data.dvc)."
@@ -42,7 +43,7 @@ def candidates_view(problem: Problem) -> str:
     return json.dumps({
         "searchFilter": "tags.`mlflow.parentRunId` != ''",
         "orderByKey": f"metrics.`validation_{metric}`",
-        "orderByAsc": metric == "log_loss",
+        "orderByAsc": not METRICS[metric].higher,
         "selectedColumns": [
             f"metrics.`validation_{metric}`", f"metrics.`holdout_{metric}`",
             "tags.`decision`",

@@ -8,14 +8,14 @@ from expectations import Verdict
 from flows.pages import links as addresses
 from flows.registry.snapshot import Version
 from ratchet.data.versions.quarantine import Quarantine
-from ratchet.judging.gate import WORDS, Decision
-from ratchet.judging.metrics import Scores
+from ratchet.judging.gate import Decision
+from ratchet.judging.metrics import METRICS, Scores
 from ratchet.judging.must_list import Answered, Broken
 from ratchet.judging.selection_bias import Figure
 from ratchet.judging.slices import Slice
 from ratchet.project.problem import Problem
 
-METRICS = {
+FIGURES = {
     "accuracy": "accuracy",
     "precision": "precision",
     "recall": "recall",
@@ -85,11 +85,11 @@ def set_aside(lying: Quarantine) -> str:
 def candidates(problem: Problem, found: Mapping[str, tuple[Scores, float]]) -> str:
     """How the candidates did on the validation rows, best first by the declared metric."""
     metric = problem.settings.evaluate.metric
-    ordered = sorted(found.items(), key=lambda item: getattr(item[1][0], metric), reverse=metric != "log_loss")
+    ordered = sorted(found.items(), key=lambda item: METRICS[metric].best(item[1][0]), reverse=True)
     return table([
         {
             "candidate": name,
-            f"validation {WORDS[metric]}": f"{getattr(scores, metric):.4f}",
+            f"validation {METRICS[metric].words}": f"{getattr(scores, metric):.4f}",
             "macro F1": f"{scores.macro_f1:.4f}",
             "log loss": f"{scores.log_loss:.4f}",
             "seconds": f"{seconds:.1f}",
@@ -109,7 +109,7 @@ def scorecard(
 ) -> list[Row]:
     """Metric by metric on the holdout; the one that decides has its interval, and both figures less their luck."""
     rows = []
-    for name, words in METRICS.items():
+    for name, words in FIGURES.items():
         deciding = name == problem.settings.evaluate.metric
         mine, its = getattr(challenger, name), getattr(champion, name) if champion else None
         change = "" if its is None else f"{mine - its:+.4f}"
@@ -142,7 +142,7 @@ def slices(
         {
             "slice": name,
             "rows": f"{scores.rows:,}",
-            f"challenger {WORDS[metric]}": f"{getattr(scores, metric):.4f}",
+            f"challenger {METRICS[metric].words}": f"{getattr(scores, metric):.4f}",
             "champion": f"{getattr(champion[name], metric):.4f}" if champion and name in champion else "none",
             "better by [95% over all slices]": ahead(known.get(name)),
         }

@@ -9,14 +9,11 @@ Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 6 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.judging.metrics import Floats, Ints, row_log_loss
-
-Metric = Literal["accuracy", "f1", "macro_f1", "log_loss"]
+from ratchet.judging.metrics import Floats, Ints, Metric, row_log_loss
 
 AT_ONCE = 4_000_000
 """Draws of a group held at a time: 64 MB."""
@@ -34,27 +31,6 @@ def group_indices(groups: Sequence[str | None] | None, rows: int) -> Ints:
     return np.array([place[name] for name in names], dtype=np.int64)
 
 
-def differences(
-    metric: Metric,
-    true: Ints,
-    first: Floats,
-    second: Floats,
-    groups: Ints,
-    *,
-    positive: int | None,
-    resamples: int,
-    seed: int,
-) -> Floats:
-    """The metric of `first` minus that of `second` on each resample; for log_loss the reverse, so above 0
-    is better.
-
-    positive: the class whose F1 is meant; none means the mean over classes.
-    """
-    one, two = pairs(metric, true, first, second, groups, positive=positive, resamples=resamples, seed=seed)
-    gained: Floats = one - two
-    return gained
-
-
 def pairs(
     metric: Metric,
     true: Ints,
@@ -66,11 +42,14 @@ def pairs(
     resamples: int,
     seed: int,
 ) -> tuple[Floats, Floats]:
-    """The metric of either on each resample, the same draw for both; log_loss with its sign turned."""
-    sums = [_sums(metric, true, probabilities, groups, positive) for probabilities in (first, second)]
+    """The gain of either model on each resample, the same draw for both.
+
+    The gain is the metric, its sign turned where lower is better.
+    """
+    sums = [metric.sums(true, probabilities, groups, positive) for probabilities in (first, second)]
     both, width = np.concatenate(sums, axis=1), sums[0].shape[1]
     drawn = _drawn(both, resamples, np.random.default_rng(seed))
-    return _value(metric, drawn[:, :width]), _value(metric, drawn[:, width:])
+    return metric.gain(drawn[:, :width]), metric.gain(drawn[:, width:])
 
 
 def swapped(
@@ -85,13 +64,13 @@ def swapped(
     swaps: int,
     seed: int,
 ) -> Floats:
-    """The metric of `first` minus that of `second` on each part of the rows, where the answers to each group are given
+    """The gain of `first` minus that of `second` on each part of the rows, where the answers to each group are given
     to the other model or not by the toss of a coin: how far apart two models are that are equal.
 
     Returns:
         Shape (parts, 1 + swaps). Nothing is swapped in the first column; the others have the same coins for all parts.
     """
-    held = [[_sums(metric, true[part], one[part], groups[part], positive) for one in (first, second)] for part in parts]
+    held = [[metric.sums(true[part], one[part], groups[part], positive) for one in (first, second)] for part in parts]
     told = [np.flatnonzero((one != two).any(axis=1)) for one, two in held]  # of other groups a swap changes nothing
     tossed = np.unique(np.concatenate([np.zeros(0, np.int64), *told]))
     halves = [((one + two).sum(axis=0) / 2, (one - two)[at] / 2) for (one, two), at in zip(held, told, strict=True)]
@@ -104,7 +83,7 @@ def swapped(
             coins[0] = 1
         for number, ((middle, half), place) in enumerate(zip(halves, places, strict=True)):
             gap = coins[:, place].astype(np.float64) @ half
-            found[number, done : done + len(coins)] = _value(metric, middle + gap) - _value(metric, middle - gap)
+            found[number, done : done + len(coins)] = metric.gain(middle + gap) - metric.gain(middle - gap)
     return found
 
 
@@ -165,27 +144,3 @@ def _drawn(sums: Floats, resamples: int, rng: np.random.Generator) -> Floats:
         times = np.bincount(picks.ravel(), minlength=size * count).reshape(size, count)
         parts.append(times @ sums)
     return np.concatenate(parts)
-
-
-def _sums(metric: Metric, true: Ints, probabilities: Floats, groups: Ints, positive: int | None) -> Floats:
-    """For each group the sums from which the metric follows, shape (groups, sums)."""
-    likely, count = probabilities.argmax(axis=1), int(groups.max()) + 1
-    if metric in ("accuracy", "log_loss"):
-        gain = (likely == true).astype(np.float64) if metric == "accuracy" else -row_log_loss(true, probabilities)
-        return np.stack([np.bincount(groups, gain, count), np.bincount(groups, minlength=count)], axis=1)
-    classes = range(probabilities.shape[1]) if positive is None else (positive,)
-    hits = [np.bincount(groups, (true == at) & (likely == at), count) for at in classes]
-    calls = [np.bincount(groups, (true == at) * 1.0 + (likely == at), count) for at in classes]
-    return np.stack([*hits, *calls], axis=1)
-
-
-def _value(metric: Metric, sums: Floats) -> Floats:
-    """The metric of each row of sums: a mean, or the mean F1 (2 hits / calls) of the classes that occur."""
-    half = sums.shape[1] // 2
-    above, below = sums[:, :half], sums[:, half:]
-    ratio = np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-    if metric in ("accuracy", "log_loss"):
-        mean: Floats = ratio[:, 0]
-        return mean
-    figure: Floats = 2 * ratio.sum(axis=1) / np.maximum((below > 0).sum(axis=1), 1)
-    return figure

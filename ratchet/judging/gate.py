@@ -23,9 +23,9 @@ import numpy as np
 
 from ratchet.judging import gate_memory
 from ratchet.judging import slices as slice_harm
-from ratchet.judging.bootstrap import Metric, group_indices, pairs
+from ratchet.judging.bootstrap import group_indices, pairs
 from ratchet.judging.gate_memory import Belief, Measured
-from ratchet.judging.metrics import Floats, Ints, indices, score
+from ratchet.judging.metrics import METRICS, Floats, Ints, Metric, indices, score
 from ratchet.judging.must_list import Answered, Broken
 from ratchet.judging.slices import CONFIDENCE as SURELY
 from ratchet.judging.slices import Masks, Slice
@@ -37,13 +37,6 @@ CONFIDENCE = 0.90
 ROUNDING = 1e-12
 """A difference that is no more than this over what is asked is not over it."""
 
-WORDS: dict[Metric, str] = {
-    "accuracy": "accuracy",
-    "f1": "F1",
-    "macro_f1": "macro F1",
-    "log_loss": "log loss",
-}
-
 
 @dataclass(frozen=True)
 class Rules:
@@ -54,16 +47,21 @@ class Rules:
     point).
     """
 
-    metric: Metric = "accuracy"
+    metric: str = "accuracy"
     floor: float | None = None
     margin: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.metric not in WORDS:
+        if self.metric not in METRICS:
             raise ValueError(
-                f"The gate's metric must be one of {', '.join(WORDS)}. Received: {self.metric!r}. "
+                f"The gate's metric must be one of {', '.join(METRICS)}. Received: {self.metric!r}. "
                 "Change evaluate.metric in params.yaml."
             )
+
+    @property
+    def by(self) -> Metric:
+        """The metric that decides."""
+        return METRICS[self.metric]
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ def decide(
     baseline: always the most frequent class of the training rows. belief: what earlier challengers taught.
     must: how the challenger answered data/must.csv; None where there is none.
     """
-    value, least = (_value(model, holdout, rules.metric) for model in (challenger, baseline))
+    value, least = (_value(model, holdout, rules.by) for model in (challenger, baseline))
     checks = (*_floor(value, rules), *_must(must), _baseline(value, least, rules))
     failed = [check for check in checks if not check.success]
     if failed:
@@ -164,7 +162,7 @@ def _against(
 ) -> Decision:
     """The paired comparison of two models that may both go live."""
     rows = f"{len(holdout.truth):,} holdout rows"
-    if _same(challenger, champion, rules.metric):
+    if rules.by.is_same(challenger.probabilities, champion.probabilities):
         reason = f"The challenger answers all {rows} as {champion.name} does{_stays(champion)}"
         return Decision(False, "Kept champion", reason, 0.0, (0.0, 0.0), checks)
     groups = group_indices(holdout.groups, len(holdout.truth))
@@ -172,16 +170,18 @@ def _against(
         lucky = "so a better model cannot be told from a lucky one"
         reason = f"All {rows} are of one group, {lucky}{_stays(champion)}"
         return Decision(False, "Kept champion", reason, None, None, checks)
-    gained, champions = _resampled(challenger, champion, holdout, rules.metric, groups, seed)
-    values = [_value(model, holdout, rules.metric) for model in (challenger, champion)]
-    ahead, interval = _sign(rules.metric) * (values[0] - values[1]), _interval(gained)
+    gained, champions = _resampled(challenger, champion, holdout, rules.by, groups, seed)
+    values = [_value(model, holdout, rules.by) for model in (challenger, champion)]
+    ahead, interval = rules.by.lead(*values), _interval(gained)
     measured = _measured(ahead, interval, gained, champions, len(groups))
     asked = float(gate_memory.asked(belief, measured)[0]) + rules.margin
-    shown = [_shown(value, rules.metric) for value in values]
-    found = f"{_ahead(ahead, rules.metric, rows, shown, champion.name)} ({_ends(interval, rules.metric)})"
+    shown = [rules.by.shown(value) for value in values]
+    low, high = map(rules.by.signed, interval)
+    ends = f"{2 * CONFIDENCE - 1:.0%} interval of the difference {low} to {high}"
+    found = f"{rules.by.comparison(ahead, rows, shown, champion.name)} ({ends})"
     found += _taught(belief, measured, asked, rules)
     better = ahead - asked > ROUNDING
-    slices = _slices(challenger, champion, holdout, rules.metric, groups, seed)
+    slices = _slices(challenger, champion, holdout, rules.by, groups, seed)
     checks = (*checks, GateCheck(f"Better than {champion.name}", better, found), *_unharmed(slices, champion, rules))
     promoted = better and checks[-1].success
     ending = f", so it replaces {champion.name}." if better else _doubt(ahead, asked, rules) + _stays(champion)
@@ -210,7 +210,7 @@ def _slices(
         groups,
         holdout.slices,
         values,
-        positive=_positive(holdout, metric),
+        positive=metric.place(holdout.labels, holdout.positive),
         seed=seed,
     )
 
@@ -224,10 +224,10 @@ def _unharmed(slices: tuple[Slice, ...], champion: Candidate, rules: Rules) -> t
     if not harmed:
         detail = f"On none of the {looked} is the challenger surely more than half a point worse"
         return (GateCheck("No slice harmed", True, detail),)
-    worst, metric = harmed[0], rules.metric
-    shown = [_shown(value, metric) for value in (worst.challenger, worst.champion)]
-    said = _ahead(worst.ahead, metric, f"the {worst.rows:,} rows of the slice {worst.name}", shown, champion.name)
-    said += f" (at least {_amount(-worst.interval[1], metric)} with {SURELY:.0%} confidence over all {looked})"
+    worst, metric = harmed[0], rules.by
+    shown = [metric.shown(value) for value in (worst.challenger, worst.champion)]
+    said = metric.comparison(worst.ahead, f"the {worst.rows:,} rows of the slice {worst.name}", shown, champion.name)
+    said += f" (at least {metric.amount(-worst.interval[1])} with {SURELY:.0%} confidence over all {looked})"
     others = len(harmed) - 1
     said += f"; and it is worse on {others} more slice{'s' * (others > 1)}" if others else ""
     return (GateCheck("No slice harmed", False, said),)
@@ -238,12 +238,6 @@ def _must(must: Answered | None) -> tuple[GateCheck, ...]:
     if must is None or not must.asked:
         return ()
     return (GateCheck("data/must.csv", not must.broken, str(must)),)
-
-
-def _positive(holdout: Holdout, metric: Metric) -> int | None:
-    """The place of the class whose F1 decides; None where it is the mean over classes, or another metric."""
-    named = holdout.positive in holdout.labels and len(holdout.labels) == 2 and metric == "f1"
-    return holdout.labels.index(holdout.positive or "") if named else None
 
 
 def _resampled(
@@ -261,7 +255,7 @@ def _resampled(
         challenger.probabilities,
         champion.probabilities,
         groups,
-        positive=_positive(holdout, metric),
+        positive=metric.place(holdout.labels, holdout.positive),
         resamples=RESAMPLES,
         seed=seed,
     )
@@ -283,42 +277,24 @@ def _measured(ahead: float, interval: tuple[float, float], gained: Floats, champ
 
 def _value(model: Candidate, holdout: Holdout, metric: Metric) -> float:
     scores = score(holdout.labels, holdout.truth, model.probabilities, holdout.positive)
-    return float(getattr(scores, metric))
-
-
-def _same(challenger: Candidate, champion: Candidate, metric: Metric) -> bool:
-    """Whether the metric could see any difference."""
-    if metric == "log_loss":
-        return np.array_equal(challenger.probabilities, champion.probabilities)
-    return np.array_equal(challenger.probabilities.argmax(axis=1), champion.probabilities.argmax(axis=1))
+    return float(getattr(scores, metric.name))
 
 
 def _floor(value: float, rules: Rules) -> tuple[GateCheck, ...]:
     if rules.floor is None:
         return ()
-    reached = _sign(rules.metric) * (value - rules.floor) >= 0
+    reached = rules.by.lead(value, rules.floor) >= 0
     words = "reaches" if reached else "does not reach"
-    found, asked = (_shown(figure, rules.metric) for figure in (value, rules.floor))
-    detail = f"The challenger's {WORDS[rules.metric]} {found} {words} the floor {asked}"
+    found, asked = (rules.by.shown(figure) for figure in (value, rules.floor))
+    detail = f"The challenger's {rules.by.words} {found} {words} the floor {asked}"
     return (GateCheck("Floor", reached, detail),)
 
 
 def _baseline(value: float, least: float, rules: Rules) -> GateCheck:
-    beaten = _sign(rules.metric) * (value - least) > 0
+    beaten = rules.by.lead(value, least) > 0
     words = "beats" if beaten else "does not beat"
-    shown = f"{WORDS[rules.metric]} {_shown(value, rules.metric)} {words} {_shown(least, rules.metric)}"
+    shown = f"{rules.by.words} {rules.by.shown(value)} {words} {rules.by.shown(least)}"
     return GateCheck("Baseline", beaten, f"The challenger's {shown}, that of always giving the most frequent class")
-
-
-def _ahead(ahead: float, metric: Metric, rows: str, values: Sequence[str], champion: str) -> str:
-    """Both figures and the difference, as a person would say it."""
-    amount, better = _amount(abs(ahead), metric), "better" if ahead >= 0 else "worse"
-    if metric == "accuracy":
-        more = "more" if ahead >= 0 else "fewer"
-        return f"The challenger is right on {values[0]} of {rows}, {champion} on {values[1]}: {amount} {more}"
-    return (
-        f"The challenger's {WORDS[metric]} on {rows} is {values[0]}, that of {champion} {values[1]}: {amount} {better}"
-    )
 
 
 def _taught(belief: Belief, measured: Measured, asked: float, rules: Rules) -> str:
@@ -327,7 +303,7 @@ def _taught(belief: Belief, measured: Measured, asked: float, rules: Rules) -> s
         return ""
     otherwise = gate_memory.CAREFUL * float(measured.error[0]) + rules.margin
     met = f"{belief.seen} earlier challenger{'s' if belief.seen > 1 else ''}"
-    asks, first = (_amount(amount, rules.metric) for amount in (asked, otherwise))
+    asks, first = (rules.by.amount(amount) for amount in (asked, otherwise))
     return f"; after {met} more than {asks} is asked, where the first was asked {first}"
 
 
@@ -339,24 +315,7 @@ def _lowered(sentence: str) -> str:
 def _doubt(ahead: float, asked: float, rules: Rules) -> str:
     if ahead > 0 and ahead - (asked - rules.margin) <= ROUNDING:
         return ", which may be luck"
-    return f", and more than {_amount(rules.margin, rules.metric)} is asked" if ahead > 0 else ""
-
-
-def _ends(interval: tuple[float, float], metric: Metric) -> str:
-    low, high = (f"{end:+.4f}" if metric == "log_loss" else f"{100 * end:+.1f}" for end in interval)
-    return f"{2 * CONFIDENCE - 1:.0%} interval of the difference {low} to {high}"
-
-
-def _amount(value: float, metric: Metric) -> str:
-    return f"{value:.4f}" if metric == "log_loss" else f"{100 * value:.1f} points"
-
-
-def _shown(value: float, metric: Metric) -> str:
-    return f"{value:.4f}" if metric == "log_loss" else f"{value:.1%}"
-
-
-def _sign(metric: Metric) -> int:
-    return -1 if metric == "log_loss" else 1
+    return f", and more than {rules.by.amount(rules.margin)} is asked" if ahead > 0 else ""
 
 
 def _stays(champion: Candidate | None) -> str:

@@ -1,4 +1,5 @@
-"""How good are these probabilities? Labels, the truth and probabilities enter, frozen Scores leave.
+"""How good are these probabilities? Labels, the truth and probabilities enter, frozen Scores leave. And the metrics
+that may decide: each a figure with its direction, its sums over rows, and its words.
 
 The figures agree with scikit-learn's (tests/test_steps.py) and need nothing but numpy.
 """
@@ -7,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +21,136 @@ Ints = NDArray[np.int64]
 BINS = 15
 """Bins of equal width for the calibration error (Guo et al. 2017, On Calibration of Modern Neural
 Networks)."""
+
+
+class Metric:
+    """A figure that may decide, computed from sums over rows: so a draw of groups costs one product of matrices.
+
+    name: in params.yaml and in MLflow. words: for a person. higher: whether higher is better. largest: possible value.
+    """
+
+    name: str
+    words: str
+    higher = True
+    largest = 1.0
+
+    def sums(self, true: Ints, probabilities: Floats, groups: Ints, positive: int | None) -> Floats:
+        """For each group the sums from which the figure follows, shape (groups, sums); sums of groups add up.
+
+        positive: the class whose F1 is meant; None for the mean over the classes.
+        """
+        raise NotImplementedError
+
+    def gain(self, sums: Floats) -> Floats:
+        """The figure of each row of sums, with its sign turned where lower is better: more is always better."""
+        raise NotImplementedError
+
+    def is_same(self, one: Floats, other: Floats) -> bool:
+        """Whether the metric can see no difference between the probabilities of two models."""
+        return np.array_equal(one.argmax(axis=1), other.argmax(axis=1))
+
+    def lead(self, one: float, other: float) -> float:
+        """How far one figure is ahead of another: above 0 where it is better."""
+        return one - other if self.higher else other - one
+
+    def best(self, scores: Scores) -> float:
+        """What to sort by: the figure of these scores, more is better."""
+        return self.lead(float(getattr(scores, self.name)), 0.0)
+
+    def place(self, holdout_labels: Sequence[str], positive: str | None) -> int | None:
+        """The place of the class that the figure is of; None where it is of all."""
+        return None
+
+    def shown(self, value: float) -> str:
+        return f"{value:.1%}"
+
+    def amount(self, value: float) -> str:
+        """A difference without its sign."""
+        return f"{100 * value:.1f} points"
+
+    def signed(self, value: float) -> str:
+        """A difference with its sign and without its unit."""
+        return f"{100 * value:+.1f}"
+
+    def comparison(self, ahead: float, rows: str, values: Sequence[str], champion: str) -> str:
+        """Both figures and the difference, as a person would say it. values: the challenger's and the champion's."""
+        amount, better = self.amount(abs(ahead)), "better" if ahead >= 0 else "worse"
+        figures = f"is {values[0]}, that of {champion} {values[1]}"
+        return f"The challenger's {self.words} on {rows} {figures}: {amount} {better}"
+
+
+class Accuracy(Metric):
+    """The share of rows that are answered right."""
+
+    name = words = "accuracy"
+
+    def sums(self, true: Ints, probabilities: Floats, groups: Ints, positive: int | None) -> Floats:
+        return _sums_of((probabilities.argmax(axis=1) == true).astype(np.float64), groups)
+
+    def gain(self, sums: Floats) -> Floats:
+        return _ratio(sums[:, 0], sums[:, 1])
+
+    def comparison(self, ahead: float, rows: str, values: Sequence[str], champion: str) -> str:
+        amount, more = self.amount(abs(ahead)), "more" if ahead >= 0 else "fewer"
+        return f"The challenger is right on {values[0]} of {rows}, {champion} on {values[1]}: {amount} {more}"
+
+
+class LogLoss(Metric):
+    """The mean negative natural logarithm of the true class's probability."""
+
+    name, words = "log_loss", "log loss"
+    higher = False
+    largest = math.inf
+
+    def sums(self, true: Ints, probabilities: Floats, groups: Ints, positive: int | None) -> Floats:
+        return _sums_of(-row_log_loss(true, probabilities), groups)
+
+    def gain(self, sums: Floats) -> Floats:
+        return _ratio(sums[:, 0], sums[:, 1])
+
+    def is_same(self, one: Floats, other: Floats) -> bool:
+        return np.array_equal(one, other)
+
+    def shown(self, value: float) -> str:
+        return f"{value:.4f}"
+
+    amount = shown
+
+    def signed(self, value: float) -> str:
+        return f"{value:+.4f}"
+
+
+class MacroF1(Metric):
+    """The mean F1 of the classes that occur, true or predicted."""
+
+    name, words = "macro_f1", "macro F1"
+
+    def sums(self, true: Ints, probabilities: Floats, groups: Ints, positive: int | None) -> Floats:
+        likely, count = probabilities.argmax(axis=1), int(groups.max()) + 1
+        classes = range(probabilities.shape[1]) if positive is None else (positive,)
+        hits = [np.bincount(groups, (true == at) & (likely == at), count) for at in classes]
+        calls = [np.bincount(groups, (true == at) * 1.0 + (likely == at), count) for at in classes]
+        return np.stack([*hits, *calls], axis=1)
+
+    def gain(self, sums: Floats) -> Floats:
+        half = sums.shape[1] // 2
+        hits, calls = sums[:, :half], sums[:, half:]
+        f1s: Floats = 2 * _ratio(hits, calls).sum(axis=1) / np.maximum((calls > 0).sum(axis=1), 1)
+        return f1s
+
+
+class F1(MacroF1):
+    """The F1 of the positive class where there are two and one is named; else the same as macro F1."""
+
+    name, words = "f1", "F1"
+
+    def place(self, holdout_labels: Sequence[str], positive: str | None) -> int | None:
+        named = positive in holdout_labels and len(holdout_labels) == 2
+        return holdout_labels.index(positive or "") if named else None
+
+
+METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (Accuracy(), F1(), MacroF1(), LogLoss())}
+"""What `evaluate.metric` in params.yaml may name."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +288,12 @@ def _one(figures: Floats, chosen: int | None, seen: NDArray[np.bool_]) -> float:
 def _ece(table: tuple[CalibrationBin, ...]) -> float:
     rows = sum(part.rows for part in table)
     return float(sum(part.rows / rows * abs(part.accuracy - part.confidence) for part in table))
+
+
+def _sums_of(gains: Floats, groups: Ints) -> Floats:
+    """For each group the sum of its rows' gains, and how many rows it has."""
+    count = int(groups.max()) + 1
+    return np.stack([np.bincount(groups, gains, count), np.bincount(groups, minlength=count)], axis=1)
 
 
 def _ratio(above: Floats, below: Floats | Ints) -> Floats:

@@ -22,9 +22,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ratchet.judging.bootstrap import Metric, swapped
+from ratchet.judging.bootstrap import swapped
 from ratchet.judging.gate_memory import SLIDE
-from ratchet.judging.metrics import Floats, Ints, Scores, score
+from ratchet.judging.metrics import Floats, Ints, Metric, Scores, score
 
 FEWEST = 30
 """Rows below which a slice's score says little: at 30 one standard error of an accuracy of 0.8 is 7

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 import models
 from ratchet.judging.gate import Rules
+from ratchet.judging.metrics import METRICS
 from ratchet.project.errors import Refusal
 
 CRON = re.compile(r"[\d*/,-]+|[A-Za-z]{3}([,-][A-Za-z]{3})*")
@@ -83,7 +84,7 @@ class Evaluate(Section):
     def shares_of_one(self) -> Evaluate:
         for name in ("floor", "margin"):
             value = getattr(self, name)
-            if self.metric != "log_loss" and value is not None and value > 1:
+            if value is not None and value > METRICS[self.metric].largest:
                 raise ValueError(
                     f"`evaluate.{name}` must lie from 0 to 1, as {self.metric} does. Received: {value:g} "
                     f"(is {value / 100:g} meant?)"

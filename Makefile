@@ -31,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help setup run data build evaluate deploy optimise up serve ui predict traffic rollback approve status history \
         lineage trace backup restore prune move services \
-        test test-long test-mutants check format clean bench bench-loop bench-serve bench-validate bench-text bench-quality \
+        test test-long test-mutants check format docs clean bench bench-loop bench-serve bench-validate bench-text bench-quality \
         bench-drift bench-feedback bench-gate bench-coverage bench-labels bench-scale bench-trial bench-year lock
 .DEFAULT_GOAL := help
 .DEFAULT:
@@ -121,6 +121,8 @@ check: $(READY) ## Format, lint, types
 	@$(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy
 format: $(READY) ## Put the code into its format
 	@$(PY) -m ruff format . && $(PY) -m ruff check --fix .
+docs: $(READY) ## Draw docs/architecture.svg, the rooms, from the imports
+	@$(PY) -m tests.support.drawing
 bench: bench-text bench-validate bench-loop bench-serve bench-feedback ## The quick benchmarks, one after the other
 bench-loop: $(READY) ## What the loop costs over a bare script of the same fits
 	@$(PY) -m benchmarks.bench_loop

@@ -30,7 +30,7 @@ import numpy as np
 
 from benchmarks.bench_loop import expect, table
 from ratchet.data import examples
-from tests.project import Project
+from tests.support.project import Project
 
 ROUNDS = int(os.environ.get("ROUNDS", "12"))
 LABELS = 50

@@ -23,7 +23,7 @@ from pathlib import Path
 import polars as pl
 
 from ratchet.data import examples
-from tests.project import Project
+from tests.support.project import Project
 
 ROWS = [int(rows) for rows in os.environ.get("SIZES", "6000 24000").split()]
 ROUNDS = int(os.environ.get("ROUNDS", "1"))

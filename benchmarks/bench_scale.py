@@ -96,7 +96,7 @@ def slope(times: dict[int, float]) -> float:
 
 def one_size(folder: Path, size: int) -> Figures:
     """What each stage takes for a table of that many rows, in a project of its own."""
-    from tests.project import Project
+    from tests.support.project import Project
 
     folder.mkdir()
     project = Project(folder / "project")

@@ -44,9 +44,9 @@ import psutil
 import models
 from benchmarks.load import Found, Plan
 from ratchet.serving.answering import lineup
-from tests.ports import free_ports
-from tests.project import Project
-from tests.serving import served
+from tests.support.ports import free_ports
+from tests.support.project import Project
+from tests.support.service import served
 
 SECONDS = float(os.environ.get("SECONDS", "60"))
 SHORT = 5.0

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from ratchet.project.paths import places, tool_defaults
-from tests.project import SMALL, Project, copied, overhearing, small_table
+from tests.support.project import SMALL, Project, copied, overhearing, small_table
 
 for name, value in tool_defaults(places()).items():
     os.environ.setdefault(name, value)
@@ -21,12 +21,12 @@ settings.register_profile("steady", deadline=None, derandomize=True, database=No
 settings.load_profile("steady")
 
 LONGEST_FIRST = (
-    "test_loop", "test_models", "test_scale", "test_by_itself", "test_elsewhere", "test_hard_days", "test_kill",
-    "test_ui", "test_bad_days", "test_opened", "test_keeping", "test_asked_for", "test_swaps", "test_bearing",
-    "test_data", "test_databases", "test_batch", "test_verbs",
+    "test_loop", "test_models", "test_large_table", "test_automatic_turns", "test_elsewhere", "test_bad_surroundings",
+    "test_kill", "test_ui", "test_bad_labels", "test_opened", "test_backup", "test_asked_for", "test_swaps",
+    "test_overload", "test_table_import", "test_migrations", "test_batch_predict", "test_verbs",
 )  # fmt: skip
 """Files begun first, so that no worker is left alone with a long one at the end. While the first project is made,
-`test_models` and `test_scale` need none."""
+`test_models` and `test_large_table` need none."""
 
 WORKER_BYTES = 3 * 2**30
 """What a worker may come to: its own TensorFlow, a process that trains, and the servers of a project."""

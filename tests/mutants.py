@@ -7,7 +7,7 @@
 Mutmut makes the changes in a copy below state/mutants (pyproject.toml says of which files, and which tests must see
 them), and keeps there what it found: the code of the project itself is never touched. `tests/survivors.txt` lists the
 changes that may live, each with the reason why nobody can see it; any other that lives, or that no test meets, is a
-failure. Only what stands in a function is changed, so figures above them are held by tests/test_odds.py.
+failure. Only what stands in a function is changed, so figures above them are held by tests/judging/test_odds.py.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from ratchet.project.paths import ROOT, places
-from tests.project import copy_files
+from tests.support.project import copy_files
 
 FEW = 60
 LIVES = {0: "survived", 5: "no test meets it", 33: "no test meets it", None: "not tried"}

@@ -1,0 +1,1 @@
+"""Kills, power cuts, bad labels, bad surroundings: the product survives them."""

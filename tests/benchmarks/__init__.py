@@ -1,0 +1,1 @@
+"""The benchmarks run, and the simulated year is what it says."""

@@ -1,0 +1,390 @@
+"""Tables that come in batches: whatever the batch, the answer is that of the whole frame; and memory stays flat."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import expectations
+import models
+from models import linear
+from models.contract import Rows
+from models.text import row_sampling
+from models.text.linear_heads import probabilities
+from models.text.sgd_refinement import Refiner
+from ratchet.data.prepare import deduplicate, row_facts, rows, split
+from ratchet.data.prepare.table_facts import survey
+from ratchet.data.tables import canonical_csv
+from ratchet.data.tables.key_index import Matches
+from ratchet.data.tables.row_store import Column, Stored, store
+from ratchet.project import data_pin
+from tests.expectations.test_expectations import ALL_TABLES, BAD_ROWS, RULES, changed, raw_rows
+
+TEXT = st.none() | st.sampled_from(
+    ["One", " one", "ONE ", "two", "", " ", "\x00", "cafÃ©", "a@b.org", "漢 字", "x" * 30]
+)
+LABEL = st.none() | st.sampled_from(["a", " a", "b", "c", " "])
+GROUP = st.none() | st.sampled_from(["g", "h", "i"])
+SIDE = st.sampled_from(data_pin.SPLITS)
+TABLES = st.lists(st.tuples(TEXT, LABEL, GROUP, SIDE), max_size=12)
+SIZES = st.integers(1, 5)
+
+
+def frame_of(table_rows: list[tuple[str | None, ...]]) -> pl.DataFrame:
+    names = ("text", "label", "group", "split")
+    frame = pl.DataFrame(table_rows, schema=dict.fromkeys(names, pl.String), orient="row")
+    return frame.with_row_index("row", offset=1)
+
+
+def cut(frame: pl.DataFrame, size: int) -> list[pl.DataFrame]:
+    """The frame in batches of that many rows; an empty one is one empty batch."""
+    return list(frame.iter_slices(size)) or [frame]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("scale")
+
+
+@settings(max_examples=60)
+@given(TABLES, SIZES, SIZES, st.sets(st.sampled_from(["group", "split"])))
+def test_a_survey_finds_the_facts_of_the_whole(
+    folder: Path, table_rows: list[tuple[str | None, ...]], size: int, slice_rows: int, without: set[str]
+) -> None:
+    frame = frame_of(table_rows).drop(*without)
+    whole = row_facts.measure(frame, max_characters=20)
+    found = survey(cut(frame, size), folder, max_characters=20)
+    assert pl.concat(found.slices(slice_rows)).equals(whole)
+    valid, aside = row_facts.set_aside(frame, whole)
+    assert frame.filter(found.stays).equals(valid)
+    assert found.aside.read().equals(aside)
+
+
+@settings(max_examples=60)
+@given(TABLES, SIZES)
+def test_preparing_batches_is_preparing_the_whole(
+    folder: Path, table_rows: list[tuple[str | None, ...]], size: int
+) -> None:
+    frame = frame_of(table_rows).drop("split")
+    spec = data_pin.SplitSpec(by="group", salt="s", validation=0.3, holdout=0.3)
+    valid = row_facts.set_aside(frame, row_facts.measure(frame))[0]
+    whole = deduplicate.prepare(valid)
+    stored, report = rows.prepare_batches(cut(valid, size), spec, folder, folder / "ready.parquet")
+    assert stored.read().equals(split.assign(whole.frame, spec))
+    assert report == whole.report
+
+
+@settings(max_examples=60)
+@given(TABLES, SIZES, st.integers(1, 8))
+def test_the_rows_that_stand_for_all_are_the_same_in_any_batch(
+    table_rows: list[tuple[str | None, ...]], size: int, most: int
+) -> None:
+    frame = frame_of(table_rows).filter(pl.col("text").is_not_null())
+    spec = data_pin.SplitSpec(by="text", salt="s")
+    some, came = split.first(cut(frame, size), spec, most)
+    assert came == frame.height
+    assert some.height == min(most, frame.height)
+    assert some.equals(split.first([frame], spec, most)[0])
+    left_out = frame.join(some, on="row", how="anti")
+    if some.height and left_out.height:
+        assert split.places(some, spec).max() <= split.places(left_out, spec).min()
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "c", None]), max_size=20), st.lists(st.sampled_from("xy"), min_size=20), SIZES
+)
+def test_matches_are_those_of_a_plain_count(folder: Path, keys: list[str | None], marks: list[str], size: int) -> None:
+    marks = marks[: len(keys)]
+    matches = Matches(["mark"], folder)
+    for frame in cut(pl.DataFrame({"key": keys, "mark": marks}, schema={"key": pl.String, "mark": pl.String}), size):
+        matches.add(frame["key"], frame)
+    found = matches.found()
+    of = {key: {mark for other, mark in zip(keys, marks, strict=True) if other == key} for key in keys}
+    assert found.repeated.tolist() == [key is not None and key in keys[:at] for at, key in enumerate(keys)]
+    assert found.torn["mark"].tolist() == [key is not None and len(of[key]) > 1 for key in keys]
+    assert found.torn_keys["mark"] == sum(key is not None and len(marked) > 1 for key, marked in of.items())
+
+
+SLICED = {name: ALL_TABLES[name] for name in list(ALL_TABLES)[::4]} | {
+    name: ("raw", changed(raw_rows(), 9, **values)) for name, (values, _) in list(BAD_ROWS.items())[:2]
+}
+
+
+OFTEN = {"raw, no rows", "prepared, a text on two sides", "missing label"}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in OFTEN else pytest.param(name, marks=pytest.mark.long) for name in SLICED]
+)
+def test_slices_are_judged_as_the_whole_is(name: str, tmp_path: Path) -> None:
+    """The same checks in the same words, and the same record of Great Expectations but for the order of its rules."""
+    suite, table_rows = SLICED[name]
+    columns = list(table_rows[0]) if table_rows else ["text", "label", "group", "split"]
+    frame = pl.DataFrame(table_rows, schema=dict.fromkeys(columns, pl.String)).with_row_index("row", offset=1)
+    whole = expectations.check(row_facts.measure(frame), suite, RULES)
+    sliced = expectations.check_slices(survey(cut(frame, 70), tmp_path).slices(90), suite, RULES)
+    assert sliced.checks == whole.checks
+    assert (sliced.rows, sliced.set_aside, sliced.headline) == (whole.rows, whole.set_aside, whole.headline)
+    results = [{str(found) for found in verdict.evidence["results"]} for verdict in (sliced, whole)]
+    assert results[0] == results[1]
+
+
+# --- what lies on disk
+
+CELLS = (
+    st.none() | st.text(max_size=6) | st.lists(st.sampled_from(['"', ",", "\n", "\r\n", "é"]), max_size=5).map("".join)
+)
+
+
+@given(st.lists(st.tuples(CELLS, CELLS), max_size=8), st.integers(1, 40), st.integers(1, 3))
+def test_a_table_is_the_same_in_batches_of_any_size(
+    folder: Path, table_rows: list[tuple[str | None, str | None]], block: int, size: int
+) -> None:
+    frame = pl.DataFrame(table_rows, schema={'say "hi"\n': pl.String, "b": pl.String}, orient="row")
+    canonical_csv.write(frame, folder / "whole.csv")
+    canonical_csv.write_batches(cut(frame, size), folder / "cut.csv")
+    assert (folder / "cut.csv").read_bytes() == (folder / "whole.csv").read_bytes()
+    batches = list(canonical_csv.read_batches(folder / "whole.csv", block))
+    assert pl.concat(batches).equals(frame)
+    assert batches[0].columns == frame.columns
+
+
+def test_a_column_on_disk_is_a_sequence_like_any_other(tmp_path: Path) -> None:
+    texts = [f"text {at}" for at in range(20_000)]
+    frame = pl.DataFrame({"text": texts, "label": ["a", "b"] * 10_000})
+    stored = store(cut(frame, 7_000), tmp_path / "rows.parquet")
+    column = Column(stored, "text")
+    assert (len(column), list(column)) == (20_000, texts)
+    for part in (slice(None), slice(8_190, 8_194), slice(-3, None), slice(5, 20_000, 4_000), slice(9, 3)):
+        assert column[part] == texts[part]
+    assert (column[0], column[-1], column[8_192]) == (texts[0], texts[-1], texts[8_192])
+    with pytest.raises(IndexError):
+        column[20_000]
+    assert "text 3" in column
+
+
+def test_what_was_not_written_to_its_end_is_not_there(tmp_path: Path) -> None:
+    def failing() -> Iterator[pl.DataFrame]:
+        yield pl.DataFrame({"text": ["a"], "label": ["b"]})
+        raise KeyboardInterrupt
+
+    for write in (store, canonical_csv.write_batches):
+        with pytest.raises(KeyboardInterrupt):
+            write(failing(), tmp_path / "rows")
+        assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_table_is_one_empty_batch(tmp_path: Path) -> None:
+    empty = pl.DataFrame(schema={"text": pl.String, "label": pl.String})
+    assert [frame.shape for frame in store([empty], tmp_path / "rows.parquet").batches()] == [(0, 2)]
+    assert list(Column(Stored(tmp_path / "rows.parquet"), "text")) == []
+    with tempfile.TemporaryDirectory(dir=tmp_path) as scratch, pytest.raises(ValueError, match="Received: none"):
+        survey([], Path(scratch))
+
+
+def test_the_rows_that_judge_are_few_enough_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With many classes their probabilities would not fit in memory; a stable part of the holdout stands for it."""
+    frame = pl.DataFrame(
+        {"text": [f"text {at}" for at in range(3_000)], "label": [f"{at % 50}" for at in range(3_000)]}
+    )
+    spec = data_pin.SplitSpec(by="text", salt="s")
+    ready = rows.Ready(store(cut(split.assign(frame, spec), 700), tmp_path / "ready.parquet"), spec)
+    whole = frame.filter(split.assign(frame, spec)["split"] == "holdout")
+    assert ready.holdout.frame.drop("split").equals(whole)
+    assert str(ready.holdout) == ""
+    assert sum(ready.count(side) for side in data_pin.SPLITS) == len(ready) == 3_000
+    monkeypatch.setattr(rows, "CELLS", 50 * 100)
+    fewer = rows.Ready(ready.stored, spec).holdout
+    assert fewer.frame.height == 100
+    assert whole.join(fewer.frame, on="text", how="semi").height == 100
+    assert str(fewer) == f"100 of {whole.height} rows are scored, chosen by their hash."
+    assert rows.Ready(ready.stored, spec).validation.frame.height == 100
+
+
+FLAT = """
+import resource, sys
+from pathlib import Path
+import polars as pl
+import expectations
+from ratchet.data.prepare import rows
+from ratchet.project.data_pin import SplitSpec
+from ratchet.data.tables import canonical_csv
+from ratchet.data.prepare import canonical_columns
+from ratchet.data.prepare.table_facts import survey
+
+size, folder = int(sys.argv[1]), Path(sys.argv[2])
+
+def made():
+    for start in range(0, size, 50_000):
+        number = pl.int_range(start, start + 50_000, eager=True).cast(pl.String)
+        text = "Row " + number + " of a table that is long and says little, over and over, in the same few words"
+        yield pl.DataFrame({"text": text, "label": ["a", "b"] * 25_000})
+
+class Rows:
+    def __iter__(self):
+        first = 1
+        for frame in canonical_csv.read_batches(folder / "canonical_csv.csv"):
+            yield canonical_columns.load(frame, "text", "label", first=first)
+            first += frame.height
+
+canonical_csv.write_batches(made(), folder / "canonical_csv.csv")
+found = survey(Rows(), folder)
+assert expectations.check_slices(found.slices(200_000), "raw").passed
+spec = SplitSpec(by="text", salt="s")
+stored, report = rows.prepare_batches(Rows(), spec, folder, folder / "ready.parquet")
+assert report.rows_out == size
+assert expectations.check_slices(survey(stored.batches(), folder).slices(200_000), "prepared").passed
+assert rows.Ready(stored, spec).holdout.frame.height > 0
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.long
+def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
+    """From file to prepared rows, four times the rows take at most 100 MB more."""
+    found = []
+    for size in (500_000, 2_000_000):
+        (tmp_path / str(size)).mkdir()
+        command = [sys.executable, "-c", FLAT, str(size), str(tmp_path / str(size))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(rows.__file__).parents[3])
+        assert done.returncode == 0, done.stderr
+        found.append(int(done.stdout))
+    assert found[1] < found[0] + 100, found
+
+
+# --- learning from more than fits in memory
+
+
+QUICK = linear.Params(strengths=(4.0, 8.0), bayes_strengths=(0.03,))
+
+
+def reviews(count: int, seed: int, labels: tuple[str, ...] = ("bad", "good")) -> Rows:
+    """Made-up reviews in the order of their labels, the worst order to learn from.
+
+    Of five words two are of its label's three hundred, of which a few rows show only some; the others may be any.
+    """
+    made = random.Random(0)
+    words = {label: ["".join(made.choices("abcdefghijklmnop", k=7)) for _ in range(300)] for label in labels}
+    chance = random.Random(seed)
+    found = sorted(chance.choice(labels) for _ in range(count))
+    sides = [[label, label, *chance.choices(labels, k=3)] for label in found]
+    said = [" ".join(chance.choice(words[of]) for of in side) for side in sides]
+    return Rows([f"{at}: {text}" for at, text in enumerate(said)], found)
+
+
+def figures(model: Any, rows: Rows) -> tuple[float, float]:
+    """Accuracy and log loss."""
+    found, true = model.predict_proba(rows.texts), [model.labels.index(label) for label in rows.labels]
+    return float((found.argmax(axis=1) == true).mean()), float(-np.log(found[np.arange(len(true)), true]).mean())
+
+
+@pytest.mark.parametrize("labels", [("bad", "good"), ("bad", "good", "odd")])
+def test_linear_learns_from_rows_beyond_its_switch(
+    labels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It does better than the sample alone, and stays one model that survives saving."""
+    train, validation, holdout = reviews(2_000, 1, labels), reviews(300, 2, labels), reviews(600, 3, labels)
+    monkeypatch.setattr(linear, "MOST_CHARACTERS", 6_000)  # a tenth
+    told: list[tuple[int, int]] = []
+
+    def fitted() -> Any:
+        def tell(done: int, total: int, _: object) -> None:
+            told.append((done, total))
+
+        return linear.fit(train, validation, labels, QUICK, seed=0, progress=tell)
+
+    model = fitted()
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1]
+    monkeypatch.setattr(linear, "RATES", ())
+    rough = fitted()
+    assert figures(model, holdout)[1] < figures(rough, holdout)[1] - 0.02
+    assert figures(model, holdout)[0] > figures(rough, holdout)[0] + 0.02
+    model.save(tmp_path)
+    assert np.array_equal(models.load(tmp_path).predict_proba(holdout.texts), model.predict_proba(holdout.texts))
+
+
+def test_below_its_switch_linear_is_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A switch that is not reached changes no bit of the model, wherever it is."""
+    train, validation = reviews(400, 1), reviews(100, 2)
+    found = []
+    for most in (row_sampling.characters(train.texts), 10**9):
+        monkeypatch.setattr(linear, "MOST_CHARACTERS", most)
+        model = linear.fit(train, validation, ("bad", "good"), QUICK, seed=0, progress=lambda *_: None)
+        found.append(model.predict_proba(validation.texts))
+    assert np.array_equal(found[0], found[1])
+
+
+def test_linear_ends_in_time_with_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "MOST_CHARACTERS", 6_000)
+    told: list[Any] = []
+    in_no_time = linear.Params(minutes=0.0)
+    train, validation = reviews(2_000, 1), reviews(300, 2)
+    model = linear.fit(train, validation, ("bad", "good"), in_no_time, seed=0, progress=lambda *step: told.append(step))
+    assert len(told) < 8, "one strength for each head, and one part of the rows"
+    assert figures(model, validation)[0] > 0.6
+
+
+def test_a_corrected_model_scores_as_the_correction_did() -> None:
+    """What was judged on the validation rows is what is kept."""
+    train, validation, labels = reviews(300, 1), reviews(100, 2), ("bad", "good")
+    model = linear.fit(train, validation, labels, QUICK, seed=0, progress=lambda *_: None)
+    refiner = Refiner(model.words, model.pieces, model.bias, (0.3,))
+    numbers = np.array([labels.index(label) for label in train.labels])
+    refiner.learn(train.texts, numbers)
+    own, expected = refiner.scores(validation.texts)
+    words, pieces, bias = refiner.corrected(refiner.corrections[0])
+    corrected = replace(model, words=words.times(2.0), pieces=pieces.times(2.0), bias=2 * bias)
+    assert np.abs(own - expected).max() > 0.01
+    found = corrected.predict_proba(validation.texts)
+    assert np.allclose(found, probabilities(2 * expected), atol=1e-5)
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=80), st.integers(1, 4), st.integers(0, 9))
+def test_mixed_parts_hold_every_row_once(labels: list[str], parts: int, seed: int) -> None:
+    texts = [f"{at} {label}" for at, label in enumerate(labels)]
+    drawn = list(row_sampling.mixed(texts, labels, parts, seed))
+    assert len(drawn) == parts
+    together = [pair for part in drawn for pair in zip(*part, strict=True)]
+    assert sorted(together) == sorted(zip(texts, labels, strict=True))
+    assert drawn == list(row_sampling.mixed(texts, labels, parts, seed))
+
+
+def test_a_sample_has_its_share_and_every_label() -> None:
+    labels = ["common"] * 9_950 + ["rare"] * 50
+    texts = [str(at) for at in range(10_000)]
+    some, of = row_sampling.sample(texts, labels, 0.1, seed=0)
+    assert 900 < len(some) < 1_100
+    assert of.count("rare") >= row_sampling.EACH
+    assert some == sorted(some, key=int)
+    assert all(labels[int(text)] == label for text, label in zip(some, of, strict=True))
+
+
+def test_the_lstm_learns_from_a_sample_of_what_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    lstm = models.get("lstm")
+    monkeypatch.setattr(lstm, "MOST_CHARACTERS", 40_000)
+    monkeypatch.setattr(lstm, "MOST_WORDS", 8_000)
+    train, told = reviews(2_000, 1), list[tuple[int, int]]()
+
+    def see(network: Any, side: Any, *_: Any) -> list[dict[str, float]]:
+        told.append(side[0].shape)
+        return []
+
+    tiny = lstm.Params(units=4, embedding=4, epochs=1, batch=32)  # type: ignore[call-arg]
+    monkeypatch.setattr(lstm, "_trained", see)
+    lstm.fit(train, Rows([], []), ("bad", "good"), tiny, seed=0, progress=lambda *_: None)
+    rows, width = told[0]
+    assert rows * width < 1.3 * 8_000
+    assert rows > 300

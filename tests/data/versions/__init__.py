@@ -1,0 +1,1 @@
+"""Versions of the data, and what was set aside of them."""

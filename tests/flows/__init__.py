@@ -1,0 +1,1 @@
+"""The loop end to end, and both UIs."""

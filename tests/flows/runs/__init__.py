@@ -1,0 +1,1 @@
+"""What runs of flows leave behind."""

@@ -1,0 +1,1 @@
+"""What has moved, and how right the model still is."""

@@ -1,0 +1,369 @@
+"""Watching, its pure parts: what moved is called by its name, what did not is left alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from flows import drift_check
+from flows.pages import drift_report
+from ratchet.monitoring import last_check
+from ratchet.monitoring.drift import alpha_spending, drift, two_sample
+from ratchet.monitoring.drift.domain_classifier import areas
+from ratchet.monitoring.drift.drift import Drift
+from ratchet.monitoring.drift.samples import NOBODY, Judged, Met
+from ratchet.monitoring.drift.two_sample import Sample, dealt
+from ratchet.monitoring.last_check import Watched
+from ratchet.monitoring.log import database, predictions
+from ratchet.project.paths import Places
+from ratchet.serving.answering.metrics import gauges
+from tests.support.films import HOURLY, audited, judged, met, sides
+
+
+def called(found: Drift) -> set[str]:
+    return {each.what for each in found.shifts if each.drifted}
+
+
+# What moved, and what did not
+
+
+def test_unchanged_traffic_is_left_alone() -> None:
+    """In 8 splits by film; at a level of 5% a look, which is 700 times what an hourly look may spend."""
+    found = [drift.compare(judged(held), met(rest), audited(rest), alpha=0.05) for held, rest in map(sides, range(8))]
+    assert sum(each.drifted for each in found) <= 2  # more with a chance of 0.6%, were each at its level
+    assert {len(each.shifts) for each in found} == {8}
+    assert all(each.verdict == "Steady: the last 1,000 distinct texts look like the holdout." for each in found)
+
+
+def planted(rest: pl.DataFrame, what: str) -> pl.DataFrame:
+    """The rows once something has moved."""
+    text = pl.col("text")
+    doubled = text + " " + text.reverse()
+    return {
+        "text length": lambda: rest.with_columns(doubled.alias("text")),
+        "predicted label": lambda: rest.with_columns(said=pl.lit("fresh")),
+        "confidence": lambda: rest.with_columns(score=0.5 + (pl.col("score") - 0.5) / 2),
+        "words": lambda: rest.with_columns(text.str.replace_all(r"\b(the|of|and|is)\b", "xyzzy")),
+        "unknown words": lambda: rest.with_columns(text.str.replace_all("e", "eë")),
+        "signs and digits": lambda: rest.with_columns(text.str.replace_all("[a-d]", "!")),
+        "word length": lambda: rest.with_columns(text.str.replace_all(" (.)", "$1")),
+    }[what]()
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["text length", "predicted label", "confidence", "words", "unknown words", "signs and digits", "word length"],
+)
+def test_what_moved_is_called_by_its_name(what: str) -> None:
+    held, rest = sides(0)
+    found = drift.compare(judged(held), met(planted(rest, what)), alpha=HOURLY)
+    assert found.drifted
+    assert what in called(found)
+    assert what in found.verdict
+    assert found.verdict.startswith("Drifted: ")
+
+
+def test_a_class_that_grows_is_seen_against_the_first_answers() -> None:
+    """By 20 points: against the holdout, whose 50 films differ more than that, it does not show."""
+    held, rest = sides(0)
+    more = rest.with_columns(
+        said=pl.Series(np.where(np.random.default_rng(0).random(1_000) < 0.2, "fresh", rest["said"]))
+    )
+    first = sides(1, 3_000)[1]["said"].to_numpy().astype(str)
+    assert called(drift.compare(judged(held), replace(met(more), first=first), alpha=HOURLY)) == {
+        "predicted label since it went live"
+    }
+    assert called(drift.compare(judged(held), replace(met(rest), first=first), alpha=HOURLY)) == set()
+
+
+def test_labels_that_changed_their_meaning_show_in_the_audit_alone() -> None:
+    held, rest = sides(0, 400)
+    turned = rest.with_columns(label=pl.Series(np.where(np.arange(400) % 3 == 0, "other", rest["label"])))
+    found = drift.compare(judged(held), met(rest), audited(turned), alpha=HOURLY)
+    assert called(found) == {"accuracy"}
+    known = found.accuracy
+    assert known.measured
+    assert known.holdout
+    assert known.always
+    assert known.missed
+    assert known.measured.high < known.holdout.low
+    assert known.always.high < known.holdout.low
+    assert known.missed > 0.15
+
+
+@pytest.mark.parametrize("rows", [0, 1, 49])
+def test_of_few_texts_nothing_is_said(rows: int) -> None:
+    held, rest = sides(0)
+    found = drift.compare(judged(held), met(rest.head(rows)), NOBODY)
+    assert not found.drifted
+    assert found.verdict == f"Too early to tell: {rows} distinct texts were answered, 50 are needed."
+    assert found.shifts == ()
+    assert found.accuracy.estimated is None
+
+
+def test_where_texts_are_not_kept_the_rest_is_compared_and_that_is_said() -> None:
+    held, rest = sides(0)
+    found = drift.compare(judged(held), met(rest, texts=False), alpha=HOURLY)
+    assert {each.what for each in found.shifts} == {"text length", "predicted label", "confidence"}
+    assert "deploy.log.texts" in found.unread
+    assert found.unread in drift_report.as_markdown(drift_report.report("p", 1, "linear", 0.0, found))
+
+
+def test_a_version_of_before_truth_was_kept_is_watched_without_an_estimate() -> None:
+    held, rest = sides(0)
+    found = drift.compare(
+        replace(judged(held), truth=None, groups=None), met(planted(rest, "confidence")), alpha=HOURLY
+    )
+    assert "confidence" in called(found)
+    assert found.accuracy.holdout is None
+    assert found.accuracy.estimated is None
+    assert found.shares == ()
+
+
+def test_chinese_texts_of_another_kind_are_told_apart() -> None:
+    """Sentences of the same signs, whose pairs differ."""
+    chance = np.random.default_rng(0)
+    words, others = ["很好", "不错", "房间", "服务", "早餐"], ["好很", "错不", "间房", "务服", "餐早"]
+    texts = [["".join(chance.choice(some, 12)) for _ in range(400)] for some in (words, words, others)]
+    plain = np.full(400, "a"), chance.random(400)
+    teach = np.arange(400) % 2 == 0
+    known = Judged(np.full(400, 24.0), *plain, texts=tuple(texts[0]))
+    same, moved = (Met(np.full(400, 24.0), *plain, texts=tuple(some), teach=teach) for some in texts[1:])
+    assert called(drift.compare(known, same, alpha=HOURLY)) == set()
+    assert "words" in called(drift.compare(known, moved, alpha=HOURLY))
+
+
+def test_a_verdict_does_not_come_and_go() -> None:
+    """A move that a look was sure enough to call stands for one that is less sure, until it is no longer there."""
+    held, rest = sides(0)
+    weak = met(rest.with_columns(score=(pl.col("score") - 0.02).clip(0.5)))
+    (found,) = [each for each in drift.compare(judged(held), weak, alpha=0.05).shifts if each.what == "confidence"]
+    assert 1e-9 < found.p_value < 0.01
+    assert not drift.compare(judged(held), weak, alpha=1e-9).drifted
+    assert drift.compare(judged(held), weak, alpha=1e-9, standing=frozenset({"confidence"})).drifted
+    assert not drift.compare(judged(held), met(rest), alpha=1e-9, standing=frozenset({"confidence"})).drifted
+
+
+# How sure a look must be
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=200))
+@example([1.0] * 720)
+def test_however_often_one_looks_a_month_spends_at_most_five_in_a_hundred(waits: list[float]) -> None:
+    hours = np.cumsum(waits)
+    looks = [wait for wait, at in zip(waits, hours, strict=True) if at <= 30 * 24]
+    assert alpha_spending.allowed(None) + sum(map(alpha_spending.allowed, looks)) <= 0.05 * (1 + 1e-9)
+
+
+@given(st.floats(allow_nan=False))
+def test_a_clock_that_jumps_neither_saves_nor_owes_much(hours: float) -> None:
+    assert 0 <= alpha_spending.allowed(hours) <= 0.012
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9), st.floats(1e-6, 0.5))
+def test_holm_is_between_bonferroni_and_nothing(p_values: list[float], alpha: float) -> None:
+    held = alpha_spending.holm(p_values, alpha)
+    assert all(p <= alpha for p, yes in zip(p_values, held, strict=True) if yes)
+    assert all(yes for p, yes in zip(p_values, held, strict=True) if p <= alpha / len(p_values))
+
+
+# The tests themselves
+
+
+def test_rows_of_a_group_count_for_fewer() -> None:
+    """Ten copies of a sample are worth the sample, or less: of few groups little is known."""
+    values = np.random.default_rng(0).normal(size=200)
+    copies = Sample(np.repeat(values, 10), np.repeat(np.arange(200), 10))
+    assert 100 < two_sample.effective(copies) <= 200
+    assert two_sample.effective(Sample(copies.values)) == 2_000
+    assert two_sample.effective(Sample(copies.values, np.zeros(2_000, np.int64))) <= 2
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 20))
+def test_dealing_out_the_same_scores_gives_a_p_value_that_is_one(seed: int, bins: int) -> None:
+    counts = np.random.default_rng(seed).integers(0, 60, (2, bins))
+    p_value = dealt(counts[0], counts[1], areas)
+    assert 0 < p_value <= 1
+    if counts.sum(axis=1).min() > 0:
+        flipped = dealt(counts[0][::-1], counts[1][::-1], areas)
+        assert p_value + flipped > 0.9  # what is high on one side is low on the other
+
+
+def test_of_many_rare_classes_chance_is_no_drift() -> None:
+    """A thousand classes and 60 texts: chi-squared called four such looks in a hundred as sure as one in 100,000."""
+    chance, names = np.random.default_rng(0), np.array([f"c{number:03}" for number in range(1_000)])
+    shares = 1 / np.arange(1, 1_001)
+    found = [
+        two_sample.classes("label", drawn[0], None, drawn[1])
+        for drawn in ([chance.choice(names, rows, p=shares / shares.sum()) for rows in (2_000, 60)] for _ in range(100))
+    ]
+    assert sum(each.p_value < 0.01 for each in found) <= 6  # more with a chance of 1 in 10,000
+    assert min(each.p_value for each in found) > 1e-4
+
+
+def test_a_class_that_was_rare_and_is_not_any_more_is_seen() -> None:
+    before, now = np.repeat(["a", "b"], [995, 5]), np.repeat(["a", "b"], [45, 15])
+    assert two_sample.classes("label", before, None, now).p_value < HOURLY / 9
+
+
+# What is kept of a look, and how it is told
+
+
+def look() -> tuple[Drift, Watched]:
+    held, rest = sides(0)
+    found = drift.compare(judged(held), met(planted(rest, "words")), audited(rest), alpha=HOURLY)
+    return found, last_check.of("film-reviews", 3, 1_700_000_000.0, None, found)
+
+
+def test_a_look_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
+    here, (_, kept) = Places(tmp_path, tmp_path, "", 0, 0, 0), look()
+    last_check.keep(here, kept)
+    assert last_check.last(here, "film-reviews", 3) == kept
+    assert last_check.last(here, "film-reviews", 4) is None
+    assert last_check.last(here, "another") is None
+    for damaged in ("{}", "[]", '{"problem": "film-reviews"}', "{", json.dumps({"called": 1, "x": 2})):
+        here.watch.write_text(damaged)
+        assert last_check.last(here, "film-reviews") is None
+
+
+def test_gauges_read_as_prometheus_reads_them() -> None:
+    text = generate_latest(gauges(look()[1])).decode()
+    found = {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert found["ratchet_drifted", (("version", "3"),)] == 1
+    assert found["ratchet_watched_timestamp_seconds", (("version", "3"),)] == 1_700_000_000
+    assert found["ratchet_drift", (("version", "3"), ("what", "words"))] > 0.05
+    assert 0 < found["ratchet_calibration_error", (("version", "3"),)] < 0.1
+    for name in ("estimated", "measured", "always", "holdout"):
+        low, value, high = (
+            found[f"ratchet_accuracy_{name}", (("bound", bound), ("version", "3"))]
+            for bound in ("low", "value", "high")
+        )
+        assert low < value < high
+
+
+class Page(HTMLParser):
+    """What a page holds, and that every element is ended where it must be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
+        if tag not in ("meta", "img", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_asks_no_other_host_and_shows_no_text() -> None:
+    found, _ = look()
+    told = drift_report.report("film-reviews", 3, "<b>linear", 1_700_000_000.0, found)
+    written = drift_report.as_html(told)
+    page = Page()
+    page.feed(written)
+    page.close()
+    assert page.open == []
+    assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
+    assert len(page.addresses) == 2
+    assert not page.tags & {"script", "link", "iframe", "b"}
+    assert "http" not in written.replace("http-equiv", "")
+    assert "url(" not in written
+    assert f"<h1>{found.verdict}</h1>" in written
+    assert not any(text in written for text in sides(0)[1]["text"].head(50))
+    assert drift_report.as_markdown(told).splitlines()[0] == found.verdict
+
+
+# What it was judged on, and what it has met
+
+
+def test_right_labels_are_added_to_an_old_reference_of_these_very_rows_alone() -> None:
+    rows = pl.DataFrame({"text": ["one", "three", "five"], "label": ["a", "b", "a"], "group": ["x", "y", "x"]})
+    known = {"characters": [3, 5], "label": ["a", "a"], "score": [0.9, 0.8]}
+    assert drift_check.completed(known, rows) == {**known, "truth": ["a", "b"], "group": [0, 1]}
+    assert drift_check.completed(known, rows.drop("group")) == {**known, "truth": ["a", "b"]}
+    for other in (rows.reverse(), rows.head(1), rows.with_columns(text=pl.lit("x"))):
+        assert drift_check.completed(known, other) == known
+    new = {**known, "truth": ["b", "b"]}
+    assert drift_check.completed(new, rows) == new
+
+
+def test_what_it_was_trained_on_is_told_from_the_rest_also_where_nothing_was_asked() -> None:
+    train = [pl.DataFrame({"text": ["one", "two words"]}), pl.DataFrame({"text": ["three"]})]
+    asked = [
+        predictions.Prediction(name, 0.0, "p", 1, "champion", "", "a", 0.9, 3, "", text, None)
+        for name, text in (("0", "two   words"), ("1", "four"), ("2", None), ("3", "three"), ("4", "three"))
+    ]
+    assert drift_check.trained_on(asked, train) == {"0", "3", "4"}
+    assert drift_check.trained_on([], train) == frozenset()
+    assert drift_check.trained_on(asked, []) == frozenset()
+
+
+def logged(path: Path, texts: list[str], said: str = "good") -> list[str]:
+    names = predictions.identities(len(texts))
+    predictions.record(path, "reviews", 1, [(text, said, 0.9) for text in texts], names)
+    return names
+
+
+def test_a_text_that_is_asked_again_and_again_counts_once(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.db"
+    logged(path, ["first", "second"])
+    again = logged(path, ["first"] * 300, "bad")
+    found = predictions.latest(path, "reviews", 1, 10)
+    assert [(each.id, each.label) for each in found] == [(again[-1], "bad"), (found[1].id, "good")]
+    assert predictions.latest(path, "reviews", 2, 10) == []
+
+
+@pytest.mark.parametrize("most", [1, 7, 100])
+def test_a_flood_of_one_text_hides_no_other_and_costs_no_more(tmp_path: Path, most: int) -> None:
+    path = tmp_path / "predictions.db"
+    logged(path, [f"text {number}" for number in range(100)])
+    logged(path, ["flood"] * 5 * most)
+    found = predictions.latest(path, "reviews", 1, most)
+    assert len({each.digest for each in found}) == len(found) == most
+    assert found[0].digest == predictions.digest("flood")
+
+
+def test_the_first_answers_are_none_of_the_last(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.db"
+    names = logged(path, [f"text {number}" for number in range(30)])
+    last = predictions.latest(path, "reviews", 1, 10)
+    assert last[-1].id == names[20]
+    assert len(predictions.earliest(path, "reviews", 1, last[-1].id, 100)) == 20
+    assert len(predictions.earliest(path, "reviews", 1, last[-1].id, 5)) == 5
+
+
+def test_only_audited_labels_measure(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.db"
+    names = logged(path, ["one", "two", "three", "four"])
+    sources = ["audit", "user", "chosen", "audit"]
+    with database.connected(path) as connection:
+        connection.executemany(
+            "insert into feedback (prediction, label, source, at) values (?, ?, ?, ?)",
+            [(name, "bad", source, at) for at, (name, source) in enumerate(zip(names, sources, strict=True))],
+        )
+        connection.execute(
+            "insert into feedback (prediction, label, source, at) values (?, 'good', 'audit', 9)", (names[0],)
+        )
+    found = predictions.audited(path, "reviews", 1, 10)
+    assert [(each.id, each.said) for each in found] == [(names[0], "good"), (names[3], "bad")]
+    assert predictions.audited(path, "reviews", 2, 10) == []

@@ -1,0 +1,1 @@
+"""The prediction service: its protocols, its pages, and what it bears."""

@@ -1,0 +1,319 @@
+"""The prediction service over HTTP: its protocols, its limits, what it follows, and what it never loses."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+import models
+from ratchet.serving.answering import lineup
+from tests.support.project import Project, copied, refused
+from tests.support.service import Served, served
+
+PATIENCE = 30
+"""Seconds until something that was set off must have happened, on a machine that does other things, too."""
+TEXTS = ["Film 7 is splendid and warm and witty", "Film 8 is dull and grim", "Nothing that was ever said", ""]
+
+
+@pytest.fixture(scope="module")
+def project(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return copied(original, tmp_path_factory.mktemp("served") / "project")
+
+
+@pytest.fixture(scope="module")
+def service(project: Project) -> Iterator[Served]:
+    """One service for the questions that change nothing for others."""
+    with served(project) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(service: Served) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=service.address, timeout=30) as client:
+        yield client
+
+
+def until(happened: Callable[[], object], what: str) -> None:
+    """Return once it has happened."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
+        time.sleep(0.02)
+
+
+def metrics(http: httpx.Client) -> dict[str, float]:
+    """Every sample by its name and labels: `ratchet_version{role=champion}`."""
+    found = {}
+    for family in text_string_to_metric_families(http.get("/metrics").text):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+def ask(http: httpx.Client, *texts: str, **more: Any) -> dict[str, Any]:
+    answer = http.post("/predict", json={"texts": list(texts), **more})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def logged(project: Project, question: str, *values: object) -> list[tuple[Any, ...]]:
+    path = project.root / "state" / "predictions.db"
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(path, timeout=30)) as connection:
+        return connection.execute(question, values).fetchall()
+
+
+def bundle_of(project: Project) -> Path:
+    place = lineup.last(project.root / "state" / "bundles" / "lineup.json").champion
+    assert place is not None
+    return project.root / "state" / "bundles" / place.digest
+
+
+# Protocols
+
+
+def test_predict_answers_in_order_as_the_stored_model_does(project: Project, http: httpx.Client):
+    model = models.load(bundle_of(project))
+    found = ask(http, *TEXTS)
+    assert (found["model"], found["version"]) == ("reviews", "1")
+    for row, expected in zip(found["predictions"], model.predict_proba(TEXTS), strict=True):
+        assert list(row["probabilities"].values()) == pytest.approx(list(expected), abs=1e-9)
+        assert list(row["probabilities"]) == list(model.labels)
+        assert row["score"] == max(row["probabilities"].values())
+        assert row["probabilities"][row["label"]] == row["score"]
+    assert [row["label"] for row in found["predictions"]][:2] == ["good", "bad"]
+    assert len({row["id"] for row in found["predictions"]}) == len(TEXTS)
+
+
+def test_feedback_counts_once_and_is_there_at_once(project: Project, http: httpx.Client):
+    (row,) = ask(http, "Film 9 is splendid")["predictions"]
+    for _ in range(2):
+        said = {"id": row["id"], "label": "bad"}
+        assert http.post("/feedback", json=said).json() == said
+    assert logged(project, "select label, source from feedback where prediction = ?", row["id"]) == [("bad", "user")]
+    text, version = logged(project, "select text, version from predictions where id = ?", row["id"])[0]
+    assert (text, version) == ("Film 9 is splendid", 1)
+
+
+def test_feedback_for_an_unknown_id_comes_before_that_of_an_unknown_label(http: httpx.Client):
+    (row,) = ask(http, "x")["predictions"]
+    for name, label, status in (("never", "nonsense", 404), (row["id"], "nonsense", 422), ("never", "good", 404)):
+        answer = http.post("/feedback", json={"id": name, "label": label})
+        assert (answer.status_code, answer.json()["status"]) == (status, status)
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+FORMS: dict[str, Any] = {
+    "split": {"dataframe_split": {"columns": ["text"], "data": [[text] for text in TEXTS]}},
+    "split with an index": {"dataframe_split": {"index": [5, 6], "columns": ["text"], "data": [["a"], ["b"]]}},
+    "records": {"dataframe_records": [{"text": text} for text in TEXTS]},
+    "inputs": {"inputs": TEXTS},
+    "instances": {"instances": TEXTS},
+    "instances, records": {"instances": [{"text": text} for text in TEXTS]},
+    "with params": {"inputs": TEXTS, "params": {"anything": 1}},
+}
+MORE = {
+    "inputs, a column": {"inputs": {"text": ["a", "b"]}},
+    "inputs, records": {"inputs": [{"text": "a"}, {"text": "b"}]},
+    "instances, a row each": {"instances": [["a"], ["b"]]},
+    "a missing text": {"dataframe_records": [{"text": "a"}, {"text": None}]},
+}
+"""Forms that name the texts as plainly, and that MLflow refuses for a model whose column has no name."""
+CSV = 'text\nplain\n"quoted, with a comma"\n"two\nlines"\n电影很好\n'
+THEIRS = """
+import json, mlflow
+from mlflow.pyfunc import scoring_server
+from starlette.testclient import TestClient
+client = TestClient(scoring_server.init(mlflow.pyfunc.load_model("models:/reviews@champion")))
+forms, csv = json.load(open("forms.json"))
+said = {name: client.post("/invocations", json=form) for name, form in forms.items()}
+said["csv"] = client.post("/invocations", content=csv.encode(), headers={"content-type": "text/csv"})
+said["version"] = client.get("/version")
+said["ping"] = client.get("/ping")
+print("ANSWERS" + json.dumps({name: [answer.status_code, answer.text] for name, answer in said.items()}))
+"""
+
+
+def test_invocations_takes_and_gives_what_mlflows_own_server_does(project: Project, http: httpx.Client):
+    project.write("forms.json", json.dumps([FORMS, CSV]))
+    done = project.python(THEIRS, MLFLOW_TRACKING_URI=project.tracking_uri)
+    (line,) = [line for line in done.text.splitlines() if line.startswith("ANSWERS")]
+    theirs = json.loads(line.removeprefix("ANSWERS"))
+    ours = {name: http.post("/invocations", json=form) for name, form in FORMS.items()}
+    ours["csv"] = http.post("/invocations", content=CSV.encode(), headers={"content-type": "text/csv"})
+    for name, answer in ours.items():
+        status, body = theirs[name]
+        assert (name, status, answer.status_code) == (name, 200, 200), (body, answer.text)
+        expected, found = json.loads(body)["predictions"], answer.json()["predictions"]
+        assert [list(row) for row in found] == [list(row) for row in expected], name
+        for left, right in zip(found, expected, strict=True):
+            assert left == pytest.approx(right, abs=1e-9), name
+    assert [http.get("/version").status_code, http.get("/version").text] == theirs["version"]
+    assert [http.get("/ping").status_code, http.get("/ping").text] == theirs["ping"]
+
+
+def test_an_official_client_of_the_open_inference_protocol_is_understood(service: Served, http: httpx.Client):
+    from open_inference.openapi import types
+    from open_inference.openapi.client import OpenInferenceClient
+    from open_inference.openapi.errors import BadRequestError, NotFoundError
+
+    whole: Any = types.InferenceRequest  # fields that may be left out, which its types do not say
+    tensor: Any = types.RequestInput
+    output: Any = types.RequestOutput
+
+    client = OpenInferenceClient(base_url=service.address, httpx_client=http)
+    client.check_server_liveness()
+    client.check_server_readiness()
+    client.check_model_readiness("reviews")
+    client.check_model_version_readiness("reviews", "1")
+    assert client.read_server_metadata().name == "ratchet"
+    about: Any = client.read_model_metadata("reviews")
+    assert (about.name, about.versions, about.inputs[0].datatype) == ("reviews", ["1"], "BYTES")
+    assert {output.name: output.shape for output in about.outputs} == {
+        "label": [-1], "score": [-1], "probabilities": [-1, 2], "id": [-1],
+    }  # fmt: skip
+    texts = tensor(name="text", shape=[2], datatype="BYTES", data=TEXTS[:2])
+    found = client.model_infer("reviews", request=whole(id="7", inputs=[texts]))
+    assert (found.id, found.model_name, found.model_version) == ("7", "reviews", "1")
+    outputs: dict[str, Any] = {each.name: each for each in found.outputs}
+    assert outputs["label"].data.__root__ == ["good", "bad"]
+    assert outputs["probabilities"].shape == [2, 2]
+    assert sum(outputs["probabilities"].data.__root__) == pytest.approx(2)
+    wished = whole(inputs=[texts], outputs=[output(name="score")])
+    assert [each.name for each in client.model_version_infer("reviews", "1", request=wished).outputs] == ["score"]
+    other = tensor(name="image", shape=[1], datatype="FP32", data=[1.0])
+    with pytest.raises(BadRequestError, match="one tensor named 'text'"):
+        client.model_infer("reviews", request=whole(inputs=[other]))
+    with pytest.raises(NotFoundError, match="The model here is reviews"):
+        client.check_model_readiness("cats")
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_invocations_takes_texts_in_other_plain_forms(http: httpx.Client, name: str):
+    answer = http.post("/invocations", json=MORE[name])
+    assert (answer.status_code, len(answer.json()["predictions"])) == (200, 2)
+    assert answer.headers["ratchet-version"] == "1"
+
+
+# Bad input
+
+
+BAD: dict[str, tuple[str, Any, int, str]] = {
+    "no JSON": ("/predict", "{", 400, "must be JSON"),
+    "not UTF-8": ("/predict", b'{"texts": ["\xff"]}', 400, "UTF-8"),
+    "nesting": ("/invocations", '{"inputs":' + "[" * 100_000, 400, "must be JSON"),
+    "a list": ("/predict", [1], 422, "Expected `object`"),
+    "no texts": ("/predict", {"texts": []}, 422, "length >= 1"),
+    "a number": ("/predict", {"texts": ["a", 7]}, 422, "$.texts[1]"),
+    "an unknown key": ("/predict", {"texts": ["a"], "tests": 1}, 422, "unknown field `tests`"),
+    "explain what": ("/predict?explain=maybe", {"texts": ["a"]}, 422, "explain must be true or false"),
+    "too many to explain": ("/predict?explain=true", {"texts": ["a"] * 101}, 422, "100"),
+    "too many texts": ("/predict", {"texts": ["a"] * 5001}, 413, "5,000 texts"),
+    "too long a text": ("/predict", {"texts": ["a" * 100_001]}, 413, "100,000 characters"),
+    "too large": ("/predict", "x" * 8_000_001, 413, "8 MB"),
+    "feedback without a label": ("/feedback", {"id": "a"}, 422, "`label`"),
+    "invocations: two forms": ("/invocations", {"inputs": ["a"], "instances": ["a"]}, 400, "exactly one of"),
+    "invocations: no form": ("/invocations", {"texts": ["a"]}, 400, "exactly one of"),
+    "invocations: another column": ("/invocations", {"dataframe_records": [{"quote": "a"}]}, 400, "column 'text'"),
+    "invocations: a number": ("/invocations", {"inputs": [7]}, 400, "must be a string"),
+    "invocations: ragged": (
+        "/invocations", {"dataframe_split": {"columns": ["text", "n"], "data": [["a"]]}}, 400, "2 values",
+    ),
+    "invocations: wide rows": ("/invocations", {"inputs": [["a", "b"]]}, 400, "2 values"),
+    "infer: another model": ("/v2/models/cats/infer", {"inputs": []}, 404, "The model here is reviews"),
+    "infer: another version": ("/v2/models/reviews/versions/9/infer", {"inputs": []}, 404, "[1]"),
+    "infer: no tensor": ("/v2/models/reviews/infer", {"inputs": []}, 400, "one tensor named 'text'"),
+    "infer: FP32": (
+        "/v2/models/reviews/infer",
+        {"inputs": [{"name": "text", "shape": [1], "datatype": "FP32", "data": [1]}]}, 400, "must be BYTES",
+    ),
+    "infer: another shape": (
+        "/v2/models/reviews/infer",
+        {"inputs": [{"name": "text", "shape": [3], "datatype": "BYTES", "data": ["a"]}]}, 400, "[3]",
+    ),
+    "infer: an unknown output": (
+        "/v2/models/reviews/infer",
+        {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a"]}], "outputs": [{"name": "x"}]},
+        400, "Received: x",
+    ),
+    "nothing there": ("/nothing", {}, 404, "/docs"),
+    "not asked that way": ("/metrics", {}, 405, "not asked that way"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_with_the_reason_in_json(http: httpx.Client, name: str):
+    path, body, status, said = BAD[name]
+    content = body if isinstance(body, str | bytes) else json.dumps(body)
+    answer = http.post(path, content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == status, answer.text
+    told = answer.json()
+    key = "message" if path == "/invocations" else "error" if path.startswith("/v2") else "detail"
+    assert said in told[key]
+    assert "Traceback" not in answer.text
+    if key == "detail":
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert told["status"] == status
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status", "said"),
+    [
+        ("text/plain", b"a", 415, "application/json or text/csv"),
+        ("", b"a", 415, "Received: none"),
+        ("application/json; charset=latin-1", b"{}", 415, "UTF-8"),
+        ("text/csv", b"", 400, "names of its columns"),
+        ("text/csv", b"quote\na\n", 400, "column 'text'"),
+        ("text/csv", b"text,n\na\n", 400, "Line 2 must have 2 fields"),
+        ("text/csv", b"text\n\xff\n", 400, "CSV in UTF-8"),
+        ("text/csv", b'text\n"open', 400, "CSV in UTF-8"),
+    ],
+)
+def test_invocations_refuses_other_content(http: httpx.Client, kind: str, body: bytes, status: int, said: str):
+    answer = http.post("/invocations", content=body, headers={"content-type": kind} if kind else {})
+    assert (answer.status_code, answer.json().keys()) == (status, {"error_code", "message"})
+    assert said in answer.json()["message"]
+
+
+# Who may ask
+
+
+def test_another_name_and_another_sites_page_are_refused(http: httpx.Client, service: Served):
+    for headers in (
+        {"host": "evil.example"}, {"host": "evil.example:8000"}, {"origin": "http://evil.example"}, {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+    ):  # fmt: skip
+        assert http.post("/predict", json={"texts": ["a"]}, headers=headers).status_code == 403, headers
+    own = {"origin": service.address, "sec-fetch-site": "same-origin"}
+    assert http.post("/predict", json={"texts": ["a"]}, headers=own).status_code == 200
+
+
+def test_a_token_is_asked_for_everywhere_but_at_the_health_routes(original: Project, tmp_path: Path):
+    project = copied(original, tmp_path / "project")
+    with served(project, RATCHET_TOKEN="s3cret") as service, httpx.Client(base_url=service.address) as http:
+        for path in ("/predict", "/metrics", "/openapi.json", "/", "/v2/models/reviews", "/nothing"):
+            answer = http.get(path)
+            assert (answer.status_code, answer.headers["www-authenticate"][:5]) == (401, "Basic"), path
+            assert http.get(path, headers={"authorization": "Bearer s3cre"}).status_code == 401
+            assert http.get(path, headers={"authorization": "Basic !!!"}).status_code == 401
+        assert http.get("/ping").status_code == http.get("/v2/health/ready").status_code == 200
+        for headers in ({"authorization": "Bearer s3cret"}, {"authorization": "Bearer s3cret", "host": "our.example"}):
+            assert http.post("/predict", json={"texts": ["a"]}, headers=headers).status_code == 200
+        assert http.get("/metrics", auth=("anybody", "s3cret")).status_code == 200
+
+
+def test_an_address_of_the_network_needs_a_token(project: Project):
+    done = project.make("serve", RATCHET_HOST="0.0.0.0")
+    refused(done, "needs a token", "RATCHET_HOST=0.0.0.0 and no RATCHET_TOKEN")

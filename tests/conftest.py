@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from ratchet.project.paths import places, tool_defaults
-from tests.support.project import SMALL, Project, copied, overhearing, small_table
+from tests.support.project import Project, bring_small, copied, overhearing
 
 for name, value in tool_defaults(places()).items():
     os.environ.setdefault(name, value)
@@ -138,14 +138,6 @@ def small(brought: Project, tmp_path: Path) -> Project:
 def turned(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A copy of what has turned once, shared by this worker's tests: one may add to it and must not break it."""
     return copied(original, tmp_path_factory.mktemp("turned") / "project")
-
-
-def bring_small(project: Project, rows: int = 600, **environment: str) -> Project:
-    project.write("reviews.csv", small_table(rows))
-    done = project.make("data", "SOURCE=reviews.csv", "TEXT=text", "LABEL=label", **environment)
-    assert done.status == 0, done.text
-    project.write("params.yaml", SMALL)
-    return project
 
 
 @pytest.fixture

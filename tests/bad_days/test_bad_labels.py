@@ -14,20 +14,11 @@ import pytest
 from ratchet.monitoring.labels.feedback_rules import REASONS
 from ratchet.monitoring.log import database as predictions
 from ratchet.state import lock
-from tests.serving.test_serving import ask
 from tests.support.people import Loop, driven, texts_of
 from tests.support.project import Project, copied, refused
-from tests.support.service import served
+from tests.support.registered import ANOTHER
+from tests.support.service import ask, served
 
-ANOTHER = """
-import mlflow
-client = mlflow.MlflowClient()
-model = next(m for m in mlflow.search_logged_models(["1"], output_format="list") if m.name == "linear")
-first = client.get_model_version("reviews", "1")
-client.create_model_version("reviews", f"models:/{model.model_id}", model.source_run_id, tags=dict(first.tags),
-                            model_id=model.model_id)
-"""
-"""Version 2, as good as the first."""
 PUT_BACK = """
 for alias in at_hand()[1].holdings().held:
     at_hand()[1].client.delete_registered_model_alias("reviews", alias)

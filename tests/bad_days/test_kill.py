@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from tests.flows.test_loop import wait_for
 from tests.support import killed_project
 from tests.support.killed_project import Arena, Point
 from tests.support.project import ROOT, SMALL, Project, small_table
+from tests.support.up import wait_for
 
 SEED = 20261124
 BRING = ("data", "SOURCE=more.csv", "TEXT=text", "LABEL=label", "NAME=reviews")

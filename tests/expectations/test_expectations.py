@@ -17,38 +17,24 @@ from expectations.docs import render
 from ratchet.data.prepare.deduplicate import prepare
 from ratchet.data.prepare.row_facts import measure, set_aside
 from ratchet.monitoring.labels.feedback_rules import REASONS
-
-ROWS = 200
-RULES = Rules(labels=("good", "bad"), grouped=True)
-
-Row = dict[str, str | None]
-
-
-def raw_rows() -> list[Row]:
-    """A good table: 200 different texts, two even classes, 20 groups."""
-    return [
-        {"text": f"text number {at}", "label": RULES.labels[at % 2], "group": f"group {at % 20}"} for at in range(ROWS)
-    ]
-
-
-def prepared_rows() -> list[Row]:
-    """The same, with groups 0 to 15 for training and two each to validate and to judge."""
-    sides = ["train"] * 16 + ["validation"] * 2 + ["holdout"] * 2
-    return [dict(row, split=sides[at % 20]) for at, row in enumerate(raw_rows())]
+from tests.support.tables import (
+    ALL_TABLES,
+    BAD_PREPARED,
+    BAD_ROWS,
+    BAD_TABLES,
+    ROWS,
+    RULES,
+    Row,
+    changed,
+    prepared_rows,
+    raw_rows,
+)
 
 
 def checked(suite: str, rows: list[Row], rules: Rules = RULES) -> Verdict:
     columns = list(rows[0]) if rows else ["text", "label", "group", "split"]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
     return expectations.check(measure(frame), suite, rules)
-
-
-def changed(rows: list[Row], count: int, **values: str | None) -> list[Row]:
-    """The rows with those values in the first `count`; `{at}` in a value is the row's number."""
-    return [
-        row | {name: value and value.replace("{at}", str(at)) for name, value in values.items()} if at < count else row
-        for at, row in enumerate(rows)
-    ]
 
 
 def failed(verdict: Verdict) -> dict[str, str]:
@@ -120,26 +106,6 @@ def test_a_good_table_passes_every_check(suite: str, rows: list[Row]) -> None:
     assert verdict.headline.startswith(f"Accepted: all 200 rows of the {suite} table stay")
 
 
-BAD_TABLES = {
-    "no rows": ([], "The table has rows."),
-    "too many bad rows": (changed(raw_rows(), 30, text=""), "At most 10% of the rows have to be set aside."),
-    "read as Latin-1": (
-        changed(raw_rows(), 30, text="cafÃ© {at}"),
-        "At most 10% of the texts show encoding damage",
-    ),
-    "one class": (changed(raw_rows(), ROWS, label="good"), "There are 2 to 1,000 classes."),
-    "a class that is all blank": (
-        [row | {"text": ""} if row["label"] == "bad" else row for row in raw_rows()],
-        "There are 2 to 1,000 classes.",
-    ),
-    "an unknown label": (changed(raw_rows(), 3, label="odd"), "Every label is a declared one."),
-    "no group column": (
-        [{"text": r["text"], "label": r["label"]} for r in raw_rows()],
-        "The declared group column",
-    ),
-}
-
-
 @pytest.mark.parametrize("name", BAD_TABLES)
 def test_a_bad_table_is_refused(name: str) -> None:
     rows, rule = BAD_TABLES[name]
@@ -154,15 +120,6 @@ def test_a_class_of_one_row_is_refused_and_too_many_classes_are() -> None:
     many = checked("raw", changed(raw_rows(), ROWS, label="class {at}"), Rules(max_classes=100))
     assert failed(one)["Every class has 2 rows or more."] == "critical"
     assert failed(many)["There are 2 to 100 classes."] == "critical"
-
-
-BAD_ROWS: dict[str, tuple[Row, str]] = {
-    "missing text": ({"text": None}, "Every row has a text."),
-    "missing label": ({"label": None}, "Every row has a label."),
-    "blank text": ({"text": " \t\u00a0"}, "No text is blank."),
-    "overlong text": ({"text": "word " * 20_001}, "No text is too long to be one text."),
-    "control characters": ({"text": "a\x00b"}, "No text holds control characters such as NUL."),
-}
 
 
 @pytest.mark.parametrize("name", BAD_ROWS)
@@ -211,32 +168,6 @@ def test_small_and_padded_classes_are_flagged() -> None:
     assert failed(padded) == {"No label has white space around it.": "warning"}
 
 
-BAD_PREPARED = {
-    "a blank text": (changed(prepared_rows(), 1, text=""), "Every row has a sound text and a label."),
-    "a copy": ([*prepared_rows(), prepared_rows()[0]], "No text is there twice."),
-    "two labels": (changed(prepared_rows(), 2, text="same"), "No text has two labels."),
-    "no holdout": (
-        [row for row in prepared_rows() if row["split"] != "holdout"],
-        "Each of train, validation and holdout has rows, and there is no other split.",
-    ),
-    "a strange split": (
-        changed(prepared_rows(), 1, split="test"),
-        "Each of train, validation and holdout has rows, and there is no other split.",
-    ),
-    "a text on two sides": (
-        [*prepared_rows(), prepared_rows()[0] | {"split": "holdout", "group": "new"}],
-        "No text is in two splits.",
-    ),
-    "a group on two sides": (changed(prepared_rows(), 1, split="holdout"), "No group is in two splits."),
-    "a class that training lacks": (
-        [row for row in prepared_rows() if (row["split"], row["label"]) != ("train", "bad")],
-        "The train rows have every class.",
-    ),
-    "an undeclared class": (changed(prepared_rows(), 2, label="odd"), "The classes are the declared ones."),
-    "no rows": ([], "Each of train, validation and holdout has rows, and there is no other split."),
-}
-
-
 @pytest.mark.parametrize("name", BAD_PREPARED)
 def test_nothing_unsound_reaches_training(name: str) -> None:
     rows, rule = BAD_PREPARED[name]
@@ -262,11 +193,6 @@ def test_an_unknown_suite_is_refused_by_name() -> None:
 
 
 # --- the page
-
-
-ALL_TABLES = {f"raw, {name}": ("raw", rows) for name, (rows, _) in BAD_TABLES.items()}
-ALL_TABLES |= {f"prepared, {name}": ("prepared", rows) for name, (rows, _) in BAD_PREPARED.items()}
-ALL_TABLES["raw, good"] = ("raw", raw_rows())
 
 
 @pytest.mark.parametrize("name", ALL_TABLES)

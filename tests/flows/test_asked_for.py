@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.flows.test_automatic_turns import api, ended, runs, until
-from tests.flows.test_loop import registry, showing
 from tests.support.people import ask_of, say, texts_of
 from tests.support.project import SMALL, Project, copied, refused
+from tests.support.registered import registry
+from tests.support.up import api, ended, runs, showing, until
 
 ASKED = SMALL + "optimise: {labels: 0, accuracy: 0.99, drift: true, schedule: '0 3 * * 1', every: 7, cooldown: 0}\n"
 """Labels alone ask for nothing here."""

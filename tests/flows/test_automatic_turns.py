@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-import psutil
 import pytest
 
-from tests.bad_days.test_bad_labels import ANOTHER
-from tests.flows.test_loop import registry, showing
 from tests.support.people import say_of, texts_of
 from tests.support.project import SMALL, Project, copied, refused
+from tests.support.registered import ANOTHER, registry
+from tests.support.up import addresses, api, ended, runs, showing, until
 
-PATIENCE = 180
-"""Seconds until a run has ended on a machine that does other things, too."""
 MANUAL = SMALL + "deploy: {approval: manual}\noptimise: {labels: 40, cooldown: 0, drift: false}\n"
 NEXT = (
     ANOTHER
@@ -45,43 +38,6 @@ def up(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield project
 
 
-def api(project: Project, path: str, asked: dict[str, Any] | None = None) -> Any:
-    """What Prefect's API answers; with a token where it is asked to change something, as its own clients do."""
-    address, body = f"http://127.0.0.1:{project.environment['PREFECT_PORT']}/api", None
-    headers = {"Content-Type": "application/json"}
-    if asked is not None:
-        client, body = uuid4().hex, json.dumps(asked).encode()
-        with urllib.request.urlopen(f"{address}/csrf-token?client={client}", timeout=30) as reply:
-            headers |= {"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": json.load(reply)["token"]}
-    with urllib.request.urlopen(urllib.request.Request(f"{address}/{path}", body, headers), timeout=30) as reply:
-        return json.load(reply)
-
-
-def runs(project: Project, flow: str, *states: str) -> list[dict[str, Any]]:
-    """The runs of a flow that began by themselves or through the API, newest first; of these states, or of any."""
-    asked: dict[str, Any] = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_DESC"}
-    found = [
-        run for run in api(project, "flow_runs/filter", asked) if run["deployment_id"] and not run["auto_scheduled"]
-    ]
-    return [run for run in found if not states or run["state_type"] in states]
-
-
-def until(happened: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (found := happened()):
-        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
-        time.sleep(0.1)
-    return found
-
-
-def ended(project: Project, run: str) -> dict[str, Any]:
-    """That run, once it has ended."""
-    final = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-    return until(
-        lambda: (found := api(project, f"flow_runs/{run}"))["state_type"] in final and found, f"the end of {run}"
-    )
-
-
 def passed(project: Project) -> int:
     """A version has passed the gate and is deployed; its number."""
     done = project.python(NEXT, MLFLOW_TRACKING_URI=project.tracking_uri)
@@ -102,13 +58,6 @@ def test_the_service_can_be_opened_to_the_network_and_the_uis_stay_closed(up: Pr
     assert ("MLFLOW_PORT", "127.0.0.1") in found
     assert len(addresses()) > 1, "a machine with no address but loopback shows nothing"
     assert found == {(name, address): name == "SERVE_PORT" or address == "127.0.0.1" for name, address in found}, found
-
-
-def addresses() -> list[str]:
-    """Those of this machine."""
-    return sorted(
-        each.address for them in psutil.net_if_addrs().values() for each in them if each.family == socket.AF_INET
-    )
 
 
 def is_open(address: str, port: int) -> bool:

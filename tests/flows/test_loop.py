@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
-import signal
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.forking import Begun
 from tests.support.project import Project, refused, small_table
+from tests.support.registered import registry
 
 USE = """
 import json, mlflow, pandas
@@ -26,29 +21,6 @@ listed = model.predict(["a splendid warm film", "dull and grim", ""])
 print(json.dumps([list(frame.columns), frame["label"].tolist(), listed["label"].tolist(),
                   frame[["p_bad", "p_good"]].sum(axis=1).round(9).tolist()]))
 """
-
-
-def registry(project: Project) -> dict[str, Any]:
-    """What MLflow's own client reads of the champion, its run and the registered model."""
-    import mlflow
-
-    client: Any = mlflow.MlflowClient(project.tracking_uri, project.tracking_uri)
-    version = client.get_model_version_by_alias("reviews", "champion")
-    run = client.get_run(version.run_id)
-    model = client.get_registered_model("reviews")
-    return {
-        "version": int(version.version), "tags": dict(version.tags), "run_tags": dict(run.data.tags),
-        "metrics": dict(run.data.metrics), "aliases": {name: int(held) for name, held in model.aliases.items()},
-        "description": version.description, "page": model.description,
-        "status": run.info.status, "digest": [each.dataset.digest for each in run.inputs.dataset_inputs],
-        "open": len(client.search_runs([run.info.experiment_id], "attributes.status = 'RUNNING'")),
-        "parent_files": files(client, run.data.tags["mlflow.parentRunId"], "data-docs"),
-        "files": files(client, run.info.run_id),
-    }  # fmt: skip
-
-
-def files(client: Any, run_id: str, folder: str | None = None) -> list[str]:
-    return sorted(file.path for file in client.list_artifacts(run_id, folder))
 
 
 def test_a_turn_ends_with_a_champion_that_tells_where_it_came_from(turned: Project) -> None:
@@ -313,29 +285,6 @@ def test_no_model_over_the_floor_is_an_error_that_says_so(small: Project) -> Non
     assert "reviews needs a champion" in done.text
     assert "Traceback" not in done.text
     assert small.ledger == []
-
-
-@contextmanager
-def showing(project: Project, verb: str) -> Iterator[None]:
-    """`make up` or `make ui` runs while the block does; it is ended by SIGTERM."""
-    process = project.start(verb)
-    try:
-        wait_for(process, "Ctrl-C ends")
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=60)
-
-
-def wait_for(process: Begun | subprocess.Popen[str], words: str) -> None:
-    """Read what a process prints until the words come."""
-    assert process.stdout is not None
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if words in line:
-            return
-    raise AssertionError(f"{words!r} never came:\n{seen}")
 
 
 def test_the_table_of_a_test_is_learnable_but_not_trivially() -> None:

@@ -97,6 +97,34 @@ def test_a_registry_that_is_named_is_found(host: tuple[str, str]) -> None:
     assert not NAMED.search("pypi, python, hosted, npm: words that may be said; home/ and /root as well")
 
 
+def of_tests(code: str) -> list[str]:
+    """The test files that code imports, or something of, as it names them."""
+    found: list[tuple[int, str]] = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            found += [(0, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [(node.level, f"{node.module or ''}.{alias.name}") for alias in node.names]
+    return [name for level, name in found if (level or name.startswith("tests.")) and ".test_" in f".{name}"]
+
+
+def test_no_test_file_is_imported() -> None:
+    """What two of them need stands in tests/support: a test may be moved or removed without a look at the others."""
+    files = [name for name in TRACKED if name.endswith(".py") and (ROOT / name).is_file()]
+    found = {name: of_tests((ROOT / name).read_text(encoding="utf-8")) for name in files}
+    assert {name: named for name, named in found.items() if named} == {}
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import tests.flows.test_loop", "from tests.flows import test_loop", "from tests.flows.test_loop import USE",
+     "from .test_loop import USE", "from . import test_loop", "def late():\n    from ..flows import test_loop"],
+)  # fmt: skip
+def test_a_test_file_that_is_imported_is_found(code: str) -> None:
+    assert len(of_tests(code)) == 1
+    assert of_tests("from ratchet.judging import canary_test\nfrom tests.support import up\nimport pytest") == []
+
+
 def test_whatever_is_renamed_is_renamed_in_one_place() -> None:
     """There it is put on the disk first (ratchet/project/durable.py). Left out: a table that a change of the data puts
     there with all else that it lays out, and what is kept though it is of no use."""

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import bring_small
-from tests.support.project import Project
+from tests.support.project import Project, bring_small
 
 QUICK = (
     "data/prepare/test_prepare", "judging/test_gate", "models/test_models", "expectations/test_expectations",

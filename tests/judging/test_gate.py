@@ -11,16 +11,10 @@ from hypothesis import strategies as st
 
 from ratchet.judging import bootstrap, gate, slices
 from ratchet.judging import metrics as score
-from tests.data.prepare.test_prepare import frame_of
+from tests.support.answers import answers, judged, random_case, share
+from tests.support.tables import frame_of
 
 # --- score
-
-
-def random_case(seed: int, classes: int, rows: int = 300) -> tuple[tuple[str, ...], list[str], np.ndarray]:
-    rng = np.random.default_rng(seed)
-    labels = tuple(f"c{at}" for at in range(classes))
-    truth = [labels[at] for at in rng.integers(0, classes, rows)]
-    return labels, truth, rng.dirichlet(np.ones(classes), rows)
 
 
 @pytest.mark.parametrize(("classes", "positive"), [(2, "c1"), (2, "c0"), (2, None), (5, None), (5, "c1")])
@@ -147,38 +141,6 @@ def test_rows_of_one_group_make_an_interval_wider_and_one_group_gives_none() -> 
     ]
     assert spans[0] > 2 * spans[1]
     assert bootstrap.intervals(true, answered, np.zeros(400, int), positive=None, resamples=10, seed=0) == {}
-
-
-LABELS = ("a", "b")
-
-
-def answers(truth: np.ndarray, right: np.ndarray, sure: float = 0.8) -> np.ndarray:
-    """Probabilities of a model that is right on the rows where `right` is true."""
-    probabilities = np.full((len(truth), 2), 1 - sure)
-    probabilities[np.arange(len(truth)), np.where(right, truth, 1 - truth)] = sure
-    return probabilities
-
-
-def judged(
-    right: np.ndarray,
-    champion: np.ndarray | None,
-    groups: list[str] | None = None,
-    rules: gate.Rules | None = None,
-) -> gate.Decision:
-    truth = np.arange(len(right)) % 2
-    holdout = gate.Holdout(LABELS, [LABELS[at] for at in truth], groups, "a")
-    return gate.decide(
-        gate.Candidate("challenger", answers(truth, right)),
-        None if champion is None else gate.Candidate("v3", answers(truth, champion)),
-        gate.Candidate("majority", np.tile([0.51, 0.49], (len(right), 1))),
-        holdout,
-        rules or gate.Rules(floor=0.6),
-    )
-
-
-def share(rows: int, right: float) -> np.ndarray:
-    """Right on that share of the rows, spread at random."""
-    return np.random.default_rng(1).permutation(rows) < round(right * rows)
 
 
 def test_the_first_good_model_is_promoted() -> None:

@@ -15,33 +15,11 @@ from flows import evaluation
 from flows.registry.snapshot import Version
 from ratchet.judging import gate, gate_memory
 from ratchet.judging.gate_memory import Belief, Measured, Past
-from tests.judging.test_gate import answers, judged, share
+from tests.support.answers import answers, judged, measured, pasts, share, taught
 
 figures = st.floats(-0.05, 0.05)
 errors = st.floats(0.0001, 0.03)
 pulls = st.floats(0, 1)
-
-
-def measured(difference: float, error: float, pull: float = 0.2, rows: int = 2500) -> Measured:
-    return Measured(*(np.array([float(each)]) for each in (difference, error, pull, rows)))
-
-
-def pasts(found: list[tuple[float, float, float, bool]]) -> list[Past]:
-    """A history as a list says it: difference, error, pull, promoted."""
-    live, made = 1, []
-    for number, (difference, error, pull, promoted) in enumerate(found, 2):
-        made.append(Past(number, live, measured(difference, error, pull, 2000 + 100 * number), promoted))
-        live = number if promoted else live
-    return made
-
-
-def champion_of(history: list[Past]) -> int:
-    return max([1, *(past.version for past in history if past.promoted)])
-
-
-def taught(found: list[tuple[float, float, float, bool]]) -> Belief:
-    made = pasts(found)
-    return gate_memory.learned(made, champion_of(made))
 
 
 histories = st.lists(st.tuples(figures, errors, pulls, st.booleans()), max_size=12)

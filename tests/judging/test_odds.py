@@ -14,7 +14,7 @@ from benchmarks import bench_gate
 from ratchet.judging import canary_test, gate_memory
 from ratchet.judging.gate_memory import Belief
 from ratchet.monitoring.drift import alpha_spending
-from tests.judging.test_gate_memory import measured, taught
+from tests.support.answers import measured, taught
 
 HALF_A_POINT = 0.005
 ONE_KIND = 5 * 8 + 3

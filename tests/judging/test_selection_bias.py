@@ -16,7 +16,7 @@ from flows.pages import registry_pages
 from ratchet.console import status as standing
 from ratchet.judging import selection_bias
 from ratchet.judging.gate_memory import Measured, Past
-from tests.flows.pages.test_pages import PROBLEM, Prepared, findings, holdings, move, version
+from tests.support.findings import PROBLEM, Prepared, findings, holdings, move, version
 
 
 def past(number: int, against: int, difference: float, promoted: bool, error: float = 0.008, rows: int = 1139) -> Past:

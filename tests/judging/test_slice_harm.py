@@ -11,7 +11,7 @@ from ratchet.judging import gate
 from ratchet.judging import slices as slice_harm
 from ratchet.judging.metrics import METRICS
 from ratchet.judging.slices import Masks
-from tests.judging.test_gate import answers
+from tests.support.answers import answers
 
 LABELS = ("bad", "good")
 FAIR = gate.Rules("accuracy", floor=0.6)

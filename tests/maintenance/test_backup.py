@@ -17,8 +17,8 @@ import pytest
 from ratchet.maintenance import backup
 from ratchet.state import ledger, lock, retention
 from ratchet.state.retention import Run, Version
-from tests.flows.test_loop import wait_for
 from tests.support.project import Project, copied, refused
+from tests.support.up import wait_for
 
 KEPT = ("data", "data.dvc", "params.yaml", ".dvc/config", "state/ledger.jsonl", "state/mlflow.db", "state/artifacts")
 DANGLING = """

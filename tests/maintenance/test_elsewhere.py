@@ -27,13 +27,11 @@ from ratchet.project.errors import Refusal
 from ratchet.project.paths import places
 from ratchet.servers.remote import reachable
 from ratchet.servers.remote import s3 as bucket
-from tests.conftest import bring_small
-from tests.servers.test_systemd import Unit
-from tests.serving.test_serving import metrics, until
 from tests.support.killed_project import of_folder
-from tests.support.project import Project, refused
-from tests.support.service import served
+from tests.support.project import Project, bring_small, refused
+from tests.support.service import metrics, served, until
 from tests.support.stores import BINARIES, Postgres, object_store, postgres
+from tests.support.unit_file import Unit
 
 pytestmark = pytest.mark.skipif(BINARIES is None, reason="no PostgreSQL here: apt-get install postgresql")
 

@@ -16,8 +16,7 @@ import models
 from ratchet.judging.metrics import digest
 from ratchet.training import job
 from ratchet.training.job import Job
-from tests.conftest import bring_small
-from tests.support.project import SMALL, Project
+from tests.support.project import SMALL, Project, bring_small
 
 
 def test_a_digest_tells_any_two_answers_apart() -> None:

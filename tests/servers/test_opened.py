@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.test_automatic_turns import addresses
-from tests.flows.test_loop import showing
 from tests.support.project import Project, copied, refused
+from tests.support.up import addresses, showing
 
 PASSWORDS = {"PREFECT_SERVER_API_AUTH_STRING": "anna:first secret", "MLFLOW_AUTH_ADMIN_PASSWORD": "second secret 2"}
 

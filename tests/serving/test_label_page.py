@@ -22,9 +22,8 @@ from ratchet.project import data_pin, settings
 from ratchet.project.data_pin import SplitSpec
 from ratchet.project.paths import Places
 from ratchet.project.problem import Problem
-from tests.serving.test_serving import ask, logged, metrics, until
 from tests.support.project import Project, copied
-from tests.support.service import served
+from tests.support.service import ask, logged, metrics, served, until
 
 SPEC = SplitSpec(by="group", salt="reviews")
 

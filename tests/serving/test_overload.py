@@ -20,12 +20,10 @@ import pytest
 
 from ratchet.monitoring.log import predictions
 from ratchet.monitoring.log.writer import REPORT, Answers, Message, Report, framed, frames, pack
-from tests.data.prepare.test_redact import KNOWN
-from tests.flows.test_loop import wait_for
-from tests.serving.test_serving import ask, logged, metrics, until
-from tests.serving.test_swaps import asked
+from tests.support.private_texts import KNOWN
 from tests.support.project import ROOT, Project, copied
-from tests.support.service import Served, served
+from tests.support.service import Served, ask, asked, logged, metrics, served, until
+from tests.support.up import wait_for
 
 
 def with_deploy(original: Project, folder: Path, says: str) -> Project:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 import models
-from ratchet.serving.answering import lineup
 from tests.support.project import Project, copied, refused
-from tests.support.service import Served, served
+from tests.support.service import Served, ask, bundle_of, logged, served
 
-PATIENCE = 30
-"""Seconds until something that was set off must have happened, on a machine that does other things, too."""
 TEXTS = ["Film 7 is splendid and warm and witty", "Film 8 is dull and grim", "Nothing that was ever said", ""]
 
 
@@ -40,45 +33,6 @@ def service(project: Project) -> Iterator[Served]:
 def http(service: Served) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service.address, timeout=30) as client:
         yield client
-
-
-def until(happened: Callable[[], object], what: str) -> None:
-    """Return once it has happened."""
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
-        time.sleep(0.02)
-
-
-def metrics(http: httpx.Client) -> dict[str, float]:
-    """Every sample by its name and labels: `ratchet_version{role=champion}`."""
-    found = {}
-    for family in text_string_to_metric_families(http.get("/metrics").text):
-        for sample in family.samples:
-            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
-            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
-    return found
-
-
-def ask(http: httpx.Client, *texts: str, **more: Any) -> dict[str, Any]:
-    answer = http.post("/predict", json={"texts": list(texts), **more})
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def logged(project: Project, question: str, *values: object) -> list[tuple[Any, ...]]:
-    path = project.root / "state" / "predictions.db"
-    if not path.exists():
-        return []
-    with closing(sqlite3.connect(path, timeout=30)) as connection:
-        return connection.execute(question, values).fetchall()
-
-
-def bundle_of(project: Project) -> Path:
-    place = lineup.last(project.root / "state" / "bundles" / "lineup.json").champion
-    assert place is not None
-    return project.root / "state" / "bundles" / place.digest
 
 
 # Protocols

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.serving.test_serving import ask, metrics, until
 from tests.support.project import Project, copied
-from tests.support.service import served
+from tests.support.service import ask, metrics, served, until
 
 REGISTER = """
 from ratchet.project import problem

@@ -6,16 +6,13 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.serving.test_serving import ask, bundle_of, logged, metrics, until
 from tests.support.project import Project, copied
-from tests.support.service import Served, served
+from tests.support.service import ask, asked, bundle_of, logged, metrics, served, until
 
 MORE = """
 from ratchet.project import problem
@@ -62,12 +59,6 @@ def pair(two: Project, tmp_path: Path) -> Project:
 def version(http: httpx.Client) -> str:
     found: str = ask(http, "Film 1 is splendid")["version"]
     return found
-
-
-@contextmanager
-def asked(service: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=service.address, timeout=30) as client:
-        yield client
 
 
 class Load:

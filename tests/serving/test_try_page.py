@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ratchet.project import durable
-from tests.flows.test_ui import CHROMIUM, QUIET
-from tests.serving.test_serving import logged, until
+from tests.support.browser import CHROMIUM, QUIET
 from tests.support.project import Project
-from tests.support.service import Served, served
+from tests.support.service import Served, logged, served, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page

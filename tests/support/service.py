@@ -1,23 +1,34 @@
-"""The prediction service as a test starts it: `python -m ratchet.serving` in a project, on the project's own port."""
+"""The prediction service as a test starts it, asks it, and looks at what it has kept.
+
+It is `python -m ratchet.serving` in a project, on the project's own port.
+"""
 
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError, URLError
 
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from ratchet.serving.answering import lineup
 from tests.support import forking
 from tests.support.forking import Begun
 from tests.support.project import Project
 
 PATIENCE = 60
 """Seconds until it answers on a machine that does other things, too; and until it has ended."""
+SOON = 30
+"""Seconds until something that was set off must have happened, on such a machine."""
 
 
 @dataclass(frozen=True)
@@ -82,3 +93,52 @@ def answers(address: str) -> bool:
     except (URLError, OSError):
         return False
     return True
+
+
+@contextmanager
+def asked(service: Served) -> Iterator[httpx.Client]:
+    """A client of it, while the block runs."""
+    with httpx.Client(base_url=service.address, timeout=30) as client:
+        yield client
+
+
+def until(happened: Callable[[], object], what: str) -> None:
+    """Return once it has happened."""
+    deadline = time.monotonic() + SOON
+    while not happened():
+        assert time.monotonic() < deadline, f"not within {SOON} s: {what}"
+        time.sleep(0.02)
+
+
+def metrics(http: httpx.Client) -> dict[str, float]:
+    """Every sample by its name and labels: `ratchet_version{role=champion}`."""
+    found = {}
+    for family in text_string_to_metric_families(http.get("/metrics").text):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
+def ask(http: httpx.Client, *texts: str, **more: Any) -> dict[str, Any]:
+    """What /predict answers."""
+    answer = http.post("/predict", json={"texts": list(texts), **more})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def logged(project: Project, question: str, *values: object) -> list[tuple[Any, ...]]:
+    """Rows of the log of predictions; none where there is no log yet."""
+    path = project.root / "state" / "predictions.db"
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(path, timeout=30)) as connection:
+        return connection.execute(question, values).fetchall()
+
+
+def bundle_of(project: Project) -> Path:
+    """The folder that the champion is loaded from."""
+    place = lineup.last(project.root / "state" / "bundles" / "lineup.json").champion
+    assert place is not None
+    return project.root / "state" / "bundles" / place.digest

@@ -18,7 +18,7 @@ from ratchet.judging.must_list import Answered, Broken, Must
 from ratchet.project import data_pin
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from tests.judging.test_gate import answers, share
+from tests.support.answers import answers, share
 from tests.support.in_process import Desk
 
 HEAD = "text,label,same_as\n"

@@ -15,17 +15,11 @@ from models.text.normalise import normalise, normalised
 from ratchet.data.prepare import deduplicate, redact, row_facts, split
 from ratchet.data.tables import canonical_csv
 from ratchet.project import data_pin
+from tests.support.tables import frame_of
 
 ODD = st.sampled_from(['"', ",", "\n", "\r", "\r\n", "\x00", "\ufeff", "\u2028", "é", "e\u0301", "漢", "😀", " ", ""])
 CELLS = st.none() | st.text(max_size=12) | st.lists(ODD, max_size=6).map("".join)
 TEXTS = st.lists(st.text(max_size=8) | st.lists(ODD, max_size=4).map("".join), min_size=1, max_size=30)
-
-
-def frame_of(
-    texts: list[str | None], labels: list[str | None] | None = None, **columns: list[str | None]
-) -> pl.DataFrame:
-    rows = {"text": texts, "label": labels or ["a"] * len(texts), **columns}
-    return pl.DataFrame(rows, schema=dict.fromkeys(rows, pl.String))
 
 
 # --- normalise

@@ -30,7 +30,7 @@ from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.key_index import Matches
 from ratchet.data.tables.row_store import Column, Stored, store
 from ratchet.project import data_pin
-from tests.expectations.test_expectations import ALL_TABLES, BAD_ROWS, RULES, changed, raw_rows
+from tests.support.tables import ALL_TABLES, BAD_ROWS, RULES, changed, raw_rows
 
 TEXT = st.none() | st.sampled_from(
     ["One", " one", "ONE ", "two", "", " ", "\x00", "cafÃ©", "a@b.org", "漢 字", "x" * 30]

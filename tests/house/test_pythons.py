@@ -11,9 +11,10 @@ import pytest
 from tests.support.project import Project, bring_small
 
 QUICK = (
-    "data/prepare/test_prepare", "judging/test_gate", "models/test_models", "expectations/test_expectations",
-    "models/text/test_ngrams", "data/tables/test_reading", "state/test_parts", "serving/test_parts",
-    "serving/test_serving", "judging/test_canary_test", "monitoring/test_retrain_rules",
+    "data/prepare/test_prepare", "judging/test_metrics", "judging/test_gate", "models/test_models",
+    "expectations/test_expectations", "models/text/test_ngrams", "data/tables/test_reading", "state/test_ledger",
+    "state/test_lock", "serving/test_parts", "serving/test_serving", "judging/test_canary_test",
+    "monitoring/test_retrain_rules", "project/test_params_file", "project/test_progress", "training/test_energy",
 )  # fmt: skip
 
 

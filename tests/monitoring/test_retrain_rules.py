@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ratchet.monitoring import retrain_rules
-from ratchet.monitoring.retrain_rules import DAY, MINUTE, Found, Rules
+from ratchet.monitoring.retrain_rules import DAY, MINUTE, Answer, Found, Rules
 
 NOON = 1_790_000_000.0
 jumps = st.one_of(
@@ -90,3 +90,52 @@ def test_what_asks_for_a_turn_is_said_in_its_words(found: Found, asked: str) -> 
     answer = retrain_rules.decide(Rules(50, 0.7, True, 10, 24), found, [], NOON)
     assert answer.trigger == asked
     assert answer.labels_alone == (asked == "50 new labels")
+
+
+# --- when the loop turns by itself: an hour's cooldown, two turns a day, one label
+
+RULES = Rules(1, 0.7, True, 60, 2)
+ONE = Found(1, None, "", True)
+
+
+def test_a_turn_says_what_began_it() -> None:
+    assert retrain_rules.decide(RULES, ONE, [], NOON) == Answer("1 new label", "", labels_alone=True)
+    assert retrain_rules.decide(RULES, Found(2_000, None, "", True), [], NOON).trigger == "2,000 new labels"
+    assert retrain_rules.decide(RULES, Found(0, None, "", True), [], NOON) == Answer("", "")
+    assert retrain_rules.decide(RULES, Found(1, None, "words", True), [], NOON) == Answer(
+        "drift of words, 1 new label", ""
+    )
+
+
+def test_no_labels_are_asked_for_where_the_rule_is_off() -> None:
+    assert retrain_rules.decide(Rules(0, None, False, 60, 2), Found(0, None, "", True), [], NOON) == Answer("", "")
+
+
+def test_a_turn_that_could_learn_nothing_is_none() -> None:
+    words = "1 new label, and nothing is there to learn from that the last turn had not: label some texts."
+    assert retrain_rules.decide(RULES, Found(1, None, "", False), [], NOON) == Answer("", words)
+
+
+@pytest.mark.parametrize(
+    ("starts", "held"),
+    [
+        ([NOON - 600], "the next turn may begin in 50 minutes (optimise.cooldown)"),
+        ([NOON + 10 * 86_400], "the next turn may begin in 60 minutes (optimise.cooldown)"),
+        ([NOON - 3_599.5], "the next turn may begin in 0 minutes (optimise.cooldown)"),
+        ([NOON - 3_600], ""),
+        ([NOON - 80_000, NOON - 70_000], "2 turns began by themselves within a day, and optimise.turns is 2"),
+        ([NOON - 86_400, NOON - 70_000], ""),
+    ],
+)
+def test_what_holds_a_turn_back_is_said(starts: list[float], held: str) -> None:
+    expected = Answer("", f"1 new label; {held}") if held else Answer("1 new label", "", labels_alone=True)
+    assert retrain_rules.decide(RULES, ONE, starts, NOON) == expected
+
+
+def test_starts_of_a_day_and_the_last_one_are_kept() -> None:
+    day = 86_400
+    assert retrain_rules.settled([NOON - 3 * day, NOON - day, NOON - day + 1], NOON) == [NOON - day + 1]
+    assert retrain_rules.settled([NOON - 9, NOON - 8], NOON) == [NOON - 9, NOON - 8]
+    assert retrain_rules.settled([NOON - 3 * day], NOON) == [NOON - 3 * day]
+    assert retrain_rules.settled([NOON + 5, NOON - 3 * day], NOON) == [NOON]
+    assert retrain_rules.settled([], NOON) == []

@@ -14,7 +14,7 @@ from ratchet.data.versions import consistency
 from ratchet.project import problem, settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import places
-from tests.support.project import SMALL, Project, refused
+from tests.support.project import ROOT, SMALL, Project, refused
 
 SLIPS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"tsk": "classify"}, "`tsk`"),
@@ -142,3 +142,17 @@ def test_what_params_say_of_the_classes_must_fit_them(
         return
     with pytest.raises(Refusal, match=re.escape(said)):
         consistency.refuse_unknown_classes(current, classes)
+
+
+def test_the_committed_params_are_valid_and_name_the_pinned_problem() -> None:
+    found = settings.load(ROOT / "params.yaml")
+    assert found.problem == "film-reviews"
+    assert found.build.candidates == ("majority", "linear", "lstm")
+
+
+@pytest.mark.parametrize("content", ["", "- a\n", "problem: [", "problem: x\n", "\x00"])
+def test_a_damaged_params_yaml_is_refused_in_one_sentence(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(Refusal, match=r"params\.yaml must"):
+        settings.load(path)

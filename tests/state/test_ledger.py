@@ -1,4 +1,4 @@
-"""The ledger's lines and the words of the triggers, exactly: what stands in a file, and what a person reads."""
+"""The ledger's lines, exactly; that it only grows, and that no damage costs more than its own line."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from ratchet.monitoring import retrain_rules
-from ratchet.monitoring.retrain_rules import Answer, Found, Rules
 from ratchet.state import ledger
 from ratchet.state.ledger import DataChange, Line, Move, Refused
 
 AT = "2026-03-01T00:00:00+00:00"
-NOON = 1_790_000_000.0
 MOVED = Move("reviews", "promoted", 1, 2, "Jürgen", "it is better: 好", {"rows": 3}, AT)
 LINES: list[Line] = [
     MOVED,
@@ -75,51 +74,70 @@ def test_a_move_counts_from_its_very_moment_and_moments_are_in_utc() -> None:
     assert abs((datetime.fromisoformat(ledger.moment()) - datetime.now(UTC)).total_seconds()) < 5
 
 
-# --- when the loop turns by itself: an hour's cooldown, two turns a day, one label
+MOMENT = "2026-01-01T00:00:00+00:00"
 
 
-RULES = Rules(1, 0.7, True, 60, 2)
-ONE = Found(1, None, "", True)
+def test_the_ledger_only_grows_and_says_what_was_live_when(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    times = ["2026-01-01T10:00:00+00:00", "2026-02-01T10:00:00+00:00", "2026-03-01T10:00:00+00:00"]
+    moves = [Move("reviews", "promoted", n or None, n + 1, "tests", "because", at=at) for n, at in enumerate(times)]
+    for move in moves:
+        before = path.read_bytes() if path.exists() else b""
+        ledger.append(path, move)
+        assert path.read_bytes().startswith(before)
+    assert ledger.read(path) == tuple(moves)
+    assert ledger.read(path, "other") == ()
+    assert ledger.live_at(ledger.read(path), datetime.fromisoformat("2026-02-15T00:00:00+00:00")) == 2
+    assert ledger.live_at(ledger.read(path), datetime.fromisoformat("2025-12-31T00:00:00+00:00")) is None
 
 
-def test_a_turn_says_what_began_it() -> None:
-    assert retrain_rules.decide(RULES, ONE, [], NOON) == Answer("1 new label", "", labels_alone=True)
-    assert retrain_rules.decide(RULES, Found(2_000, None, "", True), [], NOON).trigger == "2,000 new labels"
-    assert retrain_rules.decide(RULES, Found(0, None, "", True), [], NOON) == Answer("", "")
-    assert retrain_rules.decide(RULES, Found(1, None, "words", True), [], NOON) == Answer(
-        "drift of words, 1 new label", ""
+@given(cut=st.integers(1, 200))
+def test_a_torn_line_costs_that_line_alone(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+    path = tmp_path_factory.mktemp("torn") / "ledger.jsonl"
+    first, second, third = (
+        Move("p", "promoted", None, n, "t", "why", at="2026-01-01T00:00:00+00:00") for n in (1, 2, 3)
     )
+    ledger.append(path, first)
+    whole = path.stat().st_size
+    ledger.append(path, second)
+    with open(path, "ab") as file:
+        file.truncate(max(whole, path.stat().st_size - cut))
+    ledger.append(path, third)
+    kept = ledger.read(path)
+    assert kept[0] == first
+    assert kept[-1] == third
 
 
-def test_no_labels_are_asked_for_where_the_rule_is_off() -> None:
-    assert retrain_rules.decide(Rules(0, None, False, 60, 2), Found(0, None, "", True), [], NOON) == Answer("", "")
+@given(why=st.text(), by=st.text(), value=st.text())
+@example(why="one\u2028two", by="\x85", value="\u2029\x1c\x0b\r")
+def test_a_line_holds_any_text_and_is_written_once(
+    tmp_path_factory: pytest.TempPathFactory, why: str, by: str, value: str
+) -> None:
+    """What Unicode calls the end of a line is none of the ledger's."""
+    path = tmp_path_factory.mktemp("texts") / "ledger.jsonl"
+    move = Move("p", "promoted", None, 1, by, why, {"odd": value}, at="2026-01-01T00:00:00+00:00")
+    for _ in range(3):
+        ledger.append_once(path, move)
+    assert ledger.read(path) == (move,)
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 1, "for readers that know no better"
 
 
-def test_a_turn_that_could_learn_nothing_is_none() -> None:
-    words = "1 new label, and nothing is there to learn from that the last turn had not: label some texts."
-    assert retrain_rules.decide(RULES, Found(1, None, "", False), [], NOON) == Answer("", words)
+def test_a_line_that_comes_back_otherwise_is_written_once(tmp_path: Path) -> None:
+    """JSON has no tuple, UTF-8 no half of a character, and no number equals NaN."""
+    odd: tuple[dict[str, object], ...] = ({"pair": (1, 2)}, {"number": float("nan")}, {"name": "caf\udce9"})
+    for evidence in odd:
+        for _ in range(2):
+            ledger.append_once(
+                tmp_path / "ledger.jsonl", Move("p", "promoted", None, 1, "t", "why", evidence, at=MOMENT)
+            )
+    assert len((tmp_path / "ledger.jsonl").read_bytes().splitlines()) == 3
 
 
-@pytest.mark.parametrize(
-    ("starts", "held"),
-    [
-        ([NOON - 600], "the next turn may begin in 50 minutes (optimise.cooldown)"),
-        ([NOON + 10 * 86_400], "the next turn may begin in 60 minutes (optimise.cooldown)"),
-        ([NOON - 3_599.5], "the next turn may begin in 0 minutes (optimise.cooldown)"),
-        ([NOON - 3_600], ""),
-        ([NOON - 80_000, NOON - 70_000], "2 turns began by themselves within a day, and optimise.turns is 2"),
-        ([NOON - 86_400, NOON - 70_000], ""),
-    ],
-)
-def test_what_holds_a_turn_back_is_said(starts: list[float], held: str) -> None:
-    expected = Answer("", f"1 new label; {held}") if held else Answer("1 new label", "", labels_alone=True)
-    assert retrain_rules.decide(RULES, ONE, starts, NOON) == expected
-
-
-def test_starts_of_a_day_and_the_last_one_are_kept() -> None:
-    day = 86_400
-    assert retrain_rules.settled([NOON - 3 * day, NOON - day, NOON - day + 1], NOON) == [NOON - day + 1]
-    assert retrain_rules.settled([NOON - 9, NOON - 8], NOON) == [NOON - 9, NOON - 8]
-    assert retrain_rules.settled([NOON - 3 * day], NOON) == [NOON - 3 * day]
-    assert retrain_rules.settled([NOON + 5, NOON - 3 * day], NOON) == [NOON]
-    assert retrain_rules.settled([], NOON) == []
+def test_lines_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    """They have such characters as they are."""
+    path = tmp_path / "ledger.jsonl"
+    move = Move("p", "promoted", 1, 2, "t", "one\u2028two\u2029three\x85four", at=MOMENT)
+    path.write_text(json.dumps(asdict(move), ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    ledger.append_once(path, move)
+    assert ledger.read(path) == (move,)
+    assert ledger.unreadable(path) == 0

@@ -361,3 +361,12 @@ def test_a_database_of_a_newer_version_is_refused_and_left(cluster: Postgres) ->
     with pytest.raises(Refusal, match="version 99"):
         logged(log, "grim")
     assert cluster.sql("newer", "select count(*) from predictions") == [["1"]]
+
+
+def test_predictions_are_kept_by_version_newest_first_without_texts(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.db"
+    predictions.record(path, "reviews", 1, [("x" * 10, "good", 0.9), ("y" * 20, "bad", 0.8)])
+    predictions.record(path, "reviews", 2, [("z" * 30, "good", 0.7)])
+    (found,) = predictions.latest(path, "reviews", 1, 1)
+    assert (found.characters, found.label, found.score, found.text) == (20, "bad", 0.8, None)
+    assert predictions.latest(tmp_path / "absent.db", "reviews", 1, 5) == []

@@ -1,0 +1,43 @@
+"""params.yaml as it is written for a table."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ratchet.project import params_file, settings
+from ratchet.project.settings import Data
+
+
+@given(
+    names=st.lists(
+        st.text(
+            st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\r\x85\u2028\u2029\ufeff\ufffe\uffff"),
+            min_size=1,
+        ),
+        min_size=4,
+        max_size=4,
+    )
+)
+@example(names=["\x85", "a\u2028b", "\xa0", "\u3000\n\r"])
+def test_described_params_read_back_whatever_the_columns_are_called(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
+
+    text, label, group, positive = names
+    path = tmp_path_factory.mktemp("params") / "params.yaml"
+    columns = Data(text=text, label=label, group=group, positive=positive)
+    path.write_text(params_file.describe("a-problem", columns, pl.DataFrame({"label": ["a", "b"]})), encoding="utf-8")
+    found = settings.load(path)
+    assert (found.data.text, found.data.label, found.data.group, found.data.positive) == (text, label, group, positive)
+    other = params_file.renamed(path.read_text(encoding="utf-8"), {"text": label, "label": text, "group": positive})
+    path.write_text(other, encoding="utf-8")
+    found = settings.load(path)
+    assert (found.data.text, found.data.label, found.data.group, found.data.positive) == (
+        label,
+        text,
+        positive,
+        positive,
+    )

@@ -31,7 +31,7 @@ from benchmarks.quality import _example
 from models.contract import Classifier, Rows
 from ratchet.monitoring.drift import alpha_spending, drift, performance_estimate, two_sample
 from ratchet.monitoring.drift.domain_classifier import domain
-from ratchet.monitoring.drift.samples import Flags, Judged, Met
+from ratchet.monitoring.drift.samples import Flags, LiveSample, Reference
 from ratchet.monitoring.drift.text_statistics import Traits, traits
 from ratchet.monitoring.drift.two_sample import Floats, Ints, Names, Sample, Shift
 
@@ -113,14 +113,14 @@ def split(pool: Pool, chance: np.random.Generator) -> tuple[Ints, Ints]:
     return np.flatnonzero(held), np.flatnonzero(~held)
 
 
-def judged(held: Pool) -> Judged:
+def judged(held: Pool) -> Reference:
     groups = np.unique(held.film, return_inverse=True)[1]
-    return Judged(held.characters, held.labels, held.scores, held.truth, groups, tuple(held.texts), groups)
+    return Reference(held.characters, held.labels, held.scores, held.truth, groups, tuple(held.texts), groups)
 
 
-def met(rows: Pool, first: Pool) -> Met:
+def met(rows: Pool, first: Pool) -> LiveSample:
     teach = np.random.default_rng(0).random(len(rows.texts)) < 0.5
-    return Met(rows.characters, rows.labels, rows.scores, tuple(rows.texts), teach, first.labels)
+    return LiveSample(rows.characters, rows.labels, rows.scores, tuple(rows.texts), teach, first.labels)
 
 
 def windows(rows: Ints, rate: int, chance: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
@@ -167,7 +167,7 @@ def a_month(pool: Pool, every: Traits, rate: int, chance: np.random.Generator) -
         seen = pool[rows]
         now = Traits(every.words, every.word_length[rows], every.no_letters[rows])
         found: list[Shift] = [
-            *drift.of_answers(before, Met(seen.characters, seen.labels, seen.scores, first=pool.labels[first])),
+            *drift.of_answers(before, LiveSample(seen.characters, seen.labels, seen.scores, first=pool.labels[first])),
             *drift.of_form(told, now, before.groups),
             two_sample.numbers("unknown words", Sample(strange[held][~mine], scored), strange[rows]),
         ]

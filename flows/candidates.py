@@ -17,7 +17,7 @@ from flows.pages import charts, registry_pages
 from flows.registry.registry import Registry
 from flows.registry.snapshot import BUILD, NOTE, TURN
 from flows.runs.stage import Model, flow_run_id, say, step
-from ratchet.data.prepare.rows import Ready
+from ratchet.data.prepare.rows import PreparedRows
 from ratchet.data.versions import git
 from ratchet.judging import metrics
 from ratchet.judging.metrics import METRICS
@@ -61,7 +61,7 @@ class Teller:
         say(f"{tick.model} {tick.done}/{tick.total}{measured}; {tick.seconds:.0f} s, at most {left:.0f} s left")
 
 
-def train_candidates(under_way: Round, ready: Ready, model: Model | None) -> list[Candidate]:
+def train_candidates(under_way: BuildRun, ready: PreparedRows, model: Model | None) -> list[Candidate]:
     """All candidates at once, each in a process of its own; those that finished in time.
 
     Raises:
@@ -79,7 +79,7 @@ def train_candidates(under_way: Round, ready: Ready, model: Model | None) -> lis
 
 
 @step("Lay out rows for training")
-def lay_out_rows(under_way: Round, ready: Ready) -> Path:
+def lay_out_rows(under_way: BuildRun, ready: PreparedRows) -> Path:
     """Training and validation rows as files; the holdout stays behind. What other builds left is cleared away."""
     for other in under_way.folder.parent.glob("build-*"):
         if other != under_way.folder:
@@ -93,7 +93,7 @@ def lay_out_rows(under_way: Round, ready: Ready) -> Path:
 
 
 @step("Train candidate", "Train {name}")
-def train_candidate(under_way: Round, name: str, ready: Ready, folder: Path) -> Candidate | None:
+def train_candidate(under_way: BuildRun, name: str, ready: PreparedRows, folder: Path) -> Candidate | None:
     """Train one model in a process of its own, and log it as a child run."""
     settings = under_way.problem.settings
     params = asdict(model_params(settings, name))
@@ -121,7 +121,7 @@ def train_candidate(under_way: Round, name: str, ready: Ready, folder: Path) -> 
     return candidate
 
 
-def log_candidate(under_way: Round, trained: Trained, ready: Ready, png: bytes | None) -> Candidate:
+def log_candidate(under_way: BuildRun, trained: Trained, ready: PreparedRows, png: bytes | None) -> Candidate:
     """A child run with params, metrics, the learning curve (png: its picture), the dataset and the model itself."""
     validation = ready.validation.frame
     labels, problem, registry = ready.labels, under_way.problem, under_way.registry
@@ -151,7 +151,7 @@ def best(candidates: list[Candidate], metric: str) -> Candidate:
 
 
 @step("Prove the stored model")
-def prove(under_way: Round, chosen: Candidate, ready: Ready) -> None:
+def prove(under_way: BuildRun, chosen: Candidate, ready: PreparedRows) -> None:
     """The model as MLflow gives it back must answer the validation rows as the trained one did.
 
     Raises:
@@ -170,7 +170,7 @@ def prove(under_way: Round, chosen: Candidate, ready: Ready) -> None:
 
 
 @dataclass(frozen=True)
-class Round:
+class BuildRun:
     """run_id: the build's own MLflow run, whose candidates are its children. trigger: what set the build off.
 
     folder: where candidates are trained, named by all that they are made from. number: of the build, from 1.
@@ -184,14 +184,14 @@ class Round:
     folder: Path
     number: int
 
-    def log_data(self, run_id: str, ready: Ready) -> None:
+    def log_data(self, run_id: str, ready: PreparedRows) -> None:
         """The data version as the dataset of a run."""
         data, pin = self.problem.settings.data, self.problem.pin
         self.registry.log_data(run_id, pin.version, pin.source, {"text": data.text, "label": data.label}, len(ready))
 
 
 @contextmanager
-def open_round(problem: Problem, registry: Registry, trigger: str, turn: str | None = None) -> Iterator[Round]:
+def build_run(problem: Problem, registry: Registry, trigger: str, turn: str | None = None) -> Iterator[BuildRun]:
     """A build is under way while the block runs; its MLflow run fails where the block does.
 
     What was trained is kept for the next build with the same cause until one ends well.
@@ -210,7 +210,7 @@ def open_round(problem: Problem, registry: Registry, trigger: str, turn: str | N
     with registry.run(
         f"{number:03} build {problem.pin.short}", tags | shown(trigger) | {"model": "all candidates"}
     ) as run_id:
-        yield Round(problem, registry, trigger, run_id, tags, folder, number)
+        yield BuildRun(problem, registry, trigger, run_id, tags, folder, number)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -10,14 +10,14 @@ import numpy as np
 from prefect.artifacts import create_markdown_artifact
 
 from flows import evaluation
-from flows.evaluation import Case, Evaluation, Judged
+from flows.evaluation import Evaluation, EvaluationContext, HoldoutResult
 from flows.pages import charts, model_card, reports
 from flows.pages.model_card import Findings
 from flows.registry.snapshot import CORRECTED, EVIDENCE, PROMOTE, Version, fate, number
 from flows.runs.stage import say, step
 from ratchet.judging import bootstrap, metrics, selection_bias
 from ratchet.judging.gate import Decision
-from ratchet.judging.gate_memory import Past
+from ratchet.judging.gate_memory import PastChallenger
 from ratchet.judging.metrics import digest
 from ratchet.judging.selection_bias import Figure
 
@@ -28,7 +28,11 @@ REFERENCE_ROWS = 5_000
 
 @step("Write the decision down")
 def write_down(
-    case: Case, challenger: Judged, champion: Judged | None, baseline: Judged, decision: Decision
+    case: EvaluationContext,
+    challenger: HoldoutResult,
+    champion: HoldoutResult | None,
+    baseline: HoldoutResult,
+    decision: Decision,
 ) -> Evaluation:
     """The same words and figures in the run's artifacts, on the MLflow run, and on the version."""
     problem, registry, version = case.problem, case.registry, challenger.version
@@ -70,7 +74,9 @@ def write_down(
     return Evaluation(problem.name, version.number, version.model, decision, scorecard)
 
 
-def findings(case: Case, challenger: Judged, champion: Judged | None, decision: Decision) -> Findings:
+def findings(
+    case: EvaluationContext, challenger: HoldoutResult, champion: HoldoutResult | None, decision: Decision
+) -> Findings:
     """All that the model card tells."""
     version, true = challenger.version, metrics.indices(case.labels, case.truth)
     assert version is not None
@@ -90,7 +96,7 @@ def findings(case: Case, challenger: Judged, champion: Judged | None, decision: 
     )
 
 
-def intervals(case: Case, judged: Judged) -> dict[str, tuple[float, float]]:
+def intervals(case: EvaluationContext, judged: HoldoutResult) -> dict[str, tuple[float, float]]:
     """Where each figure lies on resamples of the holdout's groups."""
     true = metrics.indices(case.labels, case.truth)
     return bootstrap.intervals(
@@ -104,7 +110,10 @@ def intervals(case: Case, judged: Judged) -> dict[str, tuple[float, float]]:
 
 
 def less_luck(
-    case: Case, judged: Judged, found: Mapping[str, tuple[float, float]], pasts: Sequence[Past]
+    case: EvaluationContext,
+    judged: HoldoutResult,
+    found: Mapping[str, tuple[float, float]],
+    pasts: Sequence[PastChallenger],
 ) -> Figure | None:
     """The deciding figure less its luck; None where it met nobody, or is none that can be corrected."""
     metric = case.problem.settings.evaluate.metric
@@ -115,7 +124,7 @@ def less_luck(
     return figure if figure.met else None
 
 
-def keep_corrected(case: Case, version: Version, figure: Figure | None) -> None:
+def keep_corrected(case: EvaluationContext, version: Version, figure: Figure | None) -> None:
     """The figure less its luck, on the version and its run; a champion's is renewed whenever a challenger met it."""
     if figure is None:
         return
@@ -126,7 +135,9 @@ def keep_corrected(case: Case, version: Version, figure: Figure | None) -> None:
     case.registry.mark(version, CORRECTED, f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})")
 
 
-def publish(case: Case, found: Findings, scorecard: list[dict[str, str]], by_slice: list[dict[str, str]]) -> None:
+def publish(
+    case: EvaluationContext, found: Findings, scorecard: list[dict[str, str]], by_slice: list[dict[str, str]]
+) -> None:
     """The scorecard and the decision as artifacts of the run, each with its verdict first."""
     headline = f"{found.decision.verdict}: {found.decision.reason}"
     links = reports.links(case.problem, found.version, found.origin.experiment, found.against)
@@ -140,7 +151,7 @@ def publish(case: Case, found: Findings, scorecard: list[dict[str, str]], by_sli
     )
 
 
-def draw(case: Case, found: Findings, champion: Judged | None) -> None:
+def draw(case: EvaluationContext, found: Findings, champion: HoldoutResult | None) -> None:
     """Confusion matrix and calibration curve, with the run in MLflow and in Prefect, there below what they show."""
     true = metrics.indices(case.labels, case.truth)
     champions = metrics.calibration(true, champion.probabilities) if champion else None
@@ -155,7 +166,11 @@ def draw(case: Case, found: Findings, champion: Judged | None) -> None:
 
 
 def keep_evidence(
-    case: Case, judged: Judged, found: Findings, scorecard: list[dict[str, str]], by_slice: list[dict[str, str]]
+    case: EvaluationContext,
+    judged: HoldoutResult,
+    found: Findings,
+    scorecard: list[dict[str, str]],
+    by_slice: list[dict[str, str]],
 ) -> None:
     """What the decision stands on, with the run: figures to compare by, and what optimise compares with."""
     run_id, log = found.version.run_id, case.registry.log_text
@@ -168,7 +183,7 @@ def keep_evidence(
     log(run_id, json.dumps(reference(case, judged)), "reference.json")
 
 
-def reference(case: Case, judged: Judged) -> dict[str, list[object]]:
+def reference(case: EvaluationContext, judged: HoldoutResult) -> dict[str, list[object]]:
     """What this model met and answered on the holdout, for optimise to hold live predictions against; 5,000 rows.
 
     No text: its length, the answer and its score, the right label, and by a number which rows are of one group.

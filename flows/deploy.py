@@ -10,8 +10,8 @@ from flows.registry import bundles
 from flows.registry.registry import Registry
 from flows.registry.snapshot import CHALLENGER, PREVIOUS, PROMOTE, Version, number
 from flows.runs import champion as champions
-from flows.runs.run_names import entitle
-from flows.runs.stage import at_hand, note, say, stage, step
+from flows.runs.run_names import rename_run
+from flows.runs.stage import at_hand, log_quietly, say, stage, step
 from ratchet.project.errors import Refusal
 from ratchet.project.problem import Problem
 from ratchet.state import ledger
@@ -42,7 +42,7 @@ def deploy(version: int | None = None, trigger: str = "manual", tried: bool = Fa
         pack(registry, decided)
         live = let_through(problem, registry, decided, live, trigger, tried, approved)
     shown = report(problem, registry, decided, live)
-    entitle(
+    rename_run(
         problem.name, shown.number, shown.model, "live" if decided and decided.number == shown.number else "stays live"
     )
     return shown.number
@@ -147,7 +147,7 @@ def report(problem: Problem, registry: Registry, decided: Version | None, live: 
         if kept or decided is None
         else f"Version {live.number} ({live.model}) is live as champion of {problem.name}."
     )
-    note(verdict)
+    log_quietly(verdict)
     read_on = reports.links(problem, live, registry.experiment(), decided if kept else None)
     create_markdown_artifact(
         f"{verdict}\n\n{reports.champion(live, registry.holding(PREVIOUS), read_on)}",

@@ -25,7 +25,7 @@ from ratchet.monitoring import last_check
 from ratchet.monitoring.drift import alpha_spending, drift
 from ratchet.monitoring.drift.drift import Drift
 from ratchet.monitoring.drift.performance_estimate import Rate
-from ratchet.monitoring.drift.samples import Audited, Judged, Met
+from ratchet.monitoring.drift.samples import Audited, LiveSample, Reference
 from ratchet.monitoring.drift.text_statistics import MOST_CHARACTERS
 from ratchet.monitoring.drift.two_sample import Ints
 from ratchet.monitoring.log import database, predictions
@@ -40,7 +40,7 @@ MOST_TEXTS = 2_500
 
 
 @dataclass(frozen=True)
-class Sight:
+class DriftCheck:
     """What a look found, for whoever decides what comes next. at: seconds since 1970.
 
     measured: the accuracy on the newest audited answers, in an interval for this look alone. surely: on all of them, in
@@ -78,7 +78,7 @@ class Sight:
         return self.found.accuracy.estimated
 
 
-def watch(problem: Problem, registry: Registry, live: Version) -> Sight:
+def watch(problem: Problem, registry: Registry, live: Version) -> DriftCheck:
     """One look: compare, report, and keep what the next look needs."""
     judged = recall(problem, registry, live)
     met, audited = gather(problem, live)
@@ -88,12 +88,12 @@ def watch(problem: Problem, registry: Registry, live: Version) -> Sight:
 
 
 @step("Recall what the champion was judged on")
-def recall(problem: Problem, registry: Registry, live: Version) -> Judged:
+def recall(problem: Problem, registry: Registry, live: Version) -> Reference:
     """Its answers on the holdout, from its run; the texts of the holdout, from the pinned data."""
     known = registry.read_json(live.run_id, "reference.json")
     holdout = rows.prepared(problem).holdout.frame.head(max(MOST_TEXTS, REFERENCE_ROWS))
     known = completed(known, holdout)
-    return Judged(
+    return Reference(
         characters=np.array(known["characters"], np.float64),
         labels=np.array(known["label"], np.str_),
         scores=np.array(known["score"], np.float64),
@@ -122,7 +122,7 @@ def numbered(holdout: pl.DataFrame) -> Ints | None:
 
 
 @step("Gather what it has met since")
-def gather(problem: Problem, live: Version) -> tuple[Met, Audited]:
+def gather(problem: Problem, live: Version) -> tuple[LiveSample, Audited]:
     """The last distinct texts that it answered, and the answers of which an audit said what is right."""
     log, window = database.place(problem.here), problem.settings.optimise.window
     last = predictions.latest(log, problem.name, live.number, window)
@@ -149,11 +149,11 @@ def trained_on(asked: list[Prediction], train: Iterable[pl.DataFrame]) -> frozen
     return frozenset(name for part in found for name in part)
 
 
-def as_met(last: list[Prediction], first: list[Prediction], learnt: frozenset[str]) -> Met:
+def as_met(last: list[Prediction], first: list[Prediction], learnt: frozenset[str]) -> LiveSample:
     """As columns. Texts are read as the holdout's are, in normal form."""
     every, last = len(last), [each for each in last if each.id not in learnt]
     kept = [each for each in last if each.text is not None][:MOST_TEXTS]
-    return Met(
+    return LiveSample(
         characters=np.array([each.characters for each in last], np.float64),
         labels=np.array([each.label for each in last], np.str_),
         scores=np.array([each.score for each in last], np.float64),
@@ -170,18 +170,18 @@ def read(texts: list[str]) -> tuple[str, ...]:
 
 
 @step("Compare the two")
-def compare(problem: Problem, live: Version, judged: Judged, met: Met, audited: Audited) -> Sight:
+def compare(problem: Problem, live: Version, judged: Reference, met: LiveSample, audited: Audited) -> DriftCheck:
     """The look itself, as sure as this look must be; and what is kept of it for the next."""
     now, before = time.time(), last_check.last(problem.here, problem.name, live.number)
     hours = (now - before.tested) / 3600 if before and before.tested else None
     called = frozenset(before.called) if before else frozenset()
     found = drift.compare(judged, met, audited, alpha_spending.allowed(hours), called)
     last_check.keep(problem.here, last_check.of(problem.name, live.number, now, before, found))
-    return Sight(live.number, now, found)
+    return DriftCheck(live.number, now, found)
 
 
 @step("Write the drift report")
-def publish(problem: Problem, registry: Registry, live: Version, sight: Sight) -> Report:
+def publish(problem: Problem, registry: Registry, live: Version, sight: DriftCheck) -> Report:
     """The report, its verdict first: in Prefect, with the version's run in MLflow, and as a page of the state."""
     told = drift_report.report(problem.name, live.number, live.model, sight.at, sight.found)
     short = f"Version {live.number} ({live.model}): {sight.verdict.partition(':')[0].lower()}"

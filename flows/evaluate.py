@@ -9,10 +9,10 @@ import numpy as np
 
 from flows import evaluation
 from flows.decision_record import write_down
-from flows.evaluation import Case, Evaluation, Judged
+from flows.evaluation import Evaluation, EvaluationContext, HoldoutResult
 from flows.registry.registry import Registry
 from flows.registry.snapshot import CHALLENGER, EVIDENCE, PROMOTE, Version, fate
-from flows.runs.run_names import entitle
+from flows.runs.run_names import rename_run
 from flows.runs.stage import at_hand, say, stage, step
 from models.majority import Majority
 from ratchet.data.prepare import rows
@@ -42,17 +42,17 @@ def evaluate(version: int | None = None, trigger: str = "manual") -> Evaluation 
     if challenger is None:
         say("No challenger waits for a decision. Build one: make build")
         return None
-    entitle(problem.name, challenger.number, challenger.model)
+    rename_run(problem.name, challenger.number, challenger.model)
     if challenger == registry.champion() and challenger.tags.get("decision") == PROMOTE:
         return read_again(registry, challenger)
-    case = Case(problem, registry, rows.prepared(problem))
+    case = EvaluationContext(problem, registry, rows.prepared(problem))
     if str(case.prepared.holdout):
         say(f"Holdout: {case.prepared.holdout}")
     judged = judge(case, challenger, "challenger")
     champion = judge_champion(case, challenger)
     baseline = judge_baseline(case)
     decision = decide(case, judged, champion, baseline)
-    entitle(problem.name, challenger.number, challenger.model, fate(decision.verdict))
+    rename_run(problem.name, challenger.number, challenger.model, fate(decision.verdict))
     return write_down(case, judged, champion, baseline, decision)
 
 
@@ -66,7 +66,7 @@ def read_again(registry: Registry, live: Version) -> Evaluation:
 
 
 @step("Score on the holdout", "Score the {role} on the holdout")
-def judge(case: Case, version: Version, role: str) -> Judged:
+def judge(case: EvaluationContext, version: Version, role: str) -> HoldoutResult:
     """What the stored model, read back, says of the holdout rows."""
     predictor, texts, musts = case.registry.load(version), case.holdout["text"].to_list(), case.musts
     progress, began = Progress(say, f"Scoring the {role}", len(texts)), time.monotonic()
@@ -79,7 +79,7 @@ def judge(case: Case, version: Version, role: str) -> Judged:
     return replace(judged, must=must_list.answered(musts, answers))
 
 
-def judge_champion(case: Case, challenger: Version) -> Judged | None:
+def judge_champion(case: EvaluationContext, challenger: Version) -> HoldoutResult | None:
     """The champion on the same rows; None where there is none, or where it may have been trained on these rows."""
     champion = case.registry.champion()
     if champion is None or champion.number == challenger.number:
@@ -90,22 +90,26 @@ def judge_champion(case: Case, challenger: Version) -> Judged | None:
 
 
 @step("Score the baseline on the holdout")
-def judge_baseline(case: Case) -> Judged:
+def judge_baseline(case: EvaluationContext) -> HoldoutResult:
     """What always answering the most frequent class of the training rows would score."""
     seen = np.array([case.prepared.counts["train", label] for label in case.labels], np.float64)
     majority = Majority(case.labels, tuple(seen / seen.sum()))
     return judgement(case, "baseline", None, majority.predict_proba(case.holdout["text"].to_list()), 0.0)
 
 
-def judgement(case: Case, name: str, version: Version | None, probabilities: Floats, seconds: float) -> Judged:
+def judgement(
+    case: EvaluationContext, name: str, version: Version | None, probabilities: Floats, seconds: float
+) -> HoldoutResult:
     data = case.problem.settings.data
     scores = metrics.score(case.labels, case.truth, probabilities, data.positive)
     by_slice = slices.score_by_slice(case.slices, case.labels, case.truth, probabilities, data.positive)
-    return Judged(name, version, probabilities, scores, by_slice, seconds)
+    return HoldoutResult(name, version, probabilities, scores, by_slice, seconds)
 
 
 @step("Decide")
-def decide(case: Case, challenger: Judged, champion: Judged | None, baseline: Judged) -> Decision:
+def decide(
+    case: EvaluationContext, challenger: HoldoutResult, champion: HoldoutResult | None, baseline: HoldoutResult
+) -> Decision:
     """Promote, keep or refuse, with the reason in one sentence; the rule is in ratchet/judging/gate.py."""
     settings = case.problem.settings
     belief = None
@@ -128,5 +132,5 @@ def decide(case: Case, challenger: Judged, champion: Judged | None, baseline: Ju
     return decision
 
 
-def as_candidate(judged: Judged) -> gate.Candidate:
+def as_candidate(judged: HoldoutResult) -> gate.Candidate:
     return gate.Candidate(judged.name, judged.probabilities)

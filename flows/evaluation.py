@@ -19,23 +19,23 @@ import polars as pl
 from flows.registry.registry import Registry
 from flows.registry.snapshot import PROMOTE, Version
 from ratchet.data.incoming import must_file
-from ratchet.data.prepare.rows import Ready
+from ratchet.data.prepare.rows import PreparedRows
 from ratchet.judging import slices
 from ratchet.judging.gate import Decision
-from ratchet.judging.gate_memory import Measured, Past
+from ratchet.judging.gate_memory import Measured, PastChallenger
 from ratchet.judging.metrics import METRICS, Floats, Scores
-from ratchet.judging.must_list import Answered, Must
+from ratchet.judging.must_list import Must, MustResult
 from ratchet.judging.slices import Masks
 from ratchet.project.problem import Problem
 
 
 @dataclass(frozen=True)
-class Case:
+class EvaluationContext:
     """What a judgement stands on: the problem, its registry, and the prepared rows."""
 
     problem: Problem
     registry: Registry
-    prepared: Ready
+    prepared: PreparedRows
 
     @property
     def holdout(self) -> pl.DataFrame:
@@ -71,7 +71,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Judged:
+class HoldoutResult:
     """One model on the holdout: reloaded from the registry, or the baseline. version: None for the baseline.
 
     seconds: that the answers took. must: how it answered data/must.csv; None where there is none.
@@ -83,7 +83,7 @@ class Judged:
     scores: Scores
     slices: Mapping[str, Scores]
     seconds: float
-    must: Answered | None = None
+    must: MustResult | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ MOST_ROWS = 1e12
 """No holdout has so many, and no figure is so large."""
 
 
-def earlier(case: Case, challenger: Version) -> tuple[Past, ...]:
+def earlier(case: EvaluationContext, challenger: Version) -> tuple[PastChallenger, ...]:
     """The challengers before this one that the gate may learn from, oldest first."""
     metric, lineage = case.problem.settings.evaluate.metric, case.problem.lineage
     others = [
@@ -117,7 +117,7 @@ def earlier(case: Case, challenger: Version) -> tuple[Past, ...]:
     return tuple(sorted(known, key=lambda past: past.version)[-MOST:])
 
 
-def remembered(version: Version, metric: str) -> Past | None:
+def remembered(version: Version, metric: str) -> PastChallenger | None:
     """What a version's tags tell; None where it met no champion in that metric, or where they are nonsense."""
     try:
         told, against = json.loads(version.tags.get(GATE, "")), int(version.tags["decided_against"])
@@ -127,7 +127,7 @@ def remembered(version: Version, metric: str) -> Past | None:
     except (KeyError, TypeError, ValueError):  # never written, or by hand
         return None
     measured = Measured(*(np.array([float(figure)]) for figure in figures))
-    return Past(version.number, against, measured, version.tags.get("decision") == PROMOTE)
+    return PastChallenger(version.number, against, measured, version.tags.get("decision") == PROMOTE)
 
 
 def can_be(metric: str, figures: list[float]) -> bool:
@@ -139,7 +139,7 @@ def can_be(metric: str, figures: list[float]) -> bool:
     return abs(ahead) <= widest and 0 <= error <= widest and 0 <= pull <= 1 <= rows and rows == int(rows)
 
 
-def judged(case: Case, version: Version) -> tuple[Past, ...]:
+def judged(case: EvaluationContext, version: Version) -> tuple[PastChallenger, ...]:
     """The same with this one, which was just decided on, as its last."""
     own = remembered(version, case.problem.settings.evaluate.metric)
     return (*earlier(case, version), *([own] if own else []))

@@ -14,7 +14,7 @@ from ratchet.data.incoming import incoming_table
 from ratchet.data.tables import canonical_csv
 from ratchet.data.versions import dvc_repo, feedback_table, git, quarantine, transaction
 from ratchet.monitoring import feedback, retrain_state
-from ratchet.monitoring.feedback import Harvest
+from ratchet.monitoring.feedback import FeedbackBatch
 from ratchet.monitoring.log import database, predictions
 from ratchet.project import data_pin
 from ratchet.project.errors import Refusal
@@ -68,18 +68,18 @@ def kept_out(verdict: Verdict) -> str:
 
 
 @step("Collect feedback")
-def collect(problem: Problem) -> Harvest:
+def collect(problem: Problem) -> FeedbackBatch:
     """What people said of the champion's answers since it was last collected, weighed against the pinned data."""
     waiting = feedback.waiting(problem)
     if waiting.height:
         dvc_repo.fetch(problem.here, problem.pin, incoming_table.rebuilder(problem.here, problem.pin.source))
-    found = feedback.harvest(problem, waiting)
+    found = feedback.collect(problem, waiting)
     say(str(found))
     return found
 
 
 @step("Validate feedback")
-def validate(problem: Problem, registry: Registry, live: Version, found: Harvest) -> Verdict:
+def validate(problem: Problem, registry: Registry, live: Version, found: FeedbackBatch) -> Verdict:
     """May these labels teach? Great Expectations judges; what may not is set aside with its reason, never dropped.
 
     Where the suite fails, none comes in and nothing is set aside: all of it is weighed again the next time.
@@ -108,7 +108,7 @@ def lying(problem: Problem) -> quarantine.Quarantine | None:
 
 
 @step("Pin the new data version")
-def pin(problem: Problem, found: Harvest, by: str) -> None:
+def pin(problem: Problem, found: FeedbackBatch, by: str) -> None:
     """The pinned table with what people said behind it; data.dvc names it, and git has it where that is wished."""
     here = problem.here
     if found.kept.equals(feedback_table.kept(here.data)):
@@ -135,7 +135,7 @@ def commit(problem: Problem) -> None:
         say(git.commit(here, f"Learn from feedback: {made[0].why.removeprefix(LEARNED).removesuffix(CONTINUES)}"))
 
 
-def line(problem: Problem, found: Harvest, version: str, by: str) -> DataChange:
+def line(problem: Problem, found: FeedbackBatch, version: str, by: str) -> DataChange:
     data, rows = problem.settings.data, found.table_rows + found.kept.height
     named = {"text": data.text, "label": data.label, "group": data.group}
     why = f"{LEARNED}{found}{CONTINUES}"

@@ -15,8 +15,8 @@ from flows.evaluation import Evaluation
 from flows.optimise import Outlook, optimise
 from flows.registry.snapshot import fate
 from flows.runs import champion as champions
-from flows.runs.run_names import entitle
-from flows.runs.stage import Example, Model, at_hand, note, say, stage, step
+from flows.runs.run_names import rename_run
+from flows.runs.stage import Example, Model, at_hand, log_quietly, say, stage, step
 from ratchet.data.incoming import table_import
 from ratchet.data.versions import feedback_table
 from ratchet.monitoring import retrain_state
@@ -95,7 +95,7 @@ def waits_for_another(trigger: str) -> bool:
         return False
     retrain_state.held(problem)
     outlook = optimise(trigger=trigger)
-    note(f"No turn is made: {admission.pending(problem, registry) or 'a verdict came'}. {outlook.verdict}")
+    log_quietly(f"No turn is made: {admission.pending(problem, registry) or 'a verdict came'}. {outlook.verdict}")
     return True
 
 
@@ -105,7 +105,7 @@ def bring_example(here: Places, example: Example) -> None:
     table_import.example(here, example.value, withdraw, say)
 
 
-def keep_pace(here: Places, begun: turn.Begun) -> None:
+def keep_pace(here: Places, begun: turn.RunningTurn) -> None:
     """What this turn was made from, so that another begins by itself only where there is more."""
     retrain_state.turned(
         here, settings.load(here.params).problem, begun.cause, feedback_table.by_source(feedback_table.kept(here.data))
@@ -115,10 +115,10 @@ def keep_pace(here: Places, begun: turn.Begun) -> None:
 def conclude(done: Turn) -> None:
     """What the turn came to: as the run's name, and at the end of its log."""
     evaluation = done.evaluation
-    entitle(evaluation.problem, evaluation.version, evaluation.model, fate(evaluation.decision.verdict))
+    rename_run(evaluation.problem, evaluation.version, evaluation.model, fate(evaluation.decision.verdict))
     came_to = f"{evaluation.decision.verdict}: {evaluation.decision.reason}"
-    note(came_to)
-    note(f"{done.outlook.verdict} Live: version {done.champion} of {evaluation.problem}.")
+    log_quietly(came_to)
+    log_quietly(f"{done.outlook.verdict} Live: version {done.champion} of {evaluation.problem}.")
     show_standing(evaluation, came_to, done.outlook.verdict)
 
 

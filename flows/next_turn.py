@@ -37,7 +37,7 @@ def consider(live: Version, accuracy: float | None, drift: str, pending: str = "
     return said
 
 
-def told(current: Problem, live: Version, answer: retrain_rules.Answer, pending: str) -> str:
+def told(current: Problem, live: Version, answer: retrain_rules.RetrainDecision, pending: str) -> str:
     if answer.why_not:
         return f"No turn begins by itself: {answer.why_not}"
     if not answer.trigger:

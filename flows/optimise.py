@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flows import admission, feedback_intake, next_turn
 from flows.deploy import deploy
 from flows.drift_check import watch
-from flows.runs.run_names import entitle
+from flows.runs.run_names import rename_run
 from flows.runs.stage import at_hand, say, stage, step
 from ratchet.monitoring import label_queue
 from ratchet.project.errors import Refusal
@@ -54,7 +54,7 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     problem, registry = at_hand()  # the data version may be a new one
     ask_people(problem)
     sight = watch(problem, registry, live)
-    entitle(problem.name, live.number, live.model, sight.verdict.partition(":")[0].lower())
+    rename_run(problem.name, live.number, live.model, sight.verdict.partition(":")[0].lower())
     bound = sight.surely.high if sight.surely else None
     following = next_turn.consider(live, bound, sight.found.moved, admission.pending(problem, registry))
     return Outlook(live.number, sight.verdict, sight.drifted, learned, following)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from flows.pages import links, registry_pages
 from flows.registry.bundles import DIGEST
 from flows.registry.registry import Registry
-from flows.registry.snapshot import PROMOTE, Holdings, Version
+from flows.registry.snapshot import PROMOTE, RegistrySnapshot, Version
 from ratchet.monitoring.log import predictions
 from ratchet.monitoring.log.database import Place
 from ratchet.monitoring.log.predictions import Prediction
@@ -108,7 +108,7 @@ def from_data(problem: Problem, registry: Registry, wished: str) -> tuple[Lines,
     return lines, rows_of(holdings, meant[0], moves)
 
 
-def rows_of(holdings: Holdings, data: str, moves: Sequence[Move]) -> list[dict[str, str]]:
+def rows_of(holdings: RegistrySnapshot, data: str, moves: Sequence[Move]) -> list[dict[str, str]]:
     """The versions that were built on a data version, newest first."""
     built = [version for version in holdings.versions if data_of(version) == data]
     return [registry_pages.as_row(version, holdings.held, moves) for version in built]

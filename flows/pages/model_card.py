@@ -14,10 +14,10 @@ import numpy as np
 from flows.pages import links
 from flows.pages.reports import FIGURES, GAP, table
 from flows.registry.snapshot import Origin, Version
-from ratchet.data.prepare.rows import Ready
+from ratchet.data.prepare.rows import PreparedRows
 from ratchet.judging.gate import Decision
 from ratchet.judging.metrics import METRICS, CalibrationBin, Scores
-from ratchet.judging.must_list import Answered
+from ratchet.judging.must_list import MustResult
 from ratchet.judging.selection_bias import Figure
 from ratchet.project.problem import Problem
 
@@ -52,7 +52,7 @@ class Findings:
     against: Version | None
     origin: Origin
     digest: str
-    must: Answered | None = None
+    must: MustResult | None = None
     corrected: Figure | None = None
 
     @property
@@ -82,7 +82,7 @@ class Findings:
         return f"On average {sure:.1%} sure and {right:.1%} right: {words}.{said}"
 
 
-def card(problem: Problem, ready: Ready, found: Findings) -> str:
+def card(problem: Problem, ready: PreparedRows, found: Findings) -> str:
     """The whole card, as Markdown."""
     parts = [
         f"{found.decision.verdict}: {found.decision.reason}",
@@ -116,7 +116,7 @@ def shortened(text: str) -> str:
     return text[: MOST - len(rest)].rpartition("\n\n")[0] + rest
 
 
-def what_it_is(problem: Problem, ready: Ready, version: Version) -> str:
+def what_it_is(problem: Problem, ready: PreparedRows, version: Version) -> str:
     """What it is for, and the data it learned from."""
     data, labels = problem.settings.data, ready.labels
     split = f"by `{data.group}`, all rows of one on the same side" if data.group else "by the hash of its text"

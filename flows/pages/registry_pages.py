@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 
 from flows.pages import links
 from flows.pages.reports import GAP, table
-from flows.registry.snapshot import CHALLENGER, CHAMPION, CORRECTED, NOTE, PREVIOUS, PROMOTE, Holdings, Version, fate
+from flows.registry.snapshot import (
+    CHALLENGER,
+    CHAMPION,
+    CORRECTED,
+    NOTE,
+    PREVIOUS,
+    PROMOTE,
+    RegistrySnapshot,
+    Version,
+    fate,
+)
 from ratchet.judging.metrics import METRICS
 from ratchet.project.problem import Problem
 from ratchet.state.ledger import Move
@@ -51,7 +61,7 @@ def candidates_view(problem: Problem) -> str:
     })  # fmt: skip
 
 
-def registered_model(problem: Problem, live: Version, holdings: Holdings, moves: Sequence[Move]) -> str:
+def registered_model(problem: Problem, live: Version, holdings: RegistrySnapshot, moves: Sequence[Move]) -> str:
     """The registered model's page: what is live and why, what was before, what waits, what to do next.
 
     holdings: with the aliases as they are after the moves, which are all of the problem's, oldest first.

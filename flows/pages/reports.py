@@ -10,7 +10,7 @@ from flows.registry.snapshot import Version
 from ratchet.data.versions.quarantine import Quarantine
 from ratchet.judging.gate import Decision
 from ratchet.judging.metrics import METRICS, Scores
-from ratchet.judging.must_list import Answered, Broken
+from ratchet.judging.must_list import BrokenMust, MustResult
 from ratchet.judging.selection_bias import Figure
 from ratchet.judging.slices import Slice
 from ratchet.project.problem import Problem
@@ -158,7 +158,7 @@ def ahead(found: Slice | None) -> str:
     return f"{found.ahead:+.4f} [{low:+.4f}, {high:+.4f}]{' *worse*' * found.harmed}"
 
 
-def must(answered: Answered | None) -> str:
+def must(answered: MustResult | None) -> str:
     """How data/must.csv was answered, each line that was broken first; nothing where there is no list."""
     if answered is None:
         return ""
@@ -171,7 +171,7 @@ def must(answered: Answered | None) -> str:
     return "\n\n## data/must.csv\n\n" + "\n\n".join(part for part in parts if part)
 
 
-def wanted(broken: Broken) -> str:
+def wanted(broken: BrokenMust) -> str:
     return broken.must if broken.same_as is None else f"{broken.must}, as {broken.same_as[:LONGEST]}"
 
 

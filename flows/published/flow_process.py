@@ -23,7 +23,7 @@ from prefect.utilities import processutils
 
 from ratchet.project.paths import ROOT
 from ratchet.servers import prefork
-from ratchet.servers.prefork import Cold
+from ratchet.servers.prefork import NoForkServer
 
 NEEDED = (
     "flows.lifecycle",
@@ -65,7 +65,7 @@ async def run_process(
     try:
         with open("/dev/null", "rb") as nothing:
             process = prefork.ask([__name__], [nothing.fileno(), 1, 2], env, str(cwd or ROOT))
-    except Cold:
+    except NoForkServer:
         fresh = {name: value for name, value in env.items() if name != prefork.VARIABLE}
         return await processutils.run_process(
             command, task_status=task_status, task_status_handler=task_status_handler, env=fresh, cwd=cwd, **others

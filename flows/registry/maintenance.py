@@ -17,7 +17,7 @@ from ratchet.servers.remote.s3 import Bucket, is_bucket, of_mlflow
 from ratchet.state import retention
 
 
-class Upkeep:
+class RegistryMaintenance:
     """All problems of a registry, and the way to be rid of runs and versions for good.
 
     Where the registry is not a file of this project's own, others may turn their loops on it, and their ledgers are not

@@ -26,8 +26,8 @@ from flows.registry.snapshot import (
     PREVIOUS,
     STATE,
     TURN,
-    Holdings,
     Origin,
+    RegistrySnapshot,
     Version,
 )
 from flows.registry.store import deleted_too, make_store, quieten, raise_unless_absent
@@ -267,7 +267,7 @@ class Registry:
     def champion(self) -> Version | None:
         return self.holding(CHAMPION)
 
-    def holdings(self) -> Holdings:
+    def holdings(self) -> RegistrySnapshot:
         """All versions and who holds an alias; none before the first version."""
         from mlflow.exceptions import MlflowException
 
@@ -278,7 +278,7 @@ class Registry:
             aliases = {}
         found = self.client.search_model_versions(f"name = '{self.problem}'", 1000, ["version_number DESC"])
         held = {alias: int(number) for alias, number in aliases.items()}
-        return Holdings(tuple(map(Version.of, found)), held, self.experiment())
+        return RegistrySnapshot(tuple(map(Version.of, found)), held, self.experiment())
 
     def origin(self, version: Version) -> Origin:
         """Where a version comes from, and what was measured of it."""

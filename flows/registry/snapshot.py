@@ -66,7 +66,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Holdings:
+class RegistrySnapshot:
     """All that the registry holds of a problem. versions: newest first. held: alias -> number of the version.
 
     experiment: the id of the problem's experiment.

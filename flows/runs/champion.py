@@ -13,7 +13,7 @@ from ratchet.project.paths import Places
 from ratchet.project.problem import Problem
 from ratchet.state import ledger, pending_move
 from ratchet.state.ledger import ROLLED_BACK, Move
-from ratchet.state.pending_move import Intent
+from ratchet.state.pending_move import PendingMove
 
 EVIDENCE = ("data_version", "git_commit", "trigger", "prefect_flow_run_id")
 
@@ -91,14 +91,14 @@ def last_lived(registry: Registry, moves: Sequence[Move]) -> Version | None:
     return None if found is None else registry.version(found)
 
 
-def intended(problem: Problem, registry: Registry, live: Version, move: Move) -> Intent:
+def intended(problem: Problem, registry: Registry, live: Version, move: Move) -> PendingMove:
     """The move with what both pages of MLflow say after it."""
     moves, holdings = ledger.read(problem.here.ledger, problem.name), registry.holdings()
     held = {**holdings.held, CHAMPION: live.number} | ({PREVIOUS: move.before} if move.before else {})
     if held.get(CHALLENGER) == live.number:
         held.pop(CHALLENGER)
     page = registry_pages.registered_model(problem, live, replace(holdings, held=held), (*moves, move))
-    return Intent(move, page, registry_pages.experiment(problem, live))
+    return PendingMove(move, page, registry_pages.experiment(problem, live))
 
 
 def describe(problem: Problem, registry: Registry, live: Version) -> None:
@@ -112,7 +112,7 @@ def page(problem: Problem, registry: Registry, live: Version) -> str:
     return registry_pages.registered_model(problem, live, registry.holdings(), moves)
 
 
-def carry_out(here: Places, registry: Registry, wanted: Intent) -> None:
+def carry_out(here: Places, registry: Registry, wanted: PendingMove) -> None:
     """Write the move ahead, then make it: aliases, ledger, page. Called again after a kill, it comes to the same."""
     pending_move.write(here, wanted)
     assert wanted.move.after is not None

@@ -21,21 +21,21 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Found:
+class Recovered:
     """What was put right and concerns what is about to be done. move: the champion's, cut off and now carried out."""
 
     move: Move | None = None
 
 
 @contextmanager
-def alone(here: Places, what: str, say: Say) -> Iterator[Found]:
+def alone(here: Places, what: str, say: Say) -> Iterator[Recovered]:
     """Hold the loop's lock while the block runs, with nothing half done below it; says what it put right.
 
     Raises:
         Refusal: another process holds the lock.
     """
     with lock.one_at_a_time(here.state, what, lambda died: recover(here, died, say)) as found:
-        yield found or Found()
+        yield found or Recovered()
 
 
 def catch_up(here: Places, what: str, say: Say) -> None:
@@ -46,7 +46,7 @@ def catch_up(here: Places, what: str, say: Say) -> None:
             pass
 
 
-def recover(here: Places, died: bool, say: Say) -> Found:
+def recover(here: Places, died: bool, say: Say) -> Recovered:
     """Put right all that the dead left. died: whether the last holder of the lock was killed at work."""
     for name in servers.left_over(here):
         servers.end_left_over(here, name)
@@ -57,7 +57,7 @@ def recover(here: Places, died: bool, say: Say) -> Found:
     move = finish_move(here, say)
     if died:
         close_runs(here, say)
-    return Found(move)
+    return Recovered(move)
 
 
 def finish_move(here: Places, say: Say) -> Move | None:
@@ -82,9 +82,9 @@ def finish_move(here: Places, say: Say) -> Move | None:
 
 def close_runs(here: Places, say: Say) -> None:
     """End as killed the runs that stand open in MLflow though nobody runs them."""
-    from flows.registry.maintenance import Upkeep
+    from flows.registry.maintenance import RegistryMaintenance
 
     path = mlflow_database()
-    closed = Upkeep(here).close_orphans() if path is None or path.exists() else 0
+    closed = RegistryMaintenance(here).close_orphans() if path is None or path.exists() else 0
     if closed:
         say(f"Closed in MLflow what a kill left open: {closed} run{'s' if closed > 1 else ''}.")

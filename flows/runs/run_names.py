@@ -18,7 +18,7 @@ def run_name() -> str:
     return f"{runtime.flow_run.flow_name}{chosen}, {trigger()}"
 
 
-def entitle(problem: str, version: int, model: str, outcome: str = "") -> None:
+def rename_run(problem: str, version: int, model: str, outcome: str = "") -> None:
     """Name the run that is under way after what it came to, and tag it.
 
     `evaluate v2 lstm: not promoted, make run`, with the tags `problem:film-reviews`, `model:lstm`, `trigger:make run`.
@@ -32,7 +32,7 @@ def entitle(problem: str, version: int, model: str, outcome: str = "") -> None:
         )
 
 
-def blame(sentence: str) -> None:
+def rename_failed_run(sentence: str) -> None:
     """Name the run that fails after why it does, and what to do: it then stands in every list and above its page."""
     named = f"{run_name()}: {sentence}"
     with get_client(sync_client=True) as client:

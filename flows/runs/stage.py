@@ -26,7 +26,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 import models
 from flows.registry.registry import Registry
 from flows.runs import orphans, recovery
-from flows.runs.run_names import blame, run_name
+from flows.runs.run_names import rename_failed_run, run_name
 from ratchet.data import examples
 from ratchet.data.incoming import must_file
 from ratchet.project import faults, problem
@@ -43,14 +43,14 @@ Example = StrEnum("Example", {name: name for name in examples.names()})  # type:
 """The models and the example data sets, as the run forms offer them."""
 
 
-class Told(logging.Filter):
+class RefusalFilter(logging.Filter):
     """Keeps the traceback of a refusal out of a run's log: its sentence stands there already."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not (record.exc_info and isinstance(record.exc_info[1], Refusal))
 
 
-TOLD = Told()
+TOLD = RefusalFilter()
 
 
 def stage(function: Callable[Asked, Result]) -> Flow[Asked, Result]:
@@ -73,9 +73,9 @@ def stage(function: Callable[Asked, Result]) -> Flow[Asked, Result]:
             refusal = faults.explain(error, here, function.__name__)
             if refusal is not error:
                 get_run_logger().error("What was met:", exc_info=error)
-            note(str(refusal), logging.ERROR)
+            log_quietly(str(refusal), logging.ERROR)
             with suppress(httpx.HTTPError, PrefectException, OSError):  # where Prefect itself is what failed
-                blame(str(refusal))
+                rename_failed_run(str(refusal))
             return Failed(message=str(refusal), data=refusal)
 
     def in_turn(here: Places, *args: Asked.args, **kwargs: Asked.kwargs) -> Result:
@@ -146,6 +146,6 @@ def say(sentence: str) -> None:
     get_run_logger().info(sentence)
 
 
-def note(sentence: str, level: int = logging.INFO) -> None:
+def log_quietly(sentence: str, level: int = logging.INFO) -> None:
     """The same for the run's log alone, where the terminal says it in its own way."""
     get_run_logger().log(level, sentence, extra={UNHEARD: True})

@@ -24,8 +24,8 @@ import numpy as np
 import polars as pl
 
 from ratchet.data.tables import writing
-from ratchet.data.tables.large_table import Streamed, stamp_of
-from ratchet.data.tables.row_store import Stored, store
+from ratchet.data.tables.large_table import LargeTable, stamp_of
+from ratchet.data.tables.row_store import StoredRows, store
 from ratchet.monitoring.log import database, predictions
 from ratchet.project import durable
 from ratchet.project.errors import Refusal
@@ -47,10 +47,10 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class BatchRequest:
     """A table to be answered. column: of the texts. live: who answers. log: the database of predictions."""
 
-    table: Streamed
+    table: LargeTable
     column: str
     live: Bundle
     log: database.Place
@@ -66,7 +66,7 @@ class Asked:
         }
 
 
-def run(asked: Asked, target: Path, folder: Path, say: Say) -> None:
+def run(asked: BatchRequest, target: Path, folder: Path, say: Say) -> None:
     """Answer every row that no earlier command has, and put the whole table in its place. folder: from `alone`.
 
     Raises:
@@ -86,7 +86,7 @@ def run(asked: Asked, target: Path, folder: Path, say: Say) -> None:
     durable.remove(folder / NOTE)  # last, so that whoever comes after a kill knows what is in place
 
 
-def begin(asked: Asked, folder: Path, say: Say) -> dict[str, Any]:
+def begin(asked: BatchRequest, folder: Path, say: Say) -> dict[str, Any]:
     """The note of the parts, written anew where there is none or they were made from something else."""
     known = durable.read_json(folder / NOTE)
     if known is not None:
@@ -108,16 +108,16 @@ def put_in_place(folder: Path, known: dict[str, Any], target: Path) -> None:
     durable.replace(whole, target)
 
 
-def parts(folder: Path) -> list[Stored]:
+def parts(folder: Path) -> list[StoredRows]:
     """The parts that are there, up to the first that is not."""
-    return list(takewhile(Stored.is_whole, (Stored(part_path(folder, number)) for number in count())))
+    return list(takewhile(StoredRows.is_whole, (StoredRows(part_path(folder, number)) for number in count())))
 
 
 def part_path(folder: Path, number: int) -> Path:
     return folder / f"{number:08}.parquet"
 
 
-def answer_rest(asked: Asked, folder: Path, known: dict[str, Any], kept: list[Stored], say: Say) -> None:
+def answer_rest(asked: BatchRequest, folder: Path, known: dict[str, Any], kept: list[StoredRows], say: Say) -> None:
     """Make the parts that are not there."""
     rest = asked.table.rows - sum(map(len, kept))
     if not rest:

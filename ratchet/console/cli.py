@@ -212,7 +212,7 @@ def data(here: Places) -> int:
     from ratchet.monitoring.feedback import withdraw
 
     out = terminal.console()
-    wished = table_import.Wished(
+    wished = table_import.ImportOptions(
         typed("TEXT"), typed("LABEL"), typed("GROUP") or None, typed("NAME") or None, bool(typed("MERGE")),
         typed("WITHDRAW"),
     )  # fmt: skip

@@ -53,7 +53,7 @@ def table(here: Places, source: Path, target: Path | None, column: str | None, o
                 "Name it: make predict ... TEXT=column",
             )
         live = champion(here)
-        batch_predict.run(batch_predict.Asked(rows, name, live, database.place(here)), target, folder, out.print)
+        batch_predict.run(batch_predict.BatchRequest(rows, name, live, database.place(here)), target, folder, out.print)
     facts = live.facts
     out.print(f"{rows.rows:,} rows answered by version {facts.version} ({facts.model}): {target}")
 

@@ -10,7 +10,7 @@ from ratchet.console import terminal, up
 from ratchet.data.versions import quarantine
 from ratchet.monitoring import last_check, retrain_state
 from ratchet.monitoring.drift.samples import FEWEST
-from ratchet.monitoring.last_check import Watched
+from ratchet.monitoring.last_check import LastCheck
 from ratchet.monitoring.log import database, predictions
 from ratchet.project import problem
 from ratchet.project.errors import Refusal
@@ -143,7 +143,7 @@ def labels(current: Problem) -> str:
     return f"{waiting:,} new{begins}"
 
 
-def accuracies(look: Watched) -> str:
+def accuracies(look: LastCheck) -> str:
     """`Accuracy 78.1% by estimate, 77.0% on 212 audited. `; nothing where neither is known."""
     said = []
     if "estimated" in look.figures:

@@ -22,7 +22,7 @@ from ratchet.servers.access import administrator, expected_token, users, write_m
 from ratchet.servers.servers import Server
 from ratchet.state import ledger
 
-Watched = tuple[Server, "subprocess.Popen[bytes] | None"]
+RunningServer = tuple[Server, "subprocess.Popen[bytes] | None"]
 """A server, and its watcher where this command started it."""
 AGAIN = 1.0
 """Seconds until the prediction service is started again: one that cannot start is not tried without a pause."""
@@ -81,7 +81,7 @@ def until_interrupted(here: Places, out: Console, with_service: bool) -> None:
         watch(here, out, service + watched, stack)
 
 
-def open_service(here: Places, out: Console, stack: ExitStack) -> Watched:
+def open_service(here: Places, out: Console, stack: ExitStack) -> RunningServer:
     """Start the prediction service, and say where it is once it answers."""
     expected_token(here)
     server = up.service(here, here.serve_port)
@@ -91,7 +91,7 @@ def open_service(here: Places, out: Console, stack: ExitStack) -> Watched:
     return server, watcher
 
 
-def watch(here: Places, out: Console, watched: list[Watched], stack: ExitStack) -> None:
+def watch(here: Places, out: Console, watched: list[RunningServer], stack: ExitStack) -> None:
     """Look after servers until KeyboardInterrupt.
 
     Raises:

@@ -26,7 +26,7 @@ from ratchet.judging import slices as slice_harm
 from ratchet.judging.bootstrap import group_indices, pairs
 from ratchet.judging.gate_memory import Belief, Measured
 from ratchet.judging.metrics import METRICS, Floats, Ints, Metric, indices, score
-from ratchet.judging.must_list import Answered, Broken
+from ratchet.judging.must_list import BrokenMust, MustResult
 from ratchet.judging.slices import CONFIDENCE as SURELY
 from ratchet.judging.slices import Masks, Slice
 
@@ -112,14 +112,14 @@ class Decision:
     error: float | None = None
     pull: float | None = None
     slices: tuple[Slice, ...] = ()
-    broken: tuple[Broken, ...] = ()
+    broken: tuple[BrokenMust, ...] = ()
 
 
 def recalled(written: Mapping[str, Any]) -> Decision:
     """A decision that was written down as a dictionary."""
     interval = tuple(written["interval"]) if written["interval"] else None
     slices = tuple(Slice(**{**known, "interval": tuple(known["interval"])}) for known in written.get("slices", ()))
-    broken = tuple(Broken(**known) for known in written.get("broken", ()))
+    broken = tuple(BrokenMust(**known) for known in written.get("broken", ()))
     checks = tuple(GateCheck(**known) for known in written["checks"])
     return Decision(**{**written, "interval": interval, "checks": checks, "slices": slices, "broken": broken})
 
@@ -132,7 +132,7 @@ def decide(
     rules: Rules,
     seed: int = 0,
     belief: Belief | None = None,
-    must: Answered | None = None,
+    must: MustResult | None = None,
 ) -> Decision:
     """Promote the challenger, keep the champion, or refuse; the same arguments give the same decision.
 
@@ -233,7 +233,7 @@ def _unharmed(slices: tuple[Slice, ...], champion: Candidate, rules: Rules) -> t
     return (GateCheck("No slice harmed", False, said),)
 
 
-def _must(must: Answered | None) -> tuple[GateCheck, ...]:
+def _must(must: MustResult | None) -> tuple[GateCheck, ...]:
     """Whether it answers data/must.csv as it must."""
     if must is None or not must.asked:
         return ()

@@ -66,7 +66,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Past:
+class PastChallenger:
     """An earlier challenger: which version it is, which champion it met, what was measured, and whether it won."""
 
     version: int
@@ -94,7 +94,7 @@ def unknowing(lifetimes: int = 1) -> Belief:
     return Belief(np.repeat(_START, lifetimes, axis=1), np.zeros(lifetimes))
 
 
-def learned(history: Iterable[Past], champion: int) -> Belief:
+def learned(history: Iterable[PastChallenger], champion: int) -> Belief:
     """What is believed when a challenger meets that champion. history: oldest first."""
     belief = unknowing()
     luck: dict[int, Floats] = {}

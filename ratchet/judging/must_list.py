@@ -25,7 +25,7 @@ class Must:
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenMust:
     """A line that a model broke. must: the label that the text must get, or the answer to the other text."""
 
     line: int
@@ -42,11 +42,11 @@ class Broken:
 
 
 @dataclass(frozen=True)
-class Answered:
+class MustResult:
     """How a model answered the list. asked: lines of it."""
 
     asked: int
-    broken: tuple[Broken, ...]
+    broken: tuple[BrokenMust, ...]
 
     def __str__(self) -> str:
         """Without an end, so that a sentence may go on."""
@@ -68,11 +68,11 @@ def texts(musts: Sequence[Must]) -> list[str]:
     return list(dict.fromkeys(text for must in musts for text in (must.text, must.same_as) if text is not None))
 
 
-def answered(musts: Sequence[Must], answers: Mapping[str, str]) -> Answered:
+def answered(musts: Sequence[Must], answers: Mapping[str, str]) -> MustResult:
     """Which lines are broken. answers: the label that the model gives each of `texts`."""
     broken = []
     for must in musts:
         wanted = must.label if must.same_as is None else answers[must.same_as]
         if answers[must.text] != wanted:
-            broken.append(Broken(must.line, must.text, answers[must.text], str(wanted), must.same_as))
-    return Answered(len(musts), tuple(broken))
+            broken.append(BrokenMust(must.line, must.text, answers[must.text], str(wanted), must.same_as))
+    return MustResult(len(musts), tuple(broken))

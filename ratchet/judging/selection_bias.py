@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ratchet.judging.gate_memory import LEAST_ERROR, ODD_SPREAD, SLIDE, Measured, Past
+from ratchet.judging.gate_memory import LEAST_ERROR, ODD_SPREAD, SLIDE, Measured, PastChallenger
 from ratchet.judging.metrics import Floats
 
 METRICS = ("accuracy", "f1", "macro_f1")
@@ -113,7 +113,9 @@ def shown(weight: Floats, luck: Luck, error: Floats) -> tuple[Floats, Floats]:
     return high, np.sqrt(np.maximum(variance * SLIDE**2, error**2) + (DOUBT * high) ** 2)
 
 
-def corrected(value: float, interval: tuple[float, float], rows: int, history: Iterable[Past], version: int) -> Figure:
+def corrected(
+    value: float, interval: tuple[float, float], rows: int, history: Iterable[PastChallenger], version: int
+) -> Figure:
     """A version's figure less its luck.
 
     value, interval: as measured on the holdout of that many rows, the interval for 95%. history: all comparisons on it,

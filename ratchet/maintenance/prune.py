@@ -41,10 +41,10 @@ def prune(here: Places, days: str, confirm: str, say: Say) -> None:
         raise Refusal("CONFIRM=yes removes what `make prune` shows.", f"CONFIRM={confirm}", "Look first: make prune")
     with recovery.alone(here, "make prune", say):
         from flows.published import vacuum
-        from flows.registry.maintenance import Upkeep
+        from flows.registry.maintenance import RegistryMaintenance
 
         cutoff = time.time() - age * 86400
-        upkeep = Upkeep(here)
+        upkeep = RegistryMaintenance(here)
         choice = choose(upkeep.versions(), upkeep.runs(), ledger.read(here.ledger), cutoff)
         files = {
             "rows prepared for a build, in the cache": old_caches(here, cutoff),

@@ -21,7 +21,7 @@ import polars as pl
 
 from ratchet.data.prepare.label_sources import AUDIT, ORIGINAL
 from ratchet.data.prepare.row_facts import compared
-from ratchet.data.prepare.rows import Raw
+from ratchet.data.prepare.rows import RawRows
 from ratchet.data.versions import quarantine
 from ratchet.data.versions.feedback_table import by_source, kept
 from ratchet.data.versions.quarantine import FILE, LINE, REASON
@@ -57,7 +57,7 @@ GIVEN = {"prediction": pl.String, "label": pl.String, "source": pl.String, "sure
 
 
 @dataclass(frozen=True)
-class Harvest:
+class FeedbackBatch:
     """What is to become of it. facts: of each row of `said`, without texts (for the expectations to judge).
 
     kept: the whole of the next data/feedback.csv. aside: the rows set aside now, with their reasons.
@@ -182,11 +182,11 @@ def answered(connection: Any, problem: Problem, after: str) -> Iterator[Part]:
         after = ids[-1]
 
 
-def harvest(problem: Problem, said: pl.DataFrame) -> Harvest:
+def collect(problem: Problem, said: pl.DataFrame) -> FeedbackBatch:
     """Weigh what was said against the pinned data, which lies in data/."""
     before, keys = kept(problem.here.data), compared(said["text"].drop_nulls()).unique()
     taught, labels, rows = [], set[str](), 0
-    for frame in Raw(problem):
+    for frame in RawRows(problem):
         rows += int((frame["label_source"] == ORIGINAL).sum())
         labels |= set(frame["label"].drop_nulls().unique())
         keyed = frame.select(compared(frame["text"]).alias("key"), pl.col("label").str.strip_chars())
@@ -205,7 +205,7 @@ def harvest(problem: Problem, said: pl.DataFrame) -> Harvest:
         "prediction",
     )
     whole = pl.concat([revised, new]).sort("prediction")
-    return Harvest(fresh, weighed, whole, set_aside(problem, fresh, feedback_rules.reasons(weighed)), rows)
+    return FeedbackBatch(fresh, weighed, whole, set_aside(problem, fresh, feedback_rules.reasons(weighed)), rows)
 
 
 def news(said: pl.DataFrame, table_says: pl.DataFrame, revised: pl.DataFrame) -> pl.DataFrame:
@@ -244,7 +244,7 @@ def set_aside(problem: Problem, rows: pl.DataFrame, reasons: pl.Series) -> pl.Da
     )
 
 
-def settle(problem: Problem, given: Sequence[Label], found: Harvest | None) -> int:
+def settle(problem: Problem, given: Sequence[Label], found: FeedbackBatch | None) -> int:
     """Note in the log what need not wait there any more, as it was taken in, set aside, or says nothing new.
 
     Args:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the service reads a note, and needs nothing of what made it
 
 
 @dataclass(frozen=True)
-class Watched:
+class LastCheck:
     """One look. at, tested: seconds since 1970; tested: when something was last compared, None where it never was.
 
     called: what had drifted. effects, p_values: of all that was compared. figures: `estimated`, `measured` and so on,
@@ -39,7 +39,7 @@ class Watched:
     calibration: float | None = None
 
 
-def of(problem: str, version: int, at: float, before: Watched | None, found: Drift) -> Watched:
+def of(problem: str, version: int, at: float, before: LastCheck | None, found: Drift) -> LastCheck:
     """What is kept of a look. before: the one before it, of the same version."""
     known = found.accuracy
     figures = {
@@ -48,7 +48,7 @@ def of(problem: str, version: int, at: float, before: Watched | None, found: Dri
         "measured": known.measured,
         "always": known.always,
     }
-    return Watched(
+    return LastCheck(
         problem,
         version,
         at,
@@ -64,12 +64,12 @@ def of(problem: str, version: int, at: float, before: Watched | None, found: Dri
     )
 
 
-def keep(here: Places, look: Watched) -> None:
+def keep(here: Places, look: LastCheck) -> None:
     """Put it in place of the one before."""
     durable.write_json(here.watch, asdict(look))
 
 
-def last(here: Places, problem: str, version: int | None = None) -> Watched | None:
+def last(here: Places, problem: str, version: int | None = None) -> LastCheck | None:
     """The last look at this problem; None where there was none, or not at that version."""
     found = read(durable.read_json(here.watch))
     if found is None or found.problem != problem or version not in (None, found.version):
@@ -77,9 +77,9 @@ def last(here: Places, problem: str, version: int | None = None) -> Watched | No
     return found
 
 
-def read(content: Mapping[str, Any] | None) -> Watched | None:
+def read(content: Mapping[str, Any] | None) -> LastCheck | None:
     """The look that a note tells of; None where it is none of ours."""
     try:
-        return Watched(**{**content, "called": tuple(content["called"])}) if content else None
+        return LastCheck(**{**content, "called": tuple(content["called"])}) if content else None
     except (TypeError, KeyError):
         return None

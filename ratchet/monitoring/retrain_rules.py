@@ -24,7 +24,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Found:
+class Signals:
     """labels: rows learned since the last turn. accuracy: what the audit measures, at best: its interval's upper end.
 
     drift: what moved, in words, empty where nothing did. changed: data, params or code are not those of the last turn.
@@ -37,7 +37,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RetrainDecision:
     """trigger: why a turn begins, empty where none does. why_not: then, in a sentence; empty where nothing asks.
 
     labels_alone: more labels of the same world ask for it, so refreshing the champion's own kind of model is enough.
@@ -48,22 +48,22 @@ class Answer:
     labels_alone: bool = False
 
 
-def decide(rules: Rules, found: Found, starts: Sequence[float], now: float) -> Answer:
+def decide(rules: Rules, found: Signals, starts: Sequence[float], now: float) -> RetrainDecision:
     """Args: starts: when such turns began, seconds since 1970. now: the same."""
     asked = asks(rules, found)
     if not asked:
-        return Answer("", "")
+        return RetrainDecision("", "")
     if not found.changed:
-        return Answer(
+        return RetrainDecision(
             "", f"{asked[0]}, and nothing is there to learn from that the last turn had not: label some texts."
         )
     held = holds_back(rules, starts, now)
     if held:
-        return Answer("", f"{asked[0]}; {held}")
-    return Answer(", ".join(asked), "", labels_alone=len(asked) == 1 and enough_labels(rules, found))
+        return RetrainDecision("", f"{asked[0]}; {held}")
+    return RetrainDecision(", ".join(asked), "", labels_alone=len(asked) == 1 and enough_labels(rules, found))
 
 
-def asks(rules: Rules, found: Found) -> list[str]:
+def asks(rules: Rules, found: Signals) -> list[str]:
     """What asks for a turn, in words."""
     asked = []
     if found.accuracy is not None and rules.accuracy is not None and found.accuracy < rules.accuracy:
@@ -75,7 +75,7 @@ def asks(rules: Rules, found: Found) -> list[str]:
     return asked
 
 
-def enough_labels(rules: Rules, found: Found) -> bool:
+def enough_labels(rules: Rules, found: Signals) -> bool:
     return 0 < rules.labels <= found.labels
 
 

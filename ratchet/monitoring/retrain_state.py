@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from ratchet.monitoring import retrain_rules
 from ratchet.monitoring.log import database, predictions
-from ratchet.monitoring.retrain_rules import Found, Rules
+from ratchet.monitoring.retrain_rules import Rules, Signals
 from ratchet.project import durable
 from ratchet.project.paths import Places
 from ratchet.project.problem import Problem
@@ -19,7 +19,7 @@ from ratchet.state import turn
 
 
 @dataclass(frozen=True)
-class Pace:
+class RetrainState:
     """starts: of turns that began by themselves, seconds since 1970. run: the last one's flow run.
 
     learned: rows of feedback that the last turn was built on, or that judge a version on trial. kept: in the data now.
@@ -38,22 +38,24 @@ class Pace:
     cause: str = ""
 
 
-def read(here: Places, problem: str) -> Pace:
+def read(here: Places, problem: str) -> RetrainState:
     """What is noted; of another problem, or of none, nothing is."""
     found = durable.read_json(here.pace) or {}
-    raw = {each.name: found[each.name] for each in fields(Pace) if each.name in found}  # earlier code noted more
+    raw = {
+        each.name: found[each.name] for each in fields(RetrainState) if each.name in found
+    }  # earlier code noted more
     try:
         counts = {name: int(raw.get(name, 0)) for name in ("learned", "kept", "looked_at")}
         taught = (
             {str(name): int(rows) for name, rows in raw["taught"].items()} if raw.get("taught") is not None else None
         )
-        known = Pace(**raw | counts | {"starts": tuple(map(float, raw.get("starts", ()))), "taught": taught})
+        known = RetrainState(**raw | counts | {"starts": tuple(map(float, raw.get("starts", ()))), "taught": taught})
     except (AttributeError, TypeError, ValueError):
-        return Pace(problem)
-    return known if known.problem == problem else replace(Pace(problem), starts=known.starts)
+        return RetrainState(problem)
+    return known if known.problem == problem else replace(RetrainState(problem), starts=known.starts)
 
 
-def change(here: Places, problem: str, changed: Callable[[Pace], Pace]) -> None:
+def change(here: Places, problem: str, changed: Callable[[RetrainState], RetrainState]) -> None:
     """Write what becomes of the note; alone, for a run of the loop and the watcher of labels both do."""
     here.state.mkdir(parents=True, exist_ok=True)
     with open(here.state / "pace.lock", "a", encoding="utf-8") as handle:
@@ -122,10 +124,10 @@ def changed(problem: Problem) -> bool:
     return turn.cause(problem.here) != read(problem.here, problem.name).cause
 
 
-def found(problem: Problem, accuracy: float | None, drift: str) -> Found:
+def found(problem: Problem, accuracy: float | None, drift: str) -> Signals:
     """What may ask for a turn."""
     pace = read(problem.here, problem.name)
-    return Found(max(0, pace.kept - pace.learned), accuracy, drift, changed(problem))
+    return Signals(max(0, pace.kept - pace.learned), accuracy, drift, changed(problem))
 
 
 def waiting(here: Places, settings: Settings) -> int:
@@ -142,7 +144,7 @@ def is_due(here: Places, settings: Settings) -> bool:
     rules = rules_of(settings.optimise)
     if not rules.labels or retrain_rules.holds_back(rules, read(here, settings.problem).starts, time.time()):
         return False
-    return retrain_rules.enough_labels(rules, Found(waiting(here, settings), None, "", True))
+    return retrain_rules.enough_labels(rules, Signals(waiting(here, settings), None, "", True))
 
 
 def rules_of(settings: Optimise) -> Rules:

@@ -46,7 +46,7 @@ class Progress:
         return f"{amount / 1e6:,.1f}" if self.unit == "bytes" else f"{amount:,.0f}"
 
 
-class Watched:
+class ReportingRows:
     """Batches of rows that say how far whoever goes through them is; each time they are gone through, anew."""
 
     def __init__(self, batches: Iterable[pl.DataFrame], say: Say, what: str, rows: int) -> None:

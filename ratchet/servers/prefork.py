@@ -36,12 +36,12 @@ MOST = 200_000
 """Bytes of a request: an environment and a few words."""
 
 
-class Cold(Exception):
+class NoForkServer(Exception):
     """No copy is to be had: begin a fresh interpreter."""
 
 
 @dataclass
-class Warm:
+class Child:
     """A copy at work. returncode: None while it is; negative where a signal ended it, as in subprocess."""
 
     pid: int
@@ -62,7 +62,7 @@ class Warm:
                 os.kill(self.pid, signal.SIGKILL)
 
 
-def ask(words: Sequence[str], files: Sequence[int], env: Mapping[str, str], folder: str) -> Warm:
+def ask(words: Sequence[str], files: Sequence[int], env: Mapping[str, str], folder: str) -> Child:
     """Have a module run in a copy.
 
     Args:
@@ -72,7 +72,7 @@ def ask(words: Sequence[str], files: Sequence[int], env: Mapping[str, str], fold
         Cold: nobody is there to be copied, or what it has loaded is not the code of today.
     """
     if VARIABLE not in os.environ:
-        raise Cold
+        raise NoForkServer
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # two answers never read as one
     request = json.dumps({"words": list(words), "env": dict(env), "folder": folder}).encode()
     try:
@@ -84,8 +84,8 @@ def ask(words: Sequence[str], files: Sequence[int], env: Mapping[str, str], fold
         answer = b""
     if not answer or "pid" not in json.loads(answer):
         mine.close()
-        raise Cold
-    return Warm(json.loads(answer)["pid"], _line=mine)
+        raise NoForkServer
+    return Child(json.loads(answer)["pid"], _line=mine)
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def standing_by(module: str) -> Iterator[None]:
 
 
 @dataclass
-class Copy:
+class RunningChild:
     """One at work, as the one process knows it. ended: becomes readable at its end. line: to who asked."""
 
     pid: int
@@ -130,7 +130,7 @@ def serve(requests: socket.socket, loaded: str) -> list[str]:
 
     loaded: the stamp of the code, from before it was loaded.
     """
-    copies = dict[int, Copy]()
+    copies = dict[int, RunningChild]()
     with selectors.DefaultSelector() as waiting:
         waiting.register(0, selectors.EVENT_READ)
         waiting.register(requests, selectors.EVENT_READ)
@@ -151,7 +151,7 @@ def serve(requests: socket.socket, loaded: str) -> list[str]:
 
 
 def take(
-    requests: socket.socket, waiting: selectors.BaseSelector, copies: dict[int, Copy], loaded: str
+    requests: socket.socket, waiting: selectors.BaseSelector, copies: dict[int, RunningChild], loaded: str
 ) -> list[str] | None:
     """Make a copy for one request; its words in the copy, None here."""
     content, files, _, _ = socket.recv_fds(requests, MOST, 4)
@@ -168,7 +168,7 @@ def take(
         line.sendall(json.dumps({"pid": pid} if pid > 0 else {}).encode())
     if pid > 0:
         ended = os.pidfd_open(pid)
-        copies[ended] = copies[line.fileno()] = Copy(pid, ended, line)
+        copies[ended] = copies[line.fileno()] = RunningChild(pid, ended, line)
         waiting.register(ended, selectors.EVENT_READ)
         waiting.register(line, selectors.EVENT_READ)
     else:
@@ -176,7 +176,7 @@ def take(
     return None
 
 
-def see_off(waiting: selectors.BaseSelector, copies: dict[int, Copy], copy: Copy) -> None:
+def see_off(waiting: selectors.BaseSelector, copies: dict[int, RunningChild], copy: RunningChild) -> None:
     """Tell who asked how the copy ended; where who asked is gone, end it."""
     with suppress(ProcessLookupError):
         if not select_readable(copy.ended):
@@ -197,7 +197,7 @@ def select_readable(file: int) -> bool:
         return bool(one.select(0))
 
 
-def end_all(copies: Mapping[int, Copy]) -> None:
+def end_all(copies: Mapping[int, RunningChild]) -> None:
     for copy in {copy.pid: copy for copy in copies.values()}.values():
         with suppress(ProcessLookupError):
             os.kill(copy.pid, signal.SIGKILL)

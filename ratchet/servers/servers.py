@@ -68,7 +68,7 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Note:
+class ServerRecord:
     """A server of ours that runs. pid: its watcher, and the session that it leads. born: see
     ratchet/servers/process_id.py.
 
@@ -125,7 +125,7 @@ def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
         )
     url = f"{server.address}{server.health}" if server.port else ""
     me = os.getpid()
-    known = Note(server.name, watcher.pid, birth(watcher.pid), me, birth(me), server.port or 0, url)
+    known = ServerRecord(server.name, watcher.pid, birth(watcher.pid), me, birth(me), server.port or 0, url)
     durable.write_json(note_path(here, server.name), asdict(known))
     return watcher
 
@@ -186,7 +186,7 @@ def stop(here: Places, name: str, watcher: subprocess.Popen[bytes]) -> None:
     end_session(watcher.pid)  # where the watcher was killed, its server runs on
 
 
-def ours(here: Places, name: str) -> Note | None:
+def ours(here: Places, name: str) -> ServerRecord | None:
     """The note of that server if one of this project's runs, answers, and is going to stay."""
     known = noted(here, name)
     if known is None or not lives(known.pid, known.born) or not lives(known.owner, known.owner_born):
@@ -200,7 +200,7 @@ def left_over(here: Places) -> list[str]:
     return [name for name in names if is_left_over(noted(here, name))]
 
 
-def is_left_over(known: Note | None) -> bool:
+def is_left_over(known: ServerRecord | None) -> bool:
     return known is None or not (lives(known.owner, known.owner_born) and lives(known.pid, known.born))
 
 
@@ -216,9 +216,9 @@ def end_left_over(here: Places, name: str) -> None:
     durable.remove(note_path(here, name))
 
 
-def noted(here: Places, name: str) -> Note | None:
+def noted(here: Places, name: str) -> ServerRecord | None:
     try:
-        return Note(**(durable.read_json(note_path(here, name)) or {}))
+        return ServerRecord(**(durable.read_json(note_path(here, name)) or {}))
     except TypeError:
         return None
 

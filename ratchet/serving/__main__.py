@@ -17,7 +17,7 @@ from ratchet.project import settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import places
 from ratchet.servers.access import LOOPBACK, expected_token
-from ratchet.serving.answering.metrics import Meters
+from ratchet.serving.answering.metrics import ServiceMetrics
 from ratchet.serving.answering.service import Service
 from ratchet.serving.app import application
 from ratchet.serving.connections import Connections
@@ -43,7 +43,7 @@ def main(follower: str = "") -> int:
         print(refusal, file=sys.stderr)
         return 1
     log = Log(Policy(current.deploy.log.texts, current.deploy.log.days, current.problem), said)
-    service = Service(here, current.problem, current.deploy, log, Meters(log), said)
+    service = Service(here, current.problem, current.deploy, log, ServiceMetrics(log), said)
     connections = Connections(service)
     server = uvicorn.Server(
         uvicorn.Config(

@@ -21,7 +21,7 @@ from ratchet.project.errors import Refusal
 from ratchet.servers.access import LOOPBACK
 from ratchet.serving import guard
 from ratchet.serving.answering import lineup
-from ratchet.serving.answering.requests import Problem
+from ratchet.serving.answering.requests import RequestError
 from ratchet.serving.answering.service import Service, Unready
 from ratchet.serving.api import mlflow_scoring, open_inference, predict
 from ratchet.serving.connections import Connections
@@ -80,7 +80,7 @@ def application(
     ]
     app = Starlette(
         routes=[*routes, Route("/metrics", metrics)],
-        exception_handlers={HTTPException: not_routed, Problem: refused, Unready: unready},
+        exception_handlers={HTTPException: not_routed, RequestError: refused, Unready: unready},
         lifespan=lifespan,
     )
     lane = {route.path: route.endpoint for route in asked if route.methods == {"POST"}}
@@ -102,12 +102,12 @@ async def not_routed(request: Request, error: Exception) -> Response:
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
+    assert isinstance(error, RequestError)
     return guard.told(request.scope, error)
 
 
 async def unready(request: Request, error: Exception) -> Response:
-    return guard.told(request.scope, Problem(503, str(error), 1))
+    return guard.told(request.scope, RequestError(503, str(error), 1))
 
 
 async def keep_settings(service: Service) -> None:

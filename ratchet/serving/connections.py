@@ -15,7 +15,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ratchet.serving.answering import requests
-from ratchet.serving.answering.requests import Problem
+from ratchet.serving.answering.requests import RequestError
 from ratchet.serving.answering.service import Service
 
 HEAD = 1 << 16
@@ -91,7 +91,7 @@ class Connection(HttpToolsProtocol):
         begun = cycle is not None and cycle.response_started and not cycle.response_complete
         self._give_up()
         if not begun:
-            told = requests.as_details(Problem(400, "What was sent must be HTTP/1.1. It could not be read."))
+            told = requests.as_details(RequestError(400, "What was sent must be HTTP/1.1. It could not be read."))
             head = b"".join(b"%b: %b\r\n" % header for header in told.raw_headers)
             self.transport.write(
                 b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n%b\r\n%b" % (head, bytes(told.body))

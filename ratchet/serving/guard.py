@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ratchet.serving.answering import requests
-from ratchet.serving.answering.requests import MEGABYTE, Problem
+from ratchet.serving.answering.requests import MEGABYTE, RequestError
 from ratchet.serving.answering.service import Service, Unready
 from ratchet.serving.api import mlflow_scoring, open_inference
 from ratchet.serving.pages import try_page
@@ -75,16 +75,16 @@ class Guard:
             self._admit(scope["path"], scope["method"], headers)
             size = 0 if scope["path"] in OPEN else self._enter(headers)
             await self._pass_on(scope, receive, counted)
-        except Problem as problem:
+        except RequestError as problem:
             if problem.status == 503:
                 await asyncio.sleep(PACE)
             await told(scope, problem)(scope, receive, counted)
         except Unready as unready:
-            await told(scope, Problem(503, str(unready), 1))(scope, receive, counted)
+            await told(scope, RequestError(503, str(unready), 1))(scope, receive, counted)
         except Exception:
             traceback.print_exc()
             if not status:
-                await told(scope, Problem(500, "The service could not answer; its log says why."))(
+                await told(scope, RequestError(500, "The service could not answer; its log says why."))(
                     scope, receive, counted
                 )
         finally:
@@ -110,16 +110,18 @@ class Guard:
         """
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._token and bare(host) not in self._hosts:
-            raise Problem(
+            raise RequestError(
                 403, f"The service answers as {', '.join(sorted(self._hosts))}. Received: {host[:100] or 'no host'}."
             )
         origin = headers.get(b"origin", b"").decode("latin-1")
         if origin and urlsplit_host(origin) != host:
-            raise Problem(403, f"Pages of other sites may not ask. Received: {origin[:100]}.")
+            raise RequestError(403, f"Pages of other sites may not ask. Received: {origin[:100]}.")
         if headers.get(b"sec-fetch-site", b"none") == b"cross-site" and method != "GET":
-            raise Problem(403, "Pages of other sites may not ask.")
+            raise RequestError(403, "Pages of other sites may not ask.")
         if self._token and path not in OPEN and not hmac.compare_digest(given(headers), self._token):
-            raise Problem(401, "A token is needed: the header `Authorization: Bearer TOKEN`, or TOKEN as a password.")
+            raise RequestError(
+                401, "A token is needed: the header `Authorization: Bearer TOKEN`, or TOKEN as a password."
+            )
 
     def _enter(self, headers: dict[bytes, bytes]) -> int:
         """The bytes that a request counts for while it is here.
@@ -138,12 +140,12 @@ class Guard:
         meters = self._service.meters
         if meters.inside + size > max(limits.waiting_mb * MEGABYTE, size):
             meters.overload.inc()
-            raise Problem(503, "Too many requests at once. Come back in a second.", 1)
+            raise RequestError(503, "Too many requests at once. Come back in a second.", 1)
         meters.inside += size
         return size
 
 
-def told(scope: Scope, problem: Problem) -> Response:
+def told(scope: Scope, problem: RequestError) -> Response:
     """The refusal in the words of the protocol that was spoken, or as a page to who looks at one."""
     path = scope["path"]
     if path in try_page.ADDRESSES:
@@ -167,7 +169,7 @@ def expect_one_host(headers: Iterable[tuple[bytes, bytes]]) -> None:
     """
     count = sum(name == b"host" for name, _ in headers)
     if count > 1:
-        raise Problem(400, f"A request must have one header Host. Received: {count}.")
+        raise RequestError(400, f"A request must have one header Host. Received: {count}.")
 
 
 def bare(host: str) -> str:
@@ -195,7 +197,7 @@ def given(headers: dict[bytes, bytes]) -> bytes:
     return b""
 
 
-def as_problem(error: HTTPException) -> Problem:
+def as_problem(error: HTTPException) -> RequestError:
     """What the router raises, as ours."""
     words = {404: "There is nothing at this address. What there is: /docs.", 405: "This address is not asked that way."}
-    return Problem(error.status_code, words.get(error.status_code, str(error.detail)))
+    return RequestError(error.status_code, words.get(error.status_code, str(error.detail)))

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ratchet.project import durable
-from ratchet.state.ledger import Move
 from ratchet.project.paths import Places
+from ratchet.state.ledger import Move
 
 
 @dataclass(frozen=True)
-class Intent:
+class PendingMove:
     """All that the move needs. move: its line in the ledger.
 
     page: what the registered model's page then says. experiment: the same for the experiment's, as its tags.
@@ -26,14 +26,14 @@ class Intent:
     experiment: dict[str, str] = field(default_factory=dict)
 
 
-def write(here: Places, intent: Intent) -> None:
+def write(here: Places, intent: PendingMove) -> None:
     durable.write_json(path_of(here), asdict(intent))
 
 
-def read(here: Places) -> Intent | None:
+def read(here: Places) -> PendingMove | None:
     """The move that is under way or was cut off; None where there is none."""
     written = durable.read_json(path_of(here))
-    return Intent(Move(**written["move"]), written["page"], written.get("experiment", {})) if written else None
+    return PendingMove(Move(**written["move"]), written["page"], written.get("experiment", {})) if written else None
 
 
 def done(here: Places) -> None:

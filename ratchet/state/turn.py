@@ -23,7 +23,7 @@ NAMED = ("MLFLOW_TRACKING_URI", "KERAS_BACKEND")
 
 
 @dataclass(frozen=True)
-class Begun:
+class RunningTurn:
     """A turn under way. cause: what it is made from. model: the one that it trains, None for all candidates."""
 
     id: str
@@ -32,15 +32,15 @@ class Begun:
 
 
 @contextmanager
-def under_way(here: Places, model: str | None) -> Iterator[Begun]:
+def under_way(here: Places, model: str | None) -> Iterator[RunningTurn]:
     """A turn runs while the block does: the one that was cut off, if it had the same cause, or else a new one.
 
     Only a kill, or a person who stops it, leaves it to be gone on with: one that failed might fail so for ever.
     """
-    begun = Begun(uuid.uuid4().hex[:12], cause(here), model)
+    begun = RunningTurn(uuid.uuid4().hex[:12], cause(here), model)
     left = durable.read_json(under_way_path(here)) or {}
     if (left.get("cause"), left.get("model")) == (begun.cause, begun.model):
-        begun = Begun(**left)
+        begun = RunningTurn(**left)
     durable.write_json(under_way_path(here), asdict(begun))
     try:
         yield begun

@@ -31,12 +31,12 @@ import polars as pl
 
 import models
 from models.contract import Rows
-from ratchet.data.tables.row_store import Column, Stored, store
+from ratchet.data.tables.row_store import Column, StoredRows, store
 from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import ROOT
 from ratchet.servers import prefork
-from ratchet.servers.prefork import Cold, Warm
+from ratchet.servers.prefork import Child, NoForkServer
 from ratchet.training import energy
 
 
@@ -116,18 +116,18 @@ def train(job: Job, folder: Path, on_tick: Callable[[Tick], None]) -> Trained:
 
 
 @contextmanager
-def started(place: Path) -> Iterator[tuple[subprocess.Popen[bytes] | Warm, IO[str]]]:
+def started(place: Path) -> Iterator[tuple[subprocess.Popen[bytes] | Child, IO[str]]]:
     """The process that trains, and what it says; it ends at the latest with the block, or with this process."""
     words = ["ratchet.training.job", str(place)]
     alive, lifeline = os.pipe()
     heard, said = os.pipe()
-    process: subprocess.Popen[bytes] | Warm
+    process: subprocess.Popen[bytes] | Child
     with os.fdopen(lifeline, "wb"), os.fdopen(heard, encoding="utf-8") as hearing:
         with os.fdopen(alive) as stdin, os.fdopen(said) as stdout, open(place / "log.txt", "wb") as log:
             try:
                 files = [stdin.fileno(), stdout.fileno(), log.fileno()]
                 process = prefork.ask(words, files, os.environ, str(ROOT))
-            except Cold:
+            except NoForkServer:
                 command = [sys.executable, "-m", *words]
                 process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=log, cwd=ROOT)
         yield process, hearing
@@ -179,7 +179,7 @@ def main(place: Path) -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
     raw = json.loads((place / "job.json").read_text(encoding="utf-8"))
     job = Job(**raw | {"labels": tuple(raw["labels"])})
-    train, validation = (Stored(place.parent / "rows" / f"{part}.parquet") for part in ("train", "validation"))
+    train, validation = (StoredRows(place.parent / "rows" / f"{part}.parquet") for part in ("train", "validation"))
     judging = validation.read()
     seen = Rows(Column(train, "text"), Column(train, "label"))
     unseen = Rows(judging["text"].to_list(), judging["label"].to_list())

@@ -17,7 +17,7 @@ from ratchet.project.data_pin import Pin
 from ratchet.project.paths import PLAN, Places
 from ratchet.state import ledger, pending_move
 from ratchet.state.ledger import DataChange, Move
-from ratchet.state.pending_move import Intent
+from ratchet.state.pending_move import PendingMove
 from tests.support.power import Disk, Left
 
 OLD, NEW = {"at": "old"}, {"at": "new", "says": "much more than the old one did"}
@@ -43,7 +43,7 @@ def test_a_note_is_the_old_or_the_new_one_and_the_new_one_stays(tmp_path: Path) 
 
 def test_a_note_that_was_taken_away_does_not_come_back(tmp_path: Path) -> None:
     here = places(tmp_path)
-    pending_move.write(here, Intent(Move("reviews", "promoted", 1, 2, "tests", "why"), "page"))
+    pending_move.write(here, PendingMove(Move("reviews", "promoted", 1, 2, "tests", "why"), "page"))
     with Disk(tmp_path) as disk:
         pending_move.done(here)
     assert [left for left in disk.ends if "state/move.json" in left] == []

@@ -70,7 +70,7 @@ def answered(source: Path, target: Path, live: Bundle, column: str = "text") -> 
     """Have a table answered; what was said meanwhile."""
     said: list[str] = []
     with batch_predict.alone(target) as folder:
-        asked = batch_predict.Asked(look_through(source, said.append), column, live, target.parent / "log.db")
+        asked = batch_predict.BatchRequest(look_through(source, said.append), column, live, target.parent / "log.db")
         batch_predict.run(asked, target, folder, said.append)
     return said
 
@@ -269,7 +269,7 @@ def half(tmp_path: Path, live: Bundle) -> Path:
     """A folder with a table of three parts, of which a killed command answered the first two."""
     (tmp_path / "in.csv").write_text(small_table(40_000))
     with batch_predict.alone(tmp_path / "out.csv") as folder:
-        asked = batch_predict.Asked(look_through(tmp_path / "in.csv", print), "text", live, tmp_path / "log.db")
+        asked = batch_predict.BatchRequest(look_through(tmp_path / "in.csv", print), "text", live, tmp_path / "log.db")
         batch_predict.answer_rest(asked, folder, batch_predict.begin(asked, folder, print), [], print)
         batch_predict.part_path(folder, 2).unlink()
     return tmp_path
@@ -311,7 +311,7 @@ def test_a_table_that_changes_while_it_is_answered_is_refused(tmp_path: Path, li
         pytest.raises(Refusal, match="stays as it is while it is read"),
     ):
         batch_predict.run(
-            batch_predict.Asked(table, "text", live, tmp_path / "log.db"), tmp_path / "out.csv", folder, print
+            batch_predict.BatchRequest(table, "text", live, tmp_path / "log.db"), tmp_path / "out.csv", folder, print
         )
     assert not (tmp_path / "out.csv").exists()
 

@@ -14,7 +14,7 @@ from benchmarks import bench_gate
 from flows import evaluation
 from flows.registry.snapshot import Version
 from ratchet.judging import gate, gate_memory
-from ratchet.judging.gate_memory import Belief, Measured, Past
+from ratchet.judging.gate_memory import Belief, Measured, PastChallenger
 from tests.support.answers import answers, judged, measured, pasts, share, taught
 
 figures = st.floats(-0.05, 0.05)
@@ -97,11 +97,11 @@ def decided(right: np.ndarray, champion: np.ndarray, belief: Belief | None) -> g
 
 def test_a_win_that_never_went_live_is_no_champions_luck() -> None:
     """A trial that failed, an approval that never came: what was measured of it teaches, and that is all."""
-    won = Past(3, 2, measured(0.02, 0.005), promoted=True)
+    won = PastChallenger(3, 2, measured(0.02, 0.005), promoted=True)
     history = [
-        Past(2, 1, measured(0.01, 0.005), promoted=True),
+        PastChallenger(2, 1, measured(0.01, 0.005), promoted=True),
         won,
-        Past(4, 2, measured(0.0, 0.005), promoted=False),
+        PastChallenger(4, 2, measured(0.0, 0.005), promoted=False),
     ]
     without = [replace(past, promoted=past.promoted and past is not won) for past in history]
     for champion in (1, 2):

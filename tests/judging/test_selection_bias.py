@@ -15,17 +15,19 @@ from benchmarks import bench_coverage
 from flows.pages import registry_pages
 from ratchet.console import status as standing
 from ratchet.judging import selection_bias
-from ratchet.judging.gate_memory import Measured, Past
+from ratchet.judging.gate_memory import Measured, PastChallenger
 from tests.support.findings import PROBLEM, Prepared, findings, holdings, move, version
 
 
-def past(number: int, against: int, difference: float, promoted: bool, error: float = 0.008, rows: int = 1139) -> Past:
+def past(
+    number: int, against: int, difference: float, promoted: bool, error: float = 0.008, rows: int = 1139
+) -> PastChallenger:
     figures = (np.array([float(each)]) for each in (difference, error, 0.25, rows))
-    return Past(number, against, Measured(*figures), promoted)
+    return PastChallenger(number, against, Measured(*figures), promoted)
 
 
 def of(
-    history: list[Past], number: int, value: float = 0.8, half: float = 0.0232, rows: int = 1139
+    history: list[PastChallenger], number: int, value: float = 0.8, half: float = 0.0232, rows: int = 1139
 ) -> selection_bias.Figure:
     return selection_bias.corrected(value, (value - half, value + half), rows, history, number)
 

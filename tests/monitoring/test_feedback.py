@@ -243,7 +243,7 @@ def texts(word: str, count: int) -> list[str]:
 
 
 def harvested(problem: Problem) -> str:
-    return str(harvesting.harvest(problem, harvesting.waiting(problem)))
+    return str(harvesting.collect(problem, harvesting.waiting(problem)))
 
 
 def a_quarter_and_a_week(problem: Problem) -> tuple[list[str], list[str]]:
@@ -316,7 +316,7 @@ def test_flips_that_come_a_few_at_a_time_are_counted_together(problem: Problem) 
     learned = 0
     for start in range(0, 160, 40):
         say(log, week[start : start + 40], "bad")
-        found = harvesting.harvest(problem, harvesting.waiting(problem))
+        found = harvesting.collect(problem, harvesting.waiting(problem))
         found.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
         harvesting.lay_aside(problem, found.aside, print)
         learned = found.kept.height
@@ -330,7 +330,7 @@ def test_who_corrects_what_is_wrong_is_believed_all_the_time(problem: Problem) -
     for week in range(12):
         told = ask_of(log, texts(f"of week {week}", 200), days_ago=84 - 7 * week)
         say(log, [name for at, name in enumerate(told) if at % 10 < 3], "bad")
-        found = harvesting.harvest(problem, harvesting.waiting(problem))
+        found = harvesting.collect(problem, harvesting.waiting(problem))
         assert found.aside.is_empty()
         if week % 3 == 0:
             found.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
@@ -351,7 +351,7 @@ def used_to_correct(problem: Problem, a_week: int) -> None:
     for week in range(10):
         told = ask_of(log, texts(f"of week {week}", 200), days_ago=80 - 7 * week)
         say(log, told[:: 200 // a_week][:a_week], "bad")
-    found = harvesting.harvest(problem, harvesting.waiting(problem))
+    found = harvesting.collect(problem, harvesting.waiting(problem))
     assert found.aside.is_empty()
     found.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
 
@@ -387,7 +387,7 @@ def test_what_was_unusual_once_is_usual_where_it_goes_on(problem: Problem) -> No
     used_to_correct(problem, 10)
     for expected in (0, 80):
         say(log, ask_of(log, texts(f"before {expected}", 200))[:80], "bad")
-        found = harvesting.harvest(problem, harvesting.waiting(problem))
+        found = harvesting.collect(problem, harvesting.waiting(problem))
         assert found.taken.height == expected
         harvesting.lay_aside(problem, found.aside, print)
 
@@ -396,12 +396,12 @@ def test_a_label_that_was_learned_is_news_again_where_who_said_it_first_changes_
     log = problem.here.predictions
     first, second = ask_of(log, ["grand", "Grand"])
     say(log, [first, second], "good")
-    found = harvesting.harvest(problem, harvesting.waiting(problem))
+    found = harvesting.collect(problem, harvesting.waiting(problem))
     assert found.kept["prediction"].to_list() == [first]
     found.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
-    assert harvesting.harvest(problem, harvesting.waiting(problem)).said.is_empty()
+    assert harvesting.collect(problem, harvesting.waiting(problem)).said.is_empty()
     say(log, [first], "bad")
-    found = harvesting.harvest(problem, harvesting.waiting(problem))
+    found = harvesting.collect(problem, harvesting.waiting(problem))
     assert found.aside[FILE].to_list() == [first, second], "one text, two labels"
 
 
@@ -411,7 +411,7 @@ def test_what_waits_of_a_flood_stays_in_the_log_across_its_days(problem: Problem
     flood = ask_of(log, [*texts("of a flood", 700), "of a flood 699"], days_ago=100)
     say(log, flood, "good")
     given = predictions.untaken(log, "reviews")
-    found = harvesting.harvest(problem, harvesting.waiting(problem))
+    found = harvesting.collect(problem, harvesting.waiting(problem))
     assert (found.taken.height, found.waiting) == (500, 200)
     assert harvesting.settle(problem, given, found) == 201
     with database.connected(log) as connection:

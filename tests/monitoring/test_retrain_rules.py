@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ratchet.monitoring import retrain_rules
-from ratchet.monitoring.retrain_rules import DAY, MINUTE, Answer, Found, Rules
+from ratchet.monitoring.retrain_rules import DAY, MINUTE, RetrainDecision, Rules, Signals
 
 NOON = 1_790_000_000.0
 jumps = st.one_of(
@@ -27,7 +27,7 @@ rules = st.builds(
     turns=st.integers(1, 6),
 )
 findings = st.builds(
-    Found,
+    Signals,
     labels=st.integers(0, 100),
     accuracy=st.none() | st.floats(0, 1),
     drift=st.sampled_from(["", "text length"]),
@@ -36,9 +36,9 @@ findings = st.builds(
 
 
 @given(rules, st.lists(st.tuples(jumps, findings), max_size=60))
-@example(Rules(1, None, False, 4000, 5), [(each * DAY, Found(1, None, "", True)) for each in (0, 1.5, 1.1)])
+@example(Rules(1, None, False, 4000, 5), [(each * DAY, Signals(1, None, "", True)) for each in (0, 1.5, 1.1)])
 def test_no_turn_begins_within_the_cooldown_or_above_the_budget_whatever_the_clock_does(
-    given_rules: Rules, looks: list[tuple[float, Found]]
+    given_rules: Rules, looks: list[tuple[float, Signals]]
 ) -> None:
     """Measured in what the clock went forward: an hour back and forth again is an hour that it showed to pass."""
     now, passed, starts, began = NOON, 0.0, list[float](), list[float]()
@@ -66,7 +66,7 @@ def test_whatever_was_noted_a_turn_may_begin_once_a_day_and_a_cooldown_have_pass
 
 @given(rules, findings, st.lists(st.floats(-DAY, DAY), max_size=5))
 def test_an_answer_is_a_trigger_or_a_reason_against_it_or_neither(
-    given_rules: Rules, found: Found, starts: list[float]
+    given_rules: Rules, found: Signals, starts: list[float]
 ) -> None:
     answer = retrain_rules.decide(given_rules, found, [NOON + start for start in starts], NOON)
     asked = retrain_rules.asks(given_rules, found)
@@ -79,14 +79,17 @@ def test_an_answer_is_a_trigger_or_a_reason_against_it_or_neither(
 @pytest.mark.parametrize(
     ("found", "asked"),
     [
-        (Found(50, None, "", True), "50 new labels"),
-        (Found(49, None, "", True), ""),
-        (Found(0, 0.69, "", True), "accuracy at most 0.690, below 0.7"),
-        (Found(0, 0.7, "", True), ""),
-        (Found(60, 0.5, "text length", True), "accuracy at most 0.500, below 0.7, drift of text length, 60 new labels"),
+        (Signals(50, None, "", True), "50 new labels"),
+        (Signals(49, None, "", True), ""),
+        (Signals(0, 0.69, "", True), "accuracy at most 0.690, below 0.7"),
+        (Signals(0, 0.7, "", True), ""),
+        (
+            Signals(60, 0.5, "text length", True),
+            "accuracy at most 0.500, below 0.7, drift of text length, 60 new labels",
+        ),
     ],
 )
-def test_what_asks_for_a_turn_is_said_in_its_words(found: Found, asked: str) -> None:
+def test_what_asks_for_a_turn_is_said_in_its_words(found: Signals, asked: str) -> None:
     answer = retrain_rules.decide(Rules(50, 0.7, True, 10, 24), found, [], NOON)
     assert answer.trigger == asked
     assert answer.labels_alone == (asked == "50 new labels")
@@ -95,25 +98,27 @@ def test_what_asks_for_a_turn_is_said_in_its_words(found: Found, asked: str) -> 
 # --- when the loop turns by itself: an hour's cooldown, two turns a day, one label
 
 RULES = Rules(1, 0.7, True, 60, 2)
-ONE = Found(1, None, "", True)
+ONE = Signals(1, None, "", True)
 
 
 def test_a_turn_says_what_began_it() -> None:
-    assert retrain_rules.decide(RULES, ONE, [], NOON) == Answer("1 new label", "", labels_alone=True)
-    assert retrain_rules.decide(RULES, Found(2_000, None, "", True), [], NOON).trigger == "2,000 new labels"
-    assert retrain_rules.decide(RULES, Found(0, None, "", True), [], NOON) == Answer("", "")
-    assert retrain_rules.decide(RULES, Found(1, None, "words", True), [], NOON) == Answer(
+    assert retrain_rules.decide(RULES, ONE, [], NOON) == RetrainDecision("1 new label", "", labels_alone=True)
+    assert retrain_rules.decide(RULES, Signals(2_000, None, "", True), [], NOON).trigger == "2,000 new labels"
+    assert retrain_rules.decide(RULES, Signals(0, None, "", True), [], NOON) == RetrainDecision("", "")
+    assert retrain_rules.decide(RULES, Signals(1, None, "words", True), [], NOON) == RetrainDecision(
         "drift of words, 1 new label", ""
     )
 
 
 def test_no_labels_are_asked_for_where_the_rule_is_off() -> None:
-    assert retrain_rules.decide(Rules(0, None, False, 60, 2), Found(0, None, "", True), [], NOON) == Answer("", "")
+    assert retrain_rules.decide(Rules(0, None, False, 60, 2), Signals(0, None, "", True), [], NOON) == RetrainDecision(
+        "", ""
+    )
 
 
 def test_a_turn_that_could_learn_nothing_is_none() -> None:
     words = "1 new label, and nothing is there to learn from that the last turn had not: label some texts."
-    assert retrain_rules.decide(RULES, Found(1, None, "", False), [], NOON) == Answer("", words)
+    assert retrain_rules.decide(RULES, Signals(1, None, "", False), [], NOON) == RetrainDecision("", words)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +133,9 @@ def test_a_turn_that_could_learn_nothing_is_none() -> None:
     ],
 )
 def test_what_holds_a_turn_back_is_said(starts: list[float], held: str) -> None:
-    expected = Answer("", f"1 new label; {held}") if held else Answer("1 new label", "", labels_alone=True)
+    expected = (
+        RetrainDecision("", f"1 new label; {held}") if held else RetrainDecision("1 new label", "", labels_alone=True)
+    )
     assert retrain_rules.decide(RULES, ONE, starts, NOON) == expected
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from ratchet.project.progress import Progress, Watched
+from ratchet.project.progress import Progress, ReportingRows
 
 
 def test_progress_is_silent_while_work_is_short_and_then_tells_rate_and_time_left() -> None:
@@ -23,6 +23,6 @@ def test_progress_is_silent_while_work_is_short_and_then_tells_rate_and_time_lef
 def test_batches_that_are_watched_come_as_they_are_each_time_anew() -> None:
     frames = [pl.DataFrame({"row": [1, 2]}), pl.DataFrame({"row": [3]})]
     said: list[str] = []
-    watched = Watched(frames, said.append, "Preparing", 3)
+    watched = ReportingRows(frames, said.append, "Preparing", 3)
     assert [list(watched), list(watched)] == [frames, frames]
     assert said == []

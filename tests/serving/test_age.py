@@ -16,7 +16,7 @@ from ratchet.monitoring.log.client import Log
 from ratchet.monitoring.log.writer import Policy
 from ratchet.project.paths import Places
 from ratchet.project.settings import Deploy
-from ratchet.serving.answering.metrics import Meters
+from ratchet.serving.answering.metrics import ServiceMetrics
 from ratchet.serving.answering.service import Live, Service
 from ratchet.state import ledger
 from ratchet.state.ledger import DataChange, Move
@@ -37,7 +37,7 @@ def samples(page: bytes) -> dict[str, tuple[dict[str, str], float]]:
 def service(tmp_path: Path) -> Service:
     log = Log(Policy())
     here = Places(tmp_path, tmp_path, "127.0.0.1", 0, 0, 0)
-    return Service(here, "reviews", Deploy(), log, Meters(log), lambda words: None)
+    return Service(here, "reviews", Deploy(), log, ServiceMetrics(log), lambda words: None)
 
 
 def answers(service: Service, version: int, since: float = 1_000.0) -> None:

@@ -32,7 +32,7 @@ from ratchet.project.paths import Places
 from ratchet.project.settings import Deploy
 from ratchet.serving.answering.batcher import Batcher
 from ratchet.serving.answering.bundle import Bundle, Facts
-from ratchet.serving.answering.metrics import Meters
+from ratchet.serving.answering.metrics import ServiceMetrics
 from ratchet.serving.answering.service import Live, Service
 from ratchet.serving.app import application
 from ratchet.serving.connections import Connections
@@ -94,7 +94,7 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         here = Places(folder, folder / "state", "127.0.0.1", 0, 0, 0)
         log = Log(Policy())
-        self.service = Service(here, "reviews", Deploy(), log, Meters(log), print)
+        self.service = Service(here, "reviews", Deploy(), log, ServiceMetrics(log), print)
         model: Any = learnt()
         self.service.champion = Live(Bundle("", Facts("reviews", 1, "linear", "", "", ""), model), Batcher(model))
         app: Any = application(self.service, Connections(self.service))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from ratchet.monitoring.log.writer import framed, frames
 from ratchet.project.settings import Limits
 from ratchet.servers.access import LOOPBACK
-from ratchet.serving.answering.batcher import Batcher, Found
-from ratchet.serving.answering.requests import Problem, check, shown
+from ratchet.serving.answering.batcher import Batcher, ModelAnswer
+from ratchet.serving.answering.requests import RequestError, check, shown
 from ratchet.serving.answering.service import PARTS, part
 from ratchet.serving.guard import bare
 
@@ -44,7 +44,7 @@ def crowds(draw: st.DrawFn) -> list[tuple[list[str], int, bool]]:
 
 
 async def answers(batcher: Batcher, crowd: list[tuple[list[str], int, bool]]) -> list[Any]:
-    async def one(texts: list[str], turns: int) -> Found:
+    async def one(texts: list[str], turns: int) -> ModelAnswer:
         for _ in range(turns):
             await asyncio.sleep(0)
         return await batcher.ask(texts)
@@ -145,7 +145,7 @@ def test_texts_within_the_bounds_pass_and_no_others(texts: list[str], most: int,
     if len(texts) <= most and all(len(text) <= longest for text in texts):
         check(texts, limits)
     else:
-        with pytest.raises(Problem, match="may have"):
+        with pytest.raises(RequestError, match="may have"):
             check(texts, limits)
 
 

@@ -27,7 +27,7 @@ from ratchet.serving.answering.batcher import Batcher
 from ratchet.serving.answering.bundle import Bundle, Facts
 from ratchet.serving.answering.label_offers import Offer
 from ratchet.serving.answering.lineup import Lineup
-from ratchet.serving.answering.metrics import Meters
+from ratchet.serving.answering.metrics import ServiceMetrics
 from ratchet.serving.answering.service import CHALLENGER, Live, Service, Unready
 from ratchet.serving.api import predict
 from ratchet.serving.app import application
@@ -41,7 +41,7 @@ def idle(tmp_path: Path) -> Service:
     """A service for which nothing is live."""
     log = Log(Policy())
     here = Places(tmp_path, tmp_path, "127.0.0.1", 0, 0, 0)
-    return Service(here, "reviews", Deploy(), log, Meters(log), lambda words: None)
+    return Service(here, "reviews", Deploy(), log, ServiceMetrics(log), lambda words: None)
 
 
 def status(service: Service, *headers: tuple[bytes, bytes], path: str = "/") -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ratchet.judging import gate, gate_memory
-from ratchet.judging.gate_memory import Belief, Measured, Past
+from ratchet.judging.gate_memory import Belief, Measured, PastChallenger
 
 LABELS = ("a", "b")
 
@@ -52,16 +52,16 @@ def measured(difference: float, error: float, pull: float = 0.2, rows: int = 250
     return Measured(*(np.array([float(each)]) for each in (difference, error, pull, rows)))
 
 
-def pasts(found: list[tuple[float, float, float, bool]]) -> list[Past]:
+def pasts(found: list[tuple[float, float, float, bool]]) -> list[PastChallenger]:
     """A history as a list says it: difference, error, pull, promoted."""
     live, made = 1, []
     for number, (difference, error, pull, promoted) in enumerate(found, 2):
-        made.append(Past(number, live, measured(difference, error, pull, 2000 + 100 * number), promoted))
+        made.append(PastChallenger(number, live, measured(difference, error, pull, 2000 + 100 * number), promoted))
         live = number if promoted else live
     return made
 
 
-def champion_of(history: list[Past]) -> int:
+def champion_of(history: list[PastChallenger]) -> int:
     return max([1, *(past.version for past in history if past.promoted)])
 
 

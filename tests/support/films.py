@@ -11,7 +11,7 @@ import polars as pl
 
 from ratchet.data import examples
 from ratchet.monitoring.drift import alpha_spending
-from ratchet.monitoring.drift.samples import Audited, Judged, Met
+from ratchet.monitoring.drift.samples import Audited, LiveSample, Reference
 
 HOURLY = alpha_spending.allowed(1.0)
 
@@ -41,17 +41,17 @@ def sides(seed: int, rows: int = 1_000) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
 
 
-def judged(frame: pl.DataFrame) -> Judged:
+def judged(frame: pl.DataFrame) -> Reference:
     groups = np.unique(frame["film"].to_numpy(), return_inverse=True)[1]
     texts = tuple(frame["text"])
     lengths, said = frame["text"].str.len_chars().to_numpy().astype(float), frame["said"].to_numpy().astype(str)
     truth = frame["label"].to_numpy().astype(str)
-    return Judged(lengths, said, frame["score"].to_numpy(), truth, groups, texts, groups)
+    return Reference(lengths, said, frame["score"].to_numpy(), truth, groups, texts, groups)
 
 
-def met(frame: pl.DataFrame, texts: bool = True) -> Met:
+def met(frame: pl.DataFrame, texts: bool = True) -> LiveSample:
     teach = np.arange(frame.height) % 2 == 0
-    return Met(
+    return LiveSample(
         frame["text"].str.len_chars().to_numpy().astype(float),
         frame["said"].to_numpy().astype(str),
         frame["score"].to_numpy(),

@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 
 from flows.pages.model_card import Findings
-from flows.registry.snapshot import Holdings, Origin, Version
+from flows.registry.snapshot import Origin, RegistrySnapshot, Version
 from ratchet.judging import metrics
 from ratchet.judging.gate import Decision
 from ratchet.project.data_pin import Pin
@@ -31,8 +31,8 @@ def move(after: int, at: str, before: int | None = None) -> Move:
     return Move("reviews", "promoted", before, after, "tests", "why", at=f"2026-01-{at}:00+00:00")
 
 
-def holdings(*versions: Version, **held: int) -> Holdings:
-    return Holdings(tuple(versions), held, "1")
+def holdings(*versions: Version, **held: int) -> RegistrySnapshot:
+    return RegistrySnapshot(tuple(versions), held, "1")
 
 
 def findings(counts: list[list[int]], confidence: float = 0.8, **other: object) -> Findings:

@@ -174,7 +174,7 @@ class Follower:
         (read, tell), (said, write) = os.pipe(), os.pipe()
         try:
             copy = prefork.ask(["flows.registry.follower"], [read, write, log.fileno()], env, str(cwd))
-        except prefork.Cold:
+        except prefork.NoForkServer:
             os.close(tell)
             os.close(said)
             raise
@@ -203,7 +203,7 @@ async def begin_process(*command: str, **named: Any) -> Any:
     if command[1:] == ("-m", "flows.registry.follower"):
         from ratchet.servers import prefork
 
-        with suppress(prefork.Cold):
+        with suppress(prefork.NoForkServer):
             return await Follower.begin(named["stderr"], named["cwd"], named["env"])
     return await Exec(*command, **named)
 

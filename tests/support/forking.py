@@ -147,7 +147,7 @@ class Begun:
 
     stdin: IO[str] | None = None
 
-    def __init__(self, copy: prefork.Warm, stdout: IO[str] | None) -> None:
+    def __init__(self, copy: prefork.Child, stdout: IO[str] | None) -> None:
         self.pid = copy.pid
         self.stdout = stdout
         self._copy = copy
@@ -174,7 +174,7 @@ class Begun:
                 files = [nothing.fileno() if told is None else told, write, write]
                 known = {**env, prefork.VARIABLE: number}
                 copy = prefork.ask(["tests.support.forked", str(root), *words], files, known, str(folder))
-        except prefork.Cold:
+        except prefork.NoForkServer:
             if read is not None:
                 os.close(read)
             return None

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from ratchet.data.incoming import table_import
-from ratchet.data.incoming.table_import import Wished
+from ratchet.data.incoming.table_import import ImportOptions
 from ratchet.data.versions import transaction
 from ratchet.monitoring.feedback import withdraw
 from ratchet.project.paths import Places
@@ -48,7 +48,7 @@ class Desk:
     def _bring(self, verb: object, file: str, wished: dict[str, object]) -> str:
         self.lines.clear()
         transaction.finish(self.here)
-        verb(self.here, str(self.root / file), Wished(**wished), withdraw, self.lines.append)  # type: ignore[operator, arg-type]
+        verb(self.here, str(self.root / file), ImportOptions(**wished), withdraw, self.lines.append)  # type: ignore[operator, arg-type]
         return self.said
 
     @property

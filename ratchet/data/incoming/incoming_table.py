@@ -26,7 +26,7 @@ EXAMPLE = "example "
 
 
 @dataclass(frozen=True)
-class Incoming:
+class IncomingTable:
     """A table that wants in.
 
     frame: the owner's columns that are kept, every one of type String.
@@ -81,10 +81,10 @@ class Incoming:
         return pl.concat([rows, broken], how="diagonal") if broken.height else rows
 
 
-def incoming(reading: Reading, columns: Data) -> Incoming:
+def incoming(reading: Reading, columns: Data) -> IncomingTable:
     """What of a reading is kept: the columns that play a part."""
     known = [columns.text, columns.label, *([columns.group] if columns.group else []), *columns.slices]
-    return Incoming(reading.frame.select(list(dict.fromkeys(known))), reading.places, reading.broken, columns)
+    return IncomingTable(reading.frame.select(list(dict.fromkeys(known))), reading.places, reading.broken, columns)
 
 
 def lay_out(valid: pl.DataFrame, problem: str, grouped: bool, folder: Path) -> None:
@@ -97,7 +97,7 @@ def split(problem: str, grouped: bool) -> SplitSpec:
     return SplitSpec(by="group" if grouped else "text", salt=problem)
 
 
-def example(here: Places, name: str) -> Incoming:
+def example(here: Places, name: str) -> IncomingTable:
     """The table of an example, from its pinned package.
 
     Raises:
@@ -112,7 +112,7 @@ def example(here: Places, name: str) -> Incoming:
     rows = pl.int_range(1, frame.height + 1, dtype=pl.UInt32, eager=True)
     places = pl.DataFrame({"file": pl.repeat(example_source(name), frame.height, eager=True), "line": rows})
     broken = pl.DataFrame(schema={"reason": pl.String, "file": pl.String, "line": pl.UInt32, "content": pl.String})
-    return Incoming(frame, places, broken, chosen.COLUMNS)
+    return IncomingTable(frame, places, broken, chosen.COLUMNS)
 
 
 def example_source(name: str) -> str:

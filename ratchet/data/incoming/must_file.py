@@ -17,7 +17,7 @@ import polars as pl
 from models.text.normalise import normalise
 from ratchet.data.incoming import incoming_table
 from ratchet.data.prepare.row_facts import compared
-from ratchet.data.prepare.rows import Raw
+from ratchet.data.prepare.rows import RawRows
 from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.reading import read as read_table
 from ratchet.data.versions import dvc_cache, dvc_repo, transaction
@@ -141,7 +141,7 @@ def take_in(here: Places, say: Say) -> Pin | None:
         return None
     fill_in(here)
     current = problem.load()
-    raw = Raw(current)
+    raw = RawRows(current)
     before = listed_before(here, current)
     musts = sound(here.data, [label for label in raw.labels if label is not None])
     with transaction.laying_out(here) as folder:

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from ratchet.data.incoming import incoming_table, must_file
-from ratchet.data.incoming.incoming_table import Incoming
+from ratchet.data.incoming.incoming_table import IncomingTable
 from ratchet.data.prepare import row_diff
 from ratchet.data.prepare.row_diff import Revision
 from ratchet.data.tables import canonical_csv
@@ -27,7 +27,7 @@ MOST_WITHDRAWN = 0.10
 
 
 @dataclass(frozen=True)
-class Last:
+class LastVersion:
     """The version that the problem's data had last.
 
     names: the table's own names for text, label and group. frame: columns `text` and `label`; frame and split are None
@@ -45,7 +45,7 @@ class Last:
 
 
 @dataclass(frozen=True)
-class Limit:
+class WithdrawalLimit:
     """What may be missing from a next version. typed: how many rows somebody said are withdrawn."""
 
     table: str
@@ -54,7 +54,7 @@ class Limit:
 
 
 @dataclass(frozen=True)
-class Step:
+class VersionChange:
     """From the last version to the next. sentence: what changed and what follows. gone: texts in compared form."""
 
     sentence: str
@@ -70,7 +70,7 @@ def described(here: Places) -> Settings | None:
         return None
 
 
-def last(here: Places, problem: str) -> Last | None:
+def last(here: Places, problem: str) -> LastVersion | None:
     """The last version of a problem's data, whether it is pinned or was before another problem's; None without one."""
     today = described(here)
     lines = ledger.changes(here.ledger, problem)
@@ -85,11 +85,11 @@ def last(here: Places, problem: str) -> Last | None:
     folder = laid_out(here, version)
     rows = canonical_csv.read(folder / data_pin.TABLE) if folder else pl.DataFrame()
     if folder is None or not {names["text"], names["label"]} <= set(rows.columns):
-        return Last(version, names, pinned=pinned)
+        return LastVersion(version, names, pinned=pinned)
     spec = SplitSpec.from_json((folder / data_pin.SPLIT).read_text(encoding="utf-8"))
     said = feedback_table.kept(folder)
     frame = rows.select(text=names["text"], label=names["label"])
-    return Last(version, names, frame, spec, said, must_file.kept(folder), pinned)
+    return LastVersion(version, names, frame, spec, said, must_file.kept(folder), pinned)
 
 
 def laid_out(here: Places, version: str) -> Path | None:
@@ -100,7 +100,9 @@ def laid_out(here: Places, version: str) -> Path | None:
     return scratch if dvc_cache.take(here, version, scratch) else None
 
 
-def step(before: Last | None, after: Incoming, problem: str, limit: Limit | None) -> Step:
+def step(
+    before: LastVersion | None, after: IncomingTable, problem: str, limit: WithdrawalLimit | None
+) -> VersionChange:
     """What a next version changes.
 
     Raises:
@@ -108,24 +110,24 @@ def step(before: Last | None, after: Incoming, problem: str, limit: Limit | None
     """
     rows = after.valid.height
     if before is None:
-        return Step(f"The first version of {problem}: {rows:,} rows.", 0, pl.Series(dtype=pl.String))
+        return VersionChange(f"The first version of {problem}: {rows:,} rows.", 0, pl.Series(dtype=pl.String))
     if before.frame is None:
         unknown = f"What changed since version {before.version[:8]} is not known: its rows are not here any more."
-        return Step(unknown, 0, pl.Series(dtype=pl.String))
+        return VersionChange(unknown, 0, pl.Series(dtype=pl.String))
     found = row_diff.revise(before.frame, after.valid_canonical, after.canonical["text"])
     if limit is not None:
         require_most(found, before, problem, limit)
     sentence = f"{capital(str(found))}.{renamed(before, after)} {outcome(found, before, after, problem)}"
-    return Step(sentence, found.withdrawn, found.gone)
+    return VersionChange(sentence, found.withdrawn, found.gone)
 
 
-def renamed(before: Last, after: Incoming) -> str:
+def renamed(before: LastVersion, after: IncomingTable) -> str:
     """Which columns are called otherwise now."""
     pairs = [(before.names["text"], after.columns.text), (before.names["label"], after.columns.label)]
     return "".join(f" The column {old!r} is called {new!r} now." for old, new in pairs if old != new)
 
 
-def outcome(found: Revision, before: Last, after: Incoming, problem: str) -> str:
+def outcome(found: Revision, before: LastVersion, after: IncomingTable, problem: str) -> str:
     """What follows for the loop, in a sentence or two."""
     grouped = after.columns.group
     gone = " It may answer a class that is gone until another is promoted." if found.gone_classes else ""
@@ -138,7 +140,7 @@ def outcome(found: Revision, before: Last, after: Incoming, problem: str) -> str
     return f"It continues: no row changes its side of the split, and the champion is held against the next.{gone}"
 
 
-def require_most(found: Revision, before: Last, problem: str, limit: Limit) -> None:
+def require_most(found: Revision, before: LastVersion, problem: str, limit: WithdrawalLimit) -> None:
     if limit.typed and limit.typed != str(found.withdrawn):
         raise Refusal(
             "WITHDRAW says how many rows of the last version the new table leaves out.",
@@ -174,7 +176,7 @@ def require_columns(found: pl.DataFrame, names: list[str], known: Settings) -> N
         )
 
 
-def fresh_rows(before: pl.DataFrame, more: Incoming) -> tuple[Incoming, int]:
+def fresh_rows(before: pl.DataFrame, more: IncomingTable) -> tuple[IncomingTable, int]:
     """The pinned rows with those behind them that they do not hold yet, and how many they held."""
     text, label = more.columns.text, more.columns.label
     seen = row_diff.keyed(before.select(text=text, label=label)).unique()

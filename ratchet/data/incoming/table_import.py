@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from ratchet.data.incoming import column_guess, incoming_table, label_spelling, must_file, next_version
-from ratchet.data.incoming.incoming_table import Incoming
-from ratchet.data.incoming.next_version import Last, Limit, Step
+from ratchet.data.incoming.incoming_table import IncomingTable
+from ratchet.data.incoming.next_version import LastVersion, VersionChange, WithdrawalLimit
 from ratchet.data.incoming.preview import printable, synopsis
 from ratchet.data.tables.canonical_csv import read as read_canonical
 from ratchet.data.tables.canonical_csv import write as write_canonical
@@ -36,7 +36,7 @@ Forget = Callable[[Places, str, pl.Series], None]
 
 
 @dataclass(frozen=True)
-class Wished:
+class ImportOptions:
     """What was typed: column names of the table, a name for the problem; whether spellings of labels may be merged,
     and how many rows are meant to be withdrawn."""
 
@@ -73,7 +73,7 @@ def example(here: Places, name: str, forget: Forget, say: Say) -> None:
     accept(here, incoming_table.example(here, name), chosen.PROBLEM, incoming_table.example_source(name), forget, say)
 
 
-def own(here: Places, source: str, wished: Wished, forget: Forget, say: Say) -> None:
+def own(here: Places, source: str, wished: ImportOptions, forget: Forget, say: Say) -> None:
     """A table of one's own becomes the pinned data: a new problem, or the next version of the one that has its name.
 
     Raises:
@@ -89,11 +89,11 @@ def own(here: Places, source: str, wished: Wished, forget: Forget, say: Say) -> 
     )
     for line in (*synopsis(reading, columns), *chosen(wished, columns, known), *told, *beside(today, problem, reading)):
         say(line)
-    limit = Limit(source, f"make data SOURCE={shlex.quote(source)}", wished.withdraw)
+    limit = WithdrawalLimit(source, f"make data SOURCE={shlex.quote(source)}", wished.withdraw)
     accept(here, incoming_table.incoming(reading, columns), problem, f"table {Path(source).name}", forget, say, limit)
 
 
-def add(here: Places, source: str, wished: Wished, forget: Forget, say: Say) -> None:
+def add(here: Places, source: str, wished: ImportOptions, forget: Forget, say: Say) -> None:
     """Rows on top of the pinned ones: new ones, or rows that were set aside and have been mended.
 
     Raises:
@@ -121,7 +121,7 @@ def add(here: Places, source: str, wished: Wished, forget: Forget, say: Say) -> 
     accept(here, fresh, today.problem, origin, forget, say, earlier=kept)
 
 
-def find_columns(table: pl.DataFrame, source: str, wished: Wished, known: Settings | None) -> Data:
+def find_columns(table: pl.DataFrame, source: str, wished: ImportOptions, known: Settings | None) -> Data:
     """The columns as they were typed; for a next version what was not typed is as it was, if the table still has it.
 
     Raises:
@@ -154,7 +154,7 @@ def spelled(reading: Reading, label: str, command: str, merge: bool) -> tuple[Re
     return replace(reading, frame=reading.frame.with_columns(bare)), told
 
 
-def chosen(wished: Wished, columns: Data, known: Settings | None) -> list[str]:
+def chosen(wished: ImportOptions, columns: Data, known: Settings | None) -> list[str]:
     """Which columns nobody named, in a line; none where all were named."""
     taken = {"TEXT": (wished.text, columns.text), "LABEL": (wished.label, columns.label)}
     found = " ".join(f"{name}={printable(column)}" for name, (typed, column) in taken.items() if not typed)
@@ -180,12 +180,12 @@ def beside(today: Settings | None, problem: str, reading: Reading) -> list[str]:
 
 def accept(
     here: Places,
-    table: Incoming,
+    table: IncomingTable,
     problem: str,
     source: str,
     forget: Forget,
     say: Say,
-    limit: Limit | None = None,
+    limit: WithdrawalLimit | None = None,
     earlier: pl.DataFrame | None = None,
 ) -> None:
     """Validate a table; then, and only then, pin it and describe the problem in params.yaml, all or nothing.
@@ -226,7 +226,7 @@ def accept(
     report(here, line, described is not None, quarantine.summary(here, problem, aside), forgotten, say)
 
 
-def carry(last: Last | None, table: Incoming, step: Step, folder: Path) -> int:
+def carry(last: LastVersion | None, table: IncomingTable, step: VersionChange, folder: Path) -> int:
     """Lay what people said of answers beside the next table; how many rows of it stay."""
     if last is None or not last.feedback.height:
         return 0
@@ -237,7 +237,7 @@ def carry(last: Last | None, table: Incoming, step: Step, folder: Path) -> int:
 
 
 def carry_must(
-    here: Places, last: Last | None, table: Incoming, step: Step, folder: Path, say: Say
+    here: Places, last: LastVersion | None, table: IncomingTable, step: VersionChange, folder: Path, say: Say
 ) -> tuple[Must, ...]:
     """Lay data/must.csv beside the next table, without the lines of texts that were withdrawn.
 
@@ -265,7 +265,7 @@ def share(here: Places, version: str, say: Say) -> None:
         say(f"Pushed version {version} to the DVC remote {remote!r}: whoever has data.dvc can fetch it.")
 
 
-def require_positive(table: Incoming) -> None:
+def require_positive(table: IncomingTable) -> None:
     """Raise where params.yaml names a positive class that no row has any more.
 
     Raises:
@@ -301,7 +301,7 @@ def report(
     say(f"data.dvc pins version {line.after[:8]} of {line.problem}: {line.rows:,} rows. Next: make run")
 
 
-def judge(table: Incoming, say: Say) -> None:
+def judge(table: IncomingTable, say: Say) -> None:
     """Great Expectations on the whole table.
 
     Raises:

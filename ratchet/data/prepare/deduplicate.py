@@ -20,7 +20,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Report:
+class PreparationReport:
     """What preparing did to the rows: rows in = rows out + copies + conflicting.
 
     copies: later copies of a text that is kept.
@@ -46,7 +46,7 @@ class Prepared:
     """The prepared rows, in the order of their first copies, and what was done to get them."""
 
     frame: pl.DataFrame
-    report: Report
+    report: PreparationReport
 
 
 def prepare(valid: pl.DataFrame) -> Prepared:
@@ -56,7 +56,7 @@ def prepare(valid: pl.DataFrame) -> Prepared:
     labels = pl.col("label").n_unique().over(KEY)
     agreed = keyed.filter(labels == 1)
     kept = agreed.filter(pl.col(KEY).is_first_distinct())
-    report = Report(
+    report = PreparationReport(
         rows_in=valid.height,
         rows_out=kept.height,
         copies=agreed.height - kept.height,
@@ -71,8 +71,8 @@ def spelled(valid: pl.DataFrame) -> pl.DataFrame:
     return valid.with_columns(normal_form(valid["text"]), pl.col("label").str.strip_chars())
 
 
-def report_of(repeated: Flags, torn: Flags, torn_texts: int) -> Report:
+def report_of(repeated: Flags, torn: Flags, torn_texts: int) -> PreparationReport:
     """The same report from what `key_index` found of all rows: copies of earlier ones, texts with two labels."""
     kept = int((~torn & ~repeated).sum())
     conflicting = int(torn.sum())
-    return Report(len(torn), kept, len(torn) - conflicting - kept, conflicting, torn_texts)
+    return PreparationReport(len(torn), kept, len(torn) - conflicting - kept, conflicting, torn_texts)

@@ -22,10 +22,10 @@ import polars as pl
 
 from models.text import normalise
 from ratchet.data.prepare import canonical_columns, deduplicate, label_sources, redact, row_facts, split
-from ratchet.data.prepare.deduplicate import Report
+from ratchet.data.prepare.deduplicate import PreparationReport
 from ratchet.data.tables import canonical_csv, key_index
-from ratchet.data.tables.key_index import Matches
-from ratchet.data.tables.row_store import Stored, store
+from ratchet.data.tables.key_index import KeyIndex
+from ratchet.data.tables.row_store import StoredRows, store
 from ratchet.project import data_pin
 from ratchet.project.data_pin import SplitSpec
 from ratchet.project.errors import Refusal
@@ -41,7 +41,7 @@ CELLS = 25_000_000
 
 
 @dataclass(frozen=True)
-class Raw:
+class RawRows:
     """The pinned table in canonical columns, batch by batch, and behind it what people said of answers.
 
     Raises, when its rows are asked for:
@@ -92,10 +92,10 @@ class Raw:
 
 
 @dataclass(frozen=True)
-class Valid:
+class ValidRows:
     """The raw rows less those that are set aside."""
 
-    raw: Raw
+    raw: RawRows
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         for frame in self.raw:
@@ -116,10 +116,10 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Ready:
+class PreparedRows:
     """The prepared rows, each with its side in the column `split`."""
 
-    stored: Stored
+    stored: StoredRows
     spec: SplitSpec
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
@@ -166,29 +166,31 @@ class Ready:
         return Sample(*split.first(self.side(side), self.spec, min(most, CELLS // max(1, len(self.labels)))))
 
 
-def prepared(problem: Problem) -> Ready:
+def prepared(problem: Problem) -> PreparedRows:
     """The prepared rows: from the cache, or made now."""
-    kept = Stored(cache_path(problem))
+    kept = StoredRows(cache_path(problem))
     if kept.is_whole():
-        return Ready(kept, problem.split)
-    return prepare_rows(problem, Valid(Raw(problem)))[0]
+        return PreparedRows(kept, problem.split)
+    return prepare_rows(problem, ValidRows(RawRows(problem)))[0]
 
 
-def prepare_rows(problem: Problem, valid: Iterable[pl.DataFrame]) -> tuple[Ready, Report]:
+def prepare_rows(problem: Problem, valid: Iterable[pl.DataFrame]) -> tuple[PreparedRows, PreparationReport]:
     """The valid rows prepared and put into the cache."""
     with scratch(problem.here) as folder:
         stored, report = prepare_batches(valid, problem.split, folder, cache_path(problem))
-    return Ready(stored, problem.split), report
+    return PreparedRows(stored, problem.split), report
 
 
-def prepare_batches(valid: Iterable[pl.DataFrame], spec: SplitSpec, folder: Path, path: Path) -> tuple[Stored, Report]:
+def prepare_batches(
+    valid: Iterable[pl.DataFrame], spec: SplitSpec, folder: Path, path: Path
+) -> tuple[StoredRows, PreparationReport]:
     """What `prepare` and `assign` make of valid rows that come in batches.
 
     Args:
         valid: batches of the rows, which are asked for twice.
         folder: for what does not stay in memory meanwhile. path: where the prepared rows go.
     """
-    texts = Matches(["label"], folder)
+    texts = KeyIndex(["label"], folder)
     for frame in valid:
         texts.add(row_facts.compared(frame["text"]), frame.select(pl.col("label").str.strip_chars()))
     found = texts.found()

@@ -15,12 +15,12 @@ import numpy as np
 import polars as pl
 
 from ratchet.data.prepare import row_facts
-from ratchet.data.tables.key_index import Flags, Matches
-from ratchet.data.tables.row_store import Stored, storing
+from ratchet.data.tables.key_index import Flags, KeyIndex
+from ratchet.data.tables.row_store import StoredRows, storing
 
 
 @dataclass(frozen=True)
-class Survey:
+class TableFacts:
     """What was found in a table; its files lie in the folder that `survey` was given.
 
     aside: the rows to be set aside, each with its `row` and `reason`, as they came.
@@ -29,9 +29,9 @@ class Survey:
     classes: rows of each class, counted over the rows that stay.
     """
 
-    aside: Stored
+    aside: StoredRows
     stays: Flags
-    facts: Stored
+    facts: StoredRows
     table_wide: dict[str, Flags]
     classes: dict[str, int]
 
@@ -64,7 +64,7 @@ class Survey:
             start = end
 
 
-def survey(batches: Iterable[pl.DataFrame], folder: Path, max_characters: int = row_facts.MAX_CHARACTERS) -> Survey:
+def survey(batches: Iterable[pl.DataFrame], folder: Path, max_characters: int = row_facts.MAX_CHARACTERS) -> TableFacts:
     """The facts of all rows, and which of them are to be set aside.
 
     Args:
@@ -74,34 +74,34 @@ def survey(batches: Iterable[pl.DataFrame], folder: Path, max_characters: int = 
     Raises:
         ValueError: the batches have no column `text` or no column `label`.
     """
-    texts: Matches | None = None
-    groups: Matches | None = None
+    texts: KeyIndex | None = None
+    groups: KeyIndex | None = None
     classes: Counter[str] = Counter()
     stays: list[Flags] = []
     with storing(folder / "facts.parquet") as keep, storing(folder / "aside.parquet") as put_aside:
         for frame in batches:
             known = row_facts.alone(frame, max_characters)
             split = ["split"] if "split" in known.columns else []
-            texts = texts or Matches(["label", *split], folder)
+            texts = texts or KeyIndex(["label", *split], folder)
             texts.add(known[row_facts.KEY], known)
             if split and "group" in known.columns:
-                groups = groups or Matches(split, folder)
+                groups = groups or KeyIndex(split, folder)
                 groups.add(known["group"], known)
             classes.update(dict(known["class"].drop_nulls().value_counts().iter_rows()))
             stays.append(~known["set_aside"].to_numpy())
             keep(known.drop(row_facts.KEY))
             put_aside(row_facts.set_aside(frame, known)[1])
     assert texts is not None, "storing insists on a batch"
-    return Survey(
-        Stored(folder / "aside.parquet"),
+    return TableFacts(
+        StoredRows(folder / "aside.parquet"),
         np.concatenate(stays),
-        Stored(folder / "facts.parquet"),
+        StoredRows(folder / "facts.parquet"),
         _table_wide(texts, groups),
         dict(classes),
     )
 
 
-def _table_wide(texts: Matches, groups: Matches | None) -> dict[str, Flags]:
+def _table_wide(texts: KeyIndex, groups: KeyIndex | None) -> dict[str, Flags]:
     """What the rows have to do with each other, by the names of `facts.measure`."""
     found = texts.found()
     flags = {"duplicate": found.repeated, "conflict": found.torn["label"]}

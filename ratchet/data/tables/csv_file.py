@@ -18,7 +18,7 @@ from typing import TextIO
 import polars as pl
 
 from ratchet.data.tables.encoding import Encoding
-from ratchet.data.tables.parsed import Broken, Meter, Parsed, batched, numbers
+from ratchet.data.tables.parsed import BrokenLine, Meter, Parsed, batched, numbers
 from ratchet.project.errors import Refusal
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -120,7 +120,7 @@ def header(row: list[str], path: Path) -> list[str]:
     return names
 
 
-def ragged(path: Path, row: tuple[int, list[str]], width: int, delimiter: str) -> Broken:
+def ragged(path: Path, row: tuple[int, list[str]], width: int, delimiter: str) -> BrokenLine:
     """A row that has not the header's number of fields, written again as it was read."""
     line, values = row
     fields = f"{len(values)} field{'s' if len(values) != 1 else ''}"
@@ -132,7 +132,7 @@ def ragged(path: Path, row: tuple[int, list[str]], width: int, delimiter: str) -
     content = io.StringIO()
     csv.writer(content, delimiter=delimiter, lineterminator="").writerow(values)
     refusal = Refusal(rule, f"line {line}: {fields}", remedy)
-    return Broken(line, content.getvalue(), f"{fields} instead of {width}", refusal)
+    return BrokenLine(line, content.getvalue(), f"{fields} instead of {width}", refusal)
 
 
 def as_frame(rows: Sequence[list[str]], width: int) -> pl.DataFrame:

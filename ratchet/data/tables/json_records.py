@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import polars as pl
 
 from ratchet.data.tables.encoding import Encoding
-from ratchet.data.tables.parsed import Broken, Meter, Parsed, batched, numbers
+from ratchet.data.tables.parsed import BrokenLine, Meter, Parsed, batched, numbers
 from ratchet.project.errors import Refusal
 
 
@@ -22,7 +22,7 @@ def read(path: Path, encoding: Encoding, tell: Callable[[int], None]) -> Iterato
     Raises:
         Refusal: there is no record, or an array is damaged.
     """
-    broken: list[Broken] = []
+    broken: list[BrokenLine] = []
     with path.open(encoding=encoding.codec) as file:
         found, meter, empty = records(path, file, broken), Meter(file, tell), True
         for batch in batched(found, characters):
@@ -38,7 +38,9 @@ def read(path: Path, encoding: Encoding, tell: Callable[[int], None]) -> Iterato
         yield parsed_batch([], broken, encoding)
 
 
-def parsed_batch(batch: list[tuple[int, dict[str, str | None]]], broken: list[Broken], encoding: Encoding) -> Parsed:
+def parsed_batch(
+    batch: list[tuple[int, dict[str, str | None]]], broken: list[BrokenLine], encoding: Encoding
+) -> Parsed:
     lines = numbers([line for line, _ in batch])
     return Parsed(as_frame([record for _, record in batch]), lines, tuple(broken), f"{encoding.name}, JSON records")
 
@@ -55,7 +57,7 @@ def as_frame(batch: list[dict[str, str | None]]) -> pl.DataFrame:
     )
 
 
-def records(path: Path, file: TextIO, broken: list[Broken]) -> Iterator[tuple[int, dict[str, str | None]]]:
+def records(path: Path, file: TextIO, broken: list[BrokenLine]) -> Iterator[tuple[int, dict[str, str | None]]]:
     """Every record with its line and its values as text; what is none is added to `broken`."""
     for number, line in enumerate(file, 1):
         if not line.strip():
@@ -67,7 +69,7 @@ def records(path: Path, file: TextIO, broken: list[Broken]) -> Iterator[tuple[in
             yield number, as_texts(parsed(path, line, number), path, f"line {number}")
         except Refusal as refusal:
             reason = refusal.received.removeprefix(f"line {number}: ")
-            broken.append(Broken(number, line.rstrip("\n"), reason, refusal))
+            broken.append(BrokenLine(number, line.rstrip("\n"), reason, refusal))
 
 
 def array(path: Path, content: str, first: int) -> Iterator[tuple[int, dict[str, str | None]]]:

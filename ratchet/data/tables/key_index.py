@@ -30,7 +30,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Found:
+class KeyMatches:
     """repeated: the key came in an earlier row. torn: by mark, rows of this key differ in it. A row without a key: no.
 
     torn_keys: by mark, how many keys are torn.
@@ -41,7 +41,7 @@ class Found:
     torn_keys: dict[str, int]
 
 
-class Matches:
+class KeyIndex:
     """Takes keys and marks, batch by batch, and finds the matches when all are there."""
 
     def __init__(self, marks: Sequence[str], folder: Path) -> None:
@@ -65,7 +65,7 @@ class Matches:
             file.write(records[order[ends[at] : ends[at + 1]]].tobytes())
         self._rows += len(keys)
 
-    def found(self) -> Found:
+    def found(self) -> KeyMatches:
         """What the rows have in common; nothing can be added afterwards."""
         repeated = np.zeros(self._rows, np.bool_)
         torn = {mark: np.zeros(self._rows, np.bool_) for mark in self._marks}
@@ -84,7 +84,7 @@ class Matches:
                 differs = np.bincount(key, records[mark] != records[mark][first]) > 0
                 torn[mark][records["row"][differs[key]]] = True
                 torn_keys[mark] += int(differs.sum())
-        return Found(repeated, torn, torn_keys)
+        return KeyMatches(repeated, torn, torn_keys)
 
 
 def _digests(keys: Sequence[str], size: int = 16) -> NDArray[np.uint64]:

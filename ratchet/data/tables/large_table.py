@@ -18,7 +18,7 @@ from ratchet.project.progress import Progress, Say
 
 
 @dataclass(frozen=True)
-class Streamed:
+class LargeTable:
     """A table that was looked through. prints: of its files, as `print_of` gives them. rows: how many there are."""
 
     source: Path
@@ -65,7 +65,7 @@ class Streamed:
         return frame.select(pl.col(name) if name in frame.columns else missing.alias(name) for name in self.columns)
 
 
-def look_through(source: Path, say: Say) -> Streamed:
+def look_through(source: Path, say: Say) -> LargeTable:
     """Read a table once, or all that a glob names. say: told how far a long reading is.
 
     Raises:
@@ -79,7 +79,7 @@ def look_through(source: Path, say: Say) -> Streamed:
     except OSError as error:
         raise reading.unreadable(source, error) from None
     reading.refuse_other_columns(files, [columns for columns, _ in found])
-    return Streamed(source, tuple(files), prints, tuple(found[0][0]), sum(rows for _, rows in found))
+    return LargeTable(source, tuple(files), prints, tuple(found[0][0]), sum(rows for _, rows in found))
 
 
 def _look(path: Path, progress: Progress) -> tuple[list[str], int]:

@@ -18,7 +18,7 @@ BATCH_CHARACTERS = 16 << 20
 
 
 @dataclass(frozen=True)
-class Broken:
+class BrokenLine:
     """A line that is no row.
 
     content: as it stands in the file. reason: what is wrong with it, in a few words; refusal: in a sentence.
@@ -36,7 +36,7 @@ class Parsed:
 
     frame: pl.DataFrame
     lines: pl.Series
-    broken: tuple[Broken, ...]
+    broken: tuple[BrokenLine, ...]
     form: str
 
 

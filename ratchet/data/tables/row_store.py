@@ -28,7 +28,7 @@ BATCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredRows:
     """The rows in one Parquet file that `store` wrote."""
 
     path: Path
@@ -88,12 +88,12 @@ def _read(file: Any, groups: list[int], columns: Sequence[str]) -> pl.DataFrame:
     return frame.select(columns) if columns else frame
 
 
-def store(batches: Iterable[pl.DataFrame], path: Path) -> Stored:
+def store(batches: Iterable[pl.DataFrame], path: Path) -> StoredRows:
     """Write batches of rows, one or more, with the same columns; a reader sees all of them or no file."""
     with storing(path) as put:
         for frame in batches:
             put(frame)
-    return Stored(path)
+    return StoredRows(path)
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def storing(path: Path) -> Iterator[Callable[[pl.DataFrame], None]]:
 class Column(Sequence[str]):
     """One column of stored rows as a sequence of texts. Read it in order, or by slices: a row group is kept."""
 
-    def __init__(self, rows: Stored, name: str) -> None:
+    def __init__(self, rows: StoredRows, name: str) -> None:
         self._rows, self._name, self._file = rows, name, rows.open()
         self._ends = np.cumsum([0, *rows.group_rows])
         self._at, self._kept = -1, list[str]()

@@ -25,7 +25,7 @@ from ratchet.state.ledger import DataChange
 
 
 @dataclass(frozen=True)
-class Intent:
+class PendingChange:
     """What is to be done once all is laid out.
 
     line: the ledger's.
@@ -66,7 +66,7 @@ def make(
         lay_out(here.params, params)
     if quarantine:
         lay_out(aside, quarantine)
-    intended = Intent(line, (str(aside),) if quarantine == "" else (), tuple(forgotten))
+    intended = PendingChange(line, (str(aside),) if quarantine == "" else (), tuple(forgotten))
     durable.write_json(path_of(here), asdict(intended))
     finish(here)
 

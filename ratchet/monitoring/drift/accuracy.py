@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ratchet.monitoring.drift import performance_estimate
 from ratchet.monitoring.drift.performance_estimate import FEWEST, Honesty, Rate
-from ratchet.monitoring.drift.samples import Audited, Judged, Met
+from ratchet.monitoring.drift.samples import Audited, LiveSample, Reference
 
 RECENT = 1_000
 """Audited rows, the newest, that say how it is now."""
@@ -35,7 +35,7 @@ class Accuracy:
         return sum(map(abs, self.held_back)) / len(self.held_back) if self.held_back else None
 
 
-def accuracies(judged: Judged, met: Met, audited: Audited) -> Accuracy:
+def accuracies(judged: Reference, met: LiveSample, audited: Audited) -> Accuracy:
     """All of it."""
     measured = honesty = None
     always = performance_estimate.always(audited.right) if len(audited.labels) else None

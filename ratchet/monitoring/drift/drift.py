@@ -17,7 +17,7 @@ from ratchet.monitoring.drift.accuracy import RECENT, Accuracy, accuracies
 from ratchet.monitoring.drift.alpha_spending import holm
 from ratchet.monitoring.drift.domain_classifier import domain
 from ratchet.monitoring.drift.label_shift import Prior
-from ratchet.monitoring.drift.samples import FEWEST, NOBODY, Audited, Flags, Judged, Met
+from ratchet.monitoring.drift.samples import FEWEST, NOBODY, Audited, Flags, LiveSample, Reference
 from ratchet.monitoring.drift.text_statistics import Traits, traits
 from ratchet.monitoring.drift.two_sample import Ints, Sample, Shift
 
@@ -48,7 +48,11 @@ class Drift:
 
 
 def compare(
-    judged: Judged, met: Met, audited: Audited = NOBODY, alpha: float = 0.01, standing: frozenset[str] = frozenset()
+    judged: Reference,
+    met: LiveSample,
+    audited: Audited = NOBODY,
+    alpha: float = 0.01,
+    standing: frozenset[str] = frozenset(),
 ) -> Drift:
     """Hold what is met now against what the version was judged on.
 
@@ -89,7 +93,7 @@ def called(found: list[Shift], alpha: float, standing: frozenset[str]) -> tuple[
     return tuple(sorted(told, key=lambda each: (not each.drifted, each.p_value)))
 
 
-def of_answers(judged: Judged, met: Met) -> list[Shift]:
+def of_answers(judged: Reference, met: LiveSample) -> list[Shift]:
     """Length, label and confidence, held against the holdout; and the label also against the first texts of all.
 
     A holdout of few groups (46 films) says little of how often a label is usual, so a class that becomes more frequent
@@ -105,7 +109,7 @@ def of_answers(judged: Judged, met: Met) -> list[Shift]:
     return found
 
 
-def of_truth(judged: Judged, audited: Audited) -> list[Shift]:
+def of_truth(judged: Reference, audited: Audited) -> list[Shift]:
     """Whether it is right as often as it was, where enough audited labels came."""
     if judged.right is None or len(audited.labels) < FEWEST:
         return []
@@ -144,7 +148,7 @@ def teaching(groups: Ints | None, rows: int) -> Flags:
     return np.asarray((np.random.default_rng(0).permutation(place.max() + 1) % 2 == 0)[place])
 
 
-def too_few_texts(judged: Judged, met: Met) -> str:
+def too_few_texts(judged: Reference, met: LiveSample) -> str:
     """Why texts cannot be compared; empty where they can."""
     kept = len(met.texts)
     if kept < FEWEST:
@@ -154,7 +158,7 @@ def too_few_texts(judged: Judged, met: Met) -> str:
     return ""
 
 
-def label_shift(judged: Judged, met: Met) -> tuple[Prior, ...]:
+def label_shift(judged: Reference, met: LiveSample) -> tuple[Prior, ...]:
     """The classes' shares now; nothing where the truth of the holdout is not known."""
     if judged.truth is None:
         return ()

@@ -20,7 +20,7 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Judged:
+class Reference:
     """What a version met and answered when it was judged, one entry a row; None where that is not known.
 
     truth: the right labels. groups: numbers of the rows' groups, None where each row stands alone.
@@ -41,7 +41,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Met:
+class LiveSample:
     """What it has met and answered since: distinct texts, newest first. texts: of those that were kept.
 
     teach: which of the texts teach the classifier of domain.py; the rest is scored. A text keeps its half for good.

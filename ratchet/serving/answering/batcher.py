@@ -21,7 +21,7 @@ TEXTS = 512
 
 
 @dataclass(slots=True)
-class Found:
+class ModelAnswer:
     """What the model says of some texts. rows: the probabilities of each. best: the number of its likeliest label."""
 
     rows: list[list[float]] = field(default_factory=list)
@@ -33,8 +33,8 @@ class _Waiting:
     """A request's texts. taken: how many the model has seen."""
 
     texts: Sequence[str]
-    answer: asyncio.Future[Found]
-    found: Found = field(default_factory=Found)
+    answer: asyncio.Future[ModelAnswer]
+    found: ModelAnswer = field(default_factory=ModelAnswer)
     taken: int = 0
 
 
@@ -46,7 +46,7 @@ class Batcher:
         self._queue: deque[_Waiting] = deque()
         self._turning = False
 
-    async def ask(self, texts: Sequence[str]) -> Found:
+    async def ask(self, texts: Sequence[str]) -> ModelAnswer:
         """What the model says, in the order of the texts."""
         loop = asyncio.get_running_loop()
         waiting = _Waiting(texts, loop.create_future())

@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from models.text.explanation import Explanation, Model, explain
-from ratchet.serving.answering.requests import Problem
+from ratchet.serving.answering.requests import RequestError
 
 MOST_REQUESTS = 8
 """Whose texts are explained or wait for it at the same time."""
 
 
-class Explaining:
+class ExplanationQueue:
     """Who has something explained at the moment; used by one event loop alone."""
 
     def __init__(self) -> None:
@@ -29,7 +29,9 @@ class Explaining:
             Problem: none is free (503).
         """
         if self._requests >= MOST_REQUESTS:
-            raise Problem(503, f"{MOST_REQUESTS} requests have answers explained already. Ask again, or without.", 1)
+            raise RequestError(
+                503, f"{MOST_REQUESTS} requests have answers explained already. Ask again, or without.", 1
+            )
         self._requests += 1
         try:
             yield

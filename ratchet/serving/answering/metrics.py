@@ -14,7 +14,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from ratchet.monitoring.last_check import Watched
+from ratchet.monitoring.last_check import LastCheck
 from ratchet.monitoring.log.client import Log
 
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -27,7 +27,7 @@ FIGURES = {
 }
 
 
-class Meters:
+class ServiceMetrics:
     """The meters of one service. inside: bytes that the requests which are here count for (guard.py)."""
 
     def __init__(self, log: Log) -> None:
@@ -100,7 +100,7 @@ class Meters:
         """Nothing answers in that role any more."""
         self.live.remove(role)
 
-    def page(self, look: Watched | None = None, since: tuple[int, float] | None = None) -> bytes:
+    def page(self, look: LastCheck | None = None, since: tuple[int, float] | None = None) -> bytes:
         """The text that Prometheus reads.
 
         look: the last at live traffic, None where there was none. since: the champion's version, and since when it is
@@ -122,7 +122,7 @@ def age(version: int, since: float, now: float) -> CollectorRegistry:
     return registry
 
 
-def gauges(look: Watched) -> CollectorRegistry:
+def gauges(look: LastCheck) -> CollectorRegistry:
     """What optimise found when it last looked at live traffic; made anew, for a shift that is gone leaves no gauge."""
     registry = CollectorRegistry()
     version = str(look.version)

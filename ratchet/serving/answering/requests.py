@@ -31,7 +31,7 @@ TITLES = {
 }  # fmt: skip
 
 
-class Problem(Exception):
+class RequestError(Exception):
     """A request that is not answered: the status, and why in a sentence. retry: seconds, for Retry-After."""
 
     def __init__(self, status: int, detail: str, retry: int | None = None) -> None:
@@ -52,7 +52,7 @@ class Details(Struct):
     detail: str
 
 
-def as_details(problem: Problem) -> Response:
+def as_details(problem: RequestError) -> Response:
     body = Details("about:blank", TITLES.get(problem.status, "Error"), problem.status, problem.detail)
     return Response(msgspec.json.encode(body), problem.status, problem.headers, DETAILS)
 
@@ -75,9 +75,9 @@ async def body(request: Request, limits: Limits) -> bytes:
             async with asyncio.timeout(limits.seconds):  # a body that is here already needs no clock
                 raw += await rest(request, most - len(raw))
         except TimeoutError:
-            raise Problem(408, f"A request must be here within {limits.seconds:g} s.") from None
+            raise RequestError(408, f"A request must be here within {limits.seconds:g} s.") from None
     elif message["type"] == "http.disconnect":
-        raise Problem(400, "The client went away.")
+        raise RequestError(400, "The client went away.")
     if len(raw) > most:
         raise too_large(limits)
     return raw
@@ -89,7 +89,7 @@ async def rest(request: Request, most: int) -> bytes:
     while size <= most:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise Problem(400, "The client went away.")
+            raise RequestError(400, "The client went away.")
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if not message.get("more_body", False):
@@ -97,8 +97,8 @@ async def rest(request: Request, most: int) -> bytes:
     return b"".join(parts)
 
 
-def too_large(limits: Limits) -> Problem:
-    return Problem(413, f"A request may have {limits.body_mb:g} MB. Send fewer texts at a time.")
+def too_large(limits: Limits) -> RequestError:
+    return RequestError(413, f"A request may have {limits.body_mb:g} MB. Send fewer texts at a time.")
 
 
 def read(raw: bytes, decoder: msgspec.json.Decoder[Wanted]) -> Wanted:
@@ -110,9 +110,9 @@ def read(raw: bytes, decoder: msgspec.json.Decoder[Wanted]) -> Wanted:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise Problem(422, f"{error!s:.{MOST_SAID}}.") from None
+        raise RequestError(422, f"{error!s:.{MOST_SAID}}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, f"The body must be JSON in UTF-8. {error}.") from None
+        raise RequestError(400, f"The body must be JSON in UTF-8. {error}.") from None
 
 
 def shown(value: object) -> str:
@@ -127,10 +127,10 @@ def check(texts: Sequence[str], limits: Limits) -> None:
         Problem: there are.
     """
     if len(texts) > limits.texts:
-        raise Problem(413, f"A request may have {limits.texts:,} texts. Received: {len(texts):,}.")
+        raise RequestError(413, f"A request may have {limits.texts:,} texts. Received: {len(texts):,}.")
     longest = max(map(len, texts), default=0)
     if longest > limits.characters:
-        raise Problem(413, f"A text may have {limits.characters:,} characters. Received: one of {longest:,}.")
+        raise RequestError(413, f"A text may have {limits.characters:,} characters. Received: one of {longest:,}.")
 
 
 def key(request: Request) -> str | None:

@@ -21,12 +21,12 @@ from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.project.settings import Deploy
 from ratchet.serving.answering import bundle
-from ratchet.serving.answering.batcher import Batcher, Found
+from ratchet.serving.answering.batcher import Batcher, ModelAnswer
 from ratchet.serving.answering.bundle import Bundle
-from ratchet.serving.answering.explainer import Explaining
+from ratchet.serving.answering.explainer import ExplanationQueue
 from ratchet.serving.answering.label_offers import Waiting
 from ratchet.serving.answering.lineup import Lineup, Place
-from ratchet.serving.answering.metrics import Meters
+from ratchet.serving.answering.metrics import ServiceMetrics
 from ratchet.state import ledger
 from ratchet.state.ledger import Refused
 
@@ -82,7 +82,7 @@ class Service:
     problem: str
     settings: Deploy
     log: Log
-    meters: Meters
+    meters: ServiceMetrics
     said: Callable[[str], None]
     champion: Live | None = None
     challenger: Live | None = None
@@ -92,7 +92,7 @@ class Service:
         self._changing = asyncio.Lock()
         self._shadows: set[asyncio.Task[None]] = set()
         self.waiting = Waiting(self.here.queue, self.problem)
-        self.explaining = Explaining()
+        self.explaining = ExplanationQueue()
 
     # Answering
 
@@ -149,7 +149,7 @@ class Service:
         began = time.perf_counter()
         self._told(live, SHADOW, texts, await live.batcher.ask(texts), route, began)
 
-    def _told(self, live: Live, role: str, texts: list[str], found: Found, route: str, began: float) -> Answer:
+    def _told(self, live: Live, role: str, texts: list[str], found: ModelAnswer, route: str, began: float) -> Answer:
         """The answer with its ids, handed to the log."""
         names = live.bundle.labels
         scores = [row[number] for row, number in zip(found.rows, found.best, strict=True)]

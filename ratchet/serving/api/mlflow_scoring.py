@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ratchet.serving.answering import requests
-from ratchet.serving.answering.requests import Problem
+from ratchet.serving.answering.requests import RequestError
 from ratchet.serving.answering.service import Answer, Service
 
 COLUMN = "text"
@@ -100,7 +100,7 @@ def routes(service: Service) -> list[Route]:
             texts = texts_of(raw, request.headers.get("content-type", ""))
             requests.check(texts, service.settings.limits)
             answer = await service.answer(texts, requests.key(request), "invocations")
-        except Problem as problem:
+        except RequestError as problem:
             return as_mlflow(problem)
         return Response(scores(answer), media_type=requests.JSON, headers=named(answer))
 
@@ -122,7 +122,7 @@ def named(answer: Answer) -> dict[str, str]:
     return {"ratchet-version": str(answer.live.version)}
 
 
-def as_mlflow(problem: Problem) -> Response:
+def as_mlflow(problem: RequestError) -> Response:
     body = ScoringError(CODES.get(problem.status, "BAD_REQUEST"), problem.detail)
     return Response(msgspec.json.encode(body), problem.status, problem.headers, requests.JSON)
 
@@ -143,12 +143,12 @@ def texts_of(raw: bytes, content_type: str) -> list[str]:
     """
     kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
     if any(parameter not in ("charset=utf-8", 'charset="utf-8"', "") for parameter in parameters):
-        raise Problem(415, f"The charset must be UTF-8. Received: {content_type:.100}.")
+        raise RequestError(415, f"The charset must be UTF-8. Received: {content_type:.100}.")
     if kind == "text/csv":
         return of_csv(raw)
     if kind == "application/json":
         return of_json(raw)
-    raise Problem(
+    raise RequestError(
         415, f"The content type must be application/json or text/csv. Received: {content_type[:100] or 'none'}."
     )
 
@@ -156,11 +156,11 @@ def texts_of(raw: bytes, content_type: str) -> list[str]:
 def of_json(raw: bytes) -> list[str]:
     try:
         found = requests.read(raw, INVOCATION)
-    except Problem as problem:
-        raise Problem(400, problem.detail) from None
+    except RequestError as problem:
+        raise RequestError(400, problem.detail) from None
     given = [name for name in FORMS if getattr(found, name) is not msgspec.UNSET]
     if len(given) != 1:
-        raise Problem(
+        raise RequestError(
             400, f"The body must have exactly one of {', '.join(FORMS)}. Received: {', '.join(given) or 'none'}."
         )
     value = getattr(found, given[0])
@@ -183,7 +183,7 @@ def of_rows(rows: list[list[Any]], columns: list[Any]) -> list[str]:
         raise no_column(columns)
     at = columns.index(COLUMN)
     if any(len(row) != len(columns) for row in rows):
-        raise Problem(400, f"Every row must have {len(columns)} values, one for each column.")
+        raise RequestError(400, f"Every row must have {len(columns)} values, one for each column.")
     return [as_text(row[at]) for row in rows]
 
 
@@ -198,16 +198,18 @@ def column(row: dict[str, Any]) -> Any:
     return row[COLUMN]
 
 
-def no_column(columns: list[Any]) -> Problem:
+def no_column(columns: list[Any]) -> RequestError:
     received = ", ".join(map(requests.shown, columns[:20])) or "no columns"
-    return Problem(400, f"The input must have a column {COLUMN!r}. Received: {received}. Rename the column of texts.")
+    return RequestError(
+        400, f"The input must have a column {COLUMN!r}. Received: {received}. Rename the column of texts."
+    )
 
 
 def alone(row: Any) -> Any:
     """The one value of a row."""
     if isinstance(row, list):
         if len(row) != 1:
-            raise Problem(400, f"A row must be a text, or hold one. Received: {len(row)} values.")
+            raise RequestError(400, f"A row must be a text, or hold one. Received: {len(row)} values.")
         return row[0]
     return row
 
@@ -217,7 +219,7 @@ def as_text(value: Any) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise Problem(400, f"Every text must be a string. Received: {requests.shown(value)}.")
+        raise RequestError(400, f"Every text must be a string. Received: {requests.shown(value)}.")
     return value
 
 
@@ -227,7 +229,7 @@ def of_csv(raw: bytes) -> list[str]:
         rows = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
         header = next(rows, None)
         if header is None:
-            raise Problem(400, "A CSV must begin with the names of its columns. Received: nothing.")
+            raise RequestError(400, "A CSV must begin with the names of its columns. Received: nothing.")
         if COLUMN not in header:
             raise no_column(header)
         at = header.index(COLUMN)
@@ -236,8 +238,8 @@ def of_csv(raw: bytes) -> list[str]:
             if not row:
                 continue
             if len(row) != len(header):
-                raise Problem(400, f"Line {rows.line_num} must have {len(header)} fields. Received: {len(row)}.")
+                raise RequestError(400, f"Line {rows.line_num} must have {len(header)} fields. Received: {len(row)}.")
             found.append(row[at])
     except (UnicodeDecodeError, csv.Error) as error:
-        raise Problem(400, f"The body must be CSV in UTF-8. {error}.") from None
+        raise RequestError(400, f"The body must be CSV in UTF-8. {error}.") from None
     return found

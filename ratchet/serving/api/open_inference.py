@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from ratchet.project.paths import project_version
 from ratchet.serving.answering import requests
-from ratchet.serving.answering.requests import Problem
+from ratchet.serving.answering.requests import RequestError
 from ratchet.serving.answering.service import Answer, Live, Service
 
 INPUT = "text"
@@ -125,7 +125,7 @@ def routes(service: Service) -> list[Route]:
         async def respond(request: Request) -> Response:
             try:
                 return requests.as_json(await handler(request))
-            except Problem as problem:
+            except RequestError as problem:
                 return as_error(problem)
 
         return respond
@@ -177,7 +177,7 @@ def routes(service: Service) -> list[Route]:
     ]
 
 
-def as_error(problem: Problem) -> Response:
+def as_error(problem: RequestError) -> Response:
     """The protocol's error body; what does not fit is a bad request in its words (400)."""
     status = 400 if problem.status == 422 else problem.status
     return Response(msgspec.json.encode(InferenceError(problem.detail)), status, problem.headers, requests.JSON)
@@ -191,15 +191,15 @@ def at(service: Service, request: Request) -> Live:
     """
     name, version = request.path_params["name"], request.path_params.get("version")
     if name != service.problem:
-        raise Problem(404, f"The model here is {service.problem}. Received: {name:.100}.")
+        raise RequestError(404, f"The model here is {service.problem}. Received: {name:.100}.")
     if service.champion is None:
-        raise Problem(503, "No version is live yet.", 1)
+        raise RequestError(503, "No version is live yet.", 1)
     if version is None:
         return service.champion
     for live in (service.champion, service.challenger):
         if live is not None and str(live.version) == version:
             return live
-    raise Problem(404, f"The versions that answer are {service.versions()}. Received: {version:.20}.")
+    raise RequestError(404, f"The versions that answer are {service.versions()}. Received: {version:.20}.")
 
 
 def texts_of(question: Inference) -> list[str]:
@@ -210,16 +210,18 @@ def texts_of(question: Inference) -> list[str]:
     """
     if [tensor.name for tensor in question.inputs] != [INPUT]:
         received = ", ".join(tensor.name for tensor in question.inputs[:20]) or "none"
-        raise Problem(422, f"The inputs must be one tensor named {INPUT!r}. Received: {received:.200}.")
+        raise RequestError(422, f"The inputs must be one tensor named {INPUT!r}. Received: {received:.200}.")
     (tensor,) = question.inputs
     if tensor.datatype != "BYTES":
-        raise Problem(422, f"The datatype of {INPUT!r} must be BYTES. Received: {tensor.datatype:.20}.")
+        raise RequestError(422, f"The datatype of {INPUT!r} must be BYTES. Received: {tensor.datatype:.20}.")
     texts = flat(tensor.data)
     if prod(tensor.shape) != len(texts) or max(tensor.shape[1:], default=1) > 1:
-        raise Problem(422, f"The shape must be [n] or [n, 1] with n elements. Received: {tensor.shape}, {len(texts)}.")
+        raise RequestError(
+            422, f"The shape must be [n] or [n, 1] with n elements. Received: {tensor.shape}, {len(texts)}."
+        )
     for text in texts:
         if not isinstance(text, str):
-            raise Problem(422, f"Every element must be a string. Received: {requests.shown(text)}.")
+            raise RequestError(422, f"Every element must be a string. Received: {requests.shown(text)}.")
     return texts
 
 
@@ -239,7 +241,7 @@ def outputs_of(question: Inference) -> tuple[str, ...]:
     names = tuple(wish.name for wish in question.outputs)
     for name in names:
         if name not in OUTPUTS:
-            raise Problem(422, f"An output must be one of {', '.join(OUTPUTS)}. Received: {name:.100}.")
+            raise RequestError(422, f"An output must be one of {', '.join(OUTPUTS)}. Received: {name:.100}.")
     return names
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from ratchet.monitoring.log.client import Unwritable
 from ratchet.serving.answering import requests
-from ratchet.serving.answering.requests import Problem
+from ratchet.serving.answering.requests import RequestError
 from ratchet.serving.answering.service import NOTHING_LIVE, Answer, Service, Unready
 
 KEY = (
@@ -123,14 +123,16 @@ def wants_explanation(request: Request, texts: list[str]) -> bool:
     """
     asked = request.query_params.get("explain", "false") if request.scope["query_string"] else "false"
     if asked not in ("true", "false"):
-        raise Problem(422, f"explain must be true or false. Received: {asked:.40}.")
+        raise RequestError(422, f"explain must be true or false. Received: {asked:.40}.")
     if asked == "false":
         return False
     if len(texts) > MOST_EXPLAINED:
-        raise Problem(422, f"A request may have {MOST_EXPLAINED} texts explained. Received: {len(texts):,}.")
+        raise RequestError(422, f"A request may have {MOST_EXPLAINED} texts explained. Received: {len(texts):,}.")
     characters = sum(map(len, texts))
     if characters > MOST_CHARACTERS:
-        raise Problem(422, f"A request may have {MOST_CHARACTERS:,} characters explained. Received: {characters:,}.")
+        raise RequestError(
+            422, f"A request may have {MOST_CHARACTERS:,} characters explained. Received: {characters:,}."
+        )
     return True
 
 
@@ -164,12 +166,12 @@ async def take(service: Service, prediction: str, label: str, source: str, chanc
     try:
         found = await service.log.say(prediction, label, source, label in known, time.time(), chance)
     except Unwritable:
-        raise Problem(503, "The feedback could not be written; it was not taken. Send it again.", 1) from None
+        raise RequestError(503, "The feedback could not be written; it was not taken. Send it again.", 1) from None
     if not found:
-        raise Problem(404, f"No prediction has the id {prediction:.64}.")
+        raise RequestError(404, f"No prediction has the id {prediction:.64}.")
     if label not in known:
         names = ", ".join(list(known)[:20])
-        raise Problem(422, f"A label must be one of: {names}. Received: {label:.100}.")
+        raise RequestError(422, f"A label must be one of: {names}. Received: {label:.100}.")
     service.waiting.labelled(prediction, source)
     service.meters.feedback.inc()
 

@@ -15,17 +15,17 @@ from starlette.routing import Route
 from ratchet.data.prepare.label_sources import USER
 from ratchet.monitoring.log.predictions import Prediction
 from ratchet.serving.answering.label_offers import Offer
-from ratchet.serving.answering.requests import Problem
+from ratchet.serving.answering.requests import RequestError
 from ratchet.serving.answering.service import Service
 from ratchet.serving.api import predict
 from ratchet.serving.pages import html
 from ratchet.serving.pages.answer_view import BUTTONS
-from ratchet.serving.pages.recent_answers import Seen
+from ratchet.serving.pages.recent_answers import RecentAnswers
 from ratchet.serving.pages.try_page import Verdict, elsewhere, kept, moved, read, spoken
 
 
 def routes(service: Service) -> list[Route]:
-    seen = Seen(service)
+    seen = RecentAnswers(service)
 
     async def shown(request: Request) -> Response:
         offer, found = await asked(service, seen, request)
@@ -43,7 +43,7 @@ def routes(service: Service) -> list[Route]:
     return [Route("/label", either, methods=["GET", "POST"])]
 
 
-async def asked(service: Service, seen: Seen, request: Request) -> tuple[Offer | None, Prediction | None]:
+async def asked(service: Service, seen: RecentAnswers, request: Request) -> tuple[Offer | None, Prediction | None]:
     """What to ask: the text of the address, where it names one that was offered; else the next that is still there."""
     offer = service.waiting.known(request.query_params.get("id", ""))
     offer = offer or service.waiting.next(request.query_params.get("after", ""))
@@ -56,7 +56,7 @@ async def asked(service: Service, seen: Seen, request: Request) -> tuple[Offer |
     return None, None
 
 
-async def there(seen: Seen, name: str) -> Prediction | None:
+async def there(seen: RecentAnswers, name: str) -> Prediction | None:
     """The prediction of that id with its text; None where one of the two is gone: the log keeps them for so many days.
 
     Raises:
@@ -64,7 +64,7 @@ async def there(seen: Seen, name: str) -> Prediction | None:
     """
     try:
         found = await seen.find(name)
-    except Problem as problem:
+    except RequestError as problem:
         if problem.status != 404:
             raise
         return None
@@ -72,7 +72,7 @@ async def there(seen: Seen, name: str) -> Prediction | None:
 
 
 async def values(
-    service: Service, seen: Seen, request: Request, offer: Offer | None, found: Prediction | None
+    service: Service, seen: RecentAnswers, request: Request, offer: Offer | None, found: Prediction | None
 ) -> dict[str, Any]:
     """What the page shows."""
     said, labels = spoken(request), service.champion.bundle.labels if service.champion is not None else ()

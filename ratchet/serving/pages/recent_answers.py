@@ -8,7 +8,7 @@ import sqlite3
 from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.predictions import Prediction
 from ratchet.project.errors import Refusal
-from ratchet.serving.answering.requests import Problem
+from ratchet.serving.answering.requests import RequestError
 from ratchet.serving.answering.service import Answer, Service
 
 KEPT = 100
@@ -17,7 +17,7 @@ WHOLE = "whole"
 """The policy (`deploy.log.texts`) under which an answer has an address: its text is there to be shown again."""
 
 
-class Seen:
+class RecentAnswers:
     """What the page has answered lately; a model that is not live any more is not held by it."""
 
     def __init__(self, service: Service) -> None:
@@ -48,7 +48,9 @@ class Seen:
             try:
                 found = await asyncio.to_thread(predictions.find, database.place(self._service.here), name)
             except (Refusal, sqlite3.Error):
-                raise Problem(503, "The log of predictions cannot be read now. Come back in a second.", 1) from None
+                raise RequestError(
+                    503, "The log of predictions cannot be read now. Come back in a second.", 1
+                ) from None
         if found is None:
-            raise Problem(404, f"No prediction has the id {name:.64}.")
+            raise RequestError(404, f"No prediction has the id {name:.64}.")
         return found

@@ -23,11 +23,11 @@ from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.predictions import Prediction
 from ratchet.project.errors import Refusal
 from ratchet.serving.answering import requests
-from ratchet.serving.answering.requests import Problem
+from ratchet.serving.answering.requests import RequestError
 from ratchet.serving.answering.service import Service
 from ratchet.serving.api import predict
 from ratchet.serving.pages import answer_view, html, translations
-from ratchet.serving.pages.recent_answers import Seen
+from ratchet.serving.pages.recent_answers import RecentAnswers
 from ratchet.serving.pages.translations import Words
 
 ADDRESSES = frozenset({"/", "/correct", "/label"})
@@ -54,7 +54,7 @@ class Verdict(Struct):
 
 
 def routes(service: Service) -> list[Route]:
-    seen = Seen(service)
+    seen = RecentAnswers(service)
 
     async def shown(request: Request) -> Response:
         name, label = (request.query_params.get(each, "") for each in ("id", "thanks"))
@@ -81,7 +81,7 @@ def routes(service: Service) -> list[Route]:
     async def corrected(request: Request) -> Response:
         form = await read(request, service, Verdict)
         await predict.take(service, form.id, form.label, USER)
-        with suppress(Problem):  # what was said is on the disk, whether or not it can be shown again
+        with suppress(RequestError):  # what was said is on the disk, whether or not it can be shown again
             if (await seen.find(form.id)).text is not None:
                 return moved(request, id=form.id, thanks=form.label)
         return moved(request, thanks=form.label)
@@ -125,16 +125,16 @@ async def read(request: Request, service: Service, form: type[Form]) -> Form:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FORM:
-        raise Problem(415, f"A form is sent as {FORM}. Received: {kind[:100] or 'none'}.")
+        raise RequestError(415, f"A form is sent as {FORM}. Received: {kind[:100] or 'none'}.")
     raw = await requests.body(request, service.settings.limits)
     try:
         fields = parse_qs(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS)
     except ValueError as error:
-        raise Problem(400, f"A form must be urlencoded UTF-8, of {FIELDS} fields at most. {error}.") from None
+        raise RequestError(400, f"A form must be urlencoded UTF-8, of {FIELDS} fields at most. {error}.") from None
     try:
         return msgspec.convert({name: values[0] for name, values in fields.items()}, form)
     except msgspec.ValidationError as error:
-        raise Problem(422, f"{error}.") from None
+        raise RequestError(422, f"{error}.") from None
 
 
 async def frame(service: Service, request: Request) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def standing(service: Service, said: Words, now: float) -> list[str]:
     return found
 
 
-def as_page(request: Request, problem: Problem) -> Response:
+def as_page(request: Request, problem: RequestError) -> Response:
     """A refusal as a page."""
     said = spoken(request)
     title = said.refused.get(problem.status, said.refused[422])

@@ -14,7 +14,7 @@ from ratchet.data.incoming import must_file, table_import
 from ratchet.data.versions import dvc_cache, transaction
 from ratchet.judging import gate
 from ratchet.judging import must_list as must
-from ratchet.judging.must_list import Answered, Broken, Must
+from ratchet.judging.must_list import BrokenMust, Must, MustResult
 from ratchet.project import data_pin
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
@@ -80,7 +80,7 @@ def test_every_line_is_asked_and_what_is_broken_is_told() -> None:
     musts = [label("a", "good"), label("b", "bad", 3), same("c", "a", 4), same("d", "b", 5)]
     assert must.texts(musts) == ["a", "b", "c", "d"]
     done = must.answered(musts, {"a": "good", "b": "good", "c": "bad", "d": "good"})
-    assert done == Answered(4, (Broken(3, "b", "good", "bad"), Broken(4, "c", "bad", "good", "a")))
+    assert done == MustResult(4, (BrokenMust(3, "b", "good", "bad"), BrokenMust(4, "c", "bad", "good", "a")))
     assert str(done) == (
         'The challenger breaks 2 of 4 lines of data/must.csv: "b" must get bad and got good; and 1 more'
     )
@@ -90,7 +90,7 @@ def test_every_line_is_asked_and_what_is_broken_is_told() -> None:
     assert str(kept) == "The challenger keeps all 4 lines of data/must.csv"
 
 
-def decided(champion: np.ndarray | None, answered: Answered | None) -> gate.Decision:
+def decided(champion: np.ndarray | None, answered: MustResult | None) -> gate.Decision:
     truth = np.arange(1000) % 2
     return gate.decide(
         gate.Candidate("challenger", answers(truth, share(1000, 0.9))),
@@ -106,28 +106,28 @@ def decided(champion: np.ndarray | None, answered: Answered | None) -> gate.Deci
 def test_whoever_breaks_a_line_stays_out_the_first_model_too(first: bool) -> None:
     champion = None if first else share(1000, 0.7)
     assert decided(champion, None).promote
-    done = decided(champion, Answered(2, (Broken(2, "a fine film", "bad", "good"),)))
+    done = decided(champion, MustResult(2, (BrokenMust(2, "a fine film", "bad", "good"),)))
     assert (done.promote, done.verdict) == (False, "Refused")
     stays = "." if first else ", so v3 stays."
     assert done.reason == (
         f'The challenger breaks 1 of 2 lines of data/must.csv: "a fine film" must get good and got bad{stays}'
     )
-    assert done.broken == (Broken(2, "a fine film", "bad", "good"),)
-    kept = decided(champion, Answered(2, ()))
+    assert done.broken == (BrokenMust(2, "a fine film", "bad", "good"),)
+    kept = decided(champion, MustResult(2, ()))
     assert kept.promote
     assert "data/must.csv" in [check.name for check in kept.checks]
 
 
 def test_the_scorecard_lists_what_was_broken() -> None:
-    broken = tuple(Broken(at, f"text | {at}", "bad", "good", "other" if at == 3 else None) for at in range(2, 152))
-    page = reports.must(Answered(200, broken))
+    broken = tuple(BrokenMust(at, f"text | {at}", "bad", "good", "other" if at == 3 else None) for at in range(2, 152))
+    page = reports.must(MustResult(200, broken))
     assert page.startswith("\n\n## data/must.csv\n\nThe challenger breaks 150 of 200 lines of data/must.csv: ")
     assert "| 2 | text \\| 2 | bad | good |" in page
     assert "| 3 | text \\| 3 | bad | good, as other |" in page
     assert page.count("\n| ") == 102
     assert page.endswith("50 more are not shown.")
     assert reports.must(None) == ""
-    assert reports.must(Answered(2, ())).endswith("The challenger keeps all 2 lines of data/must.csv.")
+    assert reports.must(MustResult(2, ())).endswith("The challenger keeps all 2 lines of data/must.csv.")
 
 
 # --- how it becomes data
@@ -381,7 +381,7 @@ def test_rows_of_the_list_are_no_rows_of_the_table(desk: Desk, monkeypatch: pyte
     from ratchet.project import problem
 
     assert desk.table == before
-    assert rows.Raw(problem.load()).rows == 100
+    assert rows.RawRows(problem.load()).rows == 100
     transaction.finish(desk.here)
     os.utime(desk.here.data / "must.csv")
     assert "already there" in fetched(desk, monkeypatch)

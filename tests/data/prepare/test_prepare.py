@@ -196,7 +196,9 @@ def test_copies_go_and_disputed_texts_go_whole() -> None:
     valid = frame_of(["Good  film", "good film", "bad", "So so", "so so", "end"], ["p", "p", "n", "p", "n", " n "])
     done = deduplicate.prepare(valid)
     assert done.frame.rows() == [("Good film", "p"), ("bad", "n"), ("end", "n")]
-    assert done.report == deduplicate.Report(rows_in=6, rows_out=3, copies=1, conflicting=2, conflicting_texts=1)
+    assert done.report == deduplicate.PreparationReport(
+        rows_in=6, rows_out=3, copies=1, conflicting=2, conflicting_texts=1
+    )
 
 
 @given(TEXTS, st.randoms())

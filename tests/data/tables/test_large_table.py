@@ -27,8 +27,8 @@ from models.text.sgd_refinement import Refiner
 from ratchet.data.prepare import deduplicate, row_facts, rows, split
 from ratchet.data.prepare.table_facts import survey
 from ratchet.data.tables import canonical_csv
-from ratchet.data.tables.key_index import Matches
-from ratchet.data.tables.row_store import Column, Stored, store
+from ratchet.data.tables.key_index import KeyIndex
+from ratchet.data.tables.row_store import Column, StoredRows, store
 from ratchet.project import data_pin
 from tests.support.tables import ALL_TABLES, BAD_ROWS, RULES, changed, raw_rows
 
@@ -107,7 +107,7 @@ def test_the_rows_that_stand_for_all_are_the_same_in_any_batch(
 )
 def test_matches_are_those_of_a_plain_count(folder: Path, keys: list[str | None], marks: list[str], size: int) -> None:
     marks = marks[: len(keys)]
-    matches = Matches(["mark"], folder)
+    matches = KeyIndex(["mark"], folder)
     for frame in cut(pl.DataFrame({"key": keys, "mark": marks}, schema={"key": pl.String, "mark": pl.String}), size):
         matches.add(frame["key"], frame)
     found = matches.found()
@@ -189,7 +189,7 @@ def test_what_was_not_written_to_its_end_is_not_there(tmp_path: Path) -> None:
 def test_an_empty_table_is_one_empty_batch(tmp_path: Path) -> None:
     empty = pl.DataFrame(schema={"text": pl.String, "label": pl.String})
     assert [frame.shape for frame in store([empty], tmp_path / "rows.parquet").batches()] == [(0, 2)]
-    assert list(Column(Stored(tmp_path / "rows.parquet"), "text")) == []
+    assert list(Column(StoredRows(tmp_path / "rows.parquet"), "text")) == []
     with tempfile.TemporaryDirectory(dir=tmp_path) as scratch, pytest.raises(ValueError, match="Received: none"):
         survey([], Path(scratch))
 
@@ -200,17 +200,17 @@ def test_the_rows_that_judge_are_few_enough_and_say_so(tmp_path: Path, monkeypat
         {"text": [f"text {at}" for at in range(3_000)], "label": [f"{at % 50}" for at in range(3_000)]}
     )
     spec = data_pin.SplitSpec(by="text", salt="s")
-    ready = rows.Ready(store(cut(split.assign(frame, spec), 700), tmp_path / "ready.parquet"), spec)
+    ready = rows.PreparedRows(store(cut(split.assign(frame, spec), 700), tmp_path / "ready.parquet"), spec)
     whole = frame.filter(split.assign(frame, spec)["split"] == "holdout")
     assert ready.holdout.frame.drop("split").equals(whole)
     assert str(ready.holdout) == ""
     assert sum(ready.count(side) for side in data_pin.SPLITS) == len(ready) == 3_000
     monkeypatch.setattr(rows, "CELLS", 50 * 100)
-    fewer = rows.Ready(ready.stored, spec).holdout
+    fewer = rows.PreparedRows(ready.stored, spec).holdout
     assert fewer.frame.height == 100
     assert whole.join(fewer.frame, on="text", how="semi").height == 100
     assert str(fewer) == f"100 of {whole.height} rows are scored, chosen by their hash."
-    assert rows.Ready(ready.stored, spec).validation.frame.height == 100
+    assert rows.PreparedRows(ready.stored, spec).validation.frame.height == 100
 
 
 FLAT = """

@@ -29,10 +29,10 @@ from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.servers import process_id, servers
-from ratchet.servers.servers import Note, Server
+from ratchet.servers.servers import Server, ServerRecord
 from ratchet.state import ledger, lock, pending_move, sqlite_file
 from ratchet.state.ledger import Move
-from ratchet.state.pending_move import Intent
+from ratchet.state.pending_move import PendingMove
 from ratchet.training import job as training
 from ratchet.training.job import Job
 from tests.support.power import Disk
@@ -40,8 +40,12 @@ from tests.support.project import ROOT
 
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 CHANGES = ("set_registered_model_alias", "delete_registered_model_alias", "update_registered_model")
-PROMOTED = Intent(Move("reviews", "promoted", 1, 2, "tests", "it is better", {"model": "linear"}), "Live: version 2")
-ROLLED_BACK = Intent(Move("reviews", "rolled back", 2, 1, "tests", "by hand", {"model": "linear"}), "Live: version 1")
+PROMOTED = PendingMove(
+    Move("reviews", "promoted", 1, 2, "tests", "it is better", {"model": "linear"}), "Live: version 2"
+)
+ROLLED_BACK = PendingMove(
+    Move("reviews", "rolled back", 2, 1, "tests", "by hand", {"model": "linear"}), "Live: version 1"
+)
 
 
 @pytest.fixture
@@ -81,7 +85,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-def cut_off(here: Places, registry: Registry, wanted: Intent, change: int, of: int) -> None:
+def cut_off(here: Places, registry: Registry, wanted: PendingMove, change: int, of: int) -> None:
     """The product makes the move, which is so many changes, and is gone before that one; the last is spared it."""
     left = iter(range(change))
 
@@ -132,7 +136,7 @@ def test_a_rollback_cut_off_before_any_change_keeps_the_way_back(here: Places, r
 
 
 def test_a_move_to_a_version_that_is_gone_is_given_up_and_said(here: Places, registry: Registry) -> None:
-    pending_move.write(here, Intent(Move("reviews", "promoted", None, 9, "tests", "why"), "page"))
+    pending_move.write(here, PendingMove(Move("reviews", "promoted", None, 9, "tests", "why"), "page"))
     said: list[str] = []
     with recovery.alone(here, "tests", said.append) as found:
         assert found.move is None
@@ -285,7 +289,7 @@ def test_a_server_whose_watcher_was_killed_ends_with_its_command_too(here: Place
 def test_the_session_of_a_number_that_was_given_out_again_is_left_alone(here: Places) -> None:
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     try:
-        known = Note("sleeper", stranger.pid, "an earlier birth", 1, "dead", 0, "")
+        known = ServerRecord("sleeper", stranger.pid, "an earlier birth", 1, "dead", 0, "")
         durable.write_json(servers.note_path(here, "sleeper"), known.__dict__)
         recovery.catch_up(here, "tests", print)
         assert process_id.birth(stranger.pid)

@@ -21,9 +21,9 @@ from ratchet.monitoring import last_check
 from ratchet.monitoring.drift import alpha_spending, drift, two_sample
 from ratchet.monitoring.drift.domain_classifier import areas
 from ratchet.monitoring.drift.drift import Drift
-from ratchet.monitoring.drift.samples import NOBODY, Judged, Met
+from ratchet.monitoring.drift.samples import NOBODY, LiveSample, Reference
 from ratchet.monitoring.drift.two_sample import Sample, dealt
-from ratchet.monitoring.last_check import Watched
+from ratchet.monitoring.last_check import LastCheck
 from ratchet.monitoring.log import database, predictions
 from ratchet.project.paths import Places
 from ratchet.serving.answering.metrics import gauges
@@ -137,8 +137,8 @@ def test_chinese_texts_of_another_kind_are_told_apart() -> None:
     texts = [["".join(chance.choice(some, 12)) for _ in range(400)] for some in (words, words, others)]
     plain = np.full(400, "a"), chance.random(400)
     teach = np.arange(400) % 2 == 0
-    known = Judged(np.full(400, 24.0), *plain, texts=tuple(texts[0]))
-    same, moved = (Met(np.full(400, 24.0), *plain, texts=tuple(some), teach=teach) for some in texts[1:])
+    known = Reference(np.full(400, 24.0), *plain, texts=tuple(texts[0]))
+    same, moved = (LiveSample(np.full(400, 24.0), *plain, texts=tuple(some), teach=teach) for some in texts[1:])
     assert called(drift.compare(known, same, alpha=HOURLY)) == set()
     assert "words" in called(drift.compare(known, moved, alpha=HOURLY))
 
@@ -220,7 +220,7 @@ def test_a_class_that_was_rare_and_is_not_any_more_is_seen() -> None:
 # What is kept of a look, and how it is told
 
 
-def look() -> tuple[Drift, Watched]:
+def look() -> tuple[Drift, LastCheck]:
     held, rest = sides(0)
     found = drift.compare(judged(held), met(planted(rest, "words")), audited(rest), alpha=HOURLY)
     return found, last_check.of("film-reviews", 3, 1_700_000_000.0, None, found)

@@ -20,7 +20,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Pending, Suspended
 
 from flows.registry.registry import Registry
-from flows.registry.snapshot import CHALLENGER, PROMOTE, Version
+from flows.registry.snapshot import CHALLENGER, Approval, Standing, Version
 from flows.runs.stage import say, step
 from ratchet.judging.canary_test import Verdict
 from ratchet.monitoring import canary_outcomes
@@ -30,7 +30,6 @@ from ratchet.state.ledger import Refused
 
 TRIAL = "trial"
 """The tag of a version that says since when it is tried, and what came of it."""
-SENT_BACK = "refused on live traffic"
 BY = "its trial on live traffic"
 """Who sent it back, in the ledger's words."""
 
@@ -46,7 +45,7 @@ def pending(problem: Problem, registry: Registry) -> str:
     The next version would take the challenger's alias, so no turn begins by itself meanwhile.
     """
     live, tried = registry.champion(), registry.holding(CHALLENGER)
-    if live is None or tried is None or tried.tags.get("decision") != PROMOTE:
+    if live is None or tried is None or tried.standing is not Standing.PROMOTE:
         return ""
     if tried.tags.get("decided_against") != str(live.number):
         return ""
@@ -71,10 +70,10 @@ def judge(problem: Problem, registry: Registry) -> Version | None:
     live, tried = registry.champion(), registry.holding(CHALLENGER)
     if live is None or tried is None or TRIAL not in tried.tags:
         return None
-    if tried.tags.get("decision") == SENT_BACK:  # a kill came between the verdict and what follows
+    if tried.standing is Standing.SENT_BACK:  # a kill came between the verdict and what follows
         send_back(problem, registry, tried, f"{tried.tags[TRIAL]}, so version {live.number} stays.")
         return None
-    if tried.tags.get("decision") != PROMOTE:
+    if tried.standing is not Standing.PROMOTE:
         return None
     if tried.tags.get("decided_against") != str(live.number):
         say(
@@ -98,7 +97,7 @@ def conclude(problem: Problem, registry: Registry, tried: Version, live: Version
     registry.mark(tried, TRIAL, str(found))
     if found.word == "worse":
         why = f"{found}, so version {live.number} stays."
-        registry.describe(tried, {"decision": SENT_BACK, "decision_reason": why}, tried.description)
+        registry.decide(tried, Standing.SENT_BACK, {"decision_reason": why}, tried.description)
         send_back(problem, registry, tried, why)
         return None
     if found.word == "better" or enough:
@@ -129,13 +128,13 @@ def is_asked(problem: Problem, live: Version | None) -> bool:
 
 
 def is_waiting(version: Version | None) -> bool:
-    return version is not None and version.tags.get("decision") == PROMOTE and version.tags.get("approval") == WAITING
+    return version is not None and version.awaits_approval
 
 
 @step("Wait for approval")
 def ask_for_approval(problem: Problem, registry: Registry, version: Version) -> None:
     """The version is packed and waits; where the UI has the forms, a paused run there lets it through."""
-    registry.mark(version, "approval", WAITING)
+    registry.mark(version, "approval", Approval.WAITS)
     with get_client(sync_client=True) as client:
         withdraw_approvals(client, problem.name)
         with suppress(ObjectNotFound):  # nobody serves the forms: then it is `make approve`
@@ -156,7 +155,7 @@ def pause_a_run(client: SyncPrefectClient, name: str, version: Version) -> None:
         },
         state=Pending(message="About to wait."),
         name=f"{name} v{version.number} waits for approval: Resume lets it through",
-        tags=["ratchet", WAITING, name],
+        tags=["ratchet", Approval.WAITS.value, name],
     )
     client.set_flow_run_state(run.id, Suspended(message=f"Resume puts version {version.number} live."), force=True)
 
@@ -165,7 +164,7 @@ def withdraw_approvals(client: SyncPrefectClient, name: str) -> None:
     """Whatever waited before has been overtaken, or let through from elsewhere."""
     waiting = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])),
-        tags=FlowRunFilterTags(all_=[WAITING, name]),
+        tags=FlowRunFilterTags(all_=[Approval.WAITS.value, name]),
     )
     for run in client.read_flow_runs(flow_run_filter=waiting):
         client.set_flow_run_state(run.id, Cancelled(message="Overtaken, or approved elsewhere."), force=True)
@@ -173,8 +172,8 @@ def withdraw_approvals(client: SyncPrefectClient, name: str) -> None:
 
 def settle_approval(problem: Problem, registry: Registry, version: Version) -> None:
     """It has been let through: nothing waits any more."""
-    if version.tags.get("approval") == WAITING:
-        registry.mark(version, "approval", "given")
+    if version.tags.get("approval") == Approval.WAITS:
+        registry.mark(version, "approval", Approval.GIVEN)
     if problem.settings.deploy.approval == "manual":
         with get_client(sync_client=True) as client:
             withdraw_approvals(client, problem.name)

@@ -9,7 +9,7 @@ from expectations import Verdict, docs
 from flows.candidates import BuildRun, Candidate, best, build_run, prove, train_candidates
 from flows.pages import links, registry_pages, reports
 from flows.registry.registry import Registry
-from flows.registry.snapshot import NOTE, Version
+from flows.registry.snapshot import NOTE, Standing, Version
 from flows.runs.run_names import rename_run
 from flows.runs.stage import Model, at_hand, say, stage, step
 from ratchet.data.incoming import incoming_table
@@ -116,7 +116,7 @@ def validate_prepared_data(under_way: BuildRun, ready: PreparedRows) -> None:
 def register_challenger(under_way: BuildRun, chosen: Candidate, candidates: list[Candidate]) -> Version:
     """The best candidate on the validation rows becomes a version of the registered model, and the challenger."""
     problem, registry, model = under_way.problem, under_way.registry, chosen.trained.model
-    tags = {**under_way.tags, "model": model, "decision": "waiting for evaluate"}
+    tags = {**under_way.tags, "model": model, "decision": Standing.UNJUDGED.value}
     version = registry.register(chosen.run_id, chosen.model_id, tags, registry_pages.waiting(problem, model))
     registry.enter(version)
     verdict = f"{model} is the challenger: version {version.number} of {problem.name}."

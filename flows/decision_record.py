@@ -13,12 +13,13 @@ from flows import evaluation
 from flows.evaluation import Evaluation, EvaluationContext, HoldoutResult
 from flows.pages import charts, model_card, reports
 from flows.pages.model_card import Findings
-from flows.registry.snapshot import CORRECTED, EVIDENCE, PROMOTE, Version, fate, number
+from flows.registry.snapshot import CORRECTED, EVIDENCE, Version, number
 from flows.runs.stage import say, step
 from ratchet.judging import bootstrap, metrics, selection_bias
 from ratchet.judging.gate import Decision
 from ratchet.judging.gate_memory import PastChallenger
 from ratchet.judging.metrics import digest
+from ratchet.judging.scorecard import ScorecardRow
 from ratchet.judging.selection_bias import Figure
 
 RESAMPLES = 1_000
@@ -39,15 +40,15 @@ def write_down(
     assert version is not None
     found = findings(case, challenger, champion, decision)
     metric = problem.settings.evaluate.metric
+    standing = evaluation.standing(decision)
     tags = {
-        "decision": PROMOTE if decision.promote else decision.verdict.lower(),
         "decision_reason": decision.reason,
         "decided_against": number(registry.champion()),
         evaluation.GATE: evaluation.told(decision, metric, len(case.truth)),
         "predictions_digest": found.digest,
         "holdout": f"{metrics.METRICS[metric].words} {getattr(challenger.scores, metric):.4f}",
     }
-    pasts = evaluation.judged(case, replace(version, tags={**version.tags, **tags}))
+    pasts = evaluation.judged(case, replace(version, tags={**version.tags, "decision": standing.value, **tags}))
     found = replace(found, corrected=less_luck(case, challenger, found.intervals, pasts))
     lives = less_luck(case, champion, intervals(case, champion), pasts) if champion else None
     scorecard = reports.scorecard(
@@ -67,7 +68,7 @@ def write_down(
     if champion and champion.version:
         keep_corrected(case, champion.version, lives)
     card = model_card.card(problem, case.prepared, found)
-    registry.describe(version, tags, model_card.shortened(card))
+    registry.decide(version, standing, tags, model_card.shortened(card))
     registry.log_text(version.run_id, card, "model-card.md")
     create_markdown_artifact(card, key="model-card", description=found.title)
     say(f"{decision.verdict}: {decision.reason}")
@@ -136,15 +137,15 @@ def keep_corrected(case: EvaluationContext, version: Version, figure: Figure | N
 
 
 def publish(
-    case: EvaluationContext, found: Findings, scorecard: list[dict[str, str]], by_slice: list[dict[str, str]]
+    case: EvaluationContext, found: Findings, scorecard: list[ScorecardRow], by_slice: list[dict[str, str]]
 ) -> None:
     """The scorecard and the decision as artifacts of the run, each with its verdict first."""
     headline = f"{found.decision.verdict}: {found.decision.reason}"
     links = reports.links(case.problem, found.version, found.origin.experiment, found.against)
-    verdict = f"{found.title}: {fate(found.decision.verdict)}"
+    verdict = f"{found.title}: {evaluation.standing(found.decision).words}"
     create_markdown_artifact(reports.decision(found.decision, links), key="promotion-decision", description=verdict)
     create_markdown_artifact(
-        f"{headline}\n\n{case.prepared.holdout}\n\n{reports.table(scorecard)}\n\n## By slice\n\n"
+        f"{headline}\n\n{case.prepared.holdout}\n\n{reports.scorecard_table(scorecard)}\n\n## By slice\n\n"
         f"{reports.table(by_slice)}{reports.must(found.must)}\n\n{links}",
         key="scorecard",
         description=verdict,
@@ -169,16 +170,19 @@ def keep_evidence(
     case: EvaluationContext,
     judged: HoldoutResult,
     found: Findings,
-    scorecard: list[dict[str, str]],
+    scorecard: list[ScorecardRow],
     by_slice: list[dict[str, str]],
 ) -> None:
     """What the decision stands on, with the run: figures to compare by, and what optimise compares with."""
     run_id, log = found.version.run_id, case.registry.log_text
     case.registry.log(run_id, metrics=judged.scores.as_metrics("holdout") | {"holdout_seconds": judged.seconds})
     evidence = {
-        "decision": asdict(found.decision), "scorecard": scorecard, "slices": by_slice, "intervals": found.intervals,
+        "decision": asdict(found.decision),
+        "scorecard": [asdict(row) for row in scorecard],
+        "slices": by_slice,
+        "intervals": found.intervals,
         "corrected": asdict(found.corrected) if found.corrected else None,
-    }  # fmt: skip
+    }
     log(run_id, json.dumps(evidence, ensure_ascii=False, indent=2), EVIDENCE)
     log(run_id, json.dumps(reference(case, judged)), "reference.json")
 

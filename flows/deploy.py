@@ -8,7 +8,7 @@ from flows import admission
 from flows.pages import reports
 from flows.registry import bundles
 from flows.registry.registry import Registry
-from flows.registry.snapshot import CHALLENGER, PREVIOUS, PROMOTE, Version, number
+from flows.registry.snapshot import CHALLENGER, PREVIOUS, Standing, Version, number
 from flows.runs import champion as champions
 from flows.runs.run_names import rename_run
 from flows.runs.stage import at_hand, log_quietly, say, stage, step
@@ -78,7 +78,7 @@ def let_through(
 
 def awaits(problem: Problem, decided: Version, live: Version | None) -> bool:
     """Whether a version is to go live and is not yet; from a rollback it comes back by hand alone."""
-    promoted, is_live = decided.tags.get("decision") == PROMOTE, live is not None and live.number == decided.number
+    promoted, is_live = decided.standing is Standing.PROMOTE, live is not None and live.number == decided.number
     moves = ledger.read(problem.here.ledger, problem.name)
     return promoted and not is_live and not ledger.was_taken_back(moves, decided.number)
 

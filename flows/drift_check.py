@@ -184,7 +184,7 @@ def compare(problem: Problem, live: Version, judged: Reference, met: LiveSample,
 def publish(problem: Problem, registry: Registry, live: Version, sight: DriftCheck) -> Report:
     """The report, its verdict first: in Prefect, with the version's run in MLflow, and as a page of the state."""
     told = drift_report.report(problem.name, live.number, live.model, sight.at, sight.found)
-    short = f"Version {live.number} ({live.model}): {sight.verdict.partition(':')[0].lower()}"
+    short = f"Version {live.number} ({live.model}): {sight.found.headline}"
     create_markdown_artifact(drift_report.as_markdown(told), key="drift-report", description=short)
     page = drift_report.as_html(told)
     registry.log_text(live.run_id, page, f"watch/{PAGE}")

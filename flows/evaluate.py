@@ -11,12 +11,12 @@ from flows import evaluation
 from flows.decision_record import write_down
 from flows.evaluation import Evaluation, EvaluationContext, HoldoutResult
 from flows.registry.registry import Registry
-from flows.registry.snapshot import CHALLENGER, EVIDENCE, PROMOTE, Version, fate
+from flows.registry.snapshot import CHALLENGER, EVIDENCE, Standing, Version
 from flows.runs.run_names import rename_run
 from flows.runs.stage import at_hand, say, stage, step
 from models.majority import Majority
 from ratchet.data.prepare import rows
-from ratchet.judging import gate, gate_memory, metrics, must_list, slices
+from ratchet.judging import gate, gate_memory, metrics, must_list, scorecard, slices
 from ratchet.judging.gate import Decision
 from ratchet.judging.metrics import Floats
 from ratchet.project.progress import Progress
@@ -43,7 +43,7 @@ def evaluate(version: int | None = None, trigger: str = "manual") -> Evaluation 
         say("No challenger waits for a decision. Build one: make build")
         return None
     rename_run(problem.name, challenger.number, challenger.model)
-    if challenger == registry.champion() and challenger.tags.get("decision") == PROMOTE:
+    if challenger == registry.champion() and challenger.standing is Standing.PROMOTE:
         return read_again(registry, challenger)
     case = EvaluationContext(problem, registry, rows.prepared(problem))
     if str(case.prepared.holdout):
@@ -52,7 +52,7 @@ def evaluate(version: int | None = None, trigger: str = "manual") -> Evaluation 
     champion = judge_champion(case, challenger)
     baseline = judge_baseline(case)
     decision = decide(case, judged, champion, baseline)
-    rename_run(problem.name, challenger.number, challenger.model, fate(decision.verdict))
+    rename_run(problem.name, challenger.number, challenger.model, evaluation.standing(decision).words)
     return write_down(case, judged, champion, baseline, decision)
 
 
@@ -62,7 +62,7 @@ def read_again(registry: Registry, live: Version) -> Evaluation:
     known = registry.read_json(live.run_id, EVIDENCE)
     decision = gate.recalled(known["decision"])
     say(f"Version {live.number} is live already. {decision.verdict}: {decision.reason}")
-    return Evaluation(live.problem, live.number, live.model, decision, known["scorecard"])
+    return Evaluation(live.problem, live.number, live.model, decision, scorecard.read(known["scorecard"]))
 
 
 @step("Score on the holdout", "Score the {role} on the holdout")
@@ -115,6 +115,8 @@ def decide(
     belief = None
     if challenger.version and champion and champion.version:
         belief = gate_memory.learned(evaluation.earlier(case, challenger.version), champion.version.number)
+    live = case.registry.champion()
+    first_of_split = champion is None and live is not None and live != challenger.version
     decision = gate.decide(
         as_candidate(challenger),
         as_candidate(champion) if champion else None,
@@ -124,11 +126,11 @@ def decide(
         settings.build.seed,
         belief,
         challenger.must,
+        first_of_split,
     )
-    live = case.registry.champion()
-    if champion is None and live is not None and live != challenger.version:
+    if live is not None and first_of_split:
         note = f" Version {live.number} was split otherwise, may have seen this holdout, and was not compared."
-        return replace(decision, reason=decision.reason.replace("The first model", "The first of its split") + note)
+        return replace(decision, reason=decision.reason + note)
     return decision
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from flows.registry.registry import Registry
-from flows.registry.snapshot import PROMOTE, Version
+from flows.registry.snapshot import Standing, Version
 from ratchet.data.incoming import must_file
 from ratchet.data.prepare.rows import PreparedRows
 from ratchet.judging import slices
@@ -25,6 +25,7 @@ from ratchet.judging.gate import Decision
 from ratchet.judging.gate_memory import Measured, PastChallenger
 from ratchet.judging.metrics import METRICS, Floats, Scores
 from ratchet.judging.must_list import Must, MustResult
+from ratchet.judging.scorecard import ScorecardRow
 from ratchet.judging.slices import Masks
 from ratchet.project.problem import Problem
 
@@ -94,7 +95,7 @@ class Evaluation:
     version: int
     model: str
     decision: Decision
-    scorecard: list[dict[str, str]]
+    scorecard: list[ScorecardRow]
 
 
 GATE = "gate"
@@ -127,7 +128,7 @@ def remembered(version: Version, metric: str) -> PastChallenger | None:
     except (KeyError, TypeError, ValueError):  # never written, or by hand
         return None
     measured = Measured(*(np.array([float(figure)]) for figure in figures))
-    return PastChallenger(version.number, against, measured, version.tags.get("decision") == PROMOTE)
+    return PastChallenger(version.number, against, measured, version.standing is Standing.PROMOTE)
 
 
 def can_be(metric: str, figures: list[float]) -> bool:
@@ -143,6 +144,11 @@ def judged(case: EvaluationContext, version: Version) -> tuple[PastChallenger, .
     """The same with this one, which was just decided on, as its last."""
     own = remembered(version, case.problem.settings.evaluate.metric)
     return (*earlier(case, version), *([own] if own else []))
+
+
+def standing(decision: Decision) -> Standing:
+    """What a decision makes of the version that was judged."""
+    return Standing.PROMOTE if decision.promote else Standing(decision.verdict.lower())
 
 
 def told(decision: Decision, metric: str, rows: int) -> str:

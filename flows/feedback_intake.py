@@ -24,7 +24,7 @@ from ratchet.state.ledger import DataChange
 
 PAGE = "data-docs/feedback.html"
 """Great Expectations' own page, with the run of the version that was asked."""
-LEARNED, CONTINUES = "Feedback: ", " It continues: no row changes its side of the split."
+CONTINUES = " It continues: no row changes its side of the split."
 """How the ledger's line begins and ends."""
 
 
@@ -129,14 +129,18 @@ def commit(problem: Problem) -> None:
     """Have git know of the version that feedback made, now or where a kill came between; never of another."""
     here = problem.here
     made = [change for change in ledger.changes(here.ledger) if change.problem == problem.name][-1:]
-    if not made or made[0].after != data_pin.pinned(here).version or not made[0].why.startswith(LEARNED):
+    if not made or made[0].after != data_pin.pinned(here).version or made[0].cause != "feedback":
         return
     if not git.is_committed(here):
-        say(git.commit(here, f"Learn from feedback: {made[0].why.removeprefix(LEARNED).removesuffix(CONTINUES)}"))
+        say(
+            git.commit(
+                here, f"Learn from feedback: {made[0].why.removeprefix(ledger.FEEDBACK).removesuffix(CONTINUES)}"
+            )
+        )
 
 
 def line(problem: Problem, found: FeedbackBatch, version: str, by: str) -> DataChange:
     data, rows = problem.settings.data, found.table_rows + found.kept.height
     named = {"text": data.text, "label": data.label, "group": data.group}
-    why = f"{LEARNED}{found}{CONTINUES}"
-    return DataChange(problem.name, problem.pin.version, version, rows, 0, by, why, named)
+    why = f"{ledger.FEEDBACK}{found}{CONTINUES}"
+    return DataChange(problem.name, problem.pin.version, version, rows, 0, by, why, named, cause="feedback")

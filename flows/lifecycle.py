@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
@@ -11,9 +11,8 @@ from flows import admission, feedback_intake
 from flows.build import build
 from flows.deploy import deploy
 from flows.evaluate import evaluate
-from flows.evaluation import Evaluation
+from flows.evaluation import Evaluation, standing
 from flows.optimise import Outlook, optimise
-from flows.registry.snapshot import fate
 from flows.runs import champion as champions
 from flows.runs.run_names import rename_run
 from flows.runs.stage import Example, Model, at_hand, log_quietly, say, stage, step
@@ -42,7 +41,7 @@ class Turn:
         return {
             "problem": evaluation.problem,
             "champion": self.champion,
-            "scorecard": evaluation.scorecard,
+            "scorecard": [asdict(row) for row in evaluation.scorecard],
             "verdict": evaluation.decision.verdict,
             "reason": evaluation.decision.reason,
             "decision": "promote" if evaluation.decision.promote else "keep",
@@ -115,7 +114,7 @@ def keep_pace(here: Places, begun: turn.RunningTurn) -> None:
 def conclude(done: Turn) -> None:
     """What the turn came to: as the run's name, and at the end of its log."""
     evaluation = done.evaluation
-    rename_run(evaluation.problem, evaluation.version, evaluation.model, fate(evaluation.decision.verdict))
+    rename_run(evaluation.problem, evaluation.version, evaluation.model, standing(evaluation.decision).words)
     came_to = f"{evaluation.decision.verdict}: {evaluation.decision.reason}"
     log_quietly(came_to)
     log_quietly(f"{done.outlook.verdict} Live: version {done.champion} of {evaluation.problem}.")
@@ -129,5 +128,5 @@ def show_standing(evaluation: Evaluation, came_to: str, outlook: str) -> None:
     live = registry.champion()
     assert live is not None
     page = champions.page(problem, registry, live)
-    short = f"Version {evaluation.version} ({evaluation.model}): {fate(evaluation.decision.verdict)}"
+    short = f"Version {evaluation.version} ({evaluation.model}): {standing(evaluation.decision).words}"
     create_markdown_artifact(f"{came_to}\n\n{outlook}\n\n{page}", key="turn", description=short)

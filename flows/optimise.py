@@ -54,7 +54,7 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     problem, registry = at_hand()  # the data version may be a new one
     ask_people(problem)
     sight = watch(problem, registry, live)
-    rename_run(problem.name, live.number, live.model, sight.verdict.partition(":")[0].lower())
+    rename_run(problem.name, live.number, live.model, sight.found.headline)
     bound = sight.surely.high if sight.surely else None
     following = next_turn.consider(live, bound, sight.found.moved, admission.pending(problem, registry))
     return Outlook(live.number, sight.verdict, sight.drifted, learned, following)

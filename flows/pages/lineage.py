@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from flows.pages import links, registry_pages
 from flows.registry.bundles import DIGEST
 from flows.registry.registry import Registry
-from flows.registry.snapshot import PROMOTE, RegistrySnapshot, Version
+from flows.registry.snapshot import RegistrySnapshot, Standing, Version
 from ratchet.monitoring.log import predictions
 from ratchet.monitoring.log.database import Place
 from ratchet.monitoring.log.predictions import Prediction
@@ -61,7 +61,7 @@ def judged(tags: Mapping[str, str]) -> str:
 def as_sentence(decision: str) -> str:
     if not decision:
         return "not decided yet."
-    return "Promoted:" if decision == PROMOTE else f"{decision.capitalize()}:"
+    return "Promoted:" if decision == Standing.PROMOTE else f"{decision.capitalize()}:"
 
 
 def validated(registry: Registry, build: str) -> Lines:

@@ -13,10 +13,9 @@ from flows.registry.snapshot import (
     CORRECTED,
     NOTE,
     PREVIOUS,
-    PROMOTE,
     RegistrySnapshot,
+    Standing,
     Version,
-    fate,
 )
 from ratchet.judging.metrics import METRICS
 from ratchet.project.problem import Problem
@@ -103,8 +102,8 @@ def beside(versions: Sequence[Version], held: Mapping[str, int]) -> str:
     version = next((version for version in versions if version.number == number), None)
     if version is None:
         return "nothing."
-    decision = version.tags.get("decision", "")
-    after = "passed, not yet deployed: `make deploy`" if decision == PROMOTE else fate(decision)
+    is_promoted = version.standing is Standing.PROMOTE
+    after = "passed, not yet deployed: `make deploy`" if is_promoted else version.standing.words
     return f"version {number} ({version.model}), alias `challenger`: {after}."
 
 
@@ -123,7 +122,7 @@ def as_row(version: Version, held: Mapping[str, int], moves: Sequence[Move]) -> 
         "data": tags.get("data_version", "")[:8],
         "holdout": tags.get("holdout", "not judged"),
         "less luck": tags.get(CORRECTED, ""),
-        "decision": fate(tags.get("decision", "")),
+        "decision": version.standing.words,
         "live (UTC)": spells(version.number, moves),
     }
 

@@ -11,6 +11,7 @@ from ratchet.data.versions.quarantine import Quarantine
 from ratchet.judging.gate import Decision
 from ratchet.judging.metrics import METRICS, Scores
 from ratchet.judging.must_list import BrokenMust, MustResult
+from ratchet.judging.scorecard import ScorecardRow
 from ratchet.judging.selection_bias import Figure
 from ratchet.judging.slices import Slice
 from ratchet.project.problem import Problem
@@ -106,31 +107,29 @@ def scorecard(
     decision: Decision,
     corrected: Figure | None = None,
     champions: Figure | None = None,
-) -> list[Row]:
+) -> list[ScorecardRow]:
     """Metric by metric on the holdout; the one that decides has its interval, and both figures less their luck."""
     rows = []
     for name, words in FIGURES.items():
-        deciding = name == problem.settings.evaluate.metric
-        mine, its = getattr(challenger, name), getattr(champion, name) if champion else None
-        change = "" if its is None else f"{mine - its:+.4f}"
-        if deciding and decision.interval is not None:
-            change += f" [{decision.interval[0]:+.4f}, {decision.interval[1]:+.4f}]"
-        rows.append({
-            "metric": f"{words} *decides*" if deciding else words,
-            "challenger": f"{mine:.4f}",
-            "champion": "none" if its is None else f"{its:.4f}",
-            "difference [80% interval]": change,
-            "baseline": f"{getattr(baseline, name):.4f}",
-        })  # fmt: skip
-        if deciding and corrected is not None and champions is not None:
-            rows.append({
-                "metric": f"{words}, less luck",
-                "challenger": f"{corrected.value:.4f}",
-                "champion": f"{champions.value:.4f}",
-                "difference [80% interval]": f"{corrected.value - champions.value:+.4f}",
-                "baseline": "",
-            })  # fmt: skip
+        decides = name == problem.settings.evaluate.metric
+        rows.append(
+            ScorecardRow(
+                words,
+                getattr(challenger, name),
+                getattr(champion, name) if champion else None,
+                getattr(baseline, name),
+                decides,
+                decision.interval if decides else None,
+            )
+        )
+        if decides and corrected is not None and champions is not None:
+            rows.append(ScorecardRow(f"{words}, less luck", corrected.value, champions.value, None))
     return rows
+
+
+def scorecard_table(rows: Sequence[ScorecardRow]) -> str:
+    """The scorecard as a Markdown table."""
+    return table([row.cells | {"metric": f"{row.metric}{' *decides*' * row.decides}"} for row in rows])
 
 
 def slices(

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 
 from flows.registry.registry import Registry
-from flows.registry.snapshot import CHALLENGER, CHAMPION, PROMOTE, Version
+from flows.registry.snapshot import CHALLENGER, CHAMPION, Standing, Version
 from ratchet.project.errors import Refusal
 from ratchet.project.settings import Canary
 from ratchet.serving.answering import bundle, lineup
@@ -80,7 +80,7 @@ def line_up(registry: Registry, canary: Canary, memory: Memory | None = None) ->
     refused: dict[str, tuple[int, str]] = {}
     for alias in (CHAMPION, CHALLENGER) if canary.tries else (CHAMPION,):
         version = registry.holding(alias)
-        if version is None or (alias == CHALLENGER and canary.share and version.tags.get("decision") != PROMOTE):
+        if version is None or (alias == CHALLENGER and canary.share and version.standing is not Standing.PROMOTE):
             continue
         until, why = memory.refused.get(version.number, (0.0, ""))
         if time.monotonic() >= until:

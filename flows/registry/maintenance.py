@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.registry.registry import STATE, Registry
-from flows.registry.snapshot import PROMOTE
+from flows.registry.snapshot import Standing
 from flows.registry.store import deleted_too
 from ratchet.project.paths import Places, artifact_root, mlflow_database
 from ratchet.servers.remote.s3 import Bucket, is_bucket, of_mlflow
@@ -49,7 +49,7 @@ class RegistryMaintenance:
                 data, version = one.tags.get("data_version", ""), int(one.version)
                 created = one.creation_timestamp / 1000
                 logged = one.model_id or one.source.removeprefix("models:/")
-                named = version in aliased or (self.shared and one.tags.get("decision") == PROMOTE)
+                named = version in aliased or (self.shared and one.tags.get("decision") == Standing.PROMOTE)
                 found.append(retention.Version(model.name, version, one.run_id, logged, data, named, created))
         return found
 

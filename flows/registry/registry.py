@@ -21,6 +21,7 @@ from flows.registry.snapshot import (
     BUILD,
     CHALLENGER,
     CHAMPION,
+    NEXT,
     NOTE,
     PARENT,
     PREVIOUS,
@@ -28,6 +29,7 @@ from flows.registry.snapshot import (
     TURN,
     Origin,
     RegistrySnapshot,
+    Standing,
     Version,
 )
 from flows.registry.store import deleted_too, make_store, quieten, raise_unless_absent
@@ -295,6 +297,16 @@ class Registry:
             self.client.set_model_version_tag(self.problem, str(version.number), name, value)
         self.log(version.run_id, tags={**tags, NOTE: description})
         self.client.update_model_version(self.problem, str(version.number), description)
+
+    def decide(self, version: Version, standing: Standing, tags: Mapping[str, str], description: str) -> None:
+        """Write what was decided on a version, beside other tags.
+
+        Raises:
+            ValueError: the version cannot become that.
+        """
+        if standing not in NEXT[version.standing]:
+            raise ValueError(f"A version that is {version.standing.value!r} cannot become {standing.value!r}.")
+        self.describe(version, {"decision": standing.value, **tags}, description)
 
     def mark(self, version: Version, name: str, value: str) -> None:
         """Set one tag on a version."""

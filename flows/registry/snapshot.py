@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-PROMOTE = "promote"
 STATE, TURN, BUILD = "state", "turn", "build"
 """Tags: which state folder a run was made from, on every run; the turn of the loop that a version was made in; the
 number of the build, on a build's run, its candidates' and a version."""
@@ -19,9 +19,41 @@ NOTE, PARENT = "mlflow.note.content", "mlflow.parentRunId"
 """MLflow's own tags: the description of a run or an experiment; the run that a run belongs to."""
 
 
-def fate(decision: str) -> str:
-    """What a decision, as its verdict or its tag, means for the version that was judged: `promoted`, `not promoted`."""
-    return {PROMOTE: "promoted", "kept champion": "not promoted"}.get(decision.lower(), decision.lower())
+class Standing(StrEnum):
+    """What was decided on a version: its tag `decision`.
+
+    A version begins as UNJUDGED. *Evaluate* makes it PROMOTE, KEPT_OUT or REFUSED, and may do so again. A trial on
+    live traffic may make a version that was to be promoted SENT_BACK.
+    """
+
+    UNJUDGED = "waiting for evaluate"
+    PROMOTE = "promote"
+    KEPT_OUT = "kept champion"
+    REFUSED = "refused"
+    SENT_BACK = "refused on live traffic"
+
+    @property
+    def words(self) -> str:
+        """What it means for the version, e.g. `promoted`."""
+        return {Standing.PROMOTE: "promoted", Standing.KEPT_OUT: "not promoted"}.get(self, self.value)
+
+
+JUDGED = frozenset({Standing.PROMOTE, Standing.KEPT_OUT, Standing.REFUSED})
+NEXT: Mapping[Standing, frozenset[Standing]] = {
+    Standing.UNJUDGED: JUDGED,
+    Standing.PROMOTE: JUDGED | {Standing.SENT_BACK},
+    Standing.KEPT_OUT: JUDGED,
+    Standing.REFUSED: JUDGED,
+    Standing.SENT_BACK: JUDGED,
+}
+"""What each standing may become."""
+
+
+class Approval(StrEnum):
+    """Whether a person has let a version through: its tag `approval`, which only versions that have to wait have."""
+
+    WAITS = "waits for approval"
+    GIVEN = "given"
 
 
 @dataclass(frozen=True)
@@ -50,6 +82,17 @@ class Version:
     @property
     def model(self) -> str:
         return self.tags.get("model", "unknown")
+
+    @property
+    def standing(self) -> Standing:
+        """What was decided on it; UNJUDGED where a person wrote something else into the tag."""
+        found = self.tags.get("decision", "")
+        return Standing(found) if found in set(Standing) else Standing.UNJUDGED
+
+    @property
+    def awaits_approval(self) -> bool:
+        """Whether it passed the gate and waits for a person."""
+        return self.standing is Standing.PROMOTE and self.tags.get("approval") == Approval.WAITS
 
     @property
     def uri(self) -> str:

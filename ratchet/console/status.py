@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ratchet.console import terminal, up
 from ratchet.data.versions import quarantine
+from ratchet.judging import scorecard
 from ratchet.monitoring import last_check, retrain_state
 from ratchet.monitoring.drift.samples import FEWEST
 from ratchet.monitoring.last_check import LastCheck
@@ -105,8 +106,8 @@ def measured(current: Problem, registry: Registry, live: Version) -> str:
         known = registry.read_json(live.run_id, EVIDENCE)
         low, high = known.get("intervals", {}).get(metric, (None, None))
         said += f", 95% interval {low:.4f} to {high:.4f}" if low is not None and not corrected else ""
-        least = next((row["baseline"] for row in known["scorecard"] if "*decides*" in row["metric"]), None)
-        said += f"; always the most frequent class: {least}" if least else ""
+        least = next((row.baseline for row in scorecard.read(known["scorecard"]) if row.decides), None)
+        said += f"; always the most frequent class: {least:.4f}" if least is not None else ""
     return said
 
 
@@ -161,16 +162,16 @@ def went_before(previous: Version | None) -> str:
 
 def decided(waiting: Version) -> str:
     """What became of the version that was built last, and why."""
-    from flows.registry.snapshot import fate
+    from flows.registry.snapshot import Standing
 
-    decision, why = waiting.tags.get("decision", ""), waiting.tags.get("decision_reason", "")
-    if decision == "promote" and waiting.tags.get("approval") == "waits for approval":
+    why = waiting.tags.get("decision_reason", "")
+    if waiting.awaits_approval:
         return "passed, and waits for a person: make approve"
-    if decision == "promote" and "trial" in waiting.tags:
+    if waiting.standing is Standing.PROMOTE and "trial" in waiting.tags:
         return f"passed, and is on trial on live texts. {waiting.tags['trial']}"
-    if decision == "promote":
+    if waiting.standing is Standing.PROMOTE:
         return "passed, and waits for make deploy"
-    return f"{fate(decision)}. {why}" if why else decision
+    return f"{waiting.standing.words}. {why}" if why else waiting.standing.words
 
 
 def service(here: Places) -> str:
@@ -192,14 +193,15 @@ def next_step(here: Places, live: Version | None, waiting: Version | None) -> st
     """What a person would do now."""
     if live is None and waiting is None:
         return "make run"
-    decision = waiting.tags.get("decision", "") if waiting else ""
-    if decision == "waiting for evaluate":
+    from flows.registry.snapshot import Standing
+
+    if waiting is not None and waiting.standing is Standing.UNJUDGED:
         return "make evaluate, which holds the challenger against what is live"
-    if decision == "promote" and waiting is not None and waiting.tags.get("approval") == "waits for approval":
+    if waiting is not None and waiting.awaits_approval:
         return f"make approve, which puts version {waiting.number} live"
-    if decision == "promote" and waiting is not None and "trial" in waiting.tags:
+    if waiting is not None and waiting.standing is Standing.PROMOTE and "trial" in waiting.tags:
         return "make optimise, which judges the trial by the texts that were audited since"
-    if decision == "promote":
+    if waiting is not None and waiting.standing is Standing.PROMOTE:
         return "make deploy, which puts the challenger live"
     if turn.recall(here) is not None:
         return "nothing needs doing; another turn begins with new data (make data) or other params.yaml"

@@ -19,6 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ratchet.judging.scorecard import ScorecardRow
+from ratchet.judging.scorecard import read as read_scorecard
 from ratchet.project.paths import ROOT
 from ratchet.project.progress import UNHEARD
 from ratchet.state.ledger import DataChange, Line, Move, Refused
@@ -72,15 +74,14 @@ def listen(to: Console) -> None:
         logger.addHandler(Listener(to))
 
 
-def scorecard(to: Console, rows: Sequence[dict[str, str]]) -> None:
+def scorecard(to: Console, rows: Sequence[ScorecardRow]) -> None:
     """The scorecard as a table of at most 80 columns."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in rows[0]:
+    for name in rows[0].cells:
         shown.add_column(name, justify="left" if name == "metric" else "right", overflow="fold")
     for row in rows:
-        deciding = "*decides*" in row["metric"]
-        words = row["metric"].replace(" (lower is better)", " ↓").replace(" *decides*", " (decides)")
-        shown.add_row(words, *list(row.values())[1:], style="bold" if deciding else "")
+        words = row.metric.replace(" (lower is better)", " ↓") + " (decides)" * row.decides
+        shown.add_row(words, *list(row.cells.values())[1:], style="bold" if row.decides else "")
     to.print(shown, width=min(80, to.width))
 
 
@@ -111,7 +112,7 @@ def turned(to: Console, summary: dict[str, Any]) -> None:
     """What a turn of the loop came to."""
     to.print()
     if summary.get("scorecard"):
-        scorecard(to, summary["scorecard"])
+        scorecard(to, read_scorecard(summary["scorecard"]))
         to.print()
     if summary.get("decision"):
         to.print(Text(f"{summary['verdict']}: {summary['reason']}", style="bold"))

@@ -133,11 +133,13 @@ def decide(
     seed: int = 0,
     belief: Belief | None = None,
     must: MustResult | None = None,
+    first_of_split: bool = False,
 ) -> Decision:
     """Promote the challenger, keep the champion, or refuse; the same arguments give the same decision.
 
     baseline: always the most frequent class of the training rows. belief: what earlier challengers taught.
-    must: how the challenger answered data/must.csv; None where there is none.
+    must: how the challenger answered data/must.csv; None where there is none. first_of_split: what is live was split
+    otherwise, so there is nobody to compare with.
     """
     value, least = (_value(model, holdout, rules.by) for model in (challenger, baseline))
     checks = (*_floor(value, rules), *_must(must), _baseline(value, least, rules))
@@ -146,7 +148,7 @@ def decide(
         broken = must.broken if must else ()
         return Decision(False, "Refused", failed[0].detail + _stays(champion), None, None, checks, broken=broken)
     if champion is None:
-        first = f"The first model to pass: {_lowered(checks[-1].detail)}."
+        first = f"The first {'of its split' if first_of_split else 'model'} to pass: {_lowered(checks[-1].detail)}."
         return Decision(True, "Promoted", first, None, None, checks)
     return _against(challenger, champion, holdout, rules, checks, seed, belief or gate_memory.unknowing())
 

@@ -19,6 +19,8 @@ from typing import Any
 from ratchet.project import durable
 
 ROLLED_BACK = "rolled back"
+FEEDBACK = "Feedback: "
+"""How the sentence of a change begins that people's labels made."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class DataChange:
     withdrawn: rows of `before` that were taken back by their owner and are in nothing that is made from now on.
     why: what changed and what follows, in a sentence or two; never a text of the table.
     columns: the table's names for text, label and group.
+    cause: `table`, or `feedback` where labels of people came; lines of earlier versions tell it by their sentence.
     """
 
     problem: str
@@ -60,6 +63,11 @@ class DataChange:
     columns: dict[str, str | None]
     at: str = field(default_factory=lambda: moment())
     kind: str = "data"
+    cause: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.cause:
+            object.__setattr__(self, "cause", "feedback" if self.why.startswith(FEEDBACK) else "table")
 
 
 @dataclass(frozen=True)

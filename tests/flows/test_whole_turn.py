@@ -77,7 +77,7 @@ def test_each_metric_decides_a_whole_turn_and_every_slice_is_looked_at(loop: Loo
     assert re.match(r"The first model to pass: the challenger's F1 \d\d\.\d% beats \d+\.\d%, ", first["reason"])
     shown = metrics(loop, 1)["holdout_f1"]
     assert f"F1 {shown:.1%} beats" in first["reason"]
-    (deciding,) = [row for row in first["scorecard"] if "*decides*" in row["metric"]]
+    (deciding,) = [row for row in first["scorecard"] if row["decides"]]
     assert (deciding["metric"], deciding["challenger"]) == ("F1 *decides*", f"{shown:.4f}")
 
     ask_for(loop, "macro_f1", "{strengths: [0.01], bayes_strengths: []}")

@@ -42,6 +42,13 @@ class Drift:
     unread: str = ""
 
     @property
+    def headline(self) -> str:
+        """The verdict in a few words: `too early to tell`, `drifted` or `steady`."""
+        if self.rows < FEWEST:
+            return "too early to tell"
+        return "drifted" if self.drifted else "steady"
+
+    @property
     def moved(self) -> str:
         """What drifted, in words; empty where nothing did."""
         return " and ".join(shift.what for shift in self.shifts if shift.drifted)

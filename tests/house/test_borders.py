@@ -14,7 +14,7 @@ from tests.support.project import ROOT, Project, bytecode
 
 KNOWN_TO = {
     "prefect": ("flows/",),
-    "mlflow": ("flows/registry/registry.py",),
+    "mlflow": ("flows/registry/",),
     "great_expectations": ("expectations/",),
     "dvc": ("ratchet/data/versions/dvc_repo.py",),
     "dvc_data": ("ratchet/data/versions/dvc_repo.py",),

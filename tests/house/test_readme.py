@@ -12,12 +12,13 @@ from tests.support.project import ROOT
 from tests.support.readme import Page
 
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
+PAIRS = ((ENGLISH, CHINESE),)
 
 HERE = """# Ratchet
 
 *In Chinese: [README.zh-CN.md](README.zh-CN.md)*
 
-It reads [tables](docs/a.md) with `make data` and [asks](docs/b.md) in 3 ways.
+It reads [tables](docs/a.md) with `make data` and [asks](docs/b.md) in 3 ways. [More](docs/guide.md).
 
 ## Two commands
 
@@ -53,7 +54,7 @@ THERE = """# Ratchet
 
 *English: [README.md](README.md)*
 
-它用 `make data` 读[表](docs/a.md)，用 3 种办法[提问](docs/b.md)。
+它用 `make data` 读[表](docs/a.md)，用 3 种办法[提问](docs/b.md)。[更多](docs/guide.zh-CN.md)。
 
 ## 两条命令
 
@@ -117,9 +118,10 @@ SLIPS: dict[str, tuple[str, str, str, str]] = {
         "links",
         "the link to docs/b.md",
     ),
+    "a link to another page in Chinese": ("docs/guide.zh-CN.md", "docs/more.zh-CN.md", "links", "docs/more.zh-CN.md"),
     "a picture": ("docs/a.png", "docs/b.png", "links", "the picture docs/b.png"),
     "a picture that is a link": ("![", "[", "links", "the link to docs/a.png"),
-    "the way to the English page": ("](README.md)", "](README.zh-CN.md)", "links", "the other README"),
+    "the way to the English page": ("](README.md)", "](README.zh-CN.md)", "links", "the other page"),
     "a figure": ("0.49", "0.48", "figures", "`0.48 和 1.6 GiB` in column 2: README.md line 26"),
     "figures in another order": ("0.49 和 1.6 GiB", "1.6 GiB 和 0.49", "figures", "1.6 GiB 和 0.49"),
     "a scale": ("1000 万行", "1000 行", "figures", "column 1"),
@@ -136,14 +138,14 @@ SLIPS: dict[str, tuple[str, str, str, str]] = {
 Check = Callable[[Page, Page], Iterator[str]]
 
 
-@pytest.fixture(scope="module")
-def pages() -> tuple[Page, Page]:
-    english, chinese = (readme.read(name, (ROOT / name).read_text(encoding="utf-8")) for name in (ENGLISH, CHINESE))
+@pytest.fixture(scope="module", params=PAIRS, ids=[english for english, _ in PAIRS])
+def pages(request: pytest.FixtureRequest) -> tuple[Page, Page]:
+    english, chinese = (readme.read(name, (ROOT / name).read_text(encoding="utf-8")) for name in request.param)
     return english, chinese
 
 
-@pytest.mark.parametrize("name", [ENGLISH, CHINESE])
-def test_readme_speaks_of_what_is_there(name: str) -> None:
+@pytest.mark.parametrize("name", [name for pair in PAIRS for name in pair])
+def test_a_page_speaks_of_what_is_there(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
@@ -151,7 +153,7 @@ def test_readme_speaks_of_what_is_there(name: str) -> None:
     assert len(spoken) > 10
     assert spoken <= targets, spoken - targets
     for path in re.findall(r"\]\(((?!http)[^)#]+)\)", text):
-        assert (ROOT / path).exists(), path
+        assert ((ROOT / name).parent / path).exists(), path
     tree = re.search(r"```text\n(.*?)```", text, re.DOTALL)
     assert tree
     for line in tree[1].splitlines():
@@ -161,14 +163,31 @@ def test_readme_speaks_of_what_is_there(name: str) -> None:
 
 
 @pytest.mark.parametrize("check", readme.CHECKS, ids=lambda check: check.__name__)
-def test_both_readmes_say_the_same(check: Check, pages: tuple[Page, Page]) -> None:
+def test_both_languages_say_the_same(check: Check, pages: tuple[Page, Page]) -> None:
     found = list(check(*pages))
-    assert not found, "Whichever README you edited, bring the other along:\n" + "\n".join(found)
+    assert not found, "Whichever language you edited, bring the other along:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("name", [name for pair in PAIRS for name in pair])
+def test_a_link_leads_to_a_page_of_the_same_language(name: str) -> None:
+    """Where that page is in both; each page's first link is to itself in the other language."""
+    page = ROOT / name
+    first, *others = re.findall(r"\]\(((?!http)[^)#]+\.md)\)", page.read_text(encoding="utf-8"))
+    pairs = [(ROOT / english, ROOT / chinese) for english, chinese in PAIRS]
+    assert {page, (page.parent / first).resolve()} in [set(pair) for pair in pairs]
+    strange = {pair[not name.endswith(readme.TWIN)] for pair in pairs}
+    assert [link for link in others if (page.parent / link).resolve() in strange] == []
 
 
 @pytest.mark.parametrize("check", readme.CHECKS, ids=lambda check: check.__name__)
 def test_two_pages_that_say_the_same_have_no_difference(check: Check) -> None:
     assert list(check(readme.read(ENGLISH, HERE), readme.read(CHINESE, THERE))) == []
+
+
+def test_a_link_to_chinese_in_the_english_page_is_found() -> None:
+    here = HERE.replace("docs/guide.md", "docs/guide.zh-CN.md")
+    (found,) = readme.links(readme.read(ENGLISH, here), readme.read(CHINESE, THERE))
+    assert "README.md has the link to docs/guide.zh-CN.md" in found
 
 
 @pytest.mark.parametrize("slip", SLIPS)

@@ -1,4 +1,4 @@
-"""A README as sections of blocks, and how two of them in two languages differ in all that no translation changes.
+"""A page as sections of blocks, and how two of them in two languages differ in all that no translation changes.
 
 Markdown as README.md uses it: `#` headings, paragraphs, `- ` lists, tables, fenced and indented code, with an empty
 line between blocks. Each check takes the two pages and says each difference with its place in both.
@@ -17,6 +17,8 @@ BLOCK = re.compile(r"^```[^\n]*\n.*?^```$|^#{1,6} [^\n]+|(?:^(?!#{1,6} |```)[^\n
 KINDS = {"#": "heading", "```": "code", "    ": "code", "|": "table", "- ": "list"}
 PIECE = {"code": r"^", "table": r"^", "list": r"^(?=- )"}
 NAMES = ("Ratchet", "Prefect", "MLflow", "DVC", "Great Expectations", "Keras", "scikit-learn", "PostgreSQL", "S3")
+TWIN = ".zh-CN.md"
+"""How the name of a page in Chinese ends; that of the same page in English ends in .md."""
 HAN = re.compile(r"[\u4e00-\u9fff]")
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\(([^)\s]+)\)")
 SPAN = re.compile(r"`([^`]+)`")
@@ -85,14 +87,19 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A README: its file's name, and its sections in order."""
+    """README.md, or another page: its path from the root, and its sections in order."""
 
     name: str
     sections: tuple[Section, ...]
 
+    @property
+    def file(self) -> str:
+        """What a page beside it links to."""
+        return self.name.rpartition("/")[2]
+
 
 def read(name: str, text: str) -> Page:
-    """The text of a README as a page; AssertionError where it does not begin with a heading."""
+    """The text of a file as a page; AssertionError where it does not begin with a heading."""
     found: list[tuple[Block, list[Block]]] = []
     for match in BLOCK.finditer(text):
         kind = next((kind for mark, kind in KINDS.items() if match[0].startswith(mark)), "paragraph")
@@ -168,10 +175,13 @@ def spans(one: Page, other: Page) -> Iterator[str]:
 
 
 def links(one: Page, other: Page) -> Iterator[str]:
-    """Links and pictures in order; each page's link to the other one counts as the same."""
+    """Links and pictures in order; a link to X.md in the first counts as the same as one to X.zh-CN.md in the second.
+
+    Each page's link to the other one counts as the same, too.
+    """
     for mine, theirs, place in paired(one, other):
         for left, right in zip_longest(targets(mine, other), targets(theirs, one), fillvalue="nothing more"):
-            if left != right:
+            if left != right.replace(TWIN, ".md"):
                 yield f"{one.name} has {left} where {other.name} has {right}: {place}."
                 break
 
@@ -180,7 +190,7 @@ def targets(section: Section, other: Page) -> list[str]:
     """Where the links and pictures of a section lead."""
     text = "\n".join(block.text for block in section.blocks if block.kind != "code")
     return [
-        f"{'the picture' if picture else 'the link to'} {'the other README' if target == other.name else target}"
+        f"{'the picture' if picture else 'the link to'} {'the other page' if target == other.file else target}"
         for picture, _, target in LINK.findall(text)
     ]
 
@@ -206,7 +216,7 @@ def language(one: Page, other: Page) -> Iterator[str]:
     """Each paragraph, item and picture's words of the second page are in Chinese, the link to the first aside."""
     for piece in (piece for section in other.sections for block in section.blocks for piece in block.pieces()):
         words = [alt for picture, alt, _ in LINK.findall(piece.text) if picture]
-        if piece.kind in ("paragraph", "list") and f"({one.name})" not in piece.text:
+        if piece.kind in ("paragraph", "list") and f"({one.file})" not in piece.text:
             words.append(piece.told())
         for each in words:
             if not HAN.search(each):

@@ -105,7 +105,7 @@ restore: $(READY) ## Back to an archive: FROM=file.tar.zst; what is there is kep
 	@$(PY) -m ratchet restore
 prune: $(READY) ## What nothing needs, older than DAYS=30; CONFIRM=yes removes it
 	@$(PY) -m ratchet prune
-move: $(READY) ## The registry goes on in PostgreSQL and a bucket (see README)
+move: $(READY) ## The registry goes on in PostgreSQL and a bucket: docs/guide.md
 	@$(PY) -m ratchet move
 services: $(READY) ## Unit files: all of it stays up, with a backup a day
 	@$(PY) -m ratchet services

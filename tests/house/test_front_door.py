@@ -1,4 +1,4 @@
-"""The commands of the README that ask the service, copied as they stand and run."""
+"""The commands of the README and the guide that ask the service, copied as they stand and run."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from tests.support.service import served
 BLOCK = re.compile(r"^```sh\n(curl .*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
-def test_every_curl_command_of_the_readme_answers(turned: Project, page: str) -> None:
-    (block,) = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
-    lines = [line.partition("   #")[0] for line in block.splitlines()]
+@pytest.mark.parametrize("ending", [".md", ".zh-CN.md"])
+def test_every_curl_command_of_readme_and_guide_answers(turned: Project, ending: str) -> None:
+    pages = [(ROOT / f"{name}{ending}").read_text(encoding="utf-8") for name in ("README", "docs/guide")]
+    blocks = [block for page in pages for block in BLOCK.findall(page)]
+    assert len(blocks) == 2
+    lines = [line.partition("   #")[0] for block in blocks for line in block.splitlines()]
     assert len(lines) == 6
     port, name = turned.environment["SERVE_PORT"], ""
     with served(turned):
@@ -31,4 +33,5 @@ def test_every_curl_command_of_the_readme_answers(turned: Project, page: str) ->
                 (answer,) = json.loads(done.stdout)["predictions"]
                 name = answer["id"]
                 assert ("explanation" in answer) == ("explain" in line)
-    assert "ratchet_predictions_total" in done.stdout
+            if "/metrics" in line:
+                assert "ratchet_predictions_total" in done.stdout

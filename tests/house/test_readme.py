@@ -1,4 +1,4 @@
-"""README.md speaks of what is there, and README.zh-CN.md says the same in Chinese."""
+"""README.md and docs/guide.md speak of what is there, and their twins (.zh-CN.md) say the same in Chinese."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.project import ROOT
 from tests.support.readme import Page
 
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
-PAIRS = ((ENGLISH, CHINESE),)
+PAIRS = ((ENGLISH, CHINESE), ("docs/guide.md", "docs/guide.zh-CN.md"))
 
 HERE = """# Ratchet
 
@@ -166,6 +166,12 @@ def test_a_page_speaks_of_what_is_there(name: str) -> None:
 def test_both_languages_say_the_same(check: Check, pages: tuple[Page, Page]) -> None:
     found = list(check(*pages))
     assert not found, "Whichever language you edited, bring the other along:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("name", [ENGLISH, CHINESE])
+def test_readme_is_short(name: str) -> None:
+    """Details belong into docs/guide.md."""
+    assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= 200
 
 
 @pytest.mark.parametrize("name", [name for pair in PAIRS for name in pair])

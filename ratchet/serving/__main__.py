@@ -1,6 +1,6 @@
-"""Runs the service: `python -m ratchet.serving [MODULE]`, as `make serve` and `make up` call it.
+"""Runs the prediction service: `python -m ratchet.serving [FOLLOWER]`, as `make serve` and `make up` call it.
 
-MODULE looks at the registry and tells what is to answer; without one the service answers with what was live last.
+FOLLOWER is the module that follows the registry. Without one the service answers with the lineup written last.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from ratchet.serving.answering.service import Service
 from ratchet.serving.app import application
 from ratchet.serving.connections import Connections
 
-KEPT_OPEN = 75
+KEEP_ALIVE = 75
 """Seconds that a connection may be idle."""
 DRAIN = 4
-"""Seconds that requests which are here may take once the service is told to end; its watcher insists after five."""
+"""Seconds that requests in flight may take after SIGTERM; the supervisor kills the service after five."""
 
 
-TURN = 0.0005
-"""Seconds that a thread may keep the interpreter to itself: a version that is being loaded holds up no answer."""
+SWITCH_INTERVAL = 0.0005
+"""Seconds that a thread may hold the interpreter: loading a version then delays no answer."""
 
 
 def main(follower: str = "") -> int:
-    """Serve until told to end. follower: the module that looks at the registry."""
-    sys.setswitchinterval(TURN)
+    """Serve until a signal ends the service; return the exit status."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
     here = places()
     try:
         token = expected_token(here)
@@ -42,8 +42,8 @@ def main(follower: str = "") -> int:
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return 1
-    log = Log(Policy(current.deploy.log.texts, current.deploy.log.days, current.problem), said)
-    service = Service(here, current.problem, current.deploy, log, ServiceMetrics(log), said)
+    log = Log(Policy(current.deploy.log.texts, current.deploy.log.days, current.problem), say)
+    service = Service(here, current.problem, current.deploy, log, ServiceMetrics(log), say)
     connections = Connections(service)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -57,7 +57,7 @@ def main(follower: str = "") -> int:
             log_level="error",
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=KEPT_OPEN,
+            timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=DRAIN,
         )
     )
@@ -65,9 +65,9 @@ def main(follower: str = "") -> int:
     return 0
 
 
-def said(words: str) -> None:
-    """A line of the service's log."""
-    print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {words}", flush=True)
+def say(message: str) -> None:
+    """Print a line to the service's log."""
+    print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {message}", flush=True)
 
 
 if __name__ == "__main__":

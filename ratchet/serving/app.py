@@ -1,4 +1,4 @@
-"""The application: all routes, behind the guard; what is started with it and ended with it."""
+"""The ASGI application: all routes behind the guard, and the background tasks that start and end with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,19 +18,27 @@ from ratchet.monitoring.log.writer import Policy
 from ratchet.project import settings
 from ratchet.project.errors import Refusal
 from ratchet.servers.access import LOOPBACK
-from ratchet.serving import guard
 from ratchet.serving.answering import lineup
-from ratchet.serving.answering.requests import RequestError
-from ratchet.serving.answering.service import Service, Unready
+from ratchet.serving.answering.service import Service
 from ratchet.serving.api import mlflow_scoring, open_inference, predict
 from ratchet.serving.connections import Connections
 from ratchet.serving.docs import docs_page
 from ratchet.serving.follower import follow
-from ratchet.serving.guard import Guard
+from ratchet.serving.guard import ErrorShapes, Guard
 from ratchet.serving.pages import label_page, try_page
 
-LOOK = 1.0
-"""Seconds between two looks at params.yaml."""
+ERROR_SHAPES = ErrorShapes(
+    {
+        "/": try_page.error_page,
+        "/correct": try_page.error_page,
+        "/label": try_page.error_page,
+        "/invocations": mlflow_scoring.error_response,
+        "/v2*": open_inference.error_response,
+    }
+)
+"""The paths whose errors are not problem details."""
+SETTINGS_INTERVAL = 1.0
+"""Seconds between two checks of params.yaml."""
 
 
 def application(
@@ -41,20 +48,22 @@ def application(
     hosts: frozenset[str] = LOOPBACK,
     follower: str = "",
 ) -> ASGIApp:
-    """The ASGI application.
+    """Build the application.
 
     Args:
-        token: empty for none.
-        hosts: names that it answers to without one.
-        follower: the module that looks at the registry; empty to go on answering with what the lineup says now.
+        service: answers.
+        connections: are watched while the application runs.
+        token: that every request must carry; empty for none.
+        hosts: names under which the service answers without a token.
+        follower: the module that follows the registry; empty to keep the lineup written last.
     """
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await service.log.start()
-        await service.take(lineup.read(service.here.lineup, service.problem))
-        spare_the_collector()
-        jobs = [keep_settings(service), connections.watch(), *([follow(service, follower)] if follower else [])]
+        await service.apply(lineup.read(service.here.lineup, service.problem))
+        freeze_garbage()
+        jobs = [follow_settings(service), connections.watch(), *([follow(service, follower)] if follower else [])]
         tasks = [asyncio.create_task(job) for job in jobs]
         try:
             yield
@@ -62,73 +71,55 @@ def application(
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await service.settle()
+            await service.finish_shadows()
             await service.log.close()
 
     async def metrics(request: Request) -> Response:
-        look = await asyncio.to_thread(last_check.last, service.here, service.problem)
+        check = await asyncio.to_thread(last_check.last, service.here, service.problem)
         since = await asyncio.to_thread(service.champion_since)
-        return Response(service.meters.page(look, since), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(service.metrics.render(check, since), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    asked = [*predict.routes(service), *mlflow_scoring.routes(service)]
+    busy_routes = [*predict.routes(service), *mlflow_scoring.routes(service)]
     routes = [
-        *asked,
+        *busy_routes,
         *open_inference.routes(service),
         *try_page.routes(service),
         *label_page.routes(service),
         *docs_page.routes(service),
+        Route("/metrics", metrics),
     ]
-    app = Starlette(
-        routes=[*routes, Route("/metrics", metrics)],
-        exception_handlers={HTTPException: not_routed, RequestError: refused, Unready: unready},
-        lifespan=lifespan,
-    )
-    lane = {route.path: route.endpoint for route in asked if route.methods == {"POST"}}
-    return Guard(app, service, token, hosts, lane)
+    app = Starlette(routes=routes, exception_handlers=ERROR_SHAPES.handlers(), lifespan=lifespan)
+    direct = {route.path: route.endpoint for route in busy_routes if route.methods == {"POST"}}
+    return Guard(app, service, token, hosts, direct, ERROR_SHAPES)
 
 
-def spare_the_collector() -> None:
-    """What is loaded by now stays: the garbage collector need not look through it, again and again, meanwhile."""
+def freeze_garbage() -> None:
+    """Exclude all objects loaded so far from garbage collection: they stay until the end."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
 
 
-async def not_routed(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    told = guard.told(request.scope, guard.as_problem(error))
-    told.headers.update(error.headers or {})
-    return told
-
-
-async def refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
-    return guard.told(request.scope, error)
-
-
-async def unready(request: Request, error: Exception) -> Response:
-    return guard.told(request.scope, RequestError(503, str(error), 1))
-
-
-async def keep_settings(service: Service) -> None:
-    """Until cancelled: what `deploy` in params.yaml says holds, with no restart; what is damaged changes nothing."""
-    path, seen = service.here.params, 0
+async def follow_settings(service: Service) -> None:
+    """Read params.yaml again after each change, until cancelled; a new section `deploy` holds without a restart."""
+    path, last_change = service.here.params, 0
     while True:
         with suppress(OSError):
-            stamp = path.stat().st_mtime_ns
-            if stamp != seen:
-                seen = stamp
+            change = path.stat().st_mtime_ns
+            if change != last_change:
+                last_change = change
                 read_settings(service)
-        await asyncio.sleep(LOOK)
+        await asyncio.sleep(SETTINGS_INTERVAL)
 
 
 def read_settings(service: Service) -> None:
+    """Take over the settings of params.yaml; a damaged file changes nothing and is reported."""
     try:
-        found = settings.load(service.here.params)
+        current = settings.load(service.here.params)
     except Refusal as refusal:
-        service.said(f"params.yaml is not followed: {refusal}")
+        service.say(f"params.yaml is not followed: {refusal}")
         return
-    service.settings = found.deploy
-    policy = Policy(found.deploy.log.texts, found.deploy.log.days, service.problem)
+    service.settings = current.deploy
+    policy = Policy(current.deploy.log.texts, current.deploy.log.days, service.problem)
     if policy != service.log.policy:
         service.log.keep(policy)

@@ -1,7 +1,7 @@
-"""Connections that do not wait for ever: slow or endless requests are cut off, and so many are open at a time.
+"""Connection limits: how long a request may take, how large its head may be, how many connections are open.
 
-uvicorn bounds how long a connection may be idle between two requests. What it does not bound is bounded here: the time
-from a request's first byte to the end of its answer, the size of its head, and how many connections there are.
+uvicorn bounds only how long a connection may be idle between two requests. This adds a bound on the time from a
+request's first byte to the end of its answer, on the size of its head, and on the number of connections.
 """
 
 from __future__ import annotations
@@ -18,134 +18,143 @@ from ratchet.serving.answering import requests
 from ratchet.serving.answering.requests import RequestError
 from ratchet.serving.answering.service import Service
 
-HEAD = 1 << 16
-"""Bytes of a request's line and headers."""
-ANSWERING = 30.0
-"""Seconds that an answer may take, to make and to be fetched, beyond `deploy.limits.seconds` for the request."""
-LOOK = 1.0
-"""Seconds between two looks for those that take longer."""
-SPARED = 64
-"""Open files that the process needs for itself."""
-MOST = 4096
+MAX_HEAD = 1 << 16
+"""Bytes of the request line and the headers."""
+ANSWER_SECONDS = 30.0
+"""Seconds to make and to fetch the answer, beyond `deploy.limits.seconds` for the request."""
+WATCH_INTERVAL = 1.0
+"""Seconds between two checks for connections that take too long."""
+SPARE_FILES = 64
+"""Open files that the process needs besides its connections."""
+MAX_OPEN = 4096
 UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
-NOWHERE: Any = deque(maxlen=0)
-"""Where headers go that come behind a body, which nothing here reads and which have no bound."""
+DISCARD: Any = deque(maxlen=0)
+"""Takes the trailers, the headers behind a body: nothing reads them, and their size has no bound."""
 
 
 class Connections:
-    """The open connections of one service."""
+    """The open connections of one service; uvicorn calls it to make each one."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self.open: set[Connection] = set()
-        self.most = min(MOST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARED)
+        self.max_open = min(MAX_OPEN, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Connection:
-        """What uvicorn calls for each connection."""
         return Connection(self, *args, **kwargs)
 
     async def watch(self) -> None:
-        """Until cancelled: cut off what takes too long."""
+        """Abort the connections that take too long, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(WATCH_INTERVAL)
             limits = self._service.settings.limits
             for connection in list(self.open):
-                patience = limits.seconds + (0 if connection.receiving else ANSWERING)
-                if connection.since is not None and loop.time() - connection.since > patience + LOOK:
-                    connection.cut()
+                allowed = limits.seconds + (0 if connection.is_receiving else ANSWER_SECONDS)
+                if connection.began is not None and loop.time() - connection.began > allowed + WATCH_INTERVAL:
+                    connection.abort()
 
 
 class Connection(HttpToolsProtocol):
-    """One connection. since: when its request, or the connection itself, began; None between two requests."""
+    """One connection.
 
-    def __init__(self, connections_: Connections, *args: Any, **kwargs: Any) -> None:
+    Attributes:
+        began: loop time at which the connection opened or its current request began; None between two requests.
+        is_receiving: whether the request is not complete yet.
+    """
+
+    def __init__(self, connections: Connections, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._others = connections_
-        self.since: float | None = None
-        self.receiving = True
-        self._head = 0
-        self._answered: Any = None
+        self._all = connections
+        self.began: float | None = None
+        self.is_receiving = True
+        self._head_bytes = 0  # -1 once the head is complete
+        self._answering: Any = None  # uvicorn's cycle of the request that is being answered
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.since = self.loop.time()
-        if len(self._others.open) >= self._others.most:
+        self.began = self.loop.time()
+        if len(self._all.open) >= self._all.max_open:
             transport.abort()
             return
-        self._others.open.add(self)
+        self._all.open.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._others.open.discard(self)
-        self._give_up()
+        self._all.open.discard(self)
+        self._stop_sending()
         super().connection_lost(exc)
 
-    def cut(self) -> None:
-        """Close the connection at once; what answers its request stops."""
-        self._give_up()
+    def abort(self) -> None:
+        """Close the connection at once, and stop its answer."""
+        self._stop_sending()
         self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """Say of what is no HTTP that it is none, as everything else is said, and close."""
-        cycle = self._answered
-        begun = cycle is not None and cycle.response_started and not cycle.response_complete
-        self._give_up()
-        if not begun:
-            told = requests.as_details(RequestError(400, "What was sent must be HTTP/1.1. It could not be read."))
-            head = b"".join(b"%b: %b\r\n" % header for header in told.raw_headers)
+        """Refuse bytes that are not HTTP with problem details like any other error, and close."""
+        cycle = self._answering
+        is_sending = cycle is not None and cycle.response_started and not cycle.response_complete
+        self._stop_sending()
+        if not is_sending:
+            response = requests.problem_details(
+                RequestError(400, "What was sent must be HTTP/1.1. It could not be read.")
+            )
+            head = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
             self.transport.write(
-                b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n%b\r\n%b" % (head, bytes(told.body))
+                b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n%b\r\n%b" % (head, bytes(response.body))
             )
         self.transport.close()
 
     def eof_received(self) -> None:
-        self._give_up()
+        self._stop_sending()
         super().eof_received()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        self._answered = cycle  # not always `cycle`, which is the last that came: requests may follow at once
+        self._answering = cycle  # self.cycle is the request received last: pipelined ones may follow this one
         super()._start_asgi_task(cycle, app)
 
-    def _give_up(self) -> None:
-        """Who still makes an answer need not send it: there is nobody to send it to."""
-        if self._answered is not None:
-            self._answered.disconnected = True
+    def _stop_sending(self) -> None:
+        """Tell the handler that the client has gone, so that it does not send the rest of its answer."""
+        if self._answering is not None:
+            self._answering.disconnected = True
 
     def data_received(self, data: bytes) -> None:
-        in_body = self.receiving and self._head < 0
+        in_body = self.is_receiving and self._head_bytes < 0
         if b"pgrade" in data and not in_body:
             data = without_upgrade(data)
-        if self.receiving and self._head >= 0:
-            self._head += len(data)
+        if self.is_receiving and self._head_bytes >= 0:
+            self._head_bytes += len(data)
         super().data_received(data)
-        if self._head > HEAD:
-            self.cut()
+        if self._head_bytes > MAX_HEAD:
+            self.abort()
 
     def on_message_begin(self) -> None:
-        self.since, self.receiving, self._head = self.loop.time(), True, 0
+        self.began = self.loop.time()
+        self.is_receiving = True
+        self._head_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._head = -1  # what follows is the body, which has its own bound
+        self._head_bytes = -1  # the body follows, which has its own limit
         super().on_headers_complete()
-        self.headers = NOWHERE
+        self.headers = DISCARD
         if self.parser.should_upgrade():
-            self.cycle.keep_alive = False  # the parser reads nothing after it
+            self.cycle.keep_alive = False  # the parser reads nothing after an upgrade
 
     def on_message_complete(self) -> None:
-        self.receiving = False
+        self.is_receiving = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        self.since = None if not self.receiving else self.since  # an answer to a request that is still being sent
+        if not self.is_receiving:  # an answer may be complete before its request is
+            self.began = None
         super().on_response_complete()
 
 
 def without_upgrade(data: bytes) -> bytes:
-    """The head without its wish to speak another protocol.
+    """Remove the header Upgrade from a request head.
 
-    A server may leave it unheeded (RFC 9110, 7.8), and some clients send it with every first request (Java's does). The
-    parser cannot: it would take the body for the other protocol's.
+    A server may ignore the header (RFC 9110, 7.8), and some clients send it with every first request (Java's does). The
+    parser cannot ignore it: it would take the body for the other protocol's.
     """
     head, gap, rest = data.partition(b"\r\n\r\n")
     return UPGRADE.sub(b"", head) + gap + rest

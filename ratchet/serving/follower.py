@@ -1,6 +1,6 @@
-"""The service's end of following: starts the process that looks at the registry, and does what its lines say.
+"""Runs the follower, a process that watches the registry, and applies the lineups that it prints.
 
-It begins after the first answer. Where that process ends by itself it is started again; what answers goes on answering.
+The follower starts after the service can answer. If it ends, it is started again; the service goes on answering.
 """
 
 from __future__ import annotations
@@ -12,24 +12,26 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from ratchet.serving.answering.lineup import understood
+from ratchet.serving.answering import lineup
 from ratchet.serving.answering.service import Service
 
-AGAIN = 5.0
-"""Seconds until a follower that ended is started anew."""
+RESTART_DELAY = 5.0
+"""Seconds until a follower that ended is started again."""
 
 
 async def follow(service: Service, follower: str) -> None:
-    """Until cancelled: keep a follower, and the service in step with what it tells.
+    """Run the follower and apply what it prints, until cancelled.
 
-    follower: the module that looks at the registry, run as `python -m`.
+    Args:
+        service: to be kept in step with the registry.
+        follower: the module, run as `python -m`.
     """
     while True:
         try:
             await _follow_once(service, follower)
-        except Exception as error:  # whatever it was: a service that stays behind for good is noticed by nobody
-            service.said(f"The registry is not followed: {type(error).__name__}: {error}.")
-        await asyncio.sleep(AGAIN)
+        except Exception as error:  # of any kind: nobody would notice a service that no longer follows
+            service.say(f"The registry is not followed: {type(error).__name__}: {error}.")
+        await asyncio.sleep(RESTART_DELAY)
 
 
 async def _follow_once(service: Service, follower: str) -> None:
@@ -44,30 +46,35 @@ async def _follow_once(service: Service, follower: str) -> None:
     assert process.stdout is not None
     try:
         async for line in process.stdout:
-            await heed(service, line)
+            await handle_line(service, line)
     finally:
         with suppress(ProcessLookupError):
-            process.kill()  # it leaves nothing half done: a bundle is packed aside, and renamed
+            process.kill()  # safe at any time: a bundle is packed in a scratch folder and then renamed
         await process.wait()
-    service.said(f"What follows the registry ended; started again in {AGAIN:g} s. Its log: {here.logs}/following.log")
+    service.say(
+        f"What follows the registry ended; started again in {RESTART_DELAY:g} s. Its log: {here.logs}/following.log"
+    )
 
 
-async def heed(service: Service, line: bytes) -> None:
-    """Do what a line of the follower says."""
+async def handle_line(service: Service, line: bytes) -> None:
+    """Apply a line of the follower: a lineup, or a failure. Other output, as of a library, is ignored."""
     try:
-        told: dict[str, Any] = json.loads(line)
+        message: dict[str, Any] = json.loads(line)
     except ValueError:
-        return  # what a library prints there is none of ours
-    if not isinstance(told, dict):
         return
-    if "failed" in told:
-        service.say_once("registry", f"The registry is not followed meanwhile: {told['failed']}")
+    if not isinstance(message, dict):
         return
-    found = understood(told["lineup"])
-    service.meters.followed.set(told["at"])
-    if found.problem == service.problem:
+    if "failed" in message:
+        service.say_once("registry", f"The registry is not followed meanwhile: {message['failed']}")
+        return
+    current = lineup.parse(message["lineup"])
+    service.metrics.followed.set(message["at"])
+    if current.problem == service.problem:
         service.say_once("registry", "")
-        await service.take(found, {alias: tuple(what) for alias, what in told["refused"].items()})
+        await service.apply(current, {alias: tuple(refusal) for alias, refusal in message["refused"].items()})
     else:
-        words = f"params.yaml is about {found.problem} now. This goes on answering for {service.problem}"
-        service.say_once("registry", f"{words} until it is started anew.")
+        service.say_once(
+            "registry",
+            f"params.yaml is about {current.problem} now. This goes on answering for {service.problem} until it is "
+            "started anew.",
+        )

@@ -1,7 +1,8 @@
-"""Who may ask, and how much at a time: looked at before a body is read.
+"""Access control and admission control: checks a request before its body is read.
 
-Without a token the service answers to this machine's own names alone, so that a page in a browser cannot reach it under
-another (DNS rebinding); with one, whoever has it. A request that a browser sends from somebody else's page is refused.
+Without a token the service answers only under this machine's own names, so that a page in a browser cannot reach it
+under another one (DNS rebinding). With a token it answers every request that carries it. A request that a browser sends
+from another site's page is refused in any case.
 """
 
 from __future__ import annotations
@@ -21,16 +22,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ratchet.serving.answering import requests
 from ratchet.serving.answering.requests import MEGABYTE, RequestError
-from ratchet.serving.answering.service import Service, Unready
-from ratchet.serving.api import mlflow_scoring, open_inference
-from ratchet.serving.pages import try_page
+from ratchet.serving.answering.service import NotReady, Service
 
-LEAST = 16_384
-"""Bytes that a request counts for at least: what it holds besides its body."""
-PACE = 0.5
-"""Seconds until a client is told that there is no room: who comes back at once must not take time from the others."""
-OPEN = frozenset({"/ping", "/v2/health/live", "/v2/health/ready"})
-"""What a supervisor may ask without the token, and however many others ask."""
+MIN_BYTES = 16_384
+"""Bytes that a request counts for at least: its memory besides the body."""
+OVERLOAD_DELAY = 0.5
+"""Seconds before a 503: a client that comes back at once must not take time from the others."""
+OPEN_PATHS = frozenset({"/ping", "/v2/health/live", "/v2/health/ready"})
+"""Health checks, which need no token and are answered under any load."""
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -39,165 +38,224 @@ HEADERS = [
 
 
 Handler = Callable[[Request], Awaitable[Response]]
+ErrorShape = Callable[[Request, RequestError], Response]
+
+
+class ErrorShapes:
+    """Makes errors into responses, each in the shape of its path's protocol.
+
+    Args:
+        shapes: by path; a key that ends in `*` holds for every path that begins with it. Every other path has
+            problem details.
+    """
+
+    def __init__(self, shapes: Mapping[str, ErrorShape]) -> None:
+        self._exact = {path: shape for path, shape in shapes.items() if not path.endswith("*")}
+        self._prefixes = [(path[:-1], shape) for path, shape in shapes.items() if path.endswith("*")]
+
+    def response(self, scope: Scope, error: RequestError) -> Response:
+        response = self._shape(scope["path"])(Request(scope), error)
+        if error.status == 401:
+            response.headers["www-authenticate"] = 'Basic realm="ratchet", charset="UTF-8"'
+        return response
+
+    def _shape(self, path: str) -> ErrorShape:
+        for prefix, shape in self._prefixes:
+            if path.startswith(prefix):
+                return shape
+        return self._exact.get(path, problem_details)
+
+    def handlers(self) -> dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]]:
+        """Starlette's exception handlers, one for each exception that a route may raise."""
+        return {HTTPException: self._unrouted, RequestError: self._refused, NotReady: self._not_ready}
+
+    async def _unrouted(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        response = self.response(request.scope, router_error(error))
+        response.headers.update(error.headers or {})
+        return response
+
+    async def _refused(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestError)
+        return self.response(request.scope, error)
+
+    async def _not_ready(self, request: Request, error: Exception) -> Response:
+        return self.response(request.scope, RequestError(503, str(error), 1))
 
 
 class Guard:
-    """Stands before the application, and counts what passes.
+    """Checks each request before the application gets it, and counts it.
 
-    lane: handlers of addresses that are asked by POST thousands of times a second. They are called from here: the way
-    through the framework's layers costs as much as all the rest of a request (decisions/0017).
+    Args:
+        app: the application.
+        service: its settings hold the limits, its metrics count.
+        token: that a request must carry; empty for none.
+        hosts: names under which the service answers without a token.
+        direct: handlers of POST routes that get thousands of requests a second. The guard calls them itself: the way
+            through the framework's layers costs as much as all the rest of a request (decisions/0017).
+        errors: makes refusals into responses.
     """
 
     def __init__(
-        self, app: ASGIApp, service: Service, token: str, hosts: frozenset[str], lane: Mapping[str, Handler]
+        self,
+        app: ASGIApp,
+        service: Service,
+        token: str,
+        hosts: frozenset[str],
+        direct: Mapping[str, Handler],
+        errors: ErrorShapes,
     ) -> None:
-        self._app, self._service, self._lane = app, service, lane
-        self._token, self._hosts = token.encode(), hosts
+        self._app = app
+        self._service = service
+        self._token = token.encode()
+        self._hosts = hosts
+        self._direct = direct
+        self._errors = errors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 0
+        began = time.perf_counter()
+        status = 0
 
-        async def counted(message: Message) -> None:
+        async def send_counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] += HEADERS
             await send(message)
 
-        size, meters = 0, self._service.meters
+        async def send_error(error: RequestError) -> None:
+            await self._errors.response(scope, error)(scope, receive, send_counted)
+
+        size = 0
+        metrics = self._service.metrics
         try:
             headers = dict(scope["headers"])
             if len(headers) < len(scope["headers"]):
-                expect_one_host(scope["headers"])
-            self._admit(scope["path"], scope["method"], headers)
-            size = 0 if scope["path"] in OPEN else self._enter(headers)
-            await self._pass_on(scope, receive, counted)
-        except RequestError as problem:
-            if problem.status == 503:
-                await asyncio.sleep(PACE)
-            await told(scope, problem)(scope, receive, counted)
-        except Unready as unready:
-            await told(scope, RequestError(503, str(unready), 1))(scope, receive, counted)
+                check_one_host(scope["headers"])
+            self._check_access(scope["path"], scope["method"], headers)
+            size = 0 if scope["path"] in OPEN_PATHS else self._reserve(headers)
+            await self._pass_on(scope, receive, send_counted)
+        except RequestError as error:
+            if error.status == 503:
+                await asyncio.sleep(OVERLOAD_DELAY)
+            await send_error(error)
+        except NotReady as error:
+            await send_error(RequestError(503, str(error), 1))
         except Exception:
             traceback.print_exc()
             if not status:
-                await told(scope, RequestError(500, "The service could not answer; its log says why."))(
-                    scope, receive, counted
-                )
+                await send_error(RequestError(500, "The service could not answer; its log says why."))
         finally:
-            meters.inside -= size
-            route = (
-                scope["route"].path if "route" in scope else scope["path"] if scope["path"] in self._lane else "other"
-            )
-            meters.passed(route, status, time.perf_counter() - began)
+            metrics.bytes_inside -= size
+            metrics.count_request(self._route_name(scope), status, time.perf_counter() - began)
+
+    def _route_name(self, scope: Scope) -> str:
+        """The label of the metrics: the route's path, or `other` where no route fits."""
+        if "route" in scope:
+            return str(scope["route"].path)
+        return scope["path"] if scope["path"] in self._direct else "other"
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        handler = self._lane.get(scope["path"]) if scope["method"] == "POST" else None
+        handler = self._direct.get(scope["path"]) if scope["method"] == "POST" else None
         if handler is None:
             await self._app(scope, receive, send)
         else:
             response = await handler(Request(scope, receive))
             await response(scope, receive, send)
 
-    def _admit(self, path: str, method: str, headers: dict[bytes, bytes]) -> None:
-        """Return where the caller may ask.
+    def _check_access(self, path: str, method: str, headers: dict[bytes, bytes]) -> None:
+        """Check the name, the origin and the token of a request.
 
         Raises:
-            Problem: not under that name (403), not from that page (403), or not without the token (401).
+            RequestError: a foreign host name or another site's page (403), or no token (401).
         """
         host = headers.get(b"host", b"").decode("latin-1")
-        if not self._token and bare(host) not in self._hosts:
+        if not self._token and without_port(host) not in self._hosts:
             raise RequestError(
                 403, f"The service answers as {', '.join(sorted(self._hosts))}. Received: {host[:100] or 'no host'}."
             )
         origin = headers.get(b"origin", b"").decode("latin-1")
-        if origin and urlsplit_host(origin) != host:
+        if origin and host_of_origin(origin) != host:
             raise RequestError(403, f"Pages of other sites may not ask. Received: {origin[:100]}.")
         if headers.get(b"sec-fetch-site", b"none") == b"cross-site" and method != "GET":
             raise RequestError(403, "Pages of other sites may not ask.")
-        if self._token and path not in OPEN and not hmac.compare_digest(given(headers), self._token):
+        if self._token and path not in OPEN_PATHS and not hmac.compare_digest(read_token(headers), self._token):
             raise RequestError(
                 401, "A token is needed: the header `Authorization: Bearer TOKEN`, or TOKEN as a password."
             )
 
-    def _enter(self, headers: dict[bytes, bytes]) -> int:
-        """The bytes that a request counts for while it is here.
+    def _reserve(self, headers: dict[bytes, bytes]) -> int:
+        """Reserve memory for a request; return the bytes that it counts for.
 
         Raises:
-            Problem: its body is too large (413), or there is no room now (503).
+            RequestError: its body is too large (413), or the requests in flight leave no room (503).
         """
         limits = self._service.settings.limits
-        stated = headers.get(b"content-length", b"")
-        most = int(limits.body_mb * MEGABYTE)
-        chunked = b"transfer-encoding" in headers
-        size = int(stated) if stated.isdigit() else most if chunked else 0
-        if size > most:
+        max_bytes = int(limits.body_mb * MEGABYTE)
+        content_length = headers.get(b"content-length", b"")
+        unstated = max_bytes if b"transfer-encoding" in headers else 0
+        size = int(content_length) if content_length.isdigit() else unstated
+        if size > max_bytes:
             raise requests.too_large(limits)
-        size = max(size, LEAST)
-        meters = self._service.meters
-        if meters.inside + size > max(limits.waiting_mb * MEGABYTE, size):
-            meters.overload.inc()
+        size = max(size, MIN_BYTES)
+        metrics = self._service.metrics
+        if metrics.bytes_inside + size > max(limits.waiting_mb * MEGABYTE, size):
+            metrics.overload.inc()
             raise RequestError(503, "Too many requests at once. Come back in a second.", 1)
-        meters.inside += size
+        metrics.bytes_inside += size
         return size
 
 
-def told(scope: Scope, problem: RequestError) -> Response:
-    """The refusal in the words of the protocol that was spoken, or as a page to who looks at one."""
-    path = scope["path"]
-    if path in try_page.ADDRESSES:
-        response = try_page.as_page(Request(scope), problem)
-    elif path == "/invocations":
-        response = mlflow_scoring.as_mlflow(problem)
-    elif path.startswith("/v2"):
-        response = open_inference.as_error(problem)
-    else:
-        response = requests.as_details(problem)
-    if problem.status == 401:
-        response.headers["www-authenticate"] = 'Basic realm="ratchet", charset="UTF-8"'
-    return response
+def problem_details(request: Request, error: RequestError) -> Response:
+    """The shape of errors on our own routes."""
+    return requests.problem_details(error)
 
 
-def expect_one_host(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Return where no second host is named: what stands in front of the service may have looked at the other.
+def router_error(error: HTTPException) -> RequestError:
+    """The router's exception, in our words."""
+    details = {
+        404: "There is nothing at this address. What there is: /docs.",
+        405: "This address is not asked that way.",
+    }
+    return RequestError(error.status_code, details.get(error.status_code, str(error.detail)))
+
+
+def check_one_host(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Check that there is one Host header: with two, a proxy in front may have looked at the other.
 
     Raises:
-        Problem: one is (RFC 9112, 3.2).
+        RequestError: there are more (RFC 9112, 3.2).
     """
     count = sum(name == b"host" for name, _ in headers)
     if count > 1:
         raise RequestError(400, f"A request must have one header Host. Received: {count}.")
 
 
-def bare(host: str) -> str:
-    """The name in a Host header, without its port."""
-    return host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
+def without_port(host: str) -> str:
+    """The name in a Host header."""
+    name, _, port = host.rpartition(":")
+    return name if port.isdigit() and not host.endswith("]") else host
 
 
-def urlsplit_host(origin: str) -> str:
+def host_of_origin(origin: str) -> str:
+    """Host and port of an Origin header; empty where it is no URL."""
     try:
         return urlsplit(origin).netloc
     except ValueError:
         return ""
 
 
-def given(headers: dict[bytes, bytes]) -> bytes:
-    """The token of a request: of `Bearer`, or the password of `Basic`, which browsers ask people for."""
-    kind, _, value = headers.get(b"authorization", b"").partition(b" ")
-    if kind.lower() == b"bearer":
+def read_token(headers: dict[bytes, bytes]) -> bytes:
+    """The token of a request: of `Bearer`, or the password of `Basic`, for which browsers show a dialog."""
+    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer":
         return value.strip()
-    if kind.lower() == b"basic":
+    if scheme.lower() == b"basic":
         try:
             return base64.b64decode(value, validate=True).partition(b":")[2]
         except ValueError:
             return b""
     return b""
-
-
-def as_problem(error: HTTPException) -> RequestError:
-    """What the router raises, as ours."""
-    words = {404: "There is nothing at this address. What there is: /docs.", 405: "This address is not asked that way."}
-    return RequestError(error.status_code, words.get(error.status_code, str(error.detail)))

@@ -1,4 +1,4 @@
-"""How old the champion is: in `make status`, and as gauges for a dashboard."""
+"""The champion's age: in `make status`, and as gauges for a dashboard."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ def samples(page: bytes) -> dict[str, tuple[dict[str, str], float]]:
 def service(tmp_path: Path) -> Service:
     log = Log(Policy())
     here = Places(tmp_path, tmp_path, "127.0.0.1", 0, 0, 0)
-    return Service(here, "reviews", Deploy(), log, ServiceMetrics(log), lambda words: None)
+    return Service(here, "reviews", Deploy(), log, ServiceMetrics(log), lambda message: None)
 
 
-def answers(service: Service, version: int, since: float = 1_000.0) -> None:
-    found = SimpleNamespace(facts=SimpleNamespace(version=version))
-    service.champion = Live(cast(Any, found), cast(Any, None), since)
+def set_champion(service: Service, version: int, since: float = 1_000.0) -> None:
+    bundle = SimpleNamespace(facts=SimpleNamespace(version=version))
+    service.champion = Live(cast(Any, bundle), cast(Any, None), since)
 
 
-def test_the_age_counts_from_the_move_that_made_it_live_and_not_from_the_services_start(service: Service) -> None:
+def test_the_age_counts_from_the_move_in_the_ledger_and_not_from_the_services_start(service: Service) -> None:
     assert service.champion_since() is None
-    answers(service, 3)
-    assert service.champion_since() == (3, 1_000.0), "moved by hand: since it answers here"
+    set_champion(service, 3)
+    assert service.champion_since() == (3, 1_000.0), "not in the ledger: since it answers here"
     ledger.append(service.here.ledger, move(2, 3))
     change = DataChange("reviews", None, "a" * 32, 10, 0, "ana", "More rows.", {}, "2026-11-25T12:00:00+00:00")
     ledger.append(service.here.ledger, change)
@@ -59,15 +59,15 @@ def test_the_age_counts_from_the_move_that_made_it_live_and_not_from_the_service
     assert service.champion_since() == (3, datetime(2026, 11, 27, 12, tzinfo=UTC).timestamp())
 
 
-def test_a_dashboard_gets_the_moment_and_the_age(service: Service) -> None:
+def test_the_metrics_have_the_moment_and_the_age(service: Service) -> None:
     three_days_ago = time.time() - 3 * 86_400
-    found = samples(service.meters.page(None, (7, three_days_ago)))
-    assert found["ratchet_champion_live_since_timestamp_seconds"] == ({"version": "7"}, pytest.approx(three_days_ago))
-    labels, age = found["ratchet_champion_age_seconds"]
+    gauges = samples(service.metrics.render(None, (7, three_days_ago)))
+    assert gauges["ratchet_champion_live_since_timestamp_seconds"] == ({"version": "7"}, pytest.approx(three_days_ago))
+    labels, age = gauges["ratchet_champion_age_seconds"]
     assert (labels, age) == ({"version": "7"}, pytest.approx(259_200, abs=60))
-    ahead = samples(service.meters.page(None, (7, time.time() + 100)))
-    assert ahead["ratchet_champion_age_seconds"][1] == 0, "a clock that was set back"
-    assert not [name for name in samples(service.meters.page()) if "champion" in name]
+    early = samples(service.metrics.render(None, (7, time.time() + 100)))
+    assert early["ratchet_champion_age_seconds"][1] == 0, "the clock was set back"
+    assert not [name for name in samples(service.metrics.render()) if "champion" in name]
 
 
 def test_status_says_since_when_and_for_how_long() -> None:

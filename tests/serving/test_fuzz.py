@@ -1,8 +1,7 @@
-"""The service against requests that nobody thought of: by its own document, and through each of its protocols.
+"""Fuzz tests of the service, by its OpenAPI document and through each of its protocols.
 
-Schemathesis makes requests from /openapi.json, valid and not, and holds the answers to it. Hypothesis goes deeper than
-a schema can: the protocols must agree on any texts, and nothing that is sent may bring out a fault. Together the long
-run has LONG cases at least.
+Schemathesis generates valid and invalid requests from /openapi.json, and checks the answers against it. Hypothesis
+checks what a schema cannot express: the protocols agree on any texts, and no request causes a fault.
 """
 
 from __future__ import annotations
@@ -36,33 +35,33 @@ from ratchet.serving.answering.metrics import ServiceMetrics
 from ratchet.serving.answering.service import Live, Service
 from ratchet.serving.app import application
 from ratchet.serving.connections import Connections
-from ratchet.serving.docs.operations import Answering, operations
+from ratchet.serving.docs.operations import DocumentedModel, operations
 from ratchet.serving.pages.try_page import FORM
 from tests.support.project import Project, small_table
 from tests.support.service import served
 
 JSON = {"content-type": "application/json"}
-SHORT = 500
-"""Cases that Schemathesis makes at least in the short run."""
-LONG = 20_000
-"""Cases of the long run: of Schemathesis and of Hypothesis, together."""
+MIN_SHORT_CASES = 500
+"""Cases of Schemathesis in the short run, at least."""
+MIN_LONG_CASES = 20_000
+"""Cases of Schemathesis and Hypothesis together in the long run, at least."""
 CONFIGURATION = """
 [checks]
 ignored_auth.enabled = false # this service has no token; tests/serving/test_serving.py asks one that has
 
-# Whether `shape` fits `data` is more than JSON Schema can say: what is valid by the document may be refused there.
+# JSON Schema cannot state that `shape` must fit `data`: a request that is valid by the document may be refused there.
 [[operations]]
 include-path-regex = "/infer$"
 checks.positive_data_acceptance.enabled = false
 """
-"""All of Schemathesis' checks but these."""
+"""The checks of Schemathesis that are switched off."""
 
 
-# By the document
+# Schemathesis
 
 
 def schemathesis(project: Project, folder: Path, *options: str) -> int:
-    """The cases that it made against a service of that project, after it found no fault."""
+    """Run Schemathesis against a service of the project, expect no failure, and return the number of its cases."""
     folder.joinpath("schemathesis.toml").write_text(CONFIGURATION)
     report = folder / "report.json"
     with served(project) as service:
@@ -74,28 +73,28 @@ def schemathesis(project: Project, folder: Path, *options: str) -> int:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Traceback" not in service.said
-    found = json.loads(report.read_text())
-    assert found["complete"]
-    assert found["operations"]["tested"] == len(operations(Answering("reviews"))) - 1  # not the document itself
-    assert found["test_cases"]["errored"] == found["test_cases"]["with_failures"] == 0
-    return int(found["test_cases"]["generated"])
+    results = json.loads(report.read_text())
+    assert results["complete"]
+    assert results["operations"]["tested"] == len(operations(DocumentedModel("reviews"))) - 1  # not the document itself
+    assert results["test_cases"]["errored"] == results["test_cases"]["with_failures"] == 0
+    return int(results["test_cases"]["generated"])
 
 
 def test_the_service_keeps_to_its_document(turned: Project, tmp_path: Path) -> None:
-    assert schemathesis(turned, tmp_path, "--max-examples", "5", "--generation-deterministic") >= SHORT
+    assert schemathesis(turned, tmp_path, "--max-examples", "5", "--generation-deterministic") >= MIN_SHORT_CASES
 
 
-# Through the protocols, in this process
+# The protocols agree
 
 
-class Desk:
+class LocalService:
     """A service in this process, with a small linear model."""
 
     def __init__(self, folder: Path) -> None:
         here = Places(folder, folder / "state", "127.0.0.1", 0, 0, 0)
         log = Log(Policy())
         self.service = Service(here, "reviews", Deploy(), log, ServiceMetrics(log), print)
-        model: Any = learnt()
+        model: Any = train()
         self.service.champion = Live(Bundle("", Facts("reviews", 1, "linear", "", "", ""), model), Batcher(model))
         app: Any = application(self.service, Connections(self.service))
         self._loop = asyncio.Runner()
@@ -104,17 +103,17 @@ class Desk:
         )
         self._loop.run(log.start())
 
-    def ask(self, method: str, path: str, content: bytes | None = None, headers: Any = None) -> httpx.Response:
-        """The answer, which is no fault of the service, whatever was asked."""
-        found = self._loop.run(self._client.request(method, path, content=content, headers=headers))
-        assert found.status_code < 500, (method, path, content, headers, found.text)
-        return found
+    def request(self, method: str, path: str, content: bytes | None = None, headers: Any = None) -> httpx.Response:
+        """Send a request; its answer must not be a fault of the service."""
+        answer = self._loop.run(self._client.request(method, path, content=content, headers=headers))
+        assert answer.status_code < 500, (method, path, content, headers, answer.text)
+        return answer
 
     def post(self, path: str, body: object) -> Any:
-        """What an answer to JSON says; it must be one."""
-        found = self.ask("POST", path, json.dumps(body).encode(), JSON)
-        assert found.status_code == 200, found.text
-        return found.json()
+        """Post JSON, which must succeed, and return the decoded answer."""
+        answer = self.request("POST", path, json.dumps(body).encode(), JSON)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
 
     def close(self) -> None:
         self._loop.run(self._client.aclose())
@@ -122,19 +121,21 @@ class Desk:
         self._loop.close()
 
 
-def learnt() -> linear.Linear:
+def train() -> linear.Linear:
     """A model of the made-up reviews."""
     rows = list(csv.reader(io.StringIO(small_table(200))))[1:]
-    texts, labels = [row[0] for row in rows], [row[1] for row in rows]
-    train, validation = Rows(texts[:160], labels[:160]), Rows(texts[160:], labels[160:])
-    return linear.fit(train, validation, ("bad", "good"), linear.Params(), seed=0, progress=lambda *_: None)
+    texts = [row[0] for row in rows]
+    labels = [row[1] for row in rows]
+    training = Rows(texts[:160], labels[:160])
+    validation = Rows(texts[160:], labels[160:])
+    return linear.fit(training, validation, ("bad", "good"), linear.Params(), seed=0, progress=lambda *_: None)
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    made = Desk(tmp_path_factory.mktemp("desk"))
-    yield made
-    made.close()
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
+    local = LocalService(tmp_path_factory.mktemp("service"))
+    yield local
+    local.close()
 
 
 WORDS = st.sampled_from(
@@ -149,11 +150,12 @@ TEXTS = st.lists(
     min_size=1,
     max_size=6,
 )
-Said = list[tuple[float, float]]
+Shares = list[tuple[float, float]]
+"""The probabilities of `bad` and `good`, one pair a text."""
 
 
-def all_ways(desk: Desk, texts: Sequence[str]) -> dict[str, Said]:
-    """The probabilities of each text, by each way to ask for them."""
+def shares_by_protocol(service: LocalService, texts: Sequence[str]) -> dict[str, Shares]:
+    """The probabilities by each form of MLflow's and each route of the Open Inference Protocol."""
     forms: dict[str, object] = {
         "split": {"dataframe_split": {"columns": ["n", "text"], "data": [[1, text] for text in texts]}},
         "records": {"dataframe_records": [{"text": text} for text in texts]},
@@ -161,70 +163,76 @@ def all_ways(desk: Desk, texts: Sequence[str]) -> dict[str, Said]:
         "instances": {"instances": [[text] for text in texts]},
         "a column": {"inputs": {"text": texts}},
     }
-    found = {name: scored(desk.post("/invocations", form)) for name, form in forms.items()}
+    shares = {name: mlflow_shares(service.post("/invocations", form)) for name, form in forms.items()}
     for path in ("/v2/models/reviews/infer", "/v2/models/reviews/versions/1/infer"):
-        nested = [[text] for text in texts] if "versions" in path else texts
-        tensor = {"name": "text", "datatype": "BYTES", "shape": [len(texts)], "data": nested}
-        outputs = {each["name"]: each for each in desk.post(path, {"inputs": [tensor]})["outputs"]}
+        data = [[text] for text in texts] if "versions" in path else texts
+        tensor = {"name": "text", "datatype": "BYTES", "shape": [len(texts)], "data": data}
+        outputs = {output["name"]: output for output in service.post(path, {"inputs": [tensor]})["outputs"]}
         flat = outputs["probabilities"]["data"]
         assert outputs["probabilities"]["shape"] == [len(texts), 2]
-        found[path] = list(zip(flat[::2], flat[1::2], strict=True))
-        assert outputs["label"]["data"] == list(map(label, found[path]))
-    return found
+        shares[path] = list(zip(flat[::2], flat[1::2], strict=True))
+        assert outputs["label"]["data"] == list(map(likeliest, shares[path]))
+    return shares
 
 
-def scored(told: Any) -> Said:
-    rows = told["predictions"]
-    found = [(row["p_bad"], row["p_good"]) for row in rows]
-    assert [row["label"] for row in rows] == list(map(label, found))
-    return found
+def mlflow_shares(answer: Any) -> Shares:
+    """The probabilities in an answer of /invocations, whose labels must be the likeliest."""
+    rows = answer["predictions"]
+    shares = [(row["p_bad"], row["p_good"]) for row in rows]
+    assert [row["label"] for row in rows] == list(map(likeliest, shares))
+    return shares
 
 
-def label(pair: tuple[float, float]) -> str:
+def own_shares(service: LocalService, texts: Sequence[str]) -> Shares:
+    """The probabilities by /predict, whose labels must be the likeliest."""
+    rows = service.post("/predict", {"texts": texts})["predictions"]
+    shares = [tuple(row["probabilities"].values()) for row in rows]
+    assert [row["label"] for row in rows] == list(map(likeliest, shares))
+    return shares
+
+
+def likeliest(pair: tuple[float, float]) -> str:
     return "good" if pair[1] > pair[0] else "bad"
 
 
-def alone(desk: Desk, texts: Sequence[str]) -> Said:
-    rows = desk.post("/predict", {"texts": texts})["predictions"]
-    assert [row["label"] for row in rows] == [label(tuple(row["probabilities"].values())) for row in rows]
-    return [tuple(row["probabilities"].values()) for row in rows]
-
-
-def close(left: Said, right: Said) -> bool:
+def are_close(left: Shares, right: Shares) -> bool:
     return len(left) == len(right) and all(
-        one == pytest.approx(other, abs=1e-6) for one, other in zip(left, right, strict=True)
+        pair == pytest.approx(expected, abs=1e-6) for pair, expected in zip(left, right, strict=True)
     )
 
 
-def agree_on(desk: Desk, texts: Sequence[str]) -> None:
-    expected = alone(desk, texts)
+def check_protocols(service: LocalService, texts: Sequence[str]) -> None:
+    """All protocols give the same probabilities, for the texts together and one by one."""
+    expected = own_shares(service, texts)
     assert len(expected) == len(texts)
-    assert close([pair for text in texts for pair in alone(desk, [text])], expected)
-    for way, found in all_ways(desk, texts).items():
-        assert close(found, expected), (way, texts)
+    assert are_close([pair for text in texts for pair in own_shares(service, [text])], expected)
+    for protocol, shares in shares_by_protocol(service, texts).items():
+        assert are_close(shares, expected), (protocol, texts)
 
 
-def agree_on_csv(desk: Desk, texts: Sequence[str], dialect: tuple[int, str], beside: bool) -> None:
-    file, (quoting, end) = io.StringIO(newline=""), dialect
+def check_csv(service: LocalService, texts: Sequence[str], dialect: tuple[int, str], has_other_column: bool) -> None:
+    """A CSV of any quoting and line end gives the probabilities of the texts written to it."""
+    quoting, end = dialect
+    file = io.StringIO(newline="")
     writer = csv.writer(file, quoting=quoting, lineterminator=end)  # type: ignore[arg-type]
-    writer.writerow(["n", "text"] if beside else ["text"])
-    writer.writerows([1, text] if beside else [text] for text in texts)
+    writer.writerow(["n", "text"] if has_other_column else ["text"])
+    writer.writerows([1, text] if has_other_column else [text] for text in texts)
     raw = file.getvalue().encode()
-    found = desk.ask("POST", "/invocations", raw, {"content-type": "text/csv; charset=utf-8"})
-    assert found.status_code == 200, found.text
-    assert close(scored(found.json()), alone(desk, texts)), raw
+    answer = service.request("POST", "/invocations", raw, {"content-type": "text/csv; charset=utf-8"})
+    assert answer.status_code == 200, answer.text
+    assert are_close(mlflow_shares(answer.json()), own_shares(service, texts)), raw
 
 
-def give_feedback(desk: Desk, text: str, said: str) -> None:
-    """A known label is taken, another refused, of an id that was given out; of no other is either."""
-    (row,) = desk.post("/predict", {"texts": [text]})["predictions"]
-    answer = desk.ask("POST", "/feedback", json.dumps({"id": row["id"], "label": said}).encode(), JSON)
-    if said in ("good", "bad"):
-        assert (answer.status_code, answer.json()) == (200, {"id": row["id"], "label": said})
+def check_feedback(service: LocalService, text: str, label: str) -> None:
+    """For a known id, a known label is taken and another one refused; for an unknown id, every label is refused."""
+    (row,) = service.post("/predict", {"texts": [text]})["predictions"]
+    answer = service.request("POST", "/feedback", json.dumps({"id": row["id"], "label": label}).encode(), JSON)
+    if label in ("good", "bad"):
+        assert (answer.status_code, answer.json()) == (200, {"id": row["id"], "label": label})
     else:
         assert answer.status_code == 422
-    other = desk.ask("POST", "/feedback", json.dumps({"id": said or "0", "label": "good"}).encode(), JSON)
-    assert other.status_code == (404 if len(said) <= 64 else 422)
+    refusal = service.request("POST", "/feedback", json.dumps({"id": label or "0", "label": "good"}).encode(), JSON)
+    assert refusal.status_code == (404 if len(label) <= 64 else 422)
 
 
 LABELS = st.one_of(st.sampled_from(["good", "bad", "Good", "good ", ""]), st.text(max_size=80))
@@ -233,10 +241,13 @@ QUOTING = st.sampled_from(
 )
 
 
-# What is no request at all
+# Malformed requests
 
 
-PATHS = [each.path.replace("{name}", "reviews").replace("{version}", "1") for each in operations(Answering("reviews"))]
+PATHS = [
+    operation.path.replace("{name}", "reviews").replace("{version}", "1")
+    for operation in operations(DocumentedModel("reviews"))
+]
 VALID = [
     {"texts": ["a"], "key": None},
     {"id": "0" * 32, "label": "good"},
@@ -249,34 +260,35 @@ ODD = st.sampled_from(['"\\ud800"', '"\\udc00\\ud800"', '"\\u0000"', '"\\x"', '"
 
 
 @st.composite
-def spoilt(draw: st.DrawFn) -> bytes:
-    """JSON that was a request before something happened to it."""
+def damaged_json(draw: st.DrawFn) -> bytes:
+    """A valid request with one kind of damage."""
     whole = json.dumps(draw(st.sampled_from(VALID)))
-    way = draw(st.sampled_from(["cut", "twice", "number", "deep", "bytes", "put in", "named"]))
-    if way == "twice":
+    damage = draw(st.sampled_from(["cut", "twice", "number", "deep", "bytes", "put in", "named"]))
+    if damage == "twice":
         return f"{whole[:-1]},{whole[1:]}".encode()
-    if way == "number":
+    if damage == "number":
         return whole.replace('"a"', draw(NUMBERS)).replace("1", draw(NUMBERS)).encode()
-    if way == "deep":
-        depth, kind = draw(st.integers(1, 1_500)), draw(st.sampled_from(["[]", ('{"text":', "}")]))
-        return whole.replace('"a"', kind[0] * depth + "1" + kind[1] * depth).encode()
-    if way == "named":
+    if damage == "deep":
+        depth = draw(st.integers(1, 1_500))
+        opening, closing = draw(st.sampled_from(["[]", ('{"text":', "}")]))
+        return whole.replace('"a"', opening * depth + "1" + closing * depth).encode()
+    if damage == "named":
         return f"{whole[:-1]},{draw(ODD)}:1}}".encode()
-    at = draw(st.integers(0, len(whole)))
-    if way == "cut":
-        return whole[:at].encode()
-    inside = draw(st.binary(max_size=8)) if way == "bytes" else draw(ODD).encode()
-    return whole[:at].encode() + inside + whole[at:].encode()
+    position = draw(st.integers(0, len(whole)))
+    if damage == "cut":
+        return whole[:position].encode()
+    inserted = draw(st.binary(max_size=8)) if damage == "bytes" else draw(ODD).encode()
+    return whole[:position].encode() + inserted + whole[position:].encode()
 
 
 BODIES = st.one_of(
     st.none(),
     st.binary(max_size=200),
-    spoilt(),
+    damaged_json(),
     st.dictionaries(st.sampled_from(["text", "id", "label", "x"]), st.binary(max_size=20), max_size=4).map(
         lambda fields: b"&".join(name.encode() + b"=" + quote(value).encode() for name, value in fields.items())
     ),
-    st.text(max_size=100).map(lambda rest: f"text\n{rest}".encode()),
+    st.text(max_size=100).map(lambda lines: f"text\n{lines}".encode()),
 )
 KINDS = st.sampled_from(
     ["application/json", "text/csv", FORM, "application/json; charset=latin-1", "application/json;;", "a/b", "", ";"]
@@ -297,72 +309,76 @@ QUERIES = st.one_of(
     ),
     st.sampled_from(["?", "?&&=&", "?explain", "?explain=true&explain=false", "?lang=%ff", "?a=" + "x" * 5_000]),
 )
-PLACES = st.one_of(
+ANY_PATH = st.one_of(
     st.sampled_from(PATHS),
-    st.tuples(st.sampled_from(PATHS), st.binary(max_size=9)).map(lambda each: f"{each[0]}/{quote(each[1])}"),
+    st.tuples(st.sampled_from(PATHS), st.binary(max_size=9)).map(lambda pair: f"{pair[0]}/{quote(pair[1])}"),
     st.binary(max_size=30).map(lambda raw: f"/{quote(raw)}"),
 )
-WHERE = st.tuples(PLACES, QUERIES).map("".join)
+ADDRESSES = st.tuples(ANY_PATH, QUERIES).map("".join)
 METHODS = st.sampled_from(["POST", "GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH", "TRACE", "ANY"])
-MOST_REFUSED = 10_000
-"""Characters of a refusal; of its page, with the style."""
+MAX_REFUSAL = 10_000
+"""Bytes of a refusal; a page's include the style sheet."""
 
 
-def bear(desk: Desk, method: str, path: str, body: bytes | None, kind: str, headers: dict[str, bytes]) -> None:
-    """The answer is JSON, or a page where people look, with a reason and no trace; and the next one is as ever."""
-    found = desk.ask(method, path, body, {"content-type": kind, **headers})
-    told = found.headers.get("content-type", "").partition(";")[0]
-    if found.status_code >= 400 and method != "HEAD":
-        assert told in ("application/json", "application/problem+json", "text/html"), found.text
-        assert len(found.content) <= MOST_REFUSED, len(found.content)
-    if told.endswith("json") and method != "HEAD" and found.text.strip() and not path.startswith("/version"):
-        told_so = found.json()
-        assert found.status_code < 400 or max(map(len, map(str, told_so.values()))) > 10
-    assert "Traceback" not in found.text
-    assert 'File "' not in found.text
-    assert desk.ask("GET", "/ping").status_code == 200
+def check_no_fault(
+    service: LocalService, method: str, path: str, body: bytes | None, media: str, headers: dict[str, bytes]
+) -> None:
+    """An error is JSON or a page, short, with a reason and without a traceback; the service goes on answering."""
+    answer = service.request(method, path, body, {"content-type": media, **headers})
+    answer_media = answer.headers.get("content-type", "").partition(";")[0]
+    if answer.status_code >= 400 and method != "HEAD":
+        assert answer_media in ("application/json", "application/problem+json", "text/html"), answer.text
+        assert len(answer.content) <= MAX_REFUSAL, len(answer.content)
+    if answer_media.endswith("json") and method != "HEAD" and answer.text.strip() and not path.startswith("/version"):
+        fields = answer.json()
+        assert answer.status_code < 400 or max(map(len, map(str, fields.values()))) > 10
+    assert "Traceback" not in answer.text
+    assert 'File "' not in answer.text
+    assert service.request("GET", "/ping").status_code == 200
 
 
-def bear_spoilt(desk: Desk, path: str, body: bytes) -> None:
-    bear(desk, "POST", path, body, "application/json", {})
+def check_damaged_json(service: LocalService, path: str, body: bytes) -> None:
+    check_no_fault(service, "POST", path, body, "application/json", {})
 
 
-ASKED = st.sampled_from(["/predict", "/predict?explain=true", "/feedback", "/invocations", "/v2/models/reviews/infer"])
+JSON_PATHS = st.sampled_from(
+    ["/predict", "/predict?explain=true", "/feedback", "/invocations", "/v2/models/reviews/infer"]
+)
 PROPERTIES: dict[str, tuple[Callable[..., None], SearchStrategy[Any]]] = {
-    "all protocols answer the same": (agree_on, st.tuples(TEXTS)),
-    "a CSV of any quoting is the texts that were written": (agree_on_csv, st.tuples(TEXTS, QUOTING, st.booleans())),
-    "any label is taken or refused": (give_feedback, st.tuples(st.text(max_size=40), LABELS)),
-    "nothing that is sent brings out a fault": (bear, st.tuples(METHODS, WHERE, BODIES, KINDS, HEADERS)),
-    "a spoilt request is refused in few words": (bear_spoilt, st.tuples(ASKED, spoilt())),
+    "all protocols answer the same": (check_protocols, st.tuples(TEXTS)),
+    "a CSV of any quoting is the texts that were written": (check_csv, st.tuples(TEXTS, QUOTING, st.booleans())),
+    "any label is taken or refused": (check_feedback, st.tuples(st.text(max_size=40), LABELS)),
+    "no request causes a fault": (check_no_fault, st.tuples(METHODS, ADDRESSES, BODIES, KINDS, HEADERS)),
+    "damaged JSON is refused briefly": (check_damaged_json, st.tuples(JSON_PATHS, damaged_json())),
 }
 
 
-def hold(desk: Desk, name: str, examples: int, **more: Any) -> int:
-    """Try a property on so many inputs; how many it were."""
+def run_property(service: LocalService, name: str, examples: int, **options: Any) -> int:
+    """Check a property on generated examples; return how many there were."""
     check, inputs = PROPERTIES[name]
     cases = 0
 
-    @settings(max_examples=examples, **more)
+    @settings(max_examples=examples, **options)
     @given(inputs)
-    def each(drawn: tuple[Any, ...]) -> None:
+    def check_example(drawn: tuple[Any, ...]) -> None:
         nonlocal cases
         cases += 1
-        check(desk, *drawn)
+        check(service, *drawn)
 
-    each()
+    check_example()
     return cases
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
-def test_for_any_request(desk: Desk, name: str) -> None:
-    hold(desk, name, 50 if name.startswith(("a ", "all", "any")) else 200)
+def test_for_any_request(service: LocalService, name: str) -> None:
+    run_property(service, name, 50 if name.startswith(("a ", "all", "any")) else 200)
 
 
-# Long
+# The long run
 
 
 @pytest.mark.long
-def test_twenty_thousand_cases_bring_out_no_fault(turned: Project, tmp_path: Path, desk: Desk) -> None:
-    cases = sum(hold(desk, name, 2_500, derandomize=False) for name in PROPERTIES)
+def test_twenty_thousand_cases_cause_no_fault(turned: Project, tmp_path: Path, service: LocalService) -> None:
+    cases = sum(run_property(service, name, 2_500, derandomize=False) for name in PROPERTIES)
     cases += schemathesis(turned, tmp_path, "--max-examples", "600")
-    assert cases >= LONG
+    assert cases >= MIN_LONG_CASES

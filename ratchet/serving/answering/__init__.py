@@ -1,1 +1,1 @@
-"""The answers themselves: the models that are live, batches of texts, the swap from one version to the next."""
+"""The prediction core: the live models, batches of texts, the swap from one version to the next."""

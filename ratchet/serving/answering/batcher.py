@@ -1,8 +1,8 @@
-"""Texts of requests that wait at the same time are answered together; nobody waits while the model is idle.
+"""Micro-batching: texts of requests that wait at the same time go to the model together.
 
-A turn of the event loop collects what has arrived, the model answers it there (a thread would pay a hand-over for each
-batch and fight for the interpreter), and between two batches the loop sees to everybody else. Long requests are cut
-into pieces and take turns with the others.
+One turn of the event loop collects the texts that have arrived, and the model answers them in that turn. (A thread
+would pay a hand-over for each batch and fight for the interpreter.) Between two batches the loop serves all other work.
+A long request is cut into pieces that take turns with the other requests. No request waits while the model is idle.
 """
 
 from __future__ import annotations
@@ -14,89 +14,116 @@ from dataclasses import dataclass, field
 
 from models.contract import Classifier
 
-CHARACTERS = 1 << 16
-"""Of texts in one batch: some 4 ms of the linear model, and its most efficient size."""
-TEXTS = 512
-"""In one batch, at most."""
+BATCH_CHARACTERS = 1 << 16
+"""Characters in one batch: some 4 ms of the linear model, and its most efficient size."""
+BATCH_TEXTS = 512
+"""Texts in one batch, at most."""
 
 
 @dataclass(slots=True)
 class ModelAnswer:
-    """What the model says of some texts. rows: the probabilities of each. best: the number of its likeliest label."""
+    """The model's output for some texts.
+
+    Attributes:
+        rows: the probabilities of each text, in the order of the model's labels.
+        best: the column of each text's likeliest label.
+    """
 
     rows: list[list[float]] = field(default_factory=list)
     best: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """A request's texts. taken: how many the model has seen."""
+class _Pending:
+    """A request in the queue.
+
+    Attributes:
+        texts: all texts of the request.
+        future: resolved with the answer to all of them.
+        answer: the answer so far.
+        taken: number of texts that were put into a batch.
+    """
 
     texts: Sequence[str]
-    answer: asyncio.Future[ModelAnswer]
-    found: ModelAnswer = field(default_factory=ModelAnswer)
+    future: asyncio.Future[ModelAnswer]
+    answer: ModelAnswer = field(default_factory=ModelAnswer)
     taken: int = 0
 
 
+Batch = list[tuple[_Pending, Sequence[str]]]
+"""Requests, each with the piece of its texts that is in the batch."""
+
+
 class Batcher:
-    """One model's queue. characters, texts: bounds of a batch; texts=1 is no batching at all."""
+    """The queue of one model.
 
-    def __init__(self, classifier: Classifier, characters: int = CHARACTERS, texts: int = TEXTS) -> None:
-        self._classifier, self._characters, self._texts = classifier, characters, texts
-        self._queue: deque[_Waiting] = deque()
-        self._turning = False
+    Args:
+        classifier: the model.
+        characters: characters in a batch, at most.
+        texts: texts in a batch, at most; 1 switches batching off.
+    """
 
-    async def ask(self, texts: Sequence[str]) -> ModelAnswer:
-        """What the model says, in the order of the texts."""
+    def __init__(self, classifier: Classifier, characters: int = BATCH_CHARACTERS, texts: int = BATCH_TEXTS) -> None:
+        self._classifier = classifier
+        self._characters = characters
+        self._texts = texts
+        self._queue: deque[_Pending] = deque()
+        self._is_scheduled = False
+
+    async def predict(self, texts: Sequence[str]) -> ModelAnswer:
+        """Return the model's answer, in the order of the texts."""
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(texts, loop.create_future())
-        self._queue.append(waiting)
-        if not self._turning:
-            self._turning = True
-            loop.call_soon(self._turn, loop)
-        return await waiting.answer
+        pending = _Pending(texts, loop.create_future())
+        self._queue.append(pending)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            loop.call_soon(self._run_batch, loop)
+        return await pending.future
 
-    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Answer one batch, and come back while anybody waits."""
-        batch = self._gathered()
+    def _run_batch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer one batch; schedule the next one while the queue holds requests."""
+        batch = self._next_batch()
         try:
-            found = self._classifier.predict_proba([text for _, some in batch for text in some])
-            rows, best = found.tolist(), found.argmax(axis=1).tolist()  # once for all of them
-        except Exception as error:  # a model must not end the service: whoever asked gets it, the others go on
-            for waiting, _ in batch:
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(error)
+            probabilities = self._classifier.predict_proba([text for _, piece in batch for text in piece])
+            rows = probabilities.tolist()  # converted once for the whole batch
+            best = probabilities.argmax(axis=1).tolist()
+        except Exception as error:  # a model must not end the service: this batch fails, other requests go on
+            for pending, _ in batch:
+                if not pending.future.done():
+                    pending.future.set_exception(error)
         else:
-            self._hand_out(batch, rows, best)
+            self._distribute(batch, rows, best)
         if self._queue:
-            loop.call_soon(self._turn, loop)
+            loop.call_soon(self._run_batch, loop)
         else:
-            self._turning = False
+            self._is_scheduled = False
 
-    def _gathered(self) -> list[tuple[_Waiting, Sequence[str]]]:
-        """Texts of those in the queue, each as much as fits; who has more to come goes to the end of the queue."""
-        batch: list[tuple[_Waiting, Sequence[str]]] = []
-        room, places = self._characters, self._texts
-        while self._queue and room > 0 and places > 0:
-            waiting = self._queue.popleft()
-            if waiting.answer.done():
-                continue  # cancelled: its client has gone
-            start = waiting.taken
-            while waiting.taken < len(waiting.texts) and room > 0 and places > 0:
-                room -= len(waiting.texts[waiting.taken]) + 1
-                places -= 1
-                waiting.taken += 1
-            batch.append((waiting, waiting.texts[start : waiting.taken]))
+    def _next_batch(self) -> Batch:
+        """Take texts off the queue until the batch is full."""
+        batch: Batch = []
+        characters_left = self._characters
+        texts_left = self._texts
+        while self._queue and characters_left > 0 and texts_left > 0:
+            pending = self._queue.popleft()
+            if pending.future.done():
+                continue  # cancelled: the client has gone
+            start = pending.taken
+            while pending.taken < len(pending.texts) and characters_left > 0 and texts_left > 0:
+                characters_left -= len(pending.texts[pending.taken]) + 1
+                texts_left -= 1
+                pending.taken += 1
+            batch.append((pending, pending.texts[start : pending.taken]))
         return batch
 
-    def _hand_out(self, batch: list[tuple[_Waiting, Sequence[str]]], rows: list[list[float]], best: list[int]) -> None:
-        at = 0
-        for waiting, some in batch:
-            end = at + len(some)
-            waiting.found.rows += rows[at:end]
-            waiting.found.best += best[at:end]
-            at = end
-            if waiting.taken < len(waiting.texts):
-                self._queue.append(waiting)
-            elif not waiting.answer.done():
-                waiting.answer.set_result(waiting.found)
+    def _distribute(self, batch: Batch, rows: list[list[float]], best: list[int]) -> None:
+        """Give each request its share of the output; a request with texts left goes to the end of the queue."""
+        start = 0
+        for pending, piece in batch:
+            end = start + len(piece)
+            pending.answer.rows += rows[start:end]
+            pending.answer.best += best[start:end]
+            start = end
+            if pending.taken < len(pending.texts):
+                self._queue.append(pending)
+            elif not pending.future.done():
+                pending.future.set_result(pending.answer)

@@ -1,9 +1,10 @@
-"""A model as the service reads it: the folder that the model was saved to, and a manifest that says what it is.
+"""A bundle: the folder a model was saved to, and a manifest with its facts and the digest of every file.
 
     state/bundles/<digest>/manifest.json model.json arrays.npz ...
 
-The digest in the name is the SHA-256 of the manifest, and the manifest holds that of every file. So a bundle is whole
-and of that very version, or it is refused before anything in it is parsed. There is no code in it: JSON and arrays.
+The folder's name is the SHA-256 of the manifest, and the manifest holds the SHA-256 of every file. A bundle is
+therefore complete and of exactly that version, or it is refused before anything in it is parsed. It holds JSON and
+arrays, no code.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ from ratchet.project import durable
 from ratchet.project.errors import Refusal
 
 MANIFEST = "manifest.json"
-NAME = re.compile(r"[0-9a-f]{64}")
-FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-ODD = ("A perfectly ordinary sentence.", "", "今天天气很好。", "x" * 5000)
-"""Texts that every model answers before it goes live."""
+DIGEST = re.compile(r"[0-9a-f]{64}")
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+ODD_TEXTS = ("A perfectly ordinary sentence.", "", "今天天气很好。", "x" * 5000)
+"""Texts that every model must answer before it goes live."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Which version a bundle holds, and what it came from."""
+    """The version in a bundle, and its origin."""
 
     problem: str
     version: int
@@ -47,7 +48,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model that was read, checked, and has answered."""
+    """A model that was read, verified, and has answered the odd texts."""
 
     digest: str
     facts: Facts
@@ -59,83 +60,89 @@ class Bundle:
 
 
 def pack(saved: Path, facts: Facts, bundles: Path) -> str:
-    """Make a saved model's bundle where it is not there yet; its digest, which the same files and facts always have.
+    """Make the bundle of a saved model, unless it is there already.
+
+    Returns:
+        Its digest; the same files and facts always have the same one.
 
     Raises:
-        Refusal: it cannot be read, or does not answer odd texts.
+        Refusal: the model cannot be read, or does not answer the odd texts.
     """
     bundles.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=bundles, prefix=".packing-") as scratch:
         folder = Path(scratch) / "bundle"
         shutil.copytree(saved, folder)
-        expect_answers(load(folder, facts), facts)
+        check_answers(load_model(folder, facts), facts)
         files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
         text = json.dumps({"facts": asdict(facts), "files": files}, ensure_ascii=False, sort_keys=True, indent=1)
         (folder / MANIFEST).write_text(text, encoding="utf-8")
         digest = hashlib.sha256(text.encode()).hexdigest()
         if not is_whole(bundles / digest):
             shutil.rmtree(bundles / digest, ignore_errors=True)
-            with suppress(OSError):  # the same bundle, which somebody else has just packed
+            with suppress(OSError):  # another process has just packed the same bundle
                 durable.replace(folder, bundles / digest)
-    verified(bundles / digest)
+    read_manifest(bundles / digest)
     return digest
 
 
 def open_bundle(bundles: Path, digest: str) -> Bundle:
-    """Read a bundle: its digest first, then the model, then an answer to each of the odd texts.
+    """Read a bundle: verify the digests, load the model, have it answer the odd texts.
 
     Raises:
-        Refusal: one of them is not what it should be.
+        Refusal: one of these checks fails.
     """
-    manifest = verified(bundles / digest)
+    manifest = read_manifest(bundles / digest)
     try:
         facts = Facts(**manifest["facts"])
     except TypeError as error:
         raise tampered(bundles / digest, str(error)) from None
-    classifier = load(bundles / digest, facts)
-    expect_answers(classifier, facts)
+    classifier = load_model(bundles / digest, facts)
+    check_answers(classifier, facts)
     return Bundle(digest, facts, classifier)
 
 
-def verified(folder: Path) -> dict[str, Any]:
-    """The manifest of a bundle whose every byte is as it was packed; nothing but it is parsed, and it last.
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of an unchanged bundle. It is the only file parsed here, and only after its own digest fits.
 
     Raises:
         Refusal: a file is missing, added or changed.
     """
     try:
         text = (folder / MANIFEST).read_bytes()
-        if not NAME.fullmatch(folder.name) or hashlib.sha256(text).hexdigest() != folder.name:
+        if not DIGEST.fullmatch(folder.name) or hashlib.sha256(text).hexdigest() != folder.name:
             raise tampered(folder, f"{MANIFEST} does not have the digest in its folder's name")
         manifest: dict[str, Any] = json.loads(text)
-        there = {path.name for path in folder.iterdir()} - {MANIFEST}
-        if there != set(manifest["files"]):
-            raise tampered(folder, f"the files {sorted(there)} instead of {sorted(manifest['files'])}")
+        names = {path.name for path in folder.iterdir()} - {MANIFEST}
+        if names != set(manifest["files"]):
+            raise tampered(folder, f"the files {sorted(names)} instead of {sorted(manifest['files'])}")
         for name, digest in manifest["files"].items():
-            if not FILE.fullmatch(name) or (folder / name).is_symlink() or sha256(folder / name) != digest:
+            if not FILE_NAME.fullmatch(name) or (folder / name).is_symlink() or sha256(folder / name) != digest:
                 raise tampered(folder, f"{name} is not the file that was packed")
     except (OSError, KeyError, ValueError) as error:
         raise tampered(folder, str(error)) from None
     return manifest
 
 
-def tampered(folder: Path, found: str) -> Refusal:
-    return Refusal("A bundle is served as it was packed, or not at all.", found, f"Remove {folder}, then: make deploy")
+def tampered(folder: Path, received: str) -> Refusal:
+    return Refusal(
+        "A bundle is served as it was packed, or not at all.", received, f"Remove {folder}, then: make deploy"
+    )
 
 
 def is_whole(folder: Path) -> bool:
+    """Whether the folder is an unchanged bundle."""
     try:
-        verified(folder)
+        read_manifest(folder)
     except Refusal:
         return False
     return True
 
 
-def load(folder: Path, facts: Facts) -> Classifier:
-    """The model in a folder.
+def load_model(folder: Path, facts: Facts) -> Classifier:
+    """Load the model in a folder.
 
     Raises:
-        Refusal: it is none.
+        Refusal: the files are not those of a model.
     """
     try:
         return models.load(folder)
@@ -145,17 +152,18 @@ def load(folder: Path, facts: Facts) -> Classifier:
         ) from error
 
 
-def expect_answers(classifier: Classifier, facts: Facts) -> None:
-    """Return where the model gives odd texts probabilities that sum to 1.
+def check_answers(classifier: Classifier, facts: Facts) -> None:
+    """Have the model answer the odd texts.
 
     Raises:
-        Refusal: it does not.
+        Refusal: the shape is wrong, or the probabilities of a text do not sum to 1.
     """
-    found = classifier.predict_proba(ODD)
-    if found.shape != (len(ODD), len(classifier.labels)) or not np.allclose(found.sum(axis=1), 1, atol=1e-6):
+    probabilities = classifier.predict_proba(ODD_TEXTS)
+    sums = probabilities.sum(axis=1)
+    if probabilities.shape != (len(ODD_TEXTS), len(classifier.labels)) or not np.allclose(sums, 1, atol=1e-6):
         raise Refusal(
-            f"Version {facts.version} must answer {len(ODD)} odd texts with probabilities that sum to 1.",
-            f"sums {np.round(found.sum(axis=1), 6).tolist()}",
+            f"Version {facts.version} must answer {len(ODD_TEXTS)} odd texts with probabilities that sum to 1.",
+            f"sums {np.round(sums, 6).tolist()}",
             "It does not go live. Mend the model file, and build anew.",
         )
 
@@ -166,5 +174,5 @@ def sha256(path: Path) -> str:
 
 
 def facts_of(tags: Mapping[str, str], problem: str, version: int, run: str) -> Facts:
-    """The facts, from the tags that a version carries in the registry."""
+    """Make the facts from a version's tags in the registry."""
     return Facts(problem, version, tags.get("model", ""), run, tags.get("data_version", ""), tags.get("git_commit", ""))

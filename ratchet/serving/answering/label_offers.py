@@ -1,4 +1,4 @@
-"""What waits for a label, as the service offers it: state/queue.json, less what was labelled since it was written."""
+"""The texts that people are asked to label: state/queue.json, without those labelled since the file was written."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ from pathlib import Path
 from ratchet.data.prepare.label_sources import AUDIT, CHOSEN
 from ratchet.monitoring import label_queue
 
-REMEMBERED = 1_000
-"""Texts that were offered and are known to have been, so that who goes back to one gives a label of the same kind."""
+MAX_REMEMBERED = 1_000
+"""Recent offers that are remembered: a person who goes back to a text then gives a label of the same source."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A text that somebody may be asked about. source: `audit` or `chosen`. chance: None for an audit."""
+    """A text that a person may be asked to label.
+
+    Attributes:
+        id: of the prediction.
+        source: `audit` or `chosen`.
+        chance: probability with which active learning chose the text; None for an audit.
+    """
 
     id: str
     source: str
@@ -23,56 +29,62 @@ class Offer:
 
 
 @dataclass
-class Waiting:
-    """The queue at a path. Used by one event loop alone; looked up anew when the file is another one."""
+class LabelOffers:
+    """The label queue of one service. Used by one event loop alone; the file is read again when it has changed.
+
+    Attributes:
+        path: of the queue file.
+        problem: whose queue counts.
+    """
 
     path: Path
     problem: str
     _stamp: tuple[int, int] = (0, 0)
     _offers: dict[str, Offer] = field(default_factory=dict)
-    _known: dict[str, Offer] = field(default_factory=dict)
-    _done: set[str] = field(default_factory=set)
+    _recent: dict[str, Offer] = field(default_factory=dict)
+    _closed: set[str] = field(default_factory=set)
 
-    def offers(self) -> list[Offer]:
-        """What waits, in the order in which it is asked."""
-        self._follow()
-        return [offer for name, offer in self._offers.items() if name not in self._done]
+    def waiting(self) -> list[Offer]:
+        """The texts that wait for a label, in the order in which people are asked."""
+        self._refresh()
+        return [offer for prediction, offer in self._offers.items() if prediction not in self._closed]
 
-    def next(self, after: str = "") -> Offer | None:
-        """The first that waits; behind one that was skipped the next, and after the last the first again."""
-        self._follow()
-        names = list(self._offers)
-        start = names.index(after) + 1 if after in self._offers else 0
-        waiting = [name for name in names[start:] + names[:start] if name not in self._done]
+    def next_after(self, prediction: str = "") -> Offer | None:
+        """The first waiting text after a skipped one, starting over at the end; the very first without one."""
+        self._refresh()
+        ids = list(self._offers)
+        start = ids.index(prediction) + 1 if prediction in self._offers else 0
+        waiting = [candidate for candidate in ids[start:] + ids[:start] if candidate not in self._closed]
         return self._offers[waiting[0]] if waiting else None
 
-    def known(self, name: str) -> Offer | None:
-        """What was offered under that id, now or lately."""
-        return self._known.get(name)
+    def find(self, prediction: str) -> Offer | None:
+        """The offer of this prediction id, where there is or recently was one."""
+        return self._recent.get(prediction)
 
-    def labelled(self, name: str, source: str) -> None:
-        """Somebody has given a label for it: it waits no more, but for an audit where the label is of another kind."""
-        self._follow()
-        offer = self._offers.get(name)
+    def close_labelled(self, prediction: str, source: str) -> None:
+        """Take a labelled text off the queue; an audit stays until it has a label of source `audit`."""
+        self._refresh()
+        offer = self._offers.get(prediction)
         if offer is not None and (offer.source == CHOSEN or source == AUDIT):
-            self._done.add(name)
+            self._closed.add(prediction)
 
-    def gone(self, name: str) -> None:
-        """Its text is not there any more."""
-        self._done.add(name)
+    def close(self, prediction: str) -> None:
+        """Take an offer off the queue because its text is no longer stored."""
+        self._closed.add(prediction)
 
-    def _follow(self) -> None:
+    def _refresh(self) -> None:
+        """Read the file again, where it is not the one read last."""
         stamp = (0, 0)
         with suppress(OSError):
-            found = self.path.stat()
-            stamp = (found.st_ino, found.st_mtime_ns)
+            status = self.path.stat()
+            stamp = (status.st_ino, status.st_mtime_ns)
         if stamp == self._stamp:
             return
         self._stamp = stamp
-        now = label_queue.read(self.path, self.problem)
-        offers = [Offer(name, AUDIT) for name in now.audit]
-        offers += [Offer(name, CHOSEN, chance) for name, chance in now.chosen]
+        queue = label_queue.read(self.path, self.problem)
+        offers = [Offer(prediction, AUDIT) for prediction in queue.audit]
+        offers += [Offer(prediction, CHOSEN, chance) for prediction, chance in queue.chosen]
         self._offers = {offer.id: offer for offer in offers}
-        self._known |= self._offers
-        self._known = dict(list(self._known.items())[-REMEMBERED:])
-        self._done &= self._offers.keys()
+        self._recent |= self._offers
+        self._recent = dict(list(self._recent.items())[-MAX_REMEMBERED:])
+        self._closed &= self._offers.keys()

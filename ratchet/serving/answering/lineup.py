@@ -1,6 +1,7 @@
-"""Which bundles are to answer: written by whoever looked at the registry last, read by the service when it starts.
+"""The lineup file: which bundles the service answers with, so that its first answer does not wait for MLflow.
 
-The registry's aliases are the truth; this note lets the first answer come before MLflow is loaded.
+The registry's aliases are the truth. *deploy* and the follower write this file after they have read the registry; the
+service reads it when it starts.
 """
 
 from __future__ import annotations
@@ -23,7 +24,13 @@ class Place:
 
 @dataclass(frozen=True)
 class Lineup:
-    """Who is to answer for a problem. challenger: None where no alias or no canary asks for one."""
+    """The versions that are to answer for a problem.
+
+    Attributes:
+        problem: name of the problem; empty in an empty lineup.
+        champion: None where no version is live.
+        challenger: None where there is no alias for one, or no canary.
+    """
 
     problem: str = ""
     champion: Place | None = None
@@ -31,7 +38,7 @@ class Lineup:
 
 
 def write(path: Path, lineup: Lineup) -> None:
-    """Leave the note; *deploy* and the follower may both be at it."""
+    """Write the file under a lock, since *deploy* and the follower may write at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_suffix(".lock"), "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -39,24 +46,24 @@ def write(path: Path, lineup: Lineup) -> None:
 
 
 def last(path: Path) -> Lineup:
-    """The last lineup, whatever the problem; an empty one where none was written."""
-    return understood(durable.read_json(path) or {})
+    """Read the lineup of whatever problem; empty where there is no file."""
+    return parse(durable.read_json(path) or {})
 
 
 def read(path: Path, problem: str) -> Lineup:
-    """The last lineup, where it is the problem's; an empty one otherwise."""
-    found = last(path)
-    return found if found.problem == problem else Lineup(problem)
+    """Read the lineup of this problem; empty where the file is about another one."""
+    lineup = last(path)
+    return lineup if lineup.problem == problem else Lineup(problem)
 
 
-def understood(written: dict[str, Any]) -> Lineup:
-    """The lineup that a note or the follower tells of; an empty one where it is none."""
+def parse(record: dict[str, Any]) -> Lineup:
+    """Turn the JSON of the file, or of a follower's line, into a lineup; empty where the fields do not fit."""
     try:
         places = {
             alias: Place(**place)
             for alias in ("champion", "challenger")
-            if isinstance(place := written.get(alias), dict)
+            if isinstance(place := record.get(alias), dict)
         }
-        return Lineup(str(written.get("problem", "")), **places)
+        return Lineup(str(record.get("problem", "")), **places)
     except TypeError:
         return Lineup()

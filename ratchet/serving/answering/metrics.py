@@ -1,4 +1,4 @@
-"""What the service counts, by Prometheus' conventions: names end in their unit, labels have few values."""
+"""The service's Prometheus metrics. By its conventions names end in their unit, and labels have few values."""
 
 from __future__ import annotations
 
@@ -28,12 +28,17 @@ FIGURES = {
 
 
 class ServiceMetrics:
-    """The meters of one service. inside: bytes that the requests which are here count for (guard.py)."""
+    """The metrics of one service.
+
+    Attributes:
+        bytes_inside: bytes that the requests in flight count for; the guard keeps it.
+        registry: all metrics but those that `render` adds.
+    """
 
     def __init__(self, log: Log) -> None:
         disable_created_metrics()
         self._children: dict[tuple[object, ...], Any] = {}
-        self.inside = 0
+        self.bytes_inside = 0
         self.registry = registry = CollectorRegistry()
         self.requests = Counter("ratchet_requests", "Requests answered", ("route", "status"), registry=registry)
         self.seconds = Histogram(
@@ -61,7 +66,7 @@ class ServiceMetrics:
             "ratchet_registry_looked_at_timestamp_seconds", "When the registry was looked at last", registry=registry
         )
         for name, help_text, value in (
-            ("ratchet_requests_bytes", "Of requests being received or answered", lambda: self.inside),
+            ("ratchet_requests_bytes", "Of requests being received or answered", lambda: self.bytes_inside),
             ("ratchet_log_waiting_bytes", "Of predictions that are not on the disk yet", lambda: log.waiting),
             ("ratchet_log_written", "Predictions written", lambda: log.tally.written),
             (
@@ -75,44 +80,49 @@ class ServiceMetrics:
         for role in ROLES:
             self.refused.labels(role).set(0)
 
-    def answered(self, version: int, role: str, texts: int) -> None:
-        """Count texts that a version answered."""
-        self._kept(self.predictions, version, role).inc(texts)
+    def count_answers(self, version: int, role: str, texts: int) -> None:
+        """Count the texts that a version answered."""
+        self._child(self.predictions, version, role).inc(texts)
 
-    def passed(self, route: str, status: int, seconds: float) -> None:
-        """Count a request."""
-        self._kept(self.requests, route, status).inc()
-        self._kept(self.seconds, route).observe(seconds)
+    def count_request(self, route: str, status: int, seconds: float) -> None:
+        """Count a request and its duration."""
+        self._child(self.requests, route, status).inc()
+        self._child(self.seconds, route).observe(seconds)
 
-    def _kept(self, meter: Any, *labels: object) -> Any:
-        """The meter of these labels, looked up once: the library does it by way of strings and a lock."""
-        key = (id(meter), *labels)
-        found = self._children.get(key)
-        if found is None:
-            found = self._children[key] = meter.labels(*labels)
-        return found
+    def _child(self, metric: Any, *labels: object) -> Any:
+        """The metric with these label values, cached: the library looks it up by way of strings and a lock."""
+        key = (id(metric), *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
 
-    def swapped(self, role: str, version: int) -> None:
+    def count_swap(self, role: str, version: int) -> None:
+        """Note that another version answers in this role."""
         self.live.labels(role).set(version)
         self.swaps.labels(role).inc()
 
-    def left(self, role: str) -> None:
-        """Nothing answers in that role any more."""
+    def clear_role(self, role: str) -> None:
+        """Note that no version answers in this role."""
         self.live.remove(role)
 
-    def page(self, look: LastCheck | None = None, since: tuple[int, float] | None = None) -> bytes:
-        """The text that Prometheus reads.
+    def render(self, check: LastCheck | None = None, since: tuple[int, float] | None = None) -> bytes:
+        """Return the text that Prometheus reads.
 
-        look: the last at live traffic, None where there was none. since: the champion's version, and since when it is
-        live; None where none is.
+        Args:
+            check: the last check of live traffic; None where there was none.
+            since: the champion's version, and the moment it went live in seconds since 1970; None without a champion.
         """
-        found = [gauges(look)] if look else []
-        found += [age(*since, time.time())] if since else []
-        return generate_latest(self.registry) + b"".join(map(generate_latest, found))
+        registries = [self.registry]
+        if check:
+            registries.append(gauges(check))
+        if since:
+            registries.append(age(*since, time.time()))
+        return b"".join(map(generate_latest, registries))
 
 
 def age(version: int, since: float, now: float) -> CollectorRegistry:
-    """How old the champion is: since when it is live, to reckon with, and the seconds since then, to be shown."""
+    """The champion's age: the moment it went live, for calculations, and the seconds since then, for display."""
     registry = CollectorRegistry()
     for name, help_text, value in (
         ("ratchet_champion_live_since_timestamp_seconds", "When the champion went live", since),
@@ -122,28 +132,31 @@ def age(version: int, since: float, now: float) -> CollectorRegistry:
     return registry
 
 
-def gauges(look: LastCheck) -> CollectorRegistry:
-    """What optimise found when it last looked at live traffic; made anew, for a shift that is gone leaves no gauge."""
+def gauges(check: LastCheck) -> CollectorRegistry:
+    """The results of *optimise*'s last check of live traffic.
+
+    The registry is made anew for each page, so that the gauge of a shift that has ended disappears.
+    """
     registry = CollectorRegistry()
-    version = str(look.version)
+    version = str(check.version)
     for name, help_text, value in (
-        ("ratchet_watched_timestamp_seconds", "When live traffic was looked at last", look.at),
-        ("ratchet_watched_texts", "Distinct texts in that look", look.rows),
-        ("ratchet_drifted", "1 while anything has drifted, by all looks of a month together", look.drifted),
-        ("ratchet_calibration_error", "Mean gap of confidence and accuracy on audited answers", look.calibration),
+        ("ratchet_watched_timestamp_seconds", "When live traffic was looked at last", check.at),
+        ("ratchet_watched_texts", "Distinct texts in that look", check.rows),
+        ("ratchet_drifted", "1 while anything has drifted, by all looks of a month together", check.drifted),
+        ("ratchet_calibration_error", "Mean gap of confidence and accuracy on audited answers", check.calibration),
     ):
         if value is not None:
             Gauge(name, help_text, ("version",), registry=registry).labels(version).set(value)
-    for name, help_text, moved in (
-        ("ratchet_drift", "By how much it moved, from 0 to 1", look.effects),
-        ("ratchet_drift_p_value", "How likely as large a move is by chance, in one look", look.p_values),
+    for name, help_text, values in (
+        ("ratchet_drift", "By how much it moved, from 0 to 1", check.effects),
+        ("ratchet_drift_p_value", "How likely as large a move is by chance, in one look", check.p_values),
     ):
         gauge = Gauge(name, help_text, ("version", "what"), registry=registry)
-        for what, value in moved.items():
+        for what, value in values.items():
             gauge.labels(version, what.replace(" ", "_")).set(value)
     for name, help_text in FIGURES.items():
-        if name in look.figures:
+        if name in check.figures:
             gauge = Gauge(f"ratchet_accuracy_{name}", help_text, ("version", "bound"), registry=registry)
             for bound in ("value", "low", "high"):
-                gauge.labels(version, bound).set(look.figures[name][bound])
+                gauge.labels(version, bound).set(check.figures[name][bound])
     return registry

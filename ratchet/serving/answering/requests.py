@@ -1,7 +1,7 @@
-"""What comes in: bodies within their bounds, JSON of the shape that is asked for; and what goes out when it is not.
+"""Reading requests: bodies within their limits, JSON of a given shape; and the error that refuses all others.
 
-Our own routes answer with RFC 9457 problem details. The two protocols have error bodies of their own, and say the same
-sentence in them.
+Our own routes answer with RFC 9457 problem details. The two foreign protocols put the same sentence into error bodies
+of their own.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import asyncio
 import reprlib
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ratchet.project.settings import Limits
 
 MEGABYTE = 1_000_000
-Wanted = TypeVar("Wanted")
-MOST_SAID = 300
-"""Characters of what a decoder says, which may repeat a name of any length."""
+Body = TypeVar("Body")
+MAX_DECODER_MESSAGE = 300
+"""Characters of a decoder's message that are shown; it may repeat a name of any length."""
 JSON = "application/json"
 DETAILS = "application/problem+json"
 TITLES = {
@@ -32,11 +32,19 @@ TITLES = {
 
 
 class RequestError(Exception):
-    """A request that is not answered: the status, and why in a sentence. retry: seconds, for Retry-After."""
+    """A request is refused.
+
+    Attributes:
+        status: of the response.
+        detail: the reason, in a sentence.
+        retry: seconds, for Retry-After; None for no such header.
+    """
 
     def __init__(self, status: int, detail: str, retry: int | None = None) -> None:
         super().__init__(detail)
-        self.status, self.detail, self.retry = status, detail, retry
+        self.status = status
+        self.detail = detail
+        self.retry = retry
 
     @property
     def headers(self) -> dict[str, str]:
@@ -44,49 +52,51 @@ class RequestError(Exception):
 
 
 class Details(Struct):
-    """Why a request is not answered, as RFC 9457 has it. detail: the rule, and what was received."""
+    """Why a request is refused, as RFC 9457 problem details."""
 
     type: str
     title: str
     status: int
-    detail: str
+    detail: Annotated[str, Meta(description="The rule, and what was received.")]
 
 
-def as_details(problem: RequestError) -> Response:
-    body = Details("about:blank", TITLES.get(problem.status, "Error"), problem.status, problem.detail)
-    return Response(msgspec.json.encode(body), problem.status, problem.headers, DETAILS)
+def problem_details(error: RequestError) -> Response:
+    """The error as RFC 9457 problem details."""
+    body = Details("about:blank", TITLES.get(error.status, "Error"), error.status, error.detail)
+    return Response(msgspec.json.encode(body), error.status, error.headers, DETAILS)
 
 
-def as_json(content: object) -> Response:
+def json_response(content: object) -> Response:
     return Response(msgspec.json.encode(content), media_type=JSON)
 
 
-async def body(request: Request, limits: Limits) -> bytes:
-    """The whole body.
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """Receive the whole body.
 
     Raises:
-        Problem: it is too large, or does not come in time.
+        RequestError: it is too large (413), comes too slowly (408), or the client has gone (400).
     """
-    most = int(limits.body_mb * MEGABYTE)
+    max_bytes = int(limits.body_mb * MEGABYTE)
     message = await request.receive()
     raw: bytes = message.get("body", b"")
-    if message.get("more_body", False) and len(raw) <= most:
+    if message.get("more_body", False) and len(raw) <= max_bytes:
         try:
-            async with asyncio.timeout(limits.seconds):  # a body that is here already needs no clock
-                raw += await rest(request, most - len(raw))
+            async with asyncio.timeout(limits.seconds):  # only here: a body that came in one piece needs no clock
+                raw += await _read_rest(request, max_bytes - len(raw))
         except TimeoutError:
             raise RequestError(408, f"A request must be here within {limits.seconds:g} s.") from None
     elif message["type"] == "http.disconnect":
         raise RequestError(400, "The client went away.")
-    if len(raw) > most:
+    if len(raw) > max_bytes:
         raise too_large(limits)
     return raw
 
 
-async def rest(request: Request, most: int) -> bytes:
-    """What is still to come of a body; a byte more than `most` at least, where it is too large."""
-    parts, size = list[bytes](), 0
-    while size <= most:
+async def _read_rest(request: Request, max_bytes: int) -> bytes:
+    """Receive the remaining parts of a body; stop after the first byte over the limit."""
+    parts = list[bytes]()
+    size = 0
+    while size <= max_bytes:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise RequestError(400, "The client went away.")
@@ -101,30 +111,30 @@ def too_large(limits: Limits) -> RequestError:
     return RequestError(413, f"A request may have {limits.body_mb:g} MB. Send fewer texts at a time.")
 
 
-def read(raw: bytes, decoder: msgspec.json.Decoder[Wanted]) -> Wanted:
-    """The body as what is wanted.
+def decode(raw: bytes, decoder: msgspec.json.Decoder[Body]) -> Body:
+    """Decode a JSON body.
 
     Raises:
-        Problem: it is no JSON (400), or JSON of another shape (422); the sentence names the place.
+        RequestError: it is not JSON (400), or JSON of another shape (422); the sentence names the place.
     """
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        raise RequestError(422, f"{error!s:.{MOST_SAID}}.") from None
+        raise RequestError(422, f"{error!s:.{MAX_DECODER_MESSAGE}}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(400, f"The body must be JSON in UTF-8. {error}.") from None
 
 
-def shown(value: object) -> str:
-    """What was received, for a refusal: cut short without looking at all of it, which may be megabytes."""
+def abbreviate(value: object) -> str:
+    """A received value for an error message: at most 100 characters, made without reading all of its megabytes."""
     return f"{reprlib.repr(value):.100}"
 
 
-def check(texts: Sequence[str], limits: Limits) -> None:
-    """Return where there are no more and no longer texts than one request may have.
+def check_texts(texts: Sequence[str], limits: Limits) -> None:
+    """Check the number of texts and the length of each.
 
     Raises:
-        Problem: there are.
+        RequestError: a limit is exceeded (413).
     """
     if len(texts) > limits.texts:
         raise RequestError(413, f"A request may have {limits.texts:,} texts. Received: {len(texts):,}.")
@@ -133,6 +143,6 @@ def check(texts: Sequence[str], limits: Limits) -> None:
         raise RequestError(413, f"A text may have {limits.characters:,} characters. Received: one of {longest:,}.")
 
 
-def key(request: Request) -> str | None:
-    """What the canary goes by: the header Ratchet-Key, where the client sends one."""
+def canary_key(request: Request) -> str | None:
+    """The header Ratchet-Key, by which the canary assigns a version; None where the client sends none."""
     return request.headers.get("ratchet-key")

@@ -1,7 +1,7 @@
-"""Who answers: the champion, beside it a challenger on trial, and the swap from one version to the next.
+"""The service's state: the champion, a challenger in canary or shadow, and the swap from one version to the next.
 
-A version is read and tried beside the one that answers, and takes its place between two turns of the event loop. Who
-asked the old one is answered by it; it is freed when the last of them is.
+A new version is read and tried while the old one answers, and replaces it between two turns of the event loop.
+Requests in flight finish on the old version. It is freed after the last of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ratchet.serving.answering import bundle
 from ratchet.serving.answering.batcher import Batcher, ModelAnswer
 from ratchet.serving.answering.bundle import Bundle
 from ratchet.serving.answering.explainer import ExplanationQueue
-from ratchet.serving.answering.label_offers import Waiting
+from ratchet.serving.answering.label_offers import LabelOffers
 from ratchet.serving.answering.lineup import Lineup, Place
 from ratchet.serving.answering.metrics import ServiceMetrics
 from ratchet.state import ledger
@@ -32,13 +32,19 @@ from ratchet.state.ledger import Refused
 
 CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
 NOTHING_LIVE = "No version is live yet. Turn the loop once: make run"
-PARTS = 1 << 32
-"""Places that a key's hash can have; the challenger gets the first of them, by its share."""
+KEY_HASHES = 1 << 32
+"""Values that the hash of a canary key can have; the challenger gets the lowest of them, by its share."""
 
 
 @dataclass(frozen=True)
 class Live:
-    """A version that answers, with its queue. since: seconds since 1970."""
+    """A version that answers.
+
+    Attributes:
+        bundle: the model and its facts.
+        batcher: the model's queue.
+        since: when the version began to answer here, in seconds since 1970.
+    """
 
     bundle: Bundle
     batcher: Batcher
@@ -49,14 +55,23 @@ class Live:
         return self.bundle.facts.version
 
     @cached_property
-    def numbers(self) -> dict[str, int]:
-        """The column of each label."""
-        return {label: number for number, label in enumerate(self.bundle.labels)}
+    def columns(self) -> dict[str, int]:
+        """The column of each label in the model's output."""
+        return {label: column for column, label in enumerate(self.bundle.labels)}
 
 
 @dataclass(slots=True)
 class Answer:
-    """What a request is told. rows: the probabilities of each text, in the order of `live.bundle.labels`."""
+    """The answer to a request.
+
+    Attributes:
+        live: the version that gave it.
+        role: champion, challenger or shadow.
+        ids: of the predictions, one a text; so are the next three.
+        labels: the likeliest label.
+        scores: the probability of that label.
+        rows: the probabilities, in the order of `live.bundle.labels`.
+    """
 
     live: Live
     role: str
@@ -66,198 +81,223 @@ class Answer:
     rows: list[list[float]]
 
 
-class Unready(Exception):
-    """No version is live, or the one that was asked for is not."""
+class NotReady(Exception):
+    """No version is live, or not the requested one."""
 
 
 @dataclass
 class Service:
-    """The state of the service; used by one event loop alone.
+    """The state of one service. Used by one event loop alone.
 
-    refused: by alias, why the version that the registry names cannot be served; and what else was said of last.
-    said: prints for whoever started it.
+    Attributes:
+        here: the project's paths.
+        problem: the problem it answers for.
+        settings: the section `deploy` of params.yaml.
+        log: takes every answer and every label.
+        metrics: counts them.
+        say: prints a line to the service's log.
+        champion: the version that answers; None before the first one is live.
+        challenger: the version in canary or shadow.
+        complaints: the last message by topic, so that none is repeated; an alias's topic is its name.
     """
 
     here: Places
     problem: str
     settings: Deploy
     log: Log
-    meters: ServiceMetrics
-    said: Callable[[str], None]
+    metrics: ServiceMetrics
+    say: Callable[[str], None]
     champion: Live | None = None
     challenger: Live | None = None
-    refused: dict[str, str] = field(default_factory=dict)
+    complaints: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._changing = asyncio.Lock()
-        self._shadows: set[asyncio.Task[None]] = set()
-        self.waiting = Waiting(self.here.queue, self.problem)
-        self.explaining = ExplanationQueue()
+        self._swap_lock = asyncio.Lock()
+        self._shadow_tasks: set[asyncio.Task[None]] = set()
+        self.label_offers = LabelOffers(self.here.queue, self.problem)
+        self.explanations = ExplanationQueue()
 
     # Answering
 
     async def answer(self, texts: list[str], key: str | None, route: str, version: int | None = None) -> Answer:
-        """Answer the texts, and log it.
+        """Answer the texts and log the answer.
 
         Args:
-            key: of the request: equal keys meet the same version; None takes the first text.
-            version: to ask, where it must be one; None leaves it to the canary.
+            texts: of the request.
+            key: the canary key; equal keys get the same version. None stands for the first text.
+            route: the protocol, for the log.
+            version: the version that must answer; None leaves the choice to the canary.
 
         Raises:
-            Unready: nobody is there to answer.
+            NotReady: no version, or not that one, is live.
         """
         began = time.perf_counter()
-        live, role = self._named(version) if version is not None else self._chosen(key, texts)
-        answer = self._told(live, role, texts, await live.batcher.ask(texts), route, began)
+        live, role = self._find_version(version) if version is not None else self._assign(key, texts)
+        answer = self._log_answer(live, role, texts, await live.batcher.predict(texts), route, began)
         if role == CHAMPION and version is None and self.settings.canary.shadow and self.challenger is not None:
-            shadow = asyncio.create_task(self._shadowed(self.challenger, texts, route))
-            self._shadows.add(shadow)
-            shadow.add_done_callback(self._shadows.discard)
+            task = asyncio.create_task(self._answer_in_shadow(self.challenger, texts, route))
+            self._shadow_tasks.add(task)
+            task.add_done_callback(self._shadow_tasks.discard)
         return answer
 
-    async def again(self, before: Prediction) -> Answer | None:
-        """An answer that was given before, with what the log does not hold; None where its version answers no more."""
-        live = next(
-            (live for live in (self.champion, self.challenger) if live and live.version == before.version), None
-        )
-        if live is None or before.text is None:
-            return None
-        found = await live.batcher.ask([before.text])
-        return Answer(live, before.role, [before.id], [before.label], [before.score], found.rows)
+    async def answer_again(self, prediction: Prediction) -> Answer | None:
+        """Complete a logged prediction with its probabilities, which the log does not hold.
 
-    def _named(self, version: int) -> tuple[Live, str]:
+        Returns:
+            None where the prediction's version no longer answers, or its text was not kept.
+        """
+        live = next((live for live in self._live_versions() if live.version == prediction.version), None)
+        if live is None or prediction.text is None:
+            return None
+        rows = (await live.batcher.predict([prediction.text])).rows
+        return Answer(live, prediction.role, [prediction.id], [prediction.label], [prediction.score], rows)
+
+    def versions(self) -> list[int]:
+        """The versions that answer, the champion's first."""
+        return [live.version for live in self._live_versions()]
+
+    def _live_versions(self) -> list[Live]:
+        return [live for live in (self.champion, self.challenger) if live is not None]
+
+    def _find_version(self, version: int) -> tuple[Live, str]:
         for live, role in ((self.champion, CHAMPION), (self.challenger, CHALLENGER)):
             if live is not None and live.version == version:
                 return live, role
-        raise Unready(f"Version {version} does not answer here. Ask without a version, or one of: {self.versions()}.")
+        raise NotReady(f"Version {version} does not answer here. Ask without a version, or one of: {self.versions()}.")
 
-    def versions(self) -> list[int]:
-        return [live.version for live in (self.champion, self.challenger) if live is not None]
-
-    def _chosen(self, key: str | None, texts: Sequence[str]) -> tuple[Live, str]:
-        """The champion, or the challenger for its share of the keys."""
+    def _assign(self, key: str | None, texts: Sequence[str]) -> tuple[Live, str]:
+        """Choose the champion, or the challenger for its share of the keys."""
         if self.champion is None:
-            raise Unready(NOTHING_LIVE)
+            raise NotReady(NOTHING_LIVE)
         share = self.settings.canary.share
         if self.challenger is not None and share > 0:
-            named = key if key is not None else (texts[0] if texts else "")
-            if part(named) < share * PARTS:
+            canary_key = key if key is not None else (texts[0] if texts else "")
+            if hash_key(canary_key) < share * KEY_HASHES:
                 return self.challenger, CHALLENGER
         return self.champion, CHAMPION
 
-    async def _shadowed(self, live: Live, texts: list[str], route: str) -> None:
+    async def _answer_in_shadow(self, live: Live, texts: list[str], route: str) -> None:
         began = time.perf_counter()
-        self._told(live, SHADOW, texts, await live.batcher.ask(texts), route, began)
+        self._log_answer(live, SHADOW, texts, await live.batcher.predict(texts), route, began)
 
-    def _told(self, live: Live, role: str, texts: list[str], found: ModelAnswer, route: str, began: float) -> Answer:
-        """The answer with its ids, handed to the log."""
-        names = live.bundle.labels
-        scores = [row[number] for row, number in zip(found.rows, found.best, strict=True)]
-        labels, ids = [names[number] for number in found.best], predictions.identities(len(texts))
-        facts, seconds = live.bundle.facts, time.perf_counter() - began
+    def _log_answer(
+        self, live: Live, role: str, texts: list[str], output: ModelAnswer, route: str, began: float
+    ) -> Answer:
+        """Give the model's output its ids, and hand the answer to the log and the metrics."""
+        facts = live.bundle.facts
+        labels = [live.bundle.labels[column] for column in output.best]
+        scores = [row[column] for row, column in zip(output.rows, output.best, strict=True)]
+        ids = predictions.identities(len(texts))
+        seconds = time.perf_counter() - began
         self.log.put(
             Answers(ids, texts, labels, scores, facts.problem, facts.version, role, route, time.time(), seconds)
         )
-        self.meters.answered(facts.version, role, len(texts))
-        return Answer(live, role, ids, labels, scores, found.rows)
+        self.metrics.count_answers(facts.version, role, len(texts))
+        return Answer(live, role, ids, labels, scores, output.rows)
 
-    # Changing who answers
+    # Swapping versions
 
-    async def take(self, lineup: Lineup, refused: Mapping[str, tuple[int, str]] | None = None) -> None:
-        """Bring who answers up to the lineup; a version that cannot be read is refused, and what answers stays.
+    async def apply(self, lineup: Lineup, refused: Mapping[str, tuple[int, str]] | None = None) -> None:
+        """Swap to the versions of a lineup. A version that cannot be read is refused, and the old one stays.
 
-        refused: by alias, a version that holds it and could not even be exported, and why.
+        Args:
+            lineup: the versions that are to answer.
+            refused: by alias, the version that has it and could not be exported, and the reason.
         """
-        async with self._changing:
-            for alias, (version, why) in (refused or {}).items():
-                self.refuse(alias, version, why)
-            if CHAMPION not in (refused or {}):
-                self.champion = await self._taken(CHAMPION, self.champion, lineup.champion)
-            if CHALLENGER not in (refused or {}):
-                self.challenger = await self._taken(CHALLENGER, self.challenger, lineup.challenger)
+        refused = refused or {}
+        async with self._swap_lock:
+            for alias, (version, reason) in refused.items():
+                self.refuse(alias, version, reason)
+            if CHAMPION not in refused:
+                self.champion = await self._swap(CHAMPION, self.champion, lineup.champion)
+            if CHALLENGER not in refused:
+                self.challenger = await self._swap(CHALLENGER, self.challenger, lineup.challenger)
 
-    async def _taken(self, alias: str, now: Live | None, place: Place | None) -> Live | None:
+    async def _swap(self, alias: str, current: Live | None, place: Place | None) -> Live | None:
+        """Return the version that answers as this alias from now on."""
         if place is None:
-            self._accept(alias)  # nothing is named that could be refused
+            self._clear_refusal(alias)
             if alias == CHAMPION:
-                return now  # without an alias, what answers goes on: it says so in /metrics
-            self.meters.left(alias)
+                return current  # without an alias the old champion goes on; /metrics shows it
+            self.metrics.clear_role(alias)
             return None
-        if now is not None and now.bundle.digest == place.digest:
-            self._accept(alias)
-            return now
+        if current is not None and current.bundle.digest == place.digest:
+            self._clear_refusal(alias)
+            return current
         began = time.perf_counter()
         try:
-            read = await asyncio.to_thread(self._read, place)
+            opened = await asyncio.to_thread(self._open, place)
         except Refusal as refusal:
             self.refuse(alias, place.version, str(refusal))
-            return now
-        self._accept(alias)
-        live = Live(read, Batcher(read.classifier))
-        self.note_swap(alias, now, live, time.perf_counter() - began)
+            return current
+        self._clear_refusal(alias)
+        live = Live(opened, Batcher(opened.classifier))
+        self._report_swap(alias, current, live, time.perf_counter() - began)
         return live
 
-    def _read(self, place: Place) -> Bundle:
-        """The bundle of this problem and that version.
+    def _open(self, place: Place) -> Bundle:
+        """Read the bundle of a version.
 
         Raises:
-            Refusal: it is none.
+            Refusal: it is damaged, or belongs to another problem or version.
         """
-        found = bundle.open_bundle(self.here.bundles, place.digest)
-        if (found.facts.problem, found.facts.version) != (self.problem, place.version):
+        opened = bundle.open_bundle(self.here.bundles, place.digest)
+        facts = opened.facts
+        if (facts.problem, facts.version) != (self.problem, place.version):
             raise Refusal(
                 f"The bundle of version {place.version} of {self.problem} must be one of it.",
-                f"version {found.facts.version} of {found.facts.problem}",
+                f"version {facts.version} of {facts.problem}",
                 "Make it anew: make deploy",
             )
-        return found
+        return opened
 
-    def note_swap(self, alias: str, before: Live | None, after: Live, seconds: float) -> None:
-        """Say in the log and the metrics that a version answers from now on."""
+    def _report_swap(self, alias: str, before: Live | None, after: Live, seconds: float) -> None:
         was = f", instead of version {before.version}" if before else ""
         facts = after.bundle.facts
-        self.said(f"Version {facts.version} ({facts.model}) answers as {alias}{was}; ready in {seconds:.2f} s.")
-        self.meters.swapped(alias, facts.version)
+        self.say(f"Version {facts.version} ({facts.model}) answers as {alias}{was}; ready in {seconds:.2f} s.")
+        self.metrics.count_swap(alias, facts.version)
 
-    def refuse(self, alias: str, version: int | None, why: str) -> None:
-        """Say it of one that does not get to answer, and in the ledger, too; once, however often it is tried."""
-        if self.refused.get(alias) == why:
+    def refuse(self, alias: str, version: int | None, reason: str) -> None:
+        """Report a version that cannot answer, in the log, the metrics and the ledger; once for the same reason."""
+        if self.complaints.get(alias) == reason:
             return
-        self.refused[alias] = why
-        answers = self.champion if alias == CHAMPION else self.challenger
-        stays = f"Version {answers.version} goes on answering." if answers else "Nobody answers."
-        self.said(f"Refused as {alias}: {why} {stays}")
-        self.meters.refused.labels(alias).set(1)
-        self.meters.refusals.labels(alias).inc()
+        self.complaints[alias] = reason
+        live = self.champion if alias == CHAMPION else self.challenger
+        consequence = f"Version {live.version} goes on answering." if live else "Nobody answers."
+        self.say(f"Refused as {alias}: {reason} {consequence}")
+        self.metrics.refused.labels(alias).set(1)
+        self.metrics.refusals.labels(alias).inc()
         try:
-            ledger.append(self.here.ledger, Refused(self.problem, version, f"{why} {stays}"))
+            ledger.append(self.here.ledger, Refused(self.problem, version, f"{reason} {consequence}"))
         except OSError as error:
-            self.said(f"The ledger could not be written: {error}.")
+            self.say(f"The ledger could not be written: {error}.")
 
-    def say_once(self, about: str, words: str) -> None:
-        """Say what is the matter with something; not again until it is another. Empty: all is well with it."""
-        if words and self.refused.get(about) != words:
-            self.said(words)
-        self.refused[about] = words
+    def _clear_refusal(self, alias: str) -> None:
+        self.complaints.pop(alias, None)
+        self.metrics.refused.labels(alias).set(0)
+
+    def say_once(self, topic: str, message: str) -> None:
+        """Print a message about a topic, unless it is the last one about it. An empty message ends the complaint."""
+        if message and self.complaints.get(topic) != message:
+            self.say(message)
+        self.complaints[topic] = message
 
     def champion_since(self) -> tuple[int, float] | None:
-        """The version that answers, and since when it is live, in seconds since 1970: as the ledger has it, or since it
-        answers here where the ledger does not know of it; None where nobody answers."""
+        """The champion's version and the moment it went live, in seconds since 1970; None without a champion.
+
+        The moment is the ledger's; where the ledger does not have it, the moment the version began to answer here.
+        """
         live = self.champion
         if live is None:
             return None
-        known = ledger.live_since(ledger.read(self.here.ledger, self.problem), live.version)
-        return live.version, known.timestamp() if known else live.since
+        moment = ledger.live_since(ledger.read(self.here.ledger, self.problem), live.version)
+        return live.version, moment.timestamp() if moment else live.since
 
-    async def settle(self) -> None:
-        """Wait for what still answers in the shadow."""
-        await asyncio.gather(*self._shadows, return_exceptions=True)
-
-    def _accept(self, alias: str) -> None:
-        self.refused.pop(alias, None)
-        self.meters.refused.labels(alias).set(0)
+    async def finish_shadows(self) -> None:
+        """Wait for the shadow answers in flight."""
+        await asyncio.gather(*self._shadow_tasks, return_exceptions=True)
 
 
-def part(key: str) -> int:
-    """Where a key lies among PARTS places; the same on every machine."""
+def hash_key(key: str) -> int:
+    """The hash of a canary key, below KEY_HASHES; the same on every machine."""
     return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "big")

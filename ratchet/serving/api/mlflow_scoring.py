@@ -1,7 +1,7 @@
 """MLflow's scoring protocol: /invocations in its four JSON forms and in CSV, /ping, /version.
 
-What MLflow's own server takes and gives for the same model, without a frame in between. Source: the pages "Inference
-Server" of MLflow's documentation, and its `mlflow.pyfunc.scoring_server`, with which tests compare it.
+Requests and responses are those of MLflow's own server for the same model; no data frame is made in between. Source:
+the pages "Inference Server" of MLflow's documentation, and `mlflow.pyfunc.scoring_server`, against which it is tested.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CODES = {404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE", 500: "I
 
 
 TEXT = {"type": ["string", "null"]}
-"""What the document says of a text; a missing one is empty."""
+"""The JSON schema of a text; a missing one is empty."""
 CELL = {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 1}]}
 RECORD = {"type": "object", "properties": {COLUMN: TEXT}, "required": [COLUMN]}
 Record = Annotated[dict[str, Any], Meta(extra_json_schema=RECORD)]
@@ -66,13 +66,15 @@ class Split(Struct):
 
 
 class Invocation(Struct):
-    """Exactly one of the four forms. params: taken and not used, as by MLflow for these models."""
+    """Exactly one of the four forms."""
 
     dataframe_split: Split | msgspec.UnsetType = msgspec.UNSET
     dataframe_records: list[Record] | msgspec.UnsetType = msgspec.UNSET
     inputs: Many | Columns | str | msgspec.UnsetType = msgspec.UNSET
     instances: Many | Columns | str | msgspec.UnsetType = msgspec.UNSET
-    params: dict[str, Any] | None = None
+    params: Annotated[
+        dict[str, Any] | None, Meta(description="Accepted and ignored, as by MLflow for these models.")
+    ] = None
 
 
 OneForm = Annotated[Invocation, Meta(extra_json_schema={"oneOf": [{"required": [form]} for form in FORMS]})]
@@ -96,13 +98,13 @@ csv.field_size_limit(2**31 - 1)
 def routes(service: Service) -> list[Route]:
     async def invocations(request: Request) -> Response:
         try:
-            raw = await requests.body(request, service.settings.limits)
-            texts = texts_of(raw, request.headers.get("content-type", ""))
-            requests.check(texts, service.settings.limits)
-            answer = await service.answer(texts, requests.key(request), "invocations")
-        except RequestError as problem:
-            return as_mlflow(problem)
-        return Response(scores(answer), media_type=requests.JSON, headers=named(answer))
+            raw = await requests.read_body(request, service.settings.limits)
+            texts = read_texts(raw, request.headers.get("content-type", ""))
+            requests.check_texts(texts, service.settings.limits)
+            answer = await service.answer(texts, requests.canary_key(request), "invocations")
+        except RequestError as error:
+            return error_response(request, error)
+        return Response(encode_scores(answer), media_type=requests.JSON, headers=version_header(answer))
 
     async def ping(request: Request) -> Response:
         return Response("\n", 200 if service.champion is not None else 404, media_type=requests.JSON)
@@ -117,96 +119,99 @@ def routes(service: Service) -> list[Route]:
     ]
 
 
-def named(answer: Answer) -> dict[str, str]:
-    """Which version answered, in a header: the protocol's body has no place for it."""
+def version_header(answer: Answer) -> dict[str, str]:
+    """The version that answered, as a header: the protocol's body has no place for it."""
     return {"ratchet-version": str(answer.live.version)}
 
 
-def as_mlflow(problem: RequestError) -> Response:
-    body = ScoringError(CODES.get(problem.status, "BAD_REQUEST"), problem.detail)
-    return Response(msgspec.json.encode(body), problem.status, problem.headers, requests.JSON)
+def error_response(request: Request, error: RequestError) -> Response:
+    """The protocol's error body."""
+    body = ScoringError(CODES.get(error.status, "BAD_REQUEST"), error.detail)
+    return Response(msgspec.json.encode(body), error.status, error.headers, requests.JSON)
 
 
-def scores(answer: Answer) -> bytes:
+def encode_scores(answer: Answer) -> bytes:
     """The predictions as pandas' records."""
     names = [f"p_{label}" for label in answer.live.bundle.labels]
-    rows = zip(answer.labels, answer.scores, answer.rows, strict=True)
-    told = [{"label": label, "score": score, **dict(zip(names, row, strict=True))} for label, score, row in rows]
-    return msgspec.json.encode({"predictions": told})
+    texts = zip(answer.labels, answer.scores, answer.rows, strict=True)
+    records = [{"label": label, "score": score, **dict(zip(names, row, strict=True))} for label, score, row in texts]
+    return msgspec.json.encode({"predictions": records})
 
 
-def texts_of(raw: bytes, content_type: str) -> list[str]:
-    """The texts of a request.
+def read_texts(raw: bytes, content_type: str) -> list[str]:
+    """Read the texts of a request body.
 
     Raises:
-        Problem: another content type (415), or no texts in the body (400).
+        RequestError: another content type (415), or no texts in the body (400).
     """
     kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
     if any(parameter not in ("charset=utf-8", 'charset="utf-8"', "") for parameter in parameters):
         raise RequestError(415, f"The charset must be UTF-8. Received: {content_type:.100}.")
     if kind == "text/csv":
-        return of_csv(raw)
+        return read_csv(raw)
     if kind == "application/json":
-        return of_json(raw)
+        return read_json(raw)
     raise RequestError(
         415, f"The content type must be application/json or text/csv. Received: {content_type[:100] or 'none'}."
     )
 
 
-def of_json(raw: bytes) -> list[str]:
+def read_json(raw: bytes) -> list[str]:
+    """Read the texts of the four JSON forms."""
     try:
-        found = requests.read(raw, INVOCATION)
-    except RequestError as problem:
-        raise RequestError(400, problem.detail) from None
-    given = [name for name in FORMS if getattr(found, name) is not msgspec.UNSET]
-    if len(given) != 1:
+        invocation = requests.decode(raw, INVOCATION)
+    except RequestError as error:
+        raise RequestError(400, error.detail) from None
+    forms = [form for form in FORMS if getattr(invocation, form) is not msgspec.UNSET]
+    if len(forms) != 1:
         raise RequestError(
-            400, f"The body must have exactly one of {', '.join(FORMS)}. Received: {', '.join(given) or 'none'}."
+            400, f"The body must have exactly one of {', '.join(FORMS)}. Received: {', '.join(forms) or 'none'}."
         )
-    value = getattr(found, given[0])
+    (form,) = forms
+    value = getattr(invocation, form)
     if isinstance(value, Split):
-        return of_rows(value.data, value.columns)
-    if given[0] == "dataframe_records":
-        return [as_text(column(row)) for row in value]
+        return texts_of_rows(value.data, value.columns)
+    if form == "dataframe_records":
+        return [as_text(text_field(record)) for record in value]
     if isinstance(value, dict):
-        return of_column(column(value))
+        return texts_of_column(text_field(value))
     if isinstance(value, str):
         return [value]
-    return [as_text(column(row) if isinstance(row, dict) else alone(row)) for row in value]
+    return [as_text(text_field(row) if isinstance(row, dict) else single_value(row)) for row in value]
 
 
-def of_rows(rows: list[list[Any]], columns: list[Any]) -> list[str]:
-    """The texts of a frame; one column without a name will do."""
+def texts_of_rows(rows: list[list[Any]], columns: list[Any]) -> list[str]:
+    """The texts of a frame with a column `text`, or with a single column without a name."""
     if columns in ([0], []):
-        return [as_text(alone(row)) for row in rows]
+        return [as_text(single_value(row)) for row in rows]
     if COLUMN not in columns:
-        raise no_column(columns)
-    at = columns.index(COLUMN)
+        raise missing_column(columns)
+    index = columns.index(COLUMN)
     if any(len(row) != len(columns) for row in rows):
         raise RequestError(400, f"Every row must have {len(columns)} values, one for each column.")
-    return [as_text(row[at]) for row in rows]
+    return [as_text(row[index]) for row in rows]
 
 
-def of_column(value: Any) -> list[str]:
-    """The texts in {"text": [...]}, or the one in {"text": "..."}."""
-    return [as_text(alone(row)) for row in value] if isinstance(value, list) else [as_text(value)]
+def texts_of_column(value: Any) -> list[str]:
+    """The texts of `{"text": [...]}`, or the single one of `{"text": "..."}`."""
+    return [as_text(single_value(row)) for row in value] if isinstance(value, list) else [as_text(value)]
 
 
-def column(row: dict[str, Any]) -> Any:
-    if COLUMN not in row:
-        raise no_column(list(row))
-    return row[COLUMN]
+def text_field(record: dict[str, Any]) -> Any:
+    if COLUMN not in record:
+        raise missing_column(list(record))
+    return record[COLUMN]
 
 
-def no_column(columns: list[Any]) -> RequestError:
-    received = ", ".join(map(requests.shown, columns[:20])) or "no columns"
+def missing_column(columns: list[Any]) -> RequestError:
+    received = ", ".join(map(requests.abbreviate, columns[:20])) or "no columns"
     return RequestError(
         400, f"The input must have a column {COLUMN!r}. Received: {received}. Rename the column of texts."
     )
 
 
-def alone(row: Any) -> Any:
-    """The one value of a row."""
+def single_value(row: Any) -> Any:
+    """The value of a row that is a value, or a list of one."""
     if isinstance(row, list):
         if len(row) != 1:
             raise RequestError(400, f"A row must be a text, or hold one. Received: {len(row)} values.")
@@ -215,31 +220,31 @@ def alone(row: Any) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """The text; an empty one where it is missing."""
+    """The value as a text; a missing one is empty."""
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise RequestError(400, f"Every text must be a string. Received: {requests.shown(value)}.")
+        raise RequestError(400, f"Every text must be a string. Received: {requests.abbreviate(value)}.")
     return value
 
 
-def of_csv(raw: bytes) -> list[str]:
-    """The column `text` of a CSV with a header; a lone column of another name is refused, as MLflow does."""
+def read_csv(raw: bytes) -> list[str]:
+    """Read the column `text` of a CSV with a header. A single column of another name is refused, as by MLflow."""
     try:
         rows = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
         header = next(rows, None)
         if header is None:
             raise RequestError(400, "A CSV must begin with the names of its columns. Received: nothing.")
         if COLUMN not in header:
-            raise no_column(header)
-        at = header.index(COLUMN)
-        found = []
+            raise missing_column(header)
+        index = header.index(COLUMN)
+        texts = []
         for row in rows:
             if not row:
                 continue
             if len(row) != len(header):
                 raise RequestError(400, f"Line {rows.line_num} must have {len(header)} fields. Received: {len(row)}.")
-            found.append(row[at])
+            texts.append(row[index])
     except (UnicodeDecodeError, csv.Error) as error:
         raise RequestError(400, f"The body must be CSV in UTF-8. {error}.") from None
-    return found
+    return texts

@@ -1,7 +1,8 @@
 """The Open Inference Protocol (V2), REST and JSON: health, metadata, infer. Texts are BYTES tensors.
 
-One input `text` of shape [-1]; the outputs `label`, `score`, `probabilities` of shape [-1, labels], and `id`, by which
-/feedback knows a prediction. Source: open-inference-protocol, specification/protocol/inference_rest.md.
+Input: `text`, shape [-1].
+Outputs: `label`, `score` and `id`, shape [-1]; `probabilities`, shape [-1, labels]. /feedback takes the id.
+Source: open-inference-protocol, specification/protocol/inference_rest.md.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Size = Annotated[int, Meta(ge=0, le=10**9)]
 
 
 def documented(**schema: object) -> Meta:
-    """What the document says beyond the type; looked at by hand, so that the refusal says more than `wrong value`."""
+    """A constraint that only the OpenAPI document states; our own check gives a better message than the decoder's."""
     return Meta(extra_json_schema=schema)
 
 
@@ -47,7 +48,7 @@ class Tensor(Struct):
 
 
 class Wish(Struct):
-    """An output that the client wants."""
+    """A requested output."""
 
     name: Annotated[str, documented(enum=OUTPUTS)]
     parameters: dict[str, Any] | None = None
@@ -70,7 +71,7 @@ class Output(Struct):
 
 
 class Inferred(Struct, omit_defaults=True):
-    """The response; outputs in the order that was asked for."""
+    """The response; the outputs stand in the order of the request."""
 
     model_name: str
     model_version: str
@@ -85,10 +86,10 @@ class TensorInfo(Struct):
 
 
 class ModelInfo(Struct):
-    """What a model takes and gives. versions: those that answer now."""
+    """The inputs and outputs of a model."""
 
     name: str
-    versions: list[str]
+    versions: Annotated[list[str], Meta(description="The versions that answer now.")]
     platform: str
     inputs: list[TensorInfo]
     outputs: list[TensorInfo]
@@ -121,75 +122,75 @@ INFERENCE = msgspec.json.Decoder(Inference)
 
 
 def routes(service: Service) -> list[Route]:
-    def told(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
+    def responding(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def respond(request: Request) -> Response:
             try:
-                return requests.as_json(await handler(request))
-            except RequestError as problem:
-                return as_error(problem)
+                return requests.json_response(await handler(request))
+            except RequestError as error:
+                return error_response(request, error)
 
         return respond
 
     async def server(request: Request) -> ServerInfo:
         return ServerInfo("ratchet", project_version(), [])
 
-    async def live(request: Request) -> Alive:
+    async def health_live(request: Request) -> Alive:
         return Alive(True)
 
-    async def ready(request: Request) -> Response:
-        up = service.champion is not None
-        return Response(msgspec.json.encode(Ready(up)), 200 if up else 503, media_type=requests.JSON)
+    async def health_ready(request: Request) -> Response:
+        is_ready = service.champion is not None
+        return Response(msgspec.json.encode(Ready(is_ready)), 200 if is_ready else 503, media_type=requests.JSON)
 
     async def model(request: Request) -> ModelInfo:
-        found = at(service, request)
-        versions = [str(number) for number in sorted(service.versions())]
-        return info(found, versions)
+        live = find_model(service, request)
+        return model_info(live, [str(version) for version in sorted(service.versions())])
 
     async def model_ready(request: Request) -> ModelReady:
-        at(service, request)
+        find_model(service, request)
         return ModelReady(service.problem, True)
 
     async def infer(request: Request) -> Inferred:
-        found = at(service, request)
-        question = requests.read(await requests.body(request, service.settings.limits), INFERENCE)
-        texts = texts_of(question)
-        wished = outputs_of(question)
-        requests.check(texts, service.settings.limits)
-        version = found.version if "version" in request.path_params else None
-        answer = await service.answer(texts, requests.key(request), "infer", version)
-        return inferred(answer, wished, question.id)
+        live = find_model(service, request)
+        inference = requests.decode(await requests.read_body(request, service.settings.limits), INFERENCE)
+        texts = read_texts(inference)
+        outputs = requested_outputs(inference)
+        requests.check_texts(texts, service.settings.limits)
+        version = live.version if "version" in request.path_params else None
+        answer = await service.answer(texts, requests.canary_key(request), "infer", version)
+        return inferred(answer, outputs, inference.id)
 
     paths = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
-    of_model = [
+    model_routes = [
         route
         for path in paths
         for route in (
-            Route(f"{path}/infer", told(infer), methods=["POST"]),
-            Route(f"{path}/ready", told(model_ready)),
-            Route(path, told(model)),
+            Route(f"{path}/infer", responding(infer), methods=["POST"]),
+            Route(f"{path}/ready", responding(model_ready)),
+            Route(path, responding(model)),
         )
     ]
     return [
-        Route("/v2", told(server)),
-        Route("/v2/health/live", told(live)),
-        Route("/v2/health/ready", ready),
-        *of_model,
+        Route("/v2", responding(server)),
+        Route("/v2/health/live", responding(health_live)),
+        Route("/v2/health/ready", health_ready),
+        *model_routes,
     ]
 
 
-def as_error(problem: RequestError) -> Response:
-    """The protocol's error body; what does not fit is a bad request in its words (400)."""
-    status = 400 if problem.status == 422 else problem.status
-    return Response(msgspec.json.encode(InferenceError(problem.detail)), status, problem.headers, requests.JSON)
+def error_response(request: Request, error: RequestError) -> Response:
+    """The protocol's error body. It knows no status 422; a body of another shape is a bad request (400)."""
+    status = 400 if error.status == 422 else error.status
+    return Response(msgspec.json.encode(InferenceError(error.detail)), status, error.headers, requests.JSON)
 
 
-def at(service: Service, request: Request) -> Live:
-    """The model that a path names.
+def find_model(service: Service, request: Request) -> Live:
+    """The model that the path names.
 
     Raises:
-        Problem: there is no such model, or version (404); or none is live (503).
+        RequestError: there is no such model or version (404), or none is live (503).
     """
-    name, version = request.path_params["name"], request.path_params.get("version")
+    name = request.path_params["name"]
+    version = request.path_params.get("version")
     if name != service.problem:
         raise RequestError(404, f"The model here is {service.problem}. Received: {name:.100}.")
     if service.champion is None:
@@ -202,70 +203,72 @@ def at(service: Service, request: Request) -> Live:
     raise RequestError(404, f"The versions that answer are {service.versions()}. Received: {version:.20}.")
 
 
-def texts_of(question: Inference) -> list[str]:
+def read_texts(inference: Inference) -> list[str]:
     """The texts of a request.
 
     Raises:
-        Problem: there is another tensor than the one of texts, or its shape or an element is another.
+        RequestError: the inputs are not one tensor `text` of BYTES, or its shape or an element does not fit (422).
     """
-    if [tensor.name for tensor in question.inputs] != [INPUT]:
-        received = ", ".join(tensor.name for tensor in question.inputs[:20]) or "none"
+    if [tensor.name for tensor in inference.inputs] != [INPUT]:
+        received = ", ".join(tensor.name for tensor in inference.inputs[:20]) or "none"
         raise RequestError(422, f"The inputs must be one tensor named {INPUT!r}. Received: {received:.200}.")
-    (tensor,) = question.inputs
+    (tensor,) = inference.inputs
     if tensor.datatype != "BYTES":
         raise RequestError(422, f"The datatype of {INPUT!r} must be BYTES. Received: {tensor.datatype:.20}.")
-    texts = flat(tensor.data)
+    texts = flatten(tensor.data)
     if prod(tensor.shape) != len(texts) or max(tensor.shape[1:], default=1) > 1:
         raise RequestError(
             422, f"The shape must be [n] or [n, 1] with n elements. Received: {tensor.shape}, {len(texts)}."
         )
     for text in texts:
         if not isinstance(text, str):
-            raise RequestError(422, f"Every element must be a string. Received: {requests.shown(text)}.")
+            raise RequestError(422, f"Every element must be a string. Received: {requests.abbreviate(text)}.")
     return texts
 
 
-def flat(data: list[Any]) -> list[Any]:
-    """The elements of a list that may hold lists of one element each."""
+def flatten(data: list[Any]) -> list[Any]:
+    """The elements of a list, in which each may stand in a list of its own."""
     return [element[0] if isinstance(element, list) and len(element) == 1 else element for element in data]
 
 
-def outputs_of(question: Inference) -> tuple[str, ...]:
-    """The outputs that are wanted.
+def requested_outputs(inference: Inference) -> tuple[str, ...]:
+    """The names of the requested outputs; all of them where the request names none.
 
     Raises:
-        Problem: there is none of that name.
+        RequestError: a name is unknown (422).
     """
-    if not question.outputs:
+    if not inference.outputs:
         return OUTPUTS
-    names = tuple(wish.name for wish in question.outputs)
+    names = tuple(output.name for output in inference.outputs)
     for name in names:
         if name not in OUTPUTS:
             raise RequestError(422, f"An output must be one of {', '.join(OUTPUTS)}. Received: {name:.100}.")
     return names
 
 
-def inferred(answer: Answer, wished: tuple[str, ...], name: str | None) -> Inferred:
-    rows, labels = len(answer.rows), len(answer.live.bundle.labels)
-    outputs = {
-        "label": lambda: Output("label", [rows], "BYTES", answer.labels),
-        "score": lambda: Output("score", [rows], "FP64", answer.scores),
-        "probabilities": lambda: Output(
-            "probabilities", [rows, labels], "FP64", [each for row in answer.rows for each in row]
-        ),
-        "id": lambda: Output("id", [rows], "BYTES", answer.ids),
-    }
+def inferred(answer: Answer, names: tuple[str, ...], request_id: str | None) -> Inferred:
+    """The response, with the outputs of these names."""
     facts = answer.live.bundle.facts
-    return Inferred(facts.problem, str(facts.version), [outputs[output]() for output in wished], name)
+    texts = len(answer.rows)
+    labels = len(answer.live.bundle.labels)
+    outputs = {
+        "label": lambda: Output("label", [texts], "BYTES", answer.labels),
+        "score": lambda: Output("score", [texts], "FP64", answer.scores),
+        "probabilities": lambda: Output(
+            "probabilities", [texts, labels], "FP64", [share for row in answer.rows for share in row]
+        ),
+        "id": lambda: Output("id", [texts], "BYTES", answer.ids),
+    }
+    return Inferred(facts.problem, str(facts.version), [outputs[name]() for name in names], request_id)
 
 
-def info(live: Live, versions: list[str]) -> ModelInfo:
-    labels = len(live.bundle.labels)
+def model_info(live: Live, versions: list[str]) -> ModelInfo:
+    facts = live.bundle.facts
+    inputs = [TensorInfo(INPUT, "BYTES", [-1])]
     outputs = [
         TensorInfo("label", "BYTES", [-1]),
         TensorInfo("score", "FP64", [-1]),
-        TensorInfo("probabilities", "FP64", [-1, labels]),
+        TensorInfo("probabilities", "FP64", [-1, len(live.bundle.labels)]),
         TensorInfo("id", "BYTES", [-1]),
     ]
-    platform = f"ratchet_{live.bundle.facts.model}"
-    return ModelInfo(live.bundle.facts.problem, versions, platform, [TensorInfo(INPUT, "BYTES", [-1])], outputs)
+    return ModelInfo(facts.problem, versions, f"ratchet_{facts.model}", inputs, outputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,9 +15,9 @@ from starlette.routing import Route
 from ratchet.monitoring.log.client import Unwritable
 from ratchet.serving.answering import requests
 from ratchet.serving.answering.requests import RequestError
-from ratchet.serving.answering.service import NOTHING_LIVE, Answer, Service, Unready
+from ratchet.serving.answering.service import NOTHING_LIVE, Answer, NotReady, Service
 
-KEY = (
+KEY_DESCRIPTION = (
     "Whom the question is from: while two versions answer (a canary), equal keys are answered by the same one. "
     "Without a key, equal first texts are."
 )
@@ -28,39 +28,40 @@ class Question(Struct, forbid_unknown_fields=True):
     """Texts to be classified."""
 
     texts: Annotated[list[str], Meta(min_length=1, description="One or more texts, in any language.")]
-    key: Annotated[str, Meta(max_length=1000, description=KEY)] | None = None
+    key: Annotated[str, Meta(max_length=1000, description=KEY_DESCRIPTION)] | None = None
 
 
 class WordWeight(Struct):
-    """What a word adds to the log-odds of the label against the second likeliest; start, end: code points."""
+    """What a word adds to the log-odds of the label against the second likeliest."""
 
     word: str
-    start: int
-    end: int
+    start: Annotated[int, Meta(description="Position of the word's first code point in the text.")]
+    end: Annotated[int, Meta(description="Position after the word's last code point.")]
     weight: float
 
 
 class Explanation(Struct):
-    """Which words moved the answer. method: `exact` (the linear model's terms) or `occlusion` (each word left out).
+    """Which words moved the answer."""
 
-    against: the second likeliest label, null where there is one label alone. log_odds: of the label against it; where
-    the method is exact, the sum of the weights and the bias. left_out: words without a weight, as there are too many.
-    """
-
-    against: str | None
-    method: str
-    log_odds: float
+    against: Annotated[str | None, Meta(description="The second likeliest label; null where there is only one label.")]
+    method: Annotated[
+        str, Meta(description="`exact` (the linear model's terms) or `occlusion` (each word left out in turn).")
+    ]
+    log_odds: Annotated[
+        float,
+        Meta(description="Of the label against `against`. An exact one is the sum of the weights and the bias."),
+    ]
     bias: float | None
     words: list[WordWeight]
-    left_out: int
+    left_out: Annotated[int, Meta(description="Words without a weight, because the text has too many.")]
 
 
 class Prediction(Struct, omit_defaults=True):
-    """The answer to one text. score: the probability of the label. id: for /feedback."""
+    """The answer to one text."""
 
-    id: str
+    id: Annotated[str, Meta(description="For /feedback.")]
     label: str
-    score: float
+    score: Annotated[float, Meta(description="The probability of the label.")]
     probabilities: dict[str, float]
     explanation: Explanation | None = None
 
@@ -89,92 +90,108 @@ class Thanks(Struct):
 
 QUESTION = msgspec.json.Decoder(Question)
 CORRECTION = msgspec.json.Decoder(Correction)
-MOST_EXPLAINED = 100
+MAX_EXPLAINED_TEXTS = 100
 """Texts that one request may have explained."""
-MOST_CHARACTERS = 200_000
-"""Of those texts together: what is told of each word is ten times as long as the word."""
+MAX_EXPLAINED_CHARACTERS = 200_000
+"""Characters of those texts together; the explanation of a word is ten times as long as the word."""
 
 
 def routes(service: Service) -> list[Route]:
     async def predict(request: Request) -> Response:
-        question = requests.read(await requests.body(request, service.settings.limits), QUESTION)
-        requests.check(question.texts, service.settings.limits)
-        explained = wants_explanation(request, question.texts)
-        with service.explaining.place() if explained else nullcontext():
-            answer = await service.answer(question.texts, question.key or requests.key(request), "predict")
-            told = predictions(answer)
-            if explained:
-                await add_explanations(service, told, answer, question.texts)
-        return requests.as_json(told)
+        raw = await requests.read_body(request, service.settings.limits)
+        question = requests.decode(raw, QUESTION)
+        requests.check_texts(question.texts, service.settings.limits)
+        is_explained = wants_explanation(request, question.texts)
+        with service.explanations.slot() if is_explained else nullcontext():
+            answer = await service.answer(question.texts, question.key or requests.canary_key(request), "predict")
+            predictions = predictions_of(answer)
+            if is_explained:
+                await add_explanations(service, predictions, answer, question.texts)
+        return requests.json_response(predictions)
 
     async def feedback(request: Request) -> Response:
-        correction = requests.read(await requests.body(request, service.settings.limits), CORRECTION)
-        await take(service, correction.id, correction.label, "user")
-        return requests.as_json(Thanks(correction.id, correction.label))
+        raw = await requests.read_body(request, service.settings.limits)
+        correction = requests.decode(raw, CORRECTION)
+        await record_feedback(service, correction.id, correction.label, "user")
+        return requests.json_response(Thanks(correction.id, correction.label))
 
     return [Route("/predict", predict, methods=["POST"]), Route("/feedback", feedback, methods=["POST"])]
 
 
 def wants_explanation(request: Request, texts: list[str]) -> bool:
-    """Whether ?explain=true is asked.
+    """Whether the query has explain=true.
 
     Raises:
-        Problem: it is something else than true or false, or too much is to be explained.
+        RequestError: it is neither true nor false, or the texts are too many or too long to be explained (422).
     """
-    asked = request.query_params.get("explain", "false") if request.scope["query_string"] else "false"
-    if asked not in ("true", "false"):
-        raise RequestError(422, f"explain must be true or false. Received: {asked:.40}.")
-    if asked == "false":
+    explain = request.query_params.get("explain", "false") if request.scope["query_string"] else "false"
+    if explain not in ("true", "false"):
+        raise RequestError(422, f"explain must be true or false. Received: {explain:.40}.")
+    if explain == "false":
         return False
-    if len(texts) > MOST_EXPLAINED:
-        raise RequestError(422, f"A request may have {MOST_EXPLAINED} texts explained. Received: {len(texts):,}.")
+    if len(texts) > MAX_EXPLAINED_TEXTS:
+        raise RequestError(422, f"A request may have {MAX_EXPLAINED_TEXTS} texts explained. Received: {len(texts):,}.")
     characters = sum(map(len, texts))
-    if characters > MOST_CHARACTERS:
+    if characters > MAX_EXPLAINED_CHARACTERS:
         raise RequestError(
-            422, f"A request may have {MOST_CHARACTERS:,} characters explained. Received: {characters:,}."
+            422, f"A request may have {MAX_EXPLAINED_CHARACTERS:,} characters explained. Received: {characters:,}."
         )
     return True
 
 
-def predictions(answer: Answer) -> Predictions:
-    names, facts = answer.live.bundle.labels, answer.live.bundle.facts
-    rows = zip(answer.ids, answer.labels, answer.scores, answer.rows, strict=True)
-    told = [Prediction(name, label, score, dict(zip(names, row, strict=True))) for name, label, score, row in rows]
-    return Predictions(facts.problem, str(facts.version), told)
+def predictions_of(answer: Answer) -> Predictions:
+    """The body of an answer."""
+    facts = answer.live.bundle.facts
+    names = answer.live.bundle.labels
+    texts = zip(answer.ids, answer.labels, answer.scores, answer.rows, strict=True)
+    predictions = [
+        Prediction(prediction, label, score, dict(zip(names, row, strict=True)))
+        for prediction, label, score, row in texts
+    ]
+    return Predictions(facts.problem, str(facts.version), predictions)
 
 
-async def add_explanations(service: Service, told: Predictions, answer: Answer, texts: list[str]) -> None:
-    """Explain each answer by the version that gave it."""
-    for prediction, text in zip(told.predictions, texts, strict=True):
-        found = await service.explaining.explain(answer.live.bundle.classifier, text, len(texts))
-        words = [WordWeight(text[word.start : word.end], word.start, word.end, word.weight) for word in found.words]
+async def add_explanations(service: Service, predictions: Predictions, answer: Answer, texts: list[str]) -> None:
+    """Explain each prediction by the version that made it."""
+    for prediction, text in zip(predictions.predictions, texts, strict=True):
+        explanation = await service.explanations.explain(answer.live.bundle.classifier, text, len(texts))
         prediction.explanation = Explanation(
-            found.against, found.method, found.log_odds, found.bias, words, found.left_out
+            explanation.against,
+            explanation.method,
+            explanation.log_odds,
+            explanation.bias,
+            [WordWeight(text[word.start : word.end], word.start, word.end, word.weight) for word in explanation.words],
+            explanation.left_out,
         )
 
 
-async def take(service: Service, prediction: str, label: str, source: str, chance: float | None = None) -> None:
-    """Have feedback on the disk. chance: with which it was chosen to be asked, where it was.
+async def record_feedback(
+    service: Service, prediction: str, label: str, source: str, chance: float | None = None
+) -> None:
+    """Write a label to the log; it is on the disk when this returns.
+
+    Args:
+        service: of the prediction.
+        prediction: its id.
+        label: the right one.
+        source: `user`, `audit` or `chosen`.
+        chance: probability with which active learning chose the text; None where it did not.
 
     Raises:
-        Unready: nobody can say which labels there are.
-        Problem: unknown id (404), unknown label (422), or the disk does not take it (503).
+        NotReady: no version is live, so the labels are not known.
+        RequestError: unknown id (404), unknown label (422), or the log cannot be written (503).
     """
     if service.champion is None:
-        raise Unready(NOTHING_LIVE)
-    known = service.champion.numbers
+        raise NotReady(NOTHING_LIVE)
+    labels = service.champion.columns
     try:
-        found = await service.log.say(prediction, label, source, label in known, time.time(), chance)
+        exists = await service.log.say(prediction, label, source, label in labels, time.time(), chance)
     except Unwritable:
         raise RequestError(503, "The feedback could not be written; it was not taken. Send it again.", 1) from None
-    if not found:
+    if not exists:
         raise RequestError(404, f"No prediction has the id {prediction:.64}.")
-    if label not in known:
-        names = ", ".join(list(known)[:20])
+    if label not in labels:
+        names = ", ".join(list(labels)[:20])
         raise RequestError(422, f"A label must be one of: {names}. Received: {label:.100}.")
-    service.waiting.labelled(prediction, source)
-    service.meters.feedback.inc()
-
-
-def problem_details(error: Any) -> Response:
-    return requests.as_details(error)
+    service.label_offers.close_labelled(prediction, source)
+    service.metrics.feedback.inc()

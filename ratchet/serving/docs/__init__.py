@@ -1,1 +1,1 @@
-"""The description of the service: one table of operations, as OpenAPI and as a page."""
+"""The table of operations, and what is made from it: /openapi.json and the page at /docs."""

@@ -1,4 +1,4 @@
-"""/openapi.json, and /docs: the same document as a page, with commands that work at the address asked under."""
+"""The routes /openapi.json and /docs: the document as a page, with commands that work at the address of the request."""
 
 from __future__ import annotations
 
@@ -15,204 +15,230 @@ from ratchet.serving.answering.requests import JSON
 from ratchet.serving.answering.service import Service
 from ratchet.serving.api import predict
 from ratchet.serving.docs import openapi
-from ratchet.serving.docs.operations import SAID, SOME_ID, Answering
+from ratchet.serving.docs.operations import EXAMPLE_ID, EXAMPLE_TEXT, DocumentedModel
 from ratchet.serving.pages import html
 from ratchet.serving.pages.try_page import FORM
 
 Document = dict[str, Any]
+Schema = dict[str, Any]
 
 
 def routes(service: Service) -> list[Route]:
-    async def described(request: Request) -> Response:
-        return Response(openapi.encoded(answering(service)), media_type=JSON)
+    async def document(request: Request) -> Response:
+        return Response(openapi.encoded(documented_model(service)), media_type=JSON)
 
     async def docs(request: Request) -> Response:
-        about = openapi.document(answering(service))
-        token = "authorization" in request.headers  # whoever gave one came in by it
+        about = openapi.document(documented_model(service))
+        has_token = "authorization" in request.headers  # the guard has accepted it
         address = f"{request.url.scheme}://{request.url.netloc}"
-        shell = Shell(address, token)
         return html.page(
             "docs.html",
             about=about,
-            token=token,
+            token=has_token,
             refusals=refusals(about),
-            parts=parts(about, shell),
+            sections=sections(about, CommandWriter(address, has_token)),
             shapes=shapes(about),
             limits=limits(service.settings.limits),
         )
 
-    return [Route("/openapi.json", described), Route("/docs", docs)]
+    return [Route("/openapi.json", document), Route("/docs", docs)]
 
 
-def answering(service: Service) -> Answering:
-    """The champion; nothing but the problem's name where none is live."""
+def documented_model(service: Service) -> DocumentedModel:
+    """The champion; without one only the problem's name."""
     live = service.champion
     if live is None:
-        return Answering(service.problem)
-    return Answering(service.problem, str(live.version), live.bundle.labels)
+        return DocumentedModel(service.problem)
+    return DocumentedModel(service.problem, str(live.version), live.bundle.labels)
 
 
-class Shell:
-    """Writes commands for a shell. token: whether they carry one, from RATCHET_TOKEN."""
+class CommandWriter:
+    """Writes curl commands for the examples of an operation.
 
-    def __init__(self, address: str, token: bool) -> None:
+    Args:
+        address: scheme, host and port of the service.
+        has_token: whether the commands send the token, from RATCHET_TOKEN.
+    """
+
+    def __init__(self, address: str, has_token: bool) -> None:
         self._address = address
-        self._curl = 'curl -s -H "Authorization: Bearer $RATCHET_TOKEN"' if token else "curl -s"
+        self._curl = 'curl -s -H "Authorization: Bearer $RATCHET_TOKEN"' if has_token else "curl -s"
 
-    def commands(self, method: str, path: str, way: dict[str, Any]) -> list[str]:
-        """One for each example of a body, or the one without; and one for each query that has an example."""
-        given = way.get("parameters", ())
-        for each in given:
-            if each["in"] == "path":
-                path = path.replace(f"{{{each['name']}}}", each["example"])
+    def commands(self, method: str, path: str, operation: dict[str, Any]) -> list[str]:
+        """One command for each example body, or a single one without a body; one more for each example of a query."""
+        parameters = operation.get("parameters", ())
+        for parameter in parameters:
+            if parameter["in"] == "path":
+                path = path.replace(f"{{{parameter['name']}}}", parameter["example"])
         url = f"{self._address}{path}"
-        bodies = examples(way)
-        told = [self._asked(url, media, body) for media, body in bodies] or [f"{self._curl} {shlex.quote(url)}"]
+        bodies = example_bodies(operation)
+        if not bodies:
+            return [f"{self._curl} {shlex.quote(url)}"]
         queries = [
-            f"{url}?{each['name']}={each['example']}" for each in given if each["in"] == "query" and "example" in each
+            f"{url}?{parameter['name']}={parameter['example']}"
+            for parameter in parameters
+            if parameter["in"] == "query" and "example" in parameter
         ]
-        return told + [self._asked(query, *bodies[0]) for query in queries if bodies]
+        commands = [self._post(url, media, body) for media, body in bodies]
+        return commands + [self._post(query, *bodies[0]) for query in queries]
 
-    def _asked(self, url: str, media: str, body: Any) -> str:
-        """A command that sends a body; first one that gets an id, where the body has one."""
-        data, first = sent(media, body), ""
-        if SOME_ID in data:
-            asked = self._asked(f"{self._address}/predict", JSON, {"texts": [SAID]})
-            first, data = f"ID=$({asked} | grep -o '[0-9a-f]\\{{32\\}}')\n", data.replace(SOME_ID, "'\"$ID\"'")
-        return f"{first}{self._curl} {shlex.quote(url)} {data}"
+    def _post(self, url: str, media: str, body: Any) -> str:
+        """A command that sends a body. If the body has an id, a first command predicts a text to get a real one."""
+        data = curl_data(media, body)
+        if EXAMPLE_ID not in data:
+            return f"{self._curl} {shlex.quote(url)} {data}"
+        predict_command = self._post(f"{self._address}/predict", JSON, {"texts": [EXAMPLE_TEXT]})
+        data = data.replace(EXAMPLE_ID, "'\"$ID\"'")
+        return f"ID=$({predict_command} | grep -o '[0-9a-f]\\{{32\\}}')\n{self._curl} {shlex.quote(url)} {data}"
 
 
-def sent(media: str, body: Any) -> str:
-    """What curl is told of a body; a field of a form is a word of its own, whatever is in it."""
+def curl_data(media: str, body: Any) -> str:
+    """curl's options for a body; each field of a form is an option of its own, which curl encodes."""
     if media == FORM:
-        return " ".join(f"--data-urlencode {quoted(f'{name}={value}')}" for name, value in body.items())
+        return " ".join(f"--data-urlencode {quote(f'{name}={value}')}" for name, value in body.items())
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
-    return f"-H 'Content-Type: {media}' --data-binary {quoted(text)}"
+    return f"-H 'Content-Type: {media}' --data-binary {quote(text)}"
 
 
-def quoted(text: str) -> str:
-    """Between single quotes in any case, so that what stands for an id can be cut out."""
+def quote(text: str) -> str:
+    """Quote for a shell. Unlike `shlex.quote` always with single quotes, out of which the id is cut."""
     return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
-def examples(way: dict[str, Any]) -> list[tuple[str, Any]]:
-    """The example bodies of an operation, each with its media type."""
-    content = way.get("requestBody", {"content": {}})["content"]
-    return [(media, each["value"]) for media, form in content.items() for each in form.get("examples", {}).values()]
+def example_bodies(operation: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The example request bodies of an operation, each with its media type."""
+    content = operation.get("requestBody", {"content": {}})["content"]
+    return [
+        (media, example["value"]) for media, body in content.items() for example in body.get("examples", {}).values()
+    ]
 
 
-def parts(about: Document, shell: Shell) -> list[dict[str, Any]]:
-    """The operations by their part, as the page shows them."""
-    ways = [(method, path, way) for path, ways in about["paths"].items() for method, way in ways.items()]
+def example_answers(operation: dict[str, Any]) -> list[Any]:
+    """The example answers of an operation."""
+    bodies = [body for response in operation["responses"].values() for body in response.get("content", {}).values()]
+    return [example["value"] for body in bodies for example in body.get("examples", {}).values()]
+
+
+def sections(about: Document, writer: CommandWriter) -> list[dict[str, Any]]:
+    """The operations by section, as the template shows them."""
+    operations = [
+        (method, path, operation) for path, methods in about["paths"].items() for method, operation in methods.items()
+    ]
     return [
         {
             "name": tag["name"],
             "anchor": tag["name"].lower().replace(" ", "-"),
-            "words": tag["description"],
-            "ways": [shown(*each, shell) for each in ways if each[2]["tags"] == [tag["name"]]],
+            "description": tag["description"],
+            "operations": [
+                operation_values(method, path, operation, writer)
+                for method, path, operation in operations
+                if operation["tags"] == [tag["name"]]
+            ],
         }
         for tag in about["tags"]
     ]
 
 
-def shown(method: str, path: str, way: dict[str, Any], shell: Shell) -> dict[str, Any]:
+def operation_values(method: str, path: str, operation: dict[str, Any], writer: CommandWriter) -> dict[str, Any]:
+    """An operation, as the template shows it."""
     return {
         "method": method,
         "path": path,
-        "name": way["operationId"],
-        "summary": way["summary"],
+        "name": operation["operationId"],
+        "summary": operation["summary"],
         "parameters": [
-            {"name": each["name"], "place": each["in"], "words": each["description"]}
-            for each in way.get("parameters", ())
+            {"name": parameter["name"], "place": parameter["in"], "description": parameter["description"]}
+            for parameter in operation.get("parameters", ())
         ],
-        "takes": forms(way.get("requestBody", {})),
-        "answers": answers(way["responses"]),
-        "commands": shell.commands(method, path, way),
-        "told": [json.dumps(each, ensure_ascii=False, indent=2) for each in told(way)],
+        "bodies": body_shapes(operation.get("requestBody", {})),
+        "answers": answers(operation["responses"]),
+        "commands": writer.commands(method, path, operation),
+        "examples": [json.dumps(answer, ensure_ascii=False, indent=2) for answer in example_answers(operation)],
     }
 
 
-def told(way: dict[str, Any]) -> list[Any]:
-    """The example answers of an operation."""
-    bodies = [body for answer in way["responses"].values() for body in answer.get("content", {}).values()]
-    return [each["value"] for body in bodies for each in body.get("examples", {}).values()]
-
-
-def limits(now: Limits) -> dict[str, str]:
-    """What a request may be, as the settings have it now."""
+def limits(current: Limits) -> dict[str, str]:
+    """The limits of a request by what they limit, in words."""
     return {
-        "a request": f"{now.body_mb:g} MB, {now.texts:,} texts, here within {now.seconds:g} s",
-        "a text": f"{now.characters:,} characters",
-        "explained": f"{predict.MOST_EXPLAINED} texts of a request, {predict.MOST_CHARACTERS:,} characters together",
-        "all together": f"{now.waiting_mb:g} MB of requests at a time; then 503 with Retry-After",
+        "a request": f"{current.body_mb:g} MB, {current.texts:,} texts, here within {current.seconds:g} s",
+        "a text": f"{current.characters:,} characters",
+        "explained": (
+            f"{predict.MAX_EXPLAINED_TEXTS} texts of a request, "
+            f"{predict.MAX_EXPLAINED_CHARACTERS:,} characters together"
+        ),
+        "all together": f"{current.waiting_mb:g} MB of requests at a time; then 503 with Retry-After",
     }
 
 
 def answers(responses: dict[str, Any]) -> list[dict[str, Any]]:
-    """Statuses that have the same body together, in their order."""
-    found: dict[str, dict[str, Any]] = {}
-    for status, told in responses.items():
-        body = forms(told)
-        found.setdefault(repr(body), {"statuses": [], "forms": body})["statuses"].append(status)
-    return list(found.values())
+    """The answers of an operation; statuses with the same bodies share an entry."""
+    entries: dict[str, dict[str, Any]] = {}
+    for status, response in responses.items():
+        bodies = body_shapes(response)
+        entries.setdefault(repr(bodies), {"statuses": [], "bodies": bodies})["statuses"].append(status)
+    return list(entries.values())
 
 
 def refusals(about: Document) -> dict[str, str]:
-    """What each status but 200 says, in their order."""
-    ways = [way for ways in about["paths"].values() for way in ways.values()]
-    said = {status: told["description"] for way in ways for status, told in way["responses"].items()}
-    return {status: said[status] for status in sorted(said) if status >= "400"}
+    """The description of each status from 400 on, sorted."""
+    operations = [operation for methods in about["paths"].values() for operation in methods.values()]
+    descriptions = {
+        status: response["description"]
+        for operation in operations
+        for status, response in operation["responses"].items()
+    }
+    return {status: descriptions[status] for status in sorted(descriptions) if status >= "400"}
 
 
-def forms(told: dict[str, Any]) -> list[dict[str, str]]:
-    """Media types, each with the name of its shape; empty where it has none."""
-    found = []
-    for media, content in told.get("content", {}).items():
+def body_shapes(record: dict[str, Any]) -> list[dict[str, str]]:
+    """The media types of a request body or a response, each with the name of its schema; empty where it has none."""
+    shapes = []
+    for media, content in record.get("content", {}).items():
         schema = content.get("schema", {})
         alternatives = schema.get("anyOf", [schema])
-        found += [{"media": media, "shape": referred(each)} for each in alternatives]
-    return found
+        shapes += [{"media": media, "shape": referenced_name(alternative)} for alternative in alternatives]
+    return shapes
 
 
-def referred(schema: dict[str, Any]) -> str:
+def referenced_name(schema: Schema) -> str:
+    """The name in a schema's `$ref`; empty where it has none."""
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
 def shapes(about: Document) -> list[dict[str, Any]]:
-    """The document's schemas: of each its name, what it is for, and its fields in words."""
+    """The document's named schemas, as the template shows them."""
     return [
-        {"name": name, "words": schema["description"], "fields": fields(schema)}
+        {"name": name, "description": schema["description"], "fields": fields(schema)}
         for name, schema in about["components"]["schemas"].items()
     ]
 
 
-def fields(schema: dict[str, Any]) -> list[dict[str, str]]:
-    needed = schema.get("required", [])
-    return [
-        {"name": name, "words": f"{kind(each)}{'' if name in needed else ', may be left out'}{described(each)}"}
-        for name, each in schema.get("properties", {}).items()
-    ]
+def fields(schema: Schema) -> list[dict[str, str]]:
+    """The fields of a schema: name, type in words, description."""
+    required = schema.get("required", [])
+    entries = []
+    for name, field in schema.get("properties", {}).items():
+        optional = "" if name in required else ", may be left out"
+        description = f". {field['description']}" if "description" in field else ""
+        entries.append({"name": name, "description": f"{type_in_words(field)}{optional}{description}"})
+    return entries
 
 
-def described(schema: dict[str, Any]) -> str:
-    return f". {schema['description']}" if "description" in schema else ""
-
-
-def kind(schema: dict[str, Any]) -> str:
-    """A schema in words: `list of text`, `Tensor`, `text or null`."""
+def type_in_words(schema: Schema) -> str:
+    """A schema's type in words: `list of text`, `Tensor`, `text or null`."""
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(kind(each) for each in schema["anyOf"]))
+        return " or ".join(dict.fromkeys(type_in_words(alternative) for alternative in schema["anyOf"]))
     if "const" in schema or "enum" in schema:
-        allowed = schema.get("enum", (schema.get("const"),))
-        return "one of " + ", ".join(json.dumps(each, ensure_ascii=False) for each in allowed)
+        values = schema.get("enum", (schema.get("const"),))
+        return "one of " + ", ".join(json.dumps(value, ensure_ascii=False) for value in values)
     if "$ref" in schema:
-        return referred(schema)
-    named = schema.get("type", "anything")
-    if isinstance(named, list):
-        return " or ".join(kind({"type": each}) for each in named)
-    if named == "array":
-        return f"list of {kind(schema['items'])}" if "items" in schema else "list"
+        return referenced_name(schema)
+    kind = schema.get("type", "anything")
+    if isinstance(kind, list):
+        return " or ".join(type_in_words({"type": alternative}) for alternative in kind)
+    if kind == "array":
+        return f"list of {type_in_words(schema['items'])}" if "items" in schema else "list"
+    if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
+        return f"object of {type_in_words(schema['additionalProperties'])}"
     words = {"string": "text", "object": "object", "integer": "whole number", "boolean": "true or false"}
-    if named == "object" and isinstance(schema.get("additionalProperties"), dict):
-        return f"object of {kind(schema['additionalProperties'])}"
-    return words.get(named, str(named))
+    return words.get(kind, str(kind))

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the service: the table of operations, and the schemas of the Structs that it names."""
+"""The OpenAPI 3.1 document: made from the table of operations and the schemas of its Structs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ import msgspec
 from ratchet.project.paths import project_version
 from ratchet.serving.answering.requests import TITLES
 from ratchet.serving.api import predict
-from ratchet.serving.docs.operations import ANY, BODY, PARTS, Answering, Content, Operation, Parameter, operations
+from ratchet.serving.docs.operations import (
+    ANY_BODY,
+    ANY_REQUEST,
+    SECTIONS,
+    Content,
+    DocumentedModel,
+    Operation,
+    Parameter,
+    operations,
+)
 from ratchet.serving.pages import try_page
 
 ABOUT = (
@@ -21,7 +30,7 @@ ABOUT = (
     "those that ask whether it lives."
 )
 TOKEN: dict[str, Any] = {"type": "http", "scheme": "bearer", "description": "RATCHET_TOKEN, where the service has one."}
-WORDS = {
+DESCRIPTIONS = {
     200: "The answer itself, where texts are not kept.",
     401: "The token is missing or wrong.",
     403: "Asked under a name that is not this service's, or from another site's page.",
@@ -33,8 +42,8 @@ RETRY = {"Retry-After": {"description": "Seconds", "schema": {"type": "string", 
 
 
 @lru_cache(maxsize=4)
-def document(model: Answering) -> dict[str, Any]:
-    """The document; whoever gets it leaves it as it is."""
+def document(model: DocumentedModel) -> dict[str, Any]:
+    """The document. It is cached: do not change it."""
     table = operations(model)
     schemas, components = schemas_of(table)
     if model.labels:
@@ -42,93 +51,109 @@ def document(model: Answering) -> dict[str, Any]:
             components[name]["properties"]["label"]["enum"] = model.labels
     paths: dict[str, dict[str, Any]] = {}
     for operation in table:
-        paths.setdefault(operation.path, {})[operation.method] = described(operation, schemas)
+        paths.setdefault(operation.path, {})[operation.method] = operation_object(operation, schemas)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Ratchet: {model.problem}", "version": project_version(), "description": ABOUT},
         "servers": [{"url": "/"}],
         "security": [{}, {"token": []}],
-        "tags": [{"name": name, "description": words} for name, words in PARTS.items()],
+        "tags": [{"name": name, "description": description} for name, description in SECTIONS.items()],
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": {"token": TOKEN}},
     }
 
 
 @lru_cache(maxsize=4)
-def encoded(model: Answering) -> bytes:
+def encoded(model: DocumentedModel) -> bytes:
+    """The document as JSON."""
     return msgspec.json.encode(document(model))
 
 
 def contents(operation: Operation) -> tuple[Content, ...]:
+    """All bodies of an operation, of requests and of answers."""
     answer = () if operation.answer is None else (operation.answer,)
-    return (*answer, *operation.takes, operation.errors, *(content for _, content in operation.other))
+    return (*answer, *operation.bodies, operation.errors, *(content for _, content in operation.other))
 
 
 def schemas_of(table: tuple[Operation, ...]) -> tuple[dict[int, Any], dict[str, Any]]:
-    """The schema of each content, by its identity, and those that they refer to, by name."""
+    """The JSON schemas of all bodies.
+
+    Returns:
+        schemas: of each content, by its `id()`.
+        components: the schemas that these refer to, by name.
+    """
     checked = [content for operation in table for content in contents(operation) if content.type is not None]
-    found, components = msgspec.json.schema_components(
+    schemas, components = msgspec.json.schema_components(
         [content.type for content in checked], ref_template="#/components/schemas/{name}"
     )
     for schema in components.values():
         schema["description"] = cleandoc(schema.get("description", ""))
-    return {id(content): schema for content, schema in zip(checked, found, strict=True)}, components
+    return {id(content): schema for content, schema in zip(checked, schemas, strict=True)}, components
 
 
-def described(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
-    """An operation as OpenAPI has it."""
-    found: dict[str, Any] = {
-        "tags": [operation.part],
+def operation_object(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
+    """OpenAPI's Operation Object."""
+    record: dict[str, Any] = {
+        "tags": [operation.section],
         "operationId": operation.name,
         "summary": operation.summary,
         "responses": responses(operation, schemas),
     }
     if operation.parameters:
-        found["parameters"] = [parameter(each) for each in operation.parameters]
-    if operation.takes:
-        found["requestBody"] = {"required": True, "content": body(operation.takes, schemas)}
-    if operation.open:
-        found["security"] = []
-    return found
+        record["parameters"] = [parameter_object(parameter) for parameter in operation.parameters]
+    if operation.bodies:
+        record["requestBody"] = {"required": True, "content": media_types(operation.bodies, schemas)}
+    if operation.is_open:
+        record["security"] = []
+    return record
 
 
 def responses(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
-    """Every status that the operation can give, with its body."""
-    found: dict[str, Any] = {str(operation.status): {"description": "The answer."}}
+    """Every status of an operation, with its bodies."""
+    success: dict[str, Any] = {"description": "The answer."}
     if operation.answer is not None:
-        found[str(operation.status)]["content"] = body((operation.answer,), schemas)
+        success["content"] = media_types((operation.answer,), schemas)
+    records = {str(operation.status): success}
     for status in refusals(operation):
-        forms = tuple(content for at, content in operation.other if at == status) or (operation.errors,)
-        told = {"description": WORDS.get(status) or f"{TITLES[status]}.", "content": body(forms, schemas)}
-        found[str(status)] = told | ({"headers": RETRY} if status == 503 else {})
-    return found
+        bodies = tuple(content for code, content in operation.other if code == status) or (operation.errors,)
+        record = {
+            "description": DESCRIPTIONS.get(status) or f"{TITLES[status]}.",
+            "content": media_types(bodies, schemas),
+        }
+        records[str(status)] = record | ({"headers": RETRY} if status == 503 else {})
+    return records
 
 
 def refusals(operation: Operation) -> list[int]:
-    """The statuses of an operation's refusals, in order."""
-    found = {*ANY, *operation.refusals, *(status for status, _ in operation.other)}
-    return sorted(found | set(BODY if operation.takes else ()) | set(() if operation.open else (401,)))
+    """The statuses of an operation's refusals, sorted."""
+    statuses = {*ANY_REQUEST, *operation.refusals, *(status for status, _ in operation.other)}
+    if operation.bodies:
+        statuses |= set(ANY_BODY)
+    if not operation.is_open:
+        statuses.add(401)
+    return sorted(statuses)
 
 
-def body(forms: tuple[Content, ...], schemas: dict[int, Any]) -> dict[str, Any]:
-    """Media types, each with its schema and examples; two bodies of one media type are one or the other."""
-    found: dict[str, Any] = {}
-    for content in forms:
-        told = found.setdefault(content.media.partition(";")[0], {})
+def media_types(bodies: tuple[Content, ...], schemas: dict[int, Any]) -> dict[str, Any]:
+    """By media type, the schema and the examples; bodies of the same media type are joined by anyOf."""
+    records: dict[str, Any] = {}
+    for content in bodies:
+        record = records.setdefault(content.media.partition(";")[0], {})
         if content.type is not None:
             schema = schemas[id(content)]
-            told["schema"] = {"anyOf": [told["schema"], schema]} if "schema" in told else schema
+            record["schema"] = {"anyOf": [record["schema"], schema]} if "schema" in record else schema
         if content.examples:
-            told["examples"] = {name: {"value": value} for name, value in content.examples}
-    return found
+            record["examples"] = {name: {"value": value} for name, value in content.examples}
+    return records
 
 
-def parameter(given: Parameter) -> dict[str, Any]:
-    told = {
-        "name": given.name,
-        "in": given.place,
-        "required": given.place == "path",
-        "description": given.words,
-        "schema": dict(given.schema),
+def parameter_object(parameter: Parameter) -> dict[str, Any]:
+    """OpenAPI's Parameter Object."""
+    record = {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.place == "path",
+        "description": parameter.description,
+        "schema": dict(parameter.schema),
     }
-    return told | ({} if given.example is None else {"example": given.example})
+    return record | ({} if parameter.example is None else {"example": parameter.example})

@@ -1,1 +1,1 @@
-"""The pages that a person opens: try a text, correct an answer, label what waits."""
+"""The pages for people: try a text, correct an answer, label the texts that wait."""

@@ -1,4 +1,7 @@
-"""An answer as the page shows it: every class, the text cut at the words that moved it, and what gave it."""
+"""The view model of an answer: the classes, the text with its important words marked, and the version.
+
+An answer and its explanation enter; the values of the template page.html leave.
+"""
 
 from __future__ import annotations
 
@@ -10,127 +13,151 @@ from ratchet.monitoring.log.predictions import Prediction
 from ratchet.serving.answering.service import Answer, Service
 from ratchet.serving.pages.translations import Words
 
-LIKELIEST = 10
+MAX_BARS = 10
 """Classes that are shown; the others are summed up."""
-BUTTONS = 12
-"""Classes that get a button each; more of them are a list to choose from."""
-NOTHING: dict[str, Any] = {
-    "unknown": "", "bars": [], "rest": "", "for": [], "against": [], "other": "", "left_out": "", "by": "",
+MAX_BUTTONS = 12
+"""Classes up to which each has a button; more of them are a list to choose from."""
+UNKNOWN: dict[str, Any] = {
+    "warning": "", "bars": [], "other_classes": "", "for": [], "against": [], "second_label": "", "left_out": "",
+    "answered_by": "",
 }  # fmt: skip
-"""What is not known any more of an answer whose version has gone."""
-
-
-async def again(service: Service, said: Words, before: Prediction) -> dict[str, Any]:
-    """An answer that was given before as the page shows it, as much of it as can be known now."""
-    answer = await service.again(before)
-    if answer is not None and before.text is not None:
-        return await explained(service, said, answer, before.text)
-    labels = service.champion.bundle.labels if service.champion is not None else ()
-    return {
-        **NOTHING,
-        "id": before.id,
-        "label": before.label,
-        "score": percent(before.score),
-        "pieces": [Piece(before.text or said.not_kept)],
-        "method": said.only_logged.format(version=before.version),
-        "wrong": [label for label in labels if label != before.label],
-        "buttons": len(labels) <= BUTTONS,
-    }
-
-
-async def explained(service: Service, said: Words, answer: Answer, text: str) -> dict[str, Any]:
-    """An answer as the page shows it, with what moved it."""
-    with service.explaining.place():
-        return told(said, answer, text, await service.explaining.explain(answer.live.bundle.classifier, text))
-
-
-def told(said: Words, answer: Answer, text: str, found: Explanation) -> dict[str, Any]:
-    """The same, of an explanation."""
-    facts, likely = answer.live.bundle.facts, likeliest(answer)
-    rest = likely[LIKELIEST:]
-    return {
-        "id": answer.ids[0],
-        "label": answer.labels[0],
-        "score": percent(answer.scores[0]),
-        "unknown": unknown(said, found),
-        "bars": [(label, percent(share), f"{100 * share:.2f}") for label, share in likely[:LIKELIEST]],
-        "rest": said.more.format(count=len(rest), share=percent(sum(share for _, share in rest))) if rest else "",
-        "pieces": pieces(text, found),
-        "for": strongest(text, found, 1),
-        "against": strongest(text, found, -1),
-        "other": found.against,
-        "method": said.exact if found.method == "exact" else said.occlusion,
-        "left_out": said.left_out.format(count=found.left_out) if found.left_out else "",
-        "by": said.by.format(version=facts.version, problem=facts.problem, model=facts.model),
-        "wrong": [label for label, _ in likely[1:]],
-        "buttons": len(likely) <= BUTTONS,
-    }
-
-
-def unknown(said: Words, found: Explanation) -> str:
-    """A warning where nothing of the text can have moved the answer; empty where something has, or may have."""
-    if found.against is None or found.left_out:
-        return ""
-    if not found.words:
-        return said.no_words
-    return "" if found.method != "exact" or any(word.weight for word in found.words) else said.no_known_words
-
-
-def likeliest(answer: Answer) -> list[tuple[str, float]]:
-    """Every class with its probability, the answer first."""
-    pairs = list(zip(answer.live.bundle.labels, answer.rows[0], strict=True))
-    return sorted(pairs, key=lambda pair: (pair[0] != answer.labels[0], -pair[1]))
-
-
-def percent(share: float) -> str:
-    """Never 0 % or 100 % of what is neither."""
-    if 0 < share < 0.001:
-        return "<0.1%"
-    return ">99.9%" if 0.999 < share < 1 else f"{100 * share:.1f}%"
-
-
-FLOOR = 0.002
-"""Nats; a word that moves the log-odds by less is left as it is. Each of many words moves them by little."""
-STEPS = (0.75, 0.45, 0.2)
-"""Shares of the strongest word's weight from which a word is marked strong, plainly, faintly."""
-STRONGEST = 5
-"""Words that are named, for and against."""
+"""The values that cannot be known for an answer whose version has gone."""
+MIN_WEIGHT = 0.002
+"""Nats; a word that moves the log-odds by less is not marked. In a long text each word moves them by little."""
+STRENGTHS = (0.75, 0.45, 0.2)
+"""Shares of the strongest word's weight from which a word is marked as strength 3, 2 and 1."""
+MAX_NAMED = 5
+"""Words that are listed for the answer, and against it."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of the text. style: classes of page.css, empty for what moved nothing."""
+    """A part of the text.
+
+    Attributes:
+        text: of the part.
+        style: classes of page.css; empty for a part that is not marked.
+    """
 
     text: str
     style: str = ""
 
 
-def pieces(text: str, explanation: Explanation) -> list[Piece]:
-    """The whole text, in order; joined, the pieces give it back."""
-    most = max((abs(word.weight) for word in explanation.words), default=0.0)
-    found, at = [], 0
-    for word in explanation.words:
-        style = marked(word.weight, most)
-        if style:
-            if word.start > at:
-                found.append(Piece(text[at : word.start]))
-            found.append(Piece(text[word.start : word.end], style))
-            at = word.end
-    return [*found, Piece(text[at:])] if at < len(text) else found
+async def view_logged(service: Service, words: Words, prediction: Prediction) -> dict[str, Any]:
+    """The view of a logged prediction, with an explanation where its version still answers."""
+    answer = await service.answer_again(prediction)
+    if answer is not None and prediction.text is not None:
+        return await view_explained(service, words, answer, prediction.text)
+    labels = service.champion.bundle.labels if service.champion is not None else ()
+    return {
+        **UNKNOWN,
+        "id": prediction.id,
+        "label": prediction.label,
+        "score": percent(prediction.score),
+        "pieces": [Piece(prediction.text or words.not_kept)],
+        "method": words.only_logged.format(version=prediction.version),
+        "other_labels": [label for label in labels if label != prediction.label],
+        "has_buttons": len(labels) <= MAX_BUTTONS,
+    }
 
 
-def marked(weight: float, most: float) -> str:
-    """The classes of a word; empty where it moved little. most: the strongest word's weight."""
-    if abs(weight) < FLOOR:
+async def view_explained(service: Service, words: Words, answer: Answer, text: str) -> dict[str, Any]:
+    """The view of an answer, with an explanation.
+
+    Raises:
+        RequestError: too many requests have answers explained (503).
+    """
+    with service.explanations.slot():
+        explanation = await service.explanations.explain(answer.live.bundle.classifier, text)
+        return view(words, answer, text, explanation)
+
+
+def view(words: Words, answer: Answer, text: str, explanation: Explanation) -> dict[str, Any]:
+    """The view of an answer and its explanation."""
+    facts = answer.live.bundle.facts
+    classes = ranked_classes(answer)
+    rest = classes[MAX_BARS:]
+    rest_share = percent(sum(share for _, share in rest))
+    left_out = explanation.left_out
+    return {
+        "id": answer.ids[0],
+        "label": answer.labels[0],
+        "score": percent(answer.scores[0]),
+        "warning": warning(words, explanation),
+        "bars": [(label, percent(share), f"{100 * share:.2f}") for label, share in classes[:MAX_BARS]],
+        "other_classes": words.other_classes.format(count=len(rest), share=rest_share) if rest else "",
+        "pieces": pieces(text, explanation),
+        "for": strongest_words(text, explanation, 1),
+        "against": strongest_words(text, explanation, -1),
+        "second_label": explanation.against,
+        "method": words.exact_method if explanation.method == "exact" else words.occlusion_method,
+        "left_out": words.left_out.format(count=left_out) if left_out else "",
+        "answered_by": words.answered_by.format(version=facts.version, problem=facts.problem, model=facts.model),
+        "other_labels": [label for label, _ in classes[1:]],
+        "has_buttons": len(classes) <= MAX_BUTTONS,
+    }
+
+
+def warning(words: Words, explanation: Explanation) -> str:
+    """A warning where no word can have moved the answer; empty where a word has, or may have."""
+    if explanation.against is None or explanation.left_out:
         return ""
-    strength = next((3 - place for place, share in enumerate(STEPS) if abs(weight) >= share * most), 0)
+    if not explanation.words:
+        return words.no_words
+    is_known = explanation.method != "exact" or any(word.weight for word in explanation.words)
+    return "" if is_known else words.no_known_words
+
+
+def ranked_classes(answer: Answer) -> list[tuple[str, float]]:
+    """Every class with its probability: the answer's first, the others by probability."""
+    classes = list(zip(answer.live.bundle.labels, answer.rows[0], strict=True))
+    return sorted(classes, key=lambda pair: (pair[0] != answer.labels[0], -pair[1]))
+
+
+def percent(share: float) -> str:
+    """A share in percent; one that is neither 0 nor 1 is never shown as 0 % or 100 %."""
+    if 0 < share < 0.001:
+        return "<0.1%"
+    return ">99.9%" if 0.999 < share < 1 else f"{100 * share:.1f}%"
+
+
+def pieces(text: str, explanation: Explanation) -> list[Piece]:
+    """Cut a text at its marked words. The pieces in order give the whole text."""
+    max_weight = strongest_weight(explanation)
+    cut: list[Piece] = []
+    start = 0
+    for word in explanation.words:
+        style = style_of(word.weight, max_weight)
+        if style:
+            if word.start > start:
+                cut.append(Piece(text[start : word.start]))
+            cut.append(Piece(text[word.start : word.end], style))
+            start = word.end
+    return [*cut, Piece(text[start:])] if start < len(text) else cut
+
+
+def strongest_weight(explanation: Explanation) -> float:
+    return max((abs(word.weight) for word in explanation.words), default=0.0)
+
+
+def style_of(weight: float, max_weight: float) -> str:
+    """The classes of a word in page.css; empty where it moved little in comparison with the strongest word."""
+    if abs(weight) < MIN_WEIGHT:
+        return ""
+    strength = next((3 - place for place, share in enumerate(STRENGTHS) if abs(weight) >= share * max_weight), 0)
     return f"w {'for' if weight > 0 else 'against'} s{strength}" if strength else ""
 
 
-def strongest(text: str, explanation: Explanation, sign: int) -> list[str]:
-    """The words that moved it most, each once, strongest first. sign: 1 for the answer, -1 against it."""
-    most = max((abs(word.weight) for word in explanation.words), default=0.0)
-    moved = [word for word in explanation.words if word.weight * sign > 0 and marked(word.weight, most)]
-    moved.sort(key=lambda word: -abs(word.weight))
-    named = {text[word.start : word.end].casefold(): text[word.start : word.end] for word in reversed(moved)}
-    return list(reversed(named.values()))[:STRONGEST]
+def strongest_words(text: str, explanation: Explanation, sign: int) -> list[str]:
+    """The marked words on one side, strongest first, without repetitions in other case.
+
+    Args:
+        text: that was explained.
+        explanation: with the words' weights.
+        sign: 1 for the answer, -1 against it.
+    """
+    max_weight = strongest_weight(explanation)
+    marked = [word for word in explanation.words if word.weight * sign > 0 and style_of(word.weight, max_weight)]
+    marked.sort(key=lambda word: -abs(word.weight))
+    spellings = {text[word.start : word.end].casefold(): text[word.start : word.end] for word in reversed(marked)}
+    return list(reversed(spellings.values()))[:MAX_NAMED]

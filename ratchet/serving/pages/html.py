@@ -1,6 +1,7 @@
-"""Pages: the templates of this folder made into answers in which no script and no other host has a part.
+"""Renders the templates of this folder into pages without scripts and without requests to other hosts.
 
-The style stands in the page and is allowed by its hash, so a page is one request. Jinja2 is loaded at the first page.
+The style sheet is part of the page and allowed by its hash, so a page is one request. Jinja2 is imported when the first
+page is rendered.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ MEDIA = "text/html; charset=utf-8"
 
 
 def page(template: str, status: int = 200, headers: dict[str, str] | None = None, **values: Any) -> Response:
-    """The template with these values; whatever they hold is escaped."""
+    """Render a template; all values are escaped."""
     text = environment().get_template(template).render(values)
-    guarded = {"content-security-policy": policy(), "cache-control": "no-store"} | (headers or {})
-    return Response(text, status, guarded, MEDIA)
+    page_headers = {"content-security-policy": content_security_policy(), "cache-control": "no-store"}
+    return Response(text, status, page_headers | (headers or {}), MEDIA)
 
 
 @cache
@@ -33,7 +34,7 @@ def environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    made = Environment(
+    jinja = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -41,30 +42,30 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals["style"] = Markup(style())
-    made.filters["spoken"] = spoken
-    return made
+    jinja.globals["style"] = Markup(style_sheet())
+    jinja.filters["code_spans"] = code_spans
+    return jinja
 
 
-def spoken(words: str) -> Markup:
-    """Words for a page: what stands between backticks as code."""
+def code_spans(text: str) -> Markup:
+    """Escape a text, and set the parts between backticks as code."""
     from markupsafe import Markup, escape
 
-    parts = words.split("`")
+    parts = text.split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)
     )
 
 
 @cache
-def style() -> str:
+def style_sheet() -> str:
     return (TEMPLATES / "page.css").read_text(encoding="utf-8")
 
 
 @cache
-def policy() -> str:
+def content_security_policy() -> str:
     """The Content-Security-Policy of every page."""
-    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(style_sheet().encode()).digest()).decode()
     return (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"

@@ -1,7 +1,7 @@
-"""The page at /label: one text at a time that waits for a label, and what its form posts.
+"""The page at /label, which asks for the label of one waiting text at a time, and its form.
 
-What a label counts as is the queue's to say, never the form's: who could name the source could make anything judge.
-The model's own answer is not shown, and the labels stand in one order for all texts, so that nothing suggests one.
+The queue decides the source of a label, never the form: otherwise a client could make its own labels count as an audit.
+The page shows no answer of the model, and the labels have the same order for all texts, so that nothing suggests one.
 """
 
 from __future__ import annotations
@@ -19,77 +19,92 @@ from ratchet.serving.answering.requests import RequestError
 from ratchet.serving.answering.service import Service
 from ratchet.serving.api import predict
 from ratchet.serving.pages import html
-from ratchet.serving.pages.answer_view import BUTTONS
+from ratchet.serving.pages.answer_view import MAX_BUTTONS
 from ratchet.serving.pages.recent_answers import RecentAnswers
-from ratchet.serving.pages.try_page import Verdict, elsewhere, kept, moved, read, spoken
+from ratchet.serving.pages.try_page import (
+    Verdict,
+    language_query,
+    other_language_url,
+    read_form,
+    redirect,
+    words_for,
+)
 
 
 def routes(service: Service) -> list[Route]:
-    seen = RecentAnswers(service)
+    recent = RecentAnswers(service)
 
-    async def shown(request: Request) -> Response:
-        offer, found = await asked(service, seen, request)
-        return html.page("label.html", **await values(service, seen, request, offer, found))
+    async def show(request: Request) -> Response:
+        offer, prediction = await choose_offer(service, recent, request)
+        return html.page("label.html", **await page_values(service, recent, request, offer, prediction))
 
-    async def labelled(request: Request) -> Response:
-        form = await read(request, service, Verdict)
-        offer = service.waiting.known(form.id) or Offer(form.id, USER)
-        await predict.take(service, form.id, form.label, offer.source, offer.chance)
-        return moved(request, "/label", said=form.id)
+    async def take_label(request: Request) -> Response:
+        form = await read_form(request, service, Verdict)
+        offer = service.label_offers.find(form.id) or Offer(form.id, USER)
+        await predict.record_feedback(service, form.id, form.label, offer.source, offer.chance)
+        return redirect(request, "/label", said=form.id)
 
-    async def either(request: Request) -> Response:
-        return await (labelled if request.method == "POST" else shown)(request)
+    async def label(request: Request) -> Response:
+        return await (take_label if request.method == "POST" else show)(request)
 
-    return [Route("/label", either, methods=["GET", "POST"])]
+    return [Route("/label", label, methods=["GET", "POST"])]
 
 
-async def asked(service: Service, seen: RecentAnswers, request: Request) -> tuple[Offer | None, Prediction | None]:
-    """What to ask: the text of the address, where it names one that was offered; else the next that is still there."""
-    offer = service.waiting.known(request.query_params.get("id", ""))
-    offer = offer or service.waiting.next(request.query_params.get("after", ""))
+async def choose_offer(
+    service: Service, recent: RecentAnswers, request: Request
+) -> tuple[Offer | None, Prediction | None]:
+    """The text to ask about: the one in the address, where it was offered; else the next whose text is still stored.
+
+    Returns:
+        The offer and its prediction; two times None where nothing waits.
+    """
+    offer = service.label_offers.find(request.query_params.get("id", ""))
+    offer = offer or service.label_offers.next_after(request.query_params.get("after", ""))
     while offer is not None:
-        found = await there(seen, offer.id)
-        if found is not None:
-            return offer, found
-        service.waiting.gone(offer.id)
-        offer = service.waiting.next(offer.id)
+        prediction = await find_with_text(recent, offer.id)
+        if prediction is not None:
+            return offer, prediction
+        service.label_offers.close(offer.id)
+        offer = service.label_offers.next_after(offer.id)
     return None, None
 
 
-async def there(seen: RecentAnswers, name: str) -> Prediction | None:
-    """The prediction of that id with its text; None where one of the two is gone: the log keeps them for so many days.
+async def find_with_text(recent: RecentAnswers, prediction: str) -> Prediction | None:
+    """The prediction of an id; None where it or its text is gone, since the log keeps both for a limited time.
 
     Raises:
-        Problem: the log cannot be read now.
+        RequestError: the log cannot be read now (503).
     """
     try:
-        found = await seen.find(name)
-    except RequestError as problem:
-        if problem.status != 404:
+        record = await recent.find(prediction)
+    except RequestError as error:
+        if error.status != 404:
             raise
         return None
-    return found if found.text is not None else None
+    return record if record.text is not None else None
 
 
-async def values(
-    service: Service, seen: RecentAnswers, request: Request, offer: Offer | None, found: Prediction | None
+async def page_values(
+    service: Service, recent: RecentAnswers, request: Request, offer: Offer | None, prediction: Prediction | None
 ) -> dict[str, Any]:
-    """What the page shows."""
-    said, labels = spoken(request), service.champion.bundle.labels if service.champion is not None else ()
-    before = request.query_params.get("said", "")
-    given = await there(seen, before) if service.waiting.known(before) else None
-    mark = kept(request, "&")
+    """The values of the template label.html."""
+    words = words_for(request)
+    labels = service.champion.bundle.labels if service.champion is not None else ()
+    labelled_id = request.query_params.get("said", "")
+    labelled = await find_with_text(recent, labelled_id) if service.label_offers.find(labelled_id) else None
+    note = words.you_said.format(label=labelled.said) if labelled is not None and labelled.said is not None else ""
+    language = language_query(request, "&")
     return {
-        "words": said,
-        "kept": kept(request),
-        "other": elsewhere(request, said.other),
+        "words": words,
+        "language_query": language_query(request),
+        "other_language_url": other_language_url(request, words.other_language),
         "problem": service.problem,
-        "waiting": len(service.waiting.offers()),
+        "waiting": len(service.label_offers.waiting()),
         "labels": sorted(labels),
-        "buttons": len(labels) <= BUTTONS,
+        "has_buttons": len(labels) <= MAX_BUTTONS,
         "offer": offer,
-        "text": found.text if found is not None else "",
-        "skip": f"/label?after={offer.id}{mark}" if offer is not None else "",
-        "note": said.you_said.format(label=given.said) if given is not None and given.said is not None else "",
-        "change": f"/label?id={before}{mark}" if given is not None else "",
+        "text": prediction.text if prediction is not None else "",
+        "skip_url": f"/label?after={offer.id}{language}" if offer is not None else "",
+        "note": note,
+        "change_url": f"/label?id={labelled_id}{language}" if labelled is not None else "",
     }

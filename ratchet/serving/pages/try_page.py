@@ -1,6 +1,6 @@
-"""The page at /: try a text, see what moved the answer, and correct it. No script; two forms, and what they post.
+"""The page at /: try a text, see which words moved the answer, and correct it. No script, two forms.
 
-What is posted leads to an address (303), so that a browser's Back and Reload ask nothing again.
+A form leads to an address (303), so that a browser's Back and Reload send nothing again.
 """
 
 from __future__ import annotations
@@ -30,12 +30,10 @@ from ratchet.serving.pages import answer_view, html, translations
 from ratchet.serving.pages.recent_answers import RecentAnswers
 from ratchet.serving.pages.translations import Words
 
-ADDRESSES = frozenset({"/", "/correct", "/label"})
-"""Whose refusals are pages, too."""
 FORM = "application/x-www-form-urlencoded"
-FIELDS = 100
-"""Of a form, at most."""
-LATELY = 10
+MAX_FIELDS = 100
+"""Fields of a form."""
+MAX_CORRECTIONS = 10
 """Corrections that are listed."""
 Form = TypeVar("Form")
 
@@ -54,134 +52,164 @@ class Verdict(Struct):
 
 
 def routes(service: Service) -> list[Route]:
-    seen = RecentAnswers(service)
+    translations.tables()  # a damaged file of words must fail at the start, not at the first page
+    recent = RecentAnswers(service)
 
-    async def shown(request: Request) -> Response:
-        name, label = (request.query_params.get(each, "") for each in ("id", "thanks"))
-        before = await seen.find(name) if name else None
-        got = await answer_view.again(service, spoken(request), before) if before else None
-        text = (before.text if before else None) or ""
-        note = thanks(service, spoken(request), label, before)
-        return html.page("page.html", **await frame(service, request), note=note, answer=got, text=text)
+    async def show(request: Request) -> Response:
+        words = words_for(request)
+        prediction_id = request.query_params.get("id", "")
+        prediction = await recent.find(prediction_id) if prediction_id else None
+        answer = await answer_view.view_logged(service, words, prediction) if prediction else None
+        note = thanks(service, words, request.query_params.get("thanks", ""), prediction)
+        text = (prediction.text if prediction else None) or ""
+        return html.page("page.html", **await frame_values(service, request), note=note, answer=answer, text=text)
 
-    async def tried(request: Request) -> Response:
-        form = await read(request, service, Attempt)
-        text = form.text.replace("\r\n", "\n")  # browsers send what was typed as one line break as two characters
-        requests.check([text], service.settings.limits)
-        answer = await service.answer([text], requests.key(request), "page")
-        name = seen.put(answer, text)
-        if name is not None:
-            return moved(request, id=name)
-        got = await answer_view.explained(service, spoken(request), answer, text)
-        return html.page("page.html", **await frame(service, request), note=[], answer=got, text=text)
+    async def try_text(request: Request) -> Response:
+        form = await read_form(request, service, Attempt)
+        text = form.text.replace("\r\n", "\n")  # browsers send a typed line break as two characters
+        requests.check_texts([text], service.settings.limits)
+        answer = await service.answer([text], requests.canary_key(request), "page")
+        prediction_id = recent.put(answer, text)
+        if prediction_id is not None:
+            return redirect(request, id=prediction_id)
+        view = await answer_view.view_explained(service, words_for(request), answer, text)
+        return html.page("page.html", **await frame_values(service, request), note=[], answer=view, text=text)
 
-    async def either(request: Request) -> Response:
-        return await (tried if request.method == "POST" else shown)(request)
+    async def page(request: Request) -> Response:
+        return await (try_text if request.method == "POST" else show)(request)
 
-    async def corrected(request: Request) -> Response:
-        form = await read(request, service, Verdict)
-        await predict.take(service, form.id, form.label, USER)
-        with suppress(RequestError):  # what was said is on the disk, whether or not it can be shown again
-            if (await seen.find(form.id)).text is not None:
-                return moved(request, id=form.id, thanks=form.label)
-        return moved(request, thanks=form.label)
+    async def correct(request: Request) -> Response:
+        form = await read_form(request, service, Verdict)
+        await predict.record_feedback(service, form.id, form.label, USER)
+        with suppress(RequestError):  # the feedback is on the disk, even if the answer cannot be shown again
+            if (await recent.find(form.id)).text is not None:
+                return redirect(request, id=form.id, thanks=form.label)
+        return redirect(request, thanks=form.label)
 
     return [
-        Route("/", either, methods=["GET", "POST"]),
-        Route("/correct", corrected, methods=["POST"]),
+        Route("/", page, methods=["GET", "POST"]),
+        Route("/correct", correct, methods=["POST"]),
     ]
 
 
-def moved(request: Request, path: str = "/", **query: str) -> Response:
-    """Where a browser goes on after a form, in the language that was chosen."""
-    lang = request.query_params.get("lang", "")
-    return RedirectResponse(f"{path}?{urlencode(query | ({'lang': lang} if lang in translations.TABLES else {}))}", 303)
+def redirect(request: Request, path: str = "/", **query: str) -> Response:
+    """Send the browser to an address after a form, in the language chosen on the page."""
+    language = request.query_params.get("lang", "")
+    if language in translations.LANGUAGES:
+        query["lang"] = language
+    return RedirectResponse(f"{path}?{urlencode(query)}", 303)
 
 
-def thanks(service: Service, said: Words, label: str, before: Prediction | None) -> list[str]:
-    """What somebody said and what becomes of it, in sentences; none where what the address holds is no label."""
-    if service.champion is None or label not in service.champion.numbers:
+def thanks(service: Service, words: Words, label: str, prediction: Prediction | None) -> list[str]:
+    """Sentences that thank for a label and say what becomes of it; none where the address holds no valid label."""
+    if service.champion is None or label not in service.champion.columns:
         return []
-    learns = said.learns if service.log.policy.texts != "hash" else said.not_learnt
-    return [said.you_said.format(label=label), learns, *([said.change] if before is not None else [])]
+    sentences = [words.you_said.format(label=label)]
+    sentences.append(words.is_learnt if service.log.policy.texts != "hash" else words.is_not_learnt)
+    if prediction is not None:
+        sentences.append(words.correct_slip)
+    return sentences
 
 
-def spoken(request: Request) -> Words:
-    """The words in the language of the request."""
-    return translations.chosen(request.query_params.get("lang", ""), request.headers.get("accept-language", ""))
+def words_for(request: Request) -> Words:
+    """The words in the language of a request."""
+    language = request.query_params.get("lang", "")
+    return translations.choose(language, request.headers.get("accept-language", ""))
 
 
-def kept(request: Request, mark: str = "?") -> str:
-    """What an address ends in so that a language that was chosen stays chosen. mark: `?`, or `&` behind others."""
-    lang = request.query_params.get("lang", "")
-    return f"{mark}lang={lang}" if lang in translations.TABLES else ""
+def language_query(request: Request, separator: str = "?") -> str:
+    """The end of an address that keeps the language chosen on the page; empty without a choice.
+
+    Args:
+        request: with the choice.
+        separator: `?`, or `&` behind other parameters.
+    """
+    language = request.query_params.get("lang", "")
+    return f"{separator}lang={language}" if language in translations.LANGUAGES else ""
 
 
-async def read(request: Request, service: Service, form: type[Form]) -> Form:
-    """The form that was posted.
+def other_language_url(request: Request, language: str) -> str:
+    """The address of the same page in another language, without its thanks."""
+    query = {name: value for name, value in request.query_params.items() if name in ("id", "after")}
+    return f"{request.url.path if request.method == 'GET' else '/'}?{urlencode(query | {'lang': language})}"
+
+
+async def read_form(request: Request, service: Service, form: type[Form]) -> Form:
+    """Read a posted form.
 
     Raises:
-        Problem: too large (413), too slow (408), not a form (415, 400), or not this one (422).
+        RequestError: too large (413), too slow (408), not a form (415, 400), or not this one (422).
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != FORM:
-        raise RequestError(415, f"A form is sent as {FORM}. Received: {kind[:100] or 'none'}.")
-    raw = await requests.body(request, service.settings.limits)
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != FORM:
+        raise RequestError(415, f"A form is sent as {FORM}. Received: {media[:100] or 'none'}.")
+    raw = await requests.read_body(request, service.settings.limits)
     try:
-        fields = parse_qs(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=FIELDS)
+        fields = parse_qs(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError as error:
-        raise RequestError(400, f"A form must be urlencoded UTF-8, of {FIELDS} fields at most. {error}.") from None
+        raise RequestError(400, f"A form must be urlencoded UTF-8, of {MAX_FIELDS} fields at most. {error}.") from None
     try:
         return msgspec.convert({name: values[0] for name, values in fields.items()}, form)
     except msgspec.ValidationError as error:
         raise RequestError(422, f"{error}.") from None
 
 
-async def frame(service: Service, request: Request) -> dict[str, Any]:
-    """What stands around an answer: who answers, and what was corrected lately."""
-    now, said = time.time(), spoken(request)
+async def frame_values(service: Service, request: Request) -> dict[str, Any]:
+    """The values of page.html besides the answer: the live versions and the latest corrections."""
+    now = time.time()
+    words = words_for(request)
+    log = database.place(service.here)
     try:
-        mistakes = await asyncio.to_thread(predictions.mistakes, database.place(service.here), service.problem, LATELY)
+        mistakes = await asyncio.to_thread(predictions.mistakes, log, service.problem, MAX_CORRECTIONS)
     except (Refusal, sqlite3.Error):
         mistakes = None
     return {
-        "words": said,
-        "kept": kept(request),
-        "other": elsewhere(request, said.other),
-        "waiting": len(service.waiting.offers()),
+        "words": words,
+        "language_query": language_query(request),
+        "other_language_url": other_language_url(request, words.other_language),
+        "waiting": len(service.label_offers.waiting()),
         "problem": service.problem,
-        "standing": standing(service, said, now),
+        "versions": live_versions(service, words, now),
         "mistakes": mistakes,
-        "past": lambda at: translations.past(said, now - at),
+        "time_ago": lambda at: translations.time_ago(words, now - at),
         "characters": service.settings.limits.characters,
     }
 
 
-def elsewhere(request: Request, lang: str) -> str:
-    """The address of the same page in another language; without what it said thanks for."""
-    query = {name: value for name, value in request.query_params.items() if name in ("id", "after")}
-    return f"{request.url.path if request.method == 'GET' else '/'}?{urlencode(query | {'lang': lang})}"
+def live_versions(service: Service, words: Words, now: float) -> list[str]:
+    """A sentence about each version that answers; none where nothing is live.
 
-
-def standing(service: Service, said: Words, now: float) -> list[str]:
-    """Which versions answer here, a sentence each; none where nothing is live."""
-    champion, challenger, canary = service.champion, service.challenger, service.settings.canary
+    Args:
+        service: with the versions.
+        words: of the page's language.
+        now: seconds since 1970.
+    """
+    champion = service.champion
+    challenger = service.challenger
+    canary = service.settings.canary
     if champion is None:
         return []
     facts = champion.bundle.facts
-    age = translations.age(said, now - champion.since)
-    found = [said.live.format(version=facts.version, model=facts.model, age=age)]
+    age = translations.age(words, now - champion.since)
+    sentences = [words.live_version.format(version=facts.version, model=facts.model, age=age)]
     if challenger is not None and canary.share > 0:
-        found.append(said.trial.format(version=challenger.version, share=answer_view.percent(canary.share)))
+        share = answer_view.percent(canary.share)
+        sentences.append(words.canary_version.format(version=challenger.version, share=share))
     elif challenger is not None and canary.shadow:
-        found.append(said.watched.format(version=challenger.version))
-    return found
+        sentences.append(words.shadow_version.format(version=challenger.version))
+    return sentences
 
 
-def as_page(request: Request, problem: RequestError) -> Response:
-    """A refusal as a page."""
-    said = spoken(request)
-    title = said.refused.get(problem.status, said.refused[422])
-    values = {"words": said, "kept": kept(request), "other": elsewhere(request, said.other), "title": title}
-    values["detail"] = problem.detail
-    return html.page("refusal.html", problem.status, problem.headers, **values)
+def error_page(request: Request, error: RequestError) -> Response:
+    """An error as a page."""
+    words = words_for(request)
+    return html.page(
+        "refusal.html",
+        error.status,
+        error.headers,
+        words=words,
+        language_query=language_query(request),
+        other_language_url=other_language_url(request, words.other_language),
+        title=words.error_titles.get(error.status, words.error_titles[422]),
+        detail=error.detail,
+    )

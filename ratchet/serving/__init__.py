@@ -1,1 +1,1 @@
-"""The prediction service: it answers with what is live, and knows neither MLflow nor the libraries that train."""
+"""The prediction service: answers with the live versions. It imports neither MLflow nor the training libraries."""

@@ -52,7 +52,7 @@ async def _follow_once(service: Service, follower: str) -> None:
             process.kill()  # safe at any time: a bundle is packed in a scratch folder and then renamed
         await process.wait()
     service.say(
-        f"What follows the registry ended; started again in {RESTART_DELAY:g} s. Its log: {here.logs}/following.log"
+        f"The follower of the registry ended; started again in {RESTART_DELAY:g} s. Its log: {here.logs}/following.log"
     )
 
 
@@ -75,6 +75,6 @@ async def handle_line(service: Service, line: bytes) -> None:
     else:
         service.say_once(
             "registry",
-            f"params.yaml is about {current.problem} now. This goes on answering for {service.problem} until it is "
-            "started anew.",
+            f"params.yaml is about {current.problem} now. "
+            f"The service goes on answering for {service.problem} until it is started anew.",
         )

@@ -102,7 +102,7 @@ def open_bundle(bundles: Path, digest: str) -> Bundle:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of an unchanged bundle. It is the only file parsed here, and only after its own digest fits.
+    """Return the manifest of an unchanged bundle. No other file is parsed, and the manifest after its digest.
 
     Raises:
         Refusal: a file is missing, added or changed.

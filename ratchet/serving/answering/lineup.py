@@ -46,7 +46,7 @@ def write(path: Path, lineup: Lineup) -> None:
 
 
 def last(path: Path) -> Lineup:
-    """Read the lineup of whatever problem; empty where there is no file."""
+    """Read the lineup of any problem; empty where there is no file."""
     return parse(durable.read_json(path) or {})
 
 

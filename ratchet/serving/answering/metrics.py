@@ -1,4 +1,4 @@
-"""The service's Prometheus metrics. By its conventions names end in their unit, and labels have few values."""
+"""The service's Prometheus metrics. By Prometheus' conventions names end in their unit, and labels have few values."""
 
 from __future__ import annotations
 
@@ -152,8 +152,8 @@ def gauges(check: LastCheck) -> CollectorRegistry:
         ("ratchet_drift_p_value", "How likely as large a move is by chance, in one look", check.p_values),
     ):
         gauge = Gauge(name, help_text, ("version", "what"), registry=registry)
-        for what, value in values.items():
-            gauge.labels(version, what.replace(" ", "_")).set(value)
+        for statistic, value in values.items():
+            gauge.labels(version, statistic.replace(" ", "_")).set(value)
     for name, help_text in FIGURES.items():
         if name in check.figures:
             gauge = Gauge(f"ratchet_accuracy_{name}", help_text, ("version", "bound"), registry=registry)

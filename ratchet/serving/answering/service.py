@@ -98,7 +98,7 @@ class Service:
         say: prints a line to the service's log.
         champion: the version that answers; None before the first one is live.
         challenger: the version in canary or shadow.
-        complaints: the last message by topic, so that none is repeated; an alias's topic is its name.
+        complaints: the last message about each topic, so that none is repeated; an alias is a topic.
     """
 
     here: Places
@@ -245,7 +245,7 @@ class Service:
         facts = opened.facts
         if (facts.problem, facts.version) != (self.problem, place.version):
             raise Refusal(
-                f"The bundle of version {place.version} of {self.problem} must be one of it.",
+                f"The bundle must hold version {place.version} of {self.problem}.",
                 f"version {facts.version} of {facts.problem}",
                 "Make it anew: make deploy",
             )

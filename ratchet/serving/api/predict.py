@@ -18,10 +18,10 @@ from ratchet.serving.answering.requests import RequestError
 from ratchet.serving.answering.service import NOTHING_LIVE, Answer, NotReady, Service
 
 KEY_DESCRIPTION = (
-    "Whom the question is from: while two versions answer (a canary), equal keys are answered by the same one. "
+    "Identifies the caller: while two versions answer (a canary), equal keys are answered by the same one. "
     "Without a key, equal first texts are."
 )
-Id = Annotated[str, Meta(min_length=1, max_length=64, description="The id that a prediction was given out with.")]
+Id = Annotated[str, Meta(min_length=1, max_length=64, description="The id of a prediction.")]
 
 
 class Question(Struct, forbid_unknown_fields=True):

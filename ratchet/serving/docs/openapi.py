@@ -24,18 +24,17 @@ from ratchet.serving.docs.operations import (
 from ratchet.serving.pages import try_page
 
 ABOUT = (
-    "Answers with the version of the model that is live, by three protocols. An address that is not here gives 404, "
-    "and one that is asked with another method 405. A refusal says the rule and what was received. 503 comes with "
-    "Retry-After: ask again then. Where the service has a token (RATCHET_TOKEN), every request carries it, but for "
-    "those that ask whether it lives."
+    "Answers with the version of the model that is live, by three protocols. An unknown address gives 404, another "
+    "method 405. A refusal states the rule and what was received. 503 comes with Retry-After: ask again then. Where "
+    "the service has a token (RATCHET_TOKEN), every request must carry it, except the health checks."
 )
 TOKEN: dict[str, Any] = {"type": "http", "scheme": "bearer", "description": "RATCHET_TOKEN, where the service has one."}
 DESCRIPTIONS = {
     200: "The answer itself, where texts are not kept.",
     401: "The token is missing or wrong.",
-    403: "Asked under a name that is not this service's, or from another site's page.",
-    404: "What was named is not there.",
-    413: "More than one request may have: bytes, texts, or characters of a text.",
+    403: "The host name is not one of this service's, or the request comes from another site's page.",
+    404: "There is no such id, model or version; at /ping: no version is live.",
+    413: "The request has too many bytes or texts, or a text too many characters.",
     503: "No version is live, or there is no room now.",
 }
 RETRY = {"Retry-After": {"description": "Seconds", "schema": {"type": "string", "pattern": "^[0-9]+$"}}}

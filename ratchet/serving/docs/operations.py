@@ -108,7 +108,7 @@ OWN, MLFLOW, OIP, PEOPLE = (
     "For people and monitors",
 )
 SECTIONS = {
-    OWN: "Every answer has an id, by which people can say what would have been right.",
+    OWN: "Every answer has an id, under which /feedback takes the right label.",
     MLFLOW: "What `mlflow models serve` takes and gives for the same model.",
     OIP: "Version 2, REST and JSON. Texts are a BYTES tensor.",
     PEOPLE: "Pages, and what Prometheus reads.",
@@ -208,12 +208,16 @@ def mlflow_operations() -> tuple[Operation, ...]:
 def inference_operations(model: DocumentedModel) -> tuple[Operation, ...]:
     name = Parameter("name", "path", "The problem that params.yaml names.", example=model.problem)
     version = Parameter(
-        "version", "path", "One that answers now; `GET /v2/models/{name}` lists them.", example=model.version or "1"
+        "version",
+        "path",
+        "A version that answers now; `GET /v2/models/{name}` lists them.",
+        example=model.version or "1",
     )
     ready = Content(JSON, open_inference.Ready)
     server = (
         Operation(
-            "get", "/v2", OIP, "server", "What serves", Content(JSON, open_inference.ServerInfo), errors=OIP_ERROR
+            "get", "/v2", OIP, "server", "The name and version of this server",
+            Content(JSON, open_inference.ServerInfo), errors=OIP_ERROR,
         ),
         Operation(
             "get", "/v2/health/live", OIP, "live", "Whether the service runs",
@@ -255,7 +259,7 @@ def model_operations(path: str, suffix: str, parameters: tuple[Parameter, ...]) 
 
 
 def page_operations(labels: tuple[str, ...]) -> tuple[Operation, ...]:
-    lang = Parameter("lang", "query", "en or zh; anything else leaves it to what the browser prefers.")
+    lang = Parameter("lang", "query", "`en` or `zh`; anything else leaves the choice to the browser's Accept-Language.")
     shown_id = Parameter("id", "query", "A prediction whose text is kept: the page shows its answer again.")
     thanks = Parameter("thanks", "query", "A label: the page says that it was taken.")
     after = Parameter("after", "query", "The id of a text that was skipped: the page shows the next.")

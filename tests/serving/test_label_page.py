@@ -1,4 +1,4 @@
-"""What people are asked to label: which texts, how the page at /label asks, and what a label counts as."""
+"""The page at /label: which texts people are asked about, and the source of their labels."""
 
 from __future__ import annotations
 
@@ -40,21 +40,24 @@ def client(project: Project, **environment: str) -> Iterator[httpx.Client]:
 
 
 def texts_of(project: Project) -> dict[str, list[str]]:
-    """Texts that the model is unsure of: of the audit, of the side that trains, and of neither."""
+    """Texts that the model is unsure of, by kind: `audit`, `train` (may be trained on), `neither`."""
     spec = SplitSpec.from_json((project.root / "data" / "split.json").read_text())
     words = ("splendid", "dull", "warm", "grim", "witty", "clumsy", "moving", "tedious", "bright", "flat")
-    pairs = [f"{one} and {other}" for one in words for other in words if one != other]
+    pairs = [f"{first} and {second}" for first in words for second in words if first != second]
     texts = [f"Film {number} is {pairs[number % 90]} {pairs[number % 89]}" for number in range(400)]
-    audited, able = audit_sample.is_audited(texts, spec, 0.02), audit_sample.may_train(texts, spec)
-    kinds = ["audit" if drawn else "train" if may else "neither" for drawn, may in zip(audited, able, strict=True)]
-    return {kind: [text for text, of in zip(texts, kinds, strict=True) if of == kind] for kind in set(kinds)}
+    by_kind: dict[str, list[str]] = {"audit": [], "train": [], "neither": []}
+    audited = audit_sample.is_audited(texts, spec, 0.02)
+    trainable = audit_sample.may_train(texts, spec)
+    for text, is_audited, may_train in zip(texts, audited, trainable, strict=True):
+        by_kind["audit" if is_audited else "train" if may_train else "neither"].append(text)
+    return by_kind
 
 
-def fill(project: Project, http: httpx.Client, *texts: str) -> dict[str, str]:
-    """Ask the texts and have the queue written; their ids."""
+def predict_and_queue(project: Project, http: httpx.Client, *texts: str) -> dict[str, str]:
+    """Predict the texts, write the queue, and return the prediction ids by text."""
     before = metrics(http)["ratchet_log_written"]
     rows = ask(http, *texts)["predictions"]
-    until(lambda: metrics(http)["ratchet_log_written"] == before + len(texts), "all of them are logged")
+    until(lambda: metrics(http)["ratchet_log_written"] == before + len(texts), "all texts are logged")
     refresh(project)
     return {text: row["id"] for text, row in zip(texts, rows, strict=True)}
 
@@ -64,98 +67,100 @@ def refresh(project: Project) -> None:
     label_queue.refresh(Problem(here, settings.load(here.params), data_pin.pinned(here)))
 
 
-def queue_of(project: Project) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((project.root / "state" / "queue.json").read_text())
-    return found
+def read_queue(project: Project) -> dict[str, Any]:
+    queue: dict[str, Any] = json.loads((project.root / "state" / "queue.json").read_text())
+    return queue
 
 
-def offered(http: httpx.Client, path: str = "/label") -> str:
-    """The text that the page asks about; empty where it asks about none."""
+def offered_text(http: httpx.Client, path: str = "/label") -> str:
+    """The text that the page asks about; empty where there is none."""
     answer = http.get(path)
     assert answer.status_code == 200, answer.text
-    found = re.search(r'<p class="text" dir="auto">(.*?)</p>', answer.text, re.DOTALL)
-    return html.unescape(found[1]) if found else ""
+    paragraph = re.search(r'<p class="text" dir="auto">(.*?)</p>', answer.text, re.DOTALL)
+    return html.unescape(paragraph[1]) if paragraph else ""
 
 
-def give(http: httpx.Client, name: str, label: str) -> httpx.Response:
-    return http.post("/label", data={"id": name, "label": label})
+def post_label(http: httpx.Client, prediction: str, label: str) -> httpx.Response:
+    return http.post("/label", data={"id": prediction, "label": label})
 
 
-def test_audits_come_first_without_the_answer_and_labels_leave_the_queue_as_what_they_are(project: Project) -> None:
+def test_audits_come_first_without_an_answer_and_each_label_has_the_source_of_its_offer(project: Project) -> None:
     kinds = texts_of(project)
     texts = [*kinds["audit"][:2], *kinds["train"][:3], *kinds["neither"][:3]]
     with client(project) as http:
         assert "Nothing waits for a label now" in http.get("/label").text
-        ids = fill(project, http, *texts)
-        queue = queue_of(project)
+        ids = predict_and_queue(project, http, *texts)
+        queue = read_queue(project)
         chances = dict(queue["chosen"])
         assert set(queue["audit"]) == {ids[text] for text in kinds["audit"][:2]}
         assert set(chances) == {ids[text] for text in kinds["train"][:3]}
         assert "5 texts wait for a label." in http.get("/").text
-        first = offered(http)
+        first = offered_text(http)
         page = http.get("/label").text
         assert ids[first] == queue["audit"][0]
         assert "Drawn at random" in page
         assert "%" not in page.partition("<main")[2]
         assert page.index('value="bad"') < page.index('value="good"')
-        skipped = offered(http, f"/label?after={ids[first]}")
+        skipped = offered_text(http, f"/label?after={ids[first]}")
         assert ids[skipped] == queue["audit"][1]
-        assert offered(http) == first, "what was skipped is asked again"
+        assert offered_text(http) == first, "a skipped text is asked about again"
 
-        assert give(http, ids[first], "bad").headers["location"] == f"/label?said={ids[first]}"
-        told = http.get(f"/label?said={ids[first]}").text
-        assert "You said: bad. Thank you." in told
-        assert offered(http, f"/label?id={ids[first]}") == first, "who slipped can change it"
-        assert offered(http) == skipped
-        give(http, ids[skipped], "good")
-        third = offered(http)
+        assert post_label(http, ids[first], "bad").headers["location"] == f"/label?said={ids[first]}"
+        thanks_page = http.get(f"/label?said={ids[first]}").text
+        assert "You said: bad. Thank you." in thanks_page
+        assert offered_text(http, f"/label?id={ids[first]}") == first, "a label can be changed"
+        assert offered_text(http) == skipped
+        post_label(http, ids[skipped], "good")
+        third = offered_text(http)
         assert third in kinds["train"]
         assert "by how unsure the model is" in http.get("/label").text
-        give(http, ids[third], "good")
-        fourth = offered(http)
+        post_label(http, ids[third], "good")
+        fourth = offered_text(http)
         http.post("/feedback", json={"id": ids[fourth], "label": "bad"})
-        assert offered(http) not in {first, skipped, third, fourth, ""}
-    kept = {
-        name: (label, source, chance)
-        for name, label, source, chance in logged(project, "select prediction, label, source, chance from feedback")
+        assert offered_text(http) not in {first, skipped, third, fourth, ""}
+    feedback = {
+        prediction: (label, source, chance)
+        for prediction, label, source, chance in logged(
+            project, "select prediction, label, source, chance from feedback"
+        )
     }
-    assert kept[ids[first]] == ("bad", "audit", None)
-    assert kept[ids[skipped]] == ("good", "audit", None)
-    assert kept[ids[third]] == ("good", "chosen", chances[ids[third]])
-    assert kept[ids[fourth]] == ("bad", "user", None)
+    assert feedback[ids[first]] == ("bad", "audit", None)
+    assert feedback[ids[skipped]] == ("good", "audit", None)
+    assert feedback[ids[third]] == ("good", "chosen", chances[ids[third]])
+    assert feedback[ids[fourth]] == ("bad", "user", None)
     assert 0 < chances[ids[third]] <= 1
 
 
-def test_a_corrected_text_of_the_audit_is_audited_still_and_nobody_names_the_source(project: Project) -> None:
+def test_a_corrected_audit_text_stays_in_the_audit_and_a_form_cannot_name_the_source(project: Project) -> None:
     kinds = texts_of(project)
     corrected, other = kinds["audit"][2], kinds["neither"][4]
     with client(project) as http:
-        ids = fill(project, http, corrected, other)
+        ids = predict_and_queue(project, http, corrected, other)
         http.post("/feedback", json={"id": ids[corrected], "label": "bad"})
         refresh(project)
-        assert ids[corrected] in queue_of(project)["audit"]
+        assert ids[corrected] in read_queue(project)["audit"]
         http.post("/label", data={"id": ids[other], "label": "bad", "source": "audit", "chance": "1"})
-        give(http, ids[corrected], "bad")
+        post_label(http, ids[corrected], "bad")
         http.post("/feedback", json={"id": ids[corrected], "label": "bad"})
         rows = logged(project, "select source from feedback where prediction in (?, ?)", ids[other], ids[corrected])
         assert sorted(rows) == [("audit",), ("user",)]
 
 
-def test_what_the_queue_names_may_be_gone_or_damaged(project: Project) -> None:
+def test_missing_texts_and_a_damaged_queue_are_no_offers(project: Project) -> None:
     path, (text,) = project.root / "state" / "queue.json", texts_of(project)["train"][9:10]
     with client(project) as http:
-        ids = fill(project, http, text)
+        ids = predict_and_queue(project, http, text)
         path.write_text(json.dumps({"problem": "reviews", "at": 0, "audit": ["0" * 32], "chosen": [[ids[text], 0.5]]}))
-        assert offered(http) == text
+        assert offered_text(http) == text
         assert "1 text waits for a label." in http.get("/label").text
         for damaged in ("{", "[]", '{"problem": "reviews", "at": 0, "audit": 7, "chosen": []}', '{"problem": "films"}'):
             path.write_text(damaged)
-            assert offered(http) == ""
+            assert offered_text(http) == ""
         path.unlink()
-        assert offered(http) == ""
+        assert offered_text(http) == ""
 
 
-def test_where_texts_are_not_kept_an_answer_has_no_address(original: Project, tmp_path: Path) -> None:
+def test_an_answer_has_no_address_if_texts_are_not_kept(original: Project, tmp_path: Path) -> None:
     project = copied(original, tmp_path / "project")
     params = project.root / "params.yaml"
     params.write_text(params.read_text() + "deploy: {log: {texts: hash}}\n")
@@ -164,34 +169,35 @@ def test_where_texts_are_not_kept_an_answer_has_no_address(original: Project, tm
         http.auth = ("", "s3cret")
         answer = http.post("/", data={"text": "splendid and warm"})
         assert (answer.status_code, "splendid" in answer.text) == (200, True)
-        name = re.search(r"make trace ID=(\w{32})", answer.text)
-        assert name
-        moved = http.post("/correct", data={"id": name[1], "label": "bad"})
-        assert moved.headers["location"] == "/?thanks=bad"
+        trace = re.search(r"make trace ID=(\w{32})", answer.text)
+        assert trace
+        redirect = http.post("/correct", data={"id": trace[1], "label": "bad"})
+        assert redirect.headers["location"] == "/?thanks=bad"
         assert "Texts are not kept here" in http.get("/?thanks=bad").text
         assert "You said" not in http.get("/?thanks=nonsense").text
-        assert "The text is not kept" in http.get(f"/?id={name[1]}").text
+        assert "The text is not kept" in http.get(f"/?id={trace[1]}").text
         assert http.get(f"/?id={'0' * 32}").status_code == 404
         assert "Nothing waits for a label now" in http.get("/label").text
 
 
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=30), st.floats(0, 0.1), st.floats(0, 0.1))
-def test_the_audit_lies_in_the_holdout_grows_with_its_share_and_never_trains(
-    texts: list[str], share: float, more: float
+def test_the_audit_is_within_the_holdout_and_grows_with_its_share(
+    texts: list[str], share: float, increase: float
 ) -> None:
     import polars as pl
 
     frame = split.assign(
         pl.DataFrame({"text": texts, "group": [None] * len(texts)}, schema_overrides={"group": pl.String}), SPEC
     )
-    drawn, larger = audit_sample.is_audited(texts, SPEC, share), audit_sample.is_audited(texts, SPEC, share + more)
-    assert set(frame.filter(pl.Series(drawn))["split"]) <= {"holdout"}
+    audited = audit_sample.is_audited(texts, SPEC, share)
+    larger = audit_sample.is_audited(texts, SPEC, share + increase)
+    assert set(frame.filter(pl.Series(audited))["split"]) <= {"holdout"}
     assert (audit_sample.may_train(texts, SPEC) == (frame["split"] == "train").to_numpy()).all()
-    assert (larger | ~drawn).all()
+    assert (larger | ~audited).all()
     assert audit_sample.is_audited(texts, SPEC, 1).tolist() == (frame["split"] == "holdout").to_list()
 
 
-def test_the_audit_takes_its_share_of_the_texts() -> None:
+def test_the_audit_has_its_share_of_the_texts() -> None:
     texts = [f"text {number}" for number in range(20_000)]
     assert audit_sample.is_audited(texts, SPEC, 0.02).mean() == pytest.approx(0.02, abs=0.004)
     assert not audit_sample.is_audited(texts, SPEC, 0).any()

@@ -1,4 +1,4 @@
-"""What the service bears: kills in a storm of feedback, slow and too many clients, a log that cannot be written."""
+"""The service under stress: kills, slow and too many clients, a log that cannot be written, retention of texts."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ from tests.support.service import Served, ask, asked, logged, metrics, served, u
 from tests.support.up import wait_for
 
 
-def with_deploy(original: Project, folder: Path, says: str) -> Project:
+def with_deploy(original: Project, folder: Path, value: str) -> Project:
+    """A copy of the project with this section `deploy` in params.yaml."""
     project = copied(original, folder / "project")
-    project.write("params.yaml", (project.root / "params.yaml").read_text() + f"deploy: {says}\n")
+    project.write("params.yaml", (project.root / "params.yaml").read_text() + f"deploy: {value}\n")
     return project
 
 
 @pytest.fixture
-def mine(original: Project, tmp_path: Path) -> Project:
+def own_project(original: Project, tmp_path: Path) -> Project:
     return copied(original, tmp_path / "project")
 
 
-class Wires:
-    """Bare connections to a service, closed at the end of the test."""
+class Sockets:
+    """Raw connections to a service, closed at the end of the test."""
 
     def __init__(self) -> None:
         self.open: list[socket.socket] = []
@@ -49,7 +50,13 @@ class Wires:
         return self.open[-1]
 
     def begin(self, service: Served, body: bytes, promised: int) -> socket.socket:
-        """A request whose head promises so many bytes, of which these are sent."""
+        """Send the head of a request and a part of its body.
+
+        Args:
+            service: to connect to.
+            body: the part that is sent.
+            promised: the Content-Length.
+        """
         connection = self.connect(service)
         connection.sendall(
             b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -59,41 +66,41 @@ class Wires:
 
 
 @pytest.fixture
-def wires() -> Iterator[Wires]:
-    found = Wires()
-    yield found
-    for connection in found.open:
+def sockets() -> Iterator[Sockets]:
+    opened = Sockets()
+    yield opened
+    for connection in opened.open:
         connection.close()
 
 
 def received(connection: socket.socket) -> bytes:
-    """All that comes until the other side closes, or until a whole answer is there."""
-    got = b""
+    """What the service sends: one whole answer, or all until it closes the connection."""
+    data = b""
     with suppress(ConnectionResetError):
-        while some := connection.recv(1 << 16):
-            got += some
-            head, _, body = got.partition(b"\r\n\r\n")
+        while chunk := connection.recv(1 << 16):
+            data += chunk
+            head, _, body = data.partition(b"\r\n\r\n")
             length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
             if length and len(body) >= int(length[0].split(b":")[1]):
                 break
-    return got
+    return data
 
 
-def test_killed_in_a_storm_of_feedback_it_has_all_that_was_acknowledged(mine: Project):
+def test_no_acknowledged_feedback_is_lost_by_a_kill(own_project: Project):
     acknowledged: list[str] = []
-    with served(mine) as service:
+    with served(own_project) as service:
         ids = [
             row["id"]
             for row in httpx.post(f"{service.address}/predict", json={"texts": ["x"] * 2000}).json()["predictions"]
         ]
 
-        def storm(part: list[str]) -> None:
+        def send_feedback(part: list[str]) -> None:
             with httpx.Client(base_url=service.address) as http, suppress(httpx.TransportError):
-                for name in part:
-                    if http.post("/feedback", json={"id": name, "label": "good"}).status_code == 200:
-                        acknowledged.append(name)
+                for prediction in part:
+                    if http.post("/feedback", json={"id": prediction, "label": "good"}).status_code == 200:
+                        acknowledged.append(prediction)
 
-        threads = [threading.Thread(target=storm, args=(ids[at::4],)) for at in range(4)]
+        threads = [threading.Thread(target=send_feedback, args=(ids[start::4],)) for start in range(4)]
         for thread in threads:
             thread.start()
         until(lambda: len(acknowledged) > 200, "feedback was acknowledged")
@@ -101,81 +108,86 @@ def test_killed_in_a_storm_of_feedback_it_has_all_that_was_acknowledged(mine: Pr
         for thread in threads:
             thread.join()
     assert 200 < len(acknowledged) < 2000
-    assert set(acknowledged) <= {row[0] for row in logged(mine, "select prediction from feedback")}
+    assert set(acknowledged) <= {row[0] for row in logged(own_project, "select prediction from feedback")}
 
 
-def test_told_to_end_it_answers_what_is_here_and_logs_it(mine: Project, wires: Wires):
+def test_after_sigterm_requests_in_flight_are_answered_and_logged(own_project: Project, sockets: Sockets):
     body = json.dumps({"texts": ["Film 1 is splendid"]}).encode()
-    with served(mine) as service:
-        connection = wires.begin(service, body[:5], len(body))
+    with served(own_project) as service:
+        connection = sockets.begin(service, body[:5], len(body))
         with asked(service) as http:
             ask(http, "another")
         service.process.send_signal(signal.SIGTERM)
-        until(lambda: refuses(service, wires), "it takes no new connection")
+        until(lambda: refuses_connections(service, sockets), "the service takes no new connection")
         connection.sendall(body[5:])
         assert received(connection).startswith(b"HTTP/1.1 200")
         service.process.wait(30)
-    assert logged(mine, "select count(*) from predictions") == [(2,)]
+    assert logged(own_project, "select count(*) from predictions") == [(2,)]
 
 
-def refuses(service: Served, wires: Wires) -> bool:
+def refuses_connections(service: Served, sockets: Sockets) -> bool:
     try:
-        wires.connect(service)
+        sockets.connect(service)
     except ConnectionRefusedError:
         return True
     return False
 
 
-def test_a_slow_client_is_cut_off_and_holds_nobody_up(original: Project, tmp_path: Path, wires: Wires):
+def test_a_slow_client_is_cut_off_and_does_not_delay_others(original: Project, tmp_path: Path, sockets: Sockets):
     project = with_deploy(original, tmp_path, "{limits: {seconds: 1.0}}")
     with served(project) as service, asked(service) as http:
-        in_its_body, in_its_head = wires.begin(service, b"{", 100), wires.connect(service)
-        in_its_head.sendall(b"POST /predict HTTP/1.1\r\nhost: loc")
+        slow_body = sockets.begin(service, b"{", 100)
+        slow_head = sockets.connect(service)
+        slow_head.sendall(b"POST /predict HTTP/1.1\r\nhost: loc")
         assert ask(http, "others are answered")["version"] == "1"
-        assert received(in_its_body).startswith(b"HTTP/1.1 408")
-        assert received(in_its_head) == b""
-        assert received(in_its_body) == b"", "and its connection is closed"
-        endless = wires.connect(service)
+        assert received(slow_body).startswith(b"HTTP/1.1 408")
+        assert received(slow_head) == b""
+        assert received(slow_body) == b"", "and its connection is closed"
+        endless_head = sockets.connect(service)
         with suppress(BrokenPipeError, ConnectionResetError):
-            endless.sendall(b"GET / HTTP/1.1\r\n" + b"x: " + b"y" * 200_000)
-        assert b"200 OK" not in received(endless)
+            endless_head.sendall(b"GET / HTTP/1.1\r\n" + b"x: " + b"y" * 200_000)
+        assert b"200 OK" not in received(endless_head)
         assert ask(http, "and are still")["version"] == "1"
 
 
-def test_too_much_at_once_is_told_to_come_back(original: Project, tmp_path: Path, wires: Wires):
+def test_an_overload_is_refused_with_retry_after(original: Project, tmp_path: Path, sockets: Sockets):
     project = with_deploy(original, tmp_path, "{limits: {waiting_mb: 0.04}}")
     with served(project) as service, asked(service) as http:
-        waiting = [wires.begin(service, b"{", 100) for _ in range(2)]
+        waiting = [sockets.begin(service, b"{", 100) for _ in range(2)]
         until(lambda: http.get("/metrics").status_code == 503, "both are inside")
         answer = http.post("/predict", json={"texts": ["a"]})
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert answer.json()["detail"] == "Too many requests at once. Come back in a second."
-        assert http.get("/ping").status_code == 200, "whoever watches over it is answered"
+        assert http.get("/ping").status_code == 200, "health checks are answered"
         for connection in waiting:
             connection.close()
         until(lambda: http.post("/predict", json={"texts": ["a"]}).status_code == 200, "there is room again")
         assert metrics(http)["ratchet_overload_total"] >= 2
 
 
-def test_a_log_that_cannot_be_written_costs_no_answer_and_no_row(mine: Project):
-    with served(mine) as service, asked(service) as http:
+def test_a_log_that_cannot_be_written_costs_no_answer_and_no_row(own_project: Project):
+    with served(own_project) as service, asked(service) as http:
         (first,) = ask(http, "before")["predictions"]
         until(lambda: metrics(http)["ratchet_log_written"] == 1, "the first is written")
-        with closing(sqlite3.connect(mine.root / "state" / "predictions.db", isolation_level=None)) as other:
-            other.execute("begin exclusive")
+        with closing(sqlite3.connect(own_project.root / "state" / "predictions.db", isolation_level=None)) as blocker:
+            blocker.execute("begin exclusive")
             assert len(ask(http, "meanwhile", "and more")["predictions"]) == 2
             answer = http.post("/feedback", json={"id": first["id"], "label": "good"})
             assert (answer.status_code, "not taken" in answer.json()["detail"]) == (503, True)
             assert metrics(http)["ratchet_log_failed_writes"] >= 1
-            other.execute("rollback")
+            blocker.execute("rollback")
         until(lambda: metrics(http)["ratchet_log_written"] == 3, "what waited is written")
         assert http.post("/feedback", json={"id": first["id"], "label": "good"}).status_code == 200
         assert metrics(http)["ratchet_log_dropped"] == 0
-    assert logged(mine, "select text from predictions order by id") == [("before",), ("meanwhile",), ("and more",)]
+    assert logged(own_project, "select text from predictions order by id") == [
+        ("before",),
+        ("meanwhile",),
+        ("and more",),
+    ]
 
 
-def test_rows_wait_for_a_disk_that_comes_back_however_many_come_meanwhile(tmp_path: Path):
-    """The writer alone: each message below is one more try of all rows so far."""
+def test_the_writer_keeps_all_rows_until_the_disk_comes_back(tmp_path: Path):
+    """The writer alone: each message makes it try all rows so far once more."""
     path = tmp_path / "predictions.db"
     path.mkdir()  # no file can be made there
     command = [sys.executable, "-m", "ratchet.monitoring.log.writer"]
@@ -185,7 +197,7 @@ def test_rows_wait_for_a_disk_that_comes_back_however_many_come_meanwhile(tmp_pa
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        reports = reported(process.stdout.fileno())
+        reports = read_reports(process.stdout.fileno())
         for number in range(1, 13):
             if number == 12:
                 path.rmdir()
@@ -204,19 +216,19 @@ def test_rows_wait_for_a_disk_that_comes_back_however_many_come_meanwhile(tmp_pa
         assert connection.execute("select count(*) from predictions").fetchall() == [(12,)]
 
 
-def reported(handle: int) -> Iterator[Report]:
+def read_reports(handle: int) -> Iterator[Report]:
     buffer = bytearray()
-    while some := os.read(handle, 1 << 16):
-        buffer += some
+    while chunk := os.read(handle, 1 << 16):
+        buffer += chunk
         yield from (REPORT.decode(frame) for frame in frames(buffer))
 
 
-def test_a_writer_that_is_killed_is_started_anew_loses_nothing_and_keeps_no_more(original: Project, tmp_path: Path):
+def test_a_killed_writer_is_restarted_without_a_loss_and_with_its_policy(original: Project, tmp_path: Path):
     project = with_deploy(original, tmp_path, "{log: {texts: hash}}")
     with served(project) as service, asked(service) as http:
         ask(http, "one")
         until(lambda: metrics(http)["ratchet_log_written"] == 1, "the first is written")
-        (writer,) = [pid for pid in children(service.process.pid) if b"log.writer" in command(pid)]
+        (writer,) = [pid for pid in child_pids(service.process.pid) if b"log.writer" in command_line(pid)]
         os.kill(writer, signal.SIGKILL)
         for number in range(50):
             ask(http, f"meanwhile {number}")
@@ -226,11 +238,11 @@ def test_a_writer_that_is_killed_is_started_anew_loses_nothing_and_keeps_no_more
     assert logged(project, "select count(*), count(text) from predictions") == [(52, 0)]
 
 
-def children(pid: int) -> list[int]:
+def child_pids(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def command(pid: int) -> bytes:
+def command_line(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
@@ -238,7 +250,7 @@ def command(pid: int) -> bytes:
     ("policy", "kept"),
     [("whole", "write to ann@example.org"), ("redacted", "write to [mail]"), ("hash", None)],
 )
-def test_what_is_kept_of_a_text_is_what_the_policy_says(original: Project, tmp_path: Path, policy: str, kept: str):
+def test_the_log_keeps_of_a_text_what_the_policy_says(original: Project, tmp_path: Path, policy: str, kept: str):
     project = with_deploy(original, tmp_path, f"{{log: {{texts: {policy}}}}}")
     with served(project) as service, asked(service) as http:
         ask(http, "write to ann@example.org")
@@ -246,8 +258,8 @@ def test_what_is_kept_of_a_text_is_what_the_policy_says(original: Project, tmp_p
     assert (text, len(digest), characters) == (kept, 16, 24)
 
 
-def test_a_redacted_log_has_no_known_form_and_no_long_text_stops_it(original: Project, tmp_path: Path):
-    """One writer has the log: 100,000 letters held it up for minutes, and whoever said a label was refused."""
+def test_a_redacted_log_hides_all_known_forms_and_is_not_stopped_by_long_texts(original: Project, tmp_path: Path):
+    """There is one writer: 100,000 letters once held it up for minutes, and feedback was refused meanwhile."""
     project = with_deploy(original, tmp_path, "{log: {texts: redacted}}")
     with served(project) as service, asked(service) as http:
         ask(http, *KNOWN)
@@ -260,7 +272,7 @@ def test_a_redacted_log_has_no_known_form_and_no_long_text_stops_it(original: Pr
     assert (len(texts), texts[-1]) == (len(KNOWN) + 5, "short")
 
 
-def test_what_is_older_than_its_days_is_forgotten_but_no_label_that_waits(original: Project, tmp_path: Path):
+def test_old_predictions_are_deleted_unless_their_label_waits(original: Project, tmp_path: Path):
     project = with_deploy(original, tmp_path, "{log: {days: 7}}")
     with served(project) as service, asked(service) as http:
         rows = ask(http, "old", "labelled", "new")["predictions"]
@@ -273,41 +285,42 @@ def test_what_is_older_than_its_days_is_forgotten_but_no_label_that_waits(origin
     texts = "select text from predictions order by id"
     with served(project):
         until(
-            lambda: logged(project, texts) == [("labelled",), ("new",)], "the old one is gone, the labelled one waits"
+            lambda: logged(project, texts) == [("labelled",), ("new",)],
+            "the old prediction is gone, the labelled one stays",
         )
     log = project.root / "state" / "predictions.db"
     predictions.take(log, predictions.untaken(log, "reviews"))
     with served(project):
-        until(lambda: logged(project, texts) == [("new",)], "it was taken in, and is gone")
+        until(lambda: logged(project, texts) == [("new",)], "the labelled one is taken in, and gone")
     assert logged(project, "select count(*) from feedback") == [(0,)]
 
 
-def test_make_serve_starts_a_service_anew_that_was_killed(mine: Project):
-    process = mine.start_really("serve")
-    address = f"http://127.0.0.1:{mine.environment['SERVE_PORT']}"
+def test_make_serve_restarts_a_killed_service(own_project: Project):
+    process = own_project.start_really("serve")
+    address = f"http://127.0.0.1:{own_project.environment['SERVE_PORT']}"
     try:
         wait_for(process, "Ctrl-C ends it")
-        until(lambda: answered(address), "it answers")
-        note = json.loads((mine.root / "state" / "servers" / "service.json").read_text())
-        (service,) = [pid for pid in children(note["pid"]) if b"ratchet.serving" in command(pid)]
+        until(lambda: does_predict(address), "the service answers")
+        note = json.loads((own_project.root / "state" / "servers" / "service.json").read_text())
+        (service,) = [pid for pid in child_pids(note["pid"]) if b"ratchet.serving" in command_line(pid)]
         os.kill(service, signal.SIGKILL)
-        until(lambda: not answered(address), "it is gone")
-        until(lambda: answered(address), "it answers again")
+        until(lambda: not does_predict(address), "the service is gone")
+        until(lambda: does_predict(address), "the service answers again")
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        said, _ = process.communicate(timeout=60)
-    assert "The prediction service ended by itself, and is started again." in said
+        output, _ = process.communicate(timeout=60)
+    assert "The prediction service ended by itself, and is started again." in output
 
 
-def answered(address: str) -> bool:
+def does_predict(address: str) -> bool:
     try:
         return httpx.post(f"{address}/predict", json={"texts": ["a"]}).status_code == 200
     except httpx.TransportError:
         return False
 
 
-def test_two_services_at_once_are_one(mine: Project):
-    with served(mine):
-        done = mine.make("serve")
+def test_a_second_service_on_the_same_port_is_refused(own_project: Project):
+    with served(own_project):
+        done = own_project.make("serve")
     assert done.status != 0
     assert "must be free for service" in done.text

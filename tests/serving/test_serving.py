@@ -1,4 +1,4 @@
-"""The prediction service over HTTP: its protocols, its limits, what it follows, and what it never loses."""
+"""The prediction service over HTTP: its three protocols, the refusal of bad input, access."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def project(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Proj
 
 @pytest.fixture(scope="module")
 def service(project: Project) -> Iterator[Served]:
-    """One service for the questions that change nothing for others."""
+    """One service for the tests that change nothing for the others."""
     with served(project) as running:
         yield running
 
@@ -40,31 +40,31 @@ def http(service: Served) -> Iterator[httpx.Client]:
 
 def test_predict_answers_in_order_as_the_stored_model_does(project: Project, http: httpx.Client):
     model = models.load(bundle_of(project))
-    found = ask(http, *TEXTS)
-    assert (found["model"], found["version"]) == ("reviews", "1")
-    for row, expected in zip(found["predictions"], model.predict_proba(TEXTS), strict=True):
+    answer = ask(http, *TEXTS)
+    assert (answer["model"], answer["version"]) == ("reviews", "1")
+    for row, expected in zip(answer["predictions"], model.predict_proba(TEXTS), strict=True):
         assert list(row["probabilities"].values()) == pytest.approx(list(expected), abs=1e-9)
         assert list(row["probabilities"]) == list(model.labels)
         assert row["score"] == max(row["probabilities"].values())
         assert row["probabilities"][row["label"]] == row["score"]
-    assert [row["label"] for row in found["predictions"]][:2] == ["good", "bad"]
-    assert len({row["id"] for row in found["predictions"]}) == len(TEXTS)
+    assert [row["label"] for row in answer["predictions"]][:2] == ["good", "bad"]
+    assert len({row["id"] for row in answer["predictions"]}) == len(TEXTS)
 
 
-def test_feedback_counts_once_and_is_there_at_once(project: Project, http: httpx.Client):
+def test_feedback_counts_once_and_is_stored_at_once(project: Project, http: httpx.Client):
     (row,) = ask(http, "Film 9 is splendid")["predictions"]
     for _ in range(2):
-        said = {"id": row["id"], "label": "bad"}
-        assert http.post("/feedback", json=said).json() == said
+        correction = {"id": row["id"], "label": "bad"}
+        assert http.post("/feedback", json=correction).json() == correction
     assert logged(project, "select label, source from feedback where prediction = ?", row["id"]) == [("bad", "user")]
     text, version = logged(project, "select text, version from predictions where id = ?", row["id"])[0]
     assert (text, version) == ("Film 9 is splendid", 1)
 
 
-def test_feedback_for_an_unknown_id_comes_before_that_of_an_unknown_label(http: httpx.Client):
+def test_an_unknown_id_is_refused_before_an_unknown_label(http: httpx.Client):
     (row,) = ask(http, "x")["predictions"]
-    for name, label, status in (("never", "nonsense", 404), (row["id"], "nonsense", 422), ("never", "good", 404)):
-        answer = http.post("/feedback", json={"id": name, "label": label})
+    for prediction, label, status in (("never", "nonsense", 404), (row["id"], "nonsense", 422), ("never", "good", 404)):
+        answer = http.post("/feedback", json={"id": prediction, "label": label})
         assert (answer.status_code, answer.json()["status"]) == (status, status)
         assert answer.headers["content-type"] == "application/problem+json"
 
@@ -78,54 +78,55 @@ FORMS: dict[str, Any] = {
     "instances, records": {"instances": [{"text": text} for text in TEXTS]},
     "with params": {"inputs": TEXTS, "params": {"anything": 1}},
 }
-MORE = {
+PLAIN_FORMS = {
     "inputs, a column": {"inputs": {"text": ["a", "b"]}},
     "inputs, records": {"inputs": [{"text": "a"}, {"text": "b"}]},
     "instances, a row each": {"instances": [["a"], ["b"]]},
     "a missing text": {"dataframe_records": [{"text": "a"}, {"text": None}]},
 }
-"""Forms that name the texts as plainly, and that MLflow refuses for a model whose column has no name."""
+"""Further forms that are unambiguous; MLflow refuses them for a model whose column has no name."""
 CSV = 'text\nplain\n"quoted, with a comma"\n"two\nlines"\n电影很好\n'
-THEIRS = """
+MLFLOW_ANSWERS = """
 import json, mlflow
 from mlflow.pyfunc import scoring_server
 from starlette.testclient import TestClient
 client = TestClient(scoring_server.init(mlflow.pyfunc.load_model("models:/reviews@champion")))
 forms, csv = json.load(open("forms.json"))
-said = {name: client.post("/invocations", json=form) for name, form in forms.items()}
-said["csv"] = client.post("/invocations", content=csv.encode(), headers={"content-type": "text/csv"})
-said["version"] = client.get("/version")
-said["ping"] = client.get("/ping")
-print("ANSWERS" + json.dumps({name: [answer.status_code, answer.text] for name, answer in said.items()}))
+answers = {name: client.post("/invocations", json=form) for name, form in forms.items()}
+answers["csv"] = client.post("/invocations", content=csv.encode(), headers={"content-type": "text/csv"})
+answers["version"] = client.get("/version")
+answers["ping"] = client.get("/ping")
+print("ANSWERS" + json.dumps({name: [answer.status_code, answer.text] for name, answer in answers.items()}))
 """
 
 
-def test_invocations_takes_and_gives_what_mlflows_own_server_does(project: Project, http: httpx.Client):
+def test_invocations_answers_as_mlflows_own_server(project: Project, http: httpx.Client):
     project.write("forms.json", json.dumps([FORMS, CSV]))
-    done = project.python(THEIRS, MLFLOW_TRACKING_URI=project.tracking_uri)
+    done = project.python(MLFLOW_ANSWERS, MLFLOW_TRACKING_URI=project.tracking_uri)
     (line,) = [line for line in done.text.splitlines() if line.startswith("ANSWERS")]
-    theirs = json.loads(line.removeprefix("ANSWERS"))
-    ours = {name: http.post("/invocations", json=form) for name, form in FORMS.items()}
-    ours["csv"] = http.post("/invocations", content=CSV.encode(), headers={"content-type": "text/csv"})
-    for name, answer in ours.items():
-        status, body = theirs[name]
+    mlflow_answers = json.loads(line.removeprefix("ANSWERS"))
+    answers = {name: http.post("/invocations", json=form) for name, form in FORMS.items()}
+    answers["csv"] = http.post("/invocations", content=CSV.encode(), headers={"content-type": "text/csv"})
+    for name, answer in answers.items():
+        status, body = mlflow_answers[name]
         assert (name, status, answer.status_code) == (name, 200, 200), (body, answer.text)
-        expected, found = json.loads(body)["predictions"], answer.json()["predictions"]
-        assert [list(row) for row in found] == [list(row) for row in expected], name
-        for left, right in zip(found, expected, strict=True):
-            assert left == pytest.approx(right, abs=1e-9), name
-    assert [http.get("/version").status_code, http.get("/version").text] == theirs["version"]
-    assert [http.get("/ping").status_code, http.get("/ping").text] == theirs["ping"]
+        rows = answer.json()["predictions"]
+        expected_rows = json.loads(body)["predictions"]
+        assert [list(row) for row in rows] == [list(row) for row in expected_rows], name
+        for row, expected in zip(rows, expected_rows, strict=True):
+            assert row == pytest.approx(expected, abs=1e-9), name
+    assert [http.get("/version").status_code, http.get("/version").text] == mlflow_answers["version"]
+    assert [http.get("/ping").status_code, http.get("/ping").text] == mlflow_answers["ping"]
 
 
-def test_an_official_client_of_the_open_inference_protocol_is_understood(service: Served, http: httpx.Client):
+def test_an_official_client_of_the_open_inference_protocol_works(service: Served, http: httpx.Client):
     from open_inference.openapi import types
     from open_inference.openapi.client import OpenInferenceClient
     from open_inference.openapi.errors import BadRequestError, NotFoundError
 
-    whole: Any = types.InferenceRequest  # fields that may be left out, which its types do not say
+    request: Any = types.InferenceRequest  # Any: its types do not say which fields are optional
     tensor: Any = types.RequestInput
-    output: Any = types.RequestOutput
+    requested: Any = types.RequestOutput
 
     client = OpenInferenceClient(base_url=service.address, httpx_client=http)
     client.check_server_liveness()
@@ -133,30 +134,31 @@ def test_an_official_client_of_the_open_inference_protocol_is_understood(service
     client.check_model_readiness("reviews")
     client.check_model_version_readiness("reviews", "1")
     assert client.read_server_metadata().name == "ratchet"
-    about: Any = client.read_model_metadata("reviews")
-    assert (about.name, about.versions, about.inputs[0].datatype) == ("reviews", ["1"], "BYTES")
-    assert {output.name: output.shape for output in about.outputs} == {
+    metadata: Any = client.read_model_metadata("reviews")
+    assert (metadata.name, metadata.versions, metadata.inputs[0].datatype) == ("reviews", ["1"], "BYTES")
+    assert {output.name: output.shape for output in metadata.outputs} == {
         "label": [-1], "score": [-1], "probabilities": [-1, 2], "id": [-1],
     }  # fmt: skip
     texts = tensor(name="text", shape=[2], datatype="BYTES", data=TEXTS[:2])
-    found = client.model_infer("reviews", request=whole(id="7", inputs=[texts]))
-    assert (found.id, found.model_name, found.model_version) == ("7", "reviews", "1")
-    outputs: dict[str, Any] = {each.name: each for each in found.outputs}
+    answer = client.model_infer("reviews", request=request(id="7", inputs=[texts]))
+    assert (answer.id, answer.model_name, answer.model_version) == ("7", "reviews", "1")
+    outputs: dict[str, Any] = {output.name: output for output in answer.outputs}
     assert outputs["label"].data.__root__ == ["good", "bad"]
     assert outputs["probabilities"].shape == [2, 2]
     assert sum(outputs["probabilities"].data.__root__) == pytest.approx(2)
-    wished = whole(inputs=[texts], outputs=[output(name="score")])
-    assert [each.name for each in client.model_version_infer("reviews", "1", request=wished).outputs] == ["score"]
-    other = tensor(name="image", shape=[1], datatype="FP32", data=[1.0])
+    score_only = request(inputs=[texts], outputs=[requested(name="score")])
+    answer = client.model_version_infer("reviews", "1", request=score_only)
+    assert [output.name for output in answer.outputs] == ["score"]
+    image = tensor(name="image", shape=[1], datatype="FP32", data=[1.0])
     with pytest.raises(BadRequestError, match="one tensor named 'text'"):
-        client.model_infer("reviews", request=whole(inputs=[other]))
+        client.model_infer("reviews", request=request(inputs=[image]))
     with pytest.raises(NotFoundError, match="The model here is reviews"):
         client.check_model_readiness("cats")
 
 
-@pytest.mark.parametrize("name", MORE)
-def test_invocations_takes_texts_in_other_plain_forms(http: httpx.Client, name: str):
-    answer = http.post("/invocations", json=MORE[name])
+@pytest.mark.parametrize("name", PLAIN_FORMS)
+def test_invocations_takes_further_forms(http: httpx.Client, name: str):
+    answer = http.post("/invocations", json=PLAIN_FORMS[name])
     assert (answer.status_code, len(answer.json()["predictions"])) == (200, 2)
     assert answer.headers["ratchet-version"] == "1"
 
@@ -172,7 +174,7 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
     "no texts": ("/predict", {"texts": []}, 422, "length >= 1"),
     "a number": ("/predict", {"texts": ["a", 7]}, 422, "$.texts[1]"),
     "an unknown key": ("/predict", {"texts": ["a"], "tests": 1}, 422, "unknown field `tests`"),
-    "explain what": ("/predict?explain=maybe", {"texts": ["a"]}, 422, "explain must be true or false"),
+    "explain maybe": ("/predict?explain=maybe", {"texts": ["a"]}, 422, "explain must be true or false"),
     "too many to explain": ("/predict?explain=true", {"texts": ["a"] * 101}, 422, "100"),
     "too many texts": ("/predict", {"texts": ["a"] * 5001}, 413, "5,000 texts"),
     "too long a text": ("/predict", {"texts": ["a" * 100_001]}, 413, "100,000 characters"),
@@ -209,21 +211,21 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_refused_with_the_reason_in_json(http: httpx.Client, name: str):
-    path, body, status, said = BAD[name]
+    path, body, status, reason = BAD[name]
     content = body if isinstance(body, str | bytes) else json.dumps(body)
     answer = http.post(path, content=content, headers={"content-type": "application/json"})
     assert answer.status_code == status, answer.text
-    told = answer.json()
+    error = answer.json()
     key = "message" if path == "/invocations" else "error" if path.startswith("/v2") else "detail"
-    assert said in told[key]
+    assert reason in error[key]
     assert "Traceback" not in answer.text
     if key == "detail":
         assert answer.headers["content-type"] == "application/problem+json"
-        assert told["status"] == status
+        assert error["status"] == status
 
 
 @pytest.mark.parametrize(
-    ("kind", "body", "status", "said"),
+    ("media", "body", "status", "reason"),
     [
         ("text/plain", b"a", 415, "application/json or text/csv"),
         ("", b"a", 415, "Received: none"),
@@ -235,26 +237,26 @@ def test_bad_input_is_refused_with_the_reason_in_json(http: httpx.Client, name: 
         ("text/csv", b'text\n"open', 400, "CSV in UTF-8"),
     ],
 )
-def test_invocations_refuses_other_content(http: httpx.Client, kind: str, body: bytes, status: int, said: str):
-    answer = http.post("/invocations", content=body, headers={"content-type": kind} if kind else {})
+def test_invocations_refuses_other_content(http: httpx.Client, media: str, body: bytes, status: int, reason: str):
+    answer = http.post("/invocations", content=body, headers={"content-type": media} if media else {})
     assert (answer.status_code, answer.json().keys()) == (status, {"error_code", "message"})
-    assert said in answer.json()["message"]
+    assert reason in answer.json()["message"]
 
 
-# Who may ask
+# Access
 
 
-def test_another_name_and_another_sites_page_are_refused(http: httpx.Client, service: Served):
+def test_foreign_host_names_and_pages_of_other_sites_are_refused(http: httpx.Client, service: Served):
     for headers in (
         {"host": "evil.example"}, {"host": "evil.example:8000"}, {"origin": "http://evil.example"}, {"origin": "null"},
         {"sec-fetch-site": "cross-site"},
     ):  # fmt: skip
         assert http.post("/predict", json={"texts": ["a"]}, headers=headers).status_code == 403, headers
-    own = {"origin": service.address, "sec-fetch-site": "same-origin"}
-    assert http.post("/predict", json={"texts": ["a"]}, headers=own).status_code == 200
+    same_site = {"origin": service.address, "sec-fetch-site": "same-origin"}
+    assert http.post("/predict", json={"texts": ["a"]}, headers=same_site).status_code == 200
 
 
-def test_a_token_is_asked_for_everywhere_but_at_the_health_routes(original: Project, tmp_path: Path):
+def test_every_route_but_the_health_checks_needs_the_token(original: Project, tmp_path: Path):
     project = copied(original, tmp_path / "project")
     with served(project, RATCHET_TOKEN="s3cret") as service, httpx.Client(base_url=service.address) as http:
         for path in ("/predict", "/metrics", "/openapi.json", "/", "/v2/models/reviews", "/nothing"):
@@ -268,6 +270,6 @@ def test_a_token_is_asked_for_everywhere_but_at_the_health_routes(original: Proj
         assert http.get("/metrics", auth=("anybody", "s3cret")).status_code == 200
 
 
-def test_an_address_of_the_network_needs_a_token(project: Project):
+def test_an_address_on_the_network_needs_a_token(project: Project):
     done = project.make("serve", RATCHET_HOST="0.0.0.0")
     refused(done, "needs a token", "RATCHET_HOST=0.0.0.0 and no RATCHET_TOKEN")

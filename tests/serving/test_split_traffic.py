@@ -1,4 +1,4 @@
-"""With `deploy.canary.share`, a challenger answers people only once it has passed the gate."""
+"""Canary: with `deploy.canary.share`, a challenger answers requests only after it has passed the gate."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ print("VERSION", version.number)
 
 
 def decide(project: Project, decision: str) -> None:
-    """What the gate would have written on version 2."""
+    """Write the gate's decision on version 2 into the registry."""
     with closing(sqlite3.connect(project.root / "state" / "mlflow.db", timeout=30)) as database, database:
         database.execute("update model_version_tags set value = ? where version = 2 and key = 'decision'", (decision,))
 
 
-def looked_at(http: httpx.Client) -> float:
+def last_look(http: httpx.Client) -> float:
     return metrics(http)["ratchet_registry_looked_at_timestamp_seconds"]
 
 
-def test_a_challenger_that_has_not_passed_never_answers_in_split_traffic(original: Project, tmp_path: Path) -> None:
+def test_a_challenger_gets_canary_traffic_only_after_it_has_passed_the_gate(original: Project, tmp_path: Path) -> None:
     project = copied(original, tmp_path / "project")
     assert "VERSION 2" in project.python(REGISTER, RATCHET_ROOT=str(project.root)).text
     params = (project.root / "params.yaml").read_text()
@@ -48,11 +48,11 @@ def test_a_challenger_that_has_not_passed_never_answers_in_split_traffic(origina
         for decision in ("waiting for evaluate", "kept champion", "refused", "refused on live traffic"):
             decide(project, decision)
             decided = time.time()
-            until(lambda: looked_at(http) > decided, decision)  # noqa: B023
+            until(lambda: last_look(http) > decided, decision)  # noqa: B023
             assert "ratchet_version{role=challenger}" not in metrics(http), decision
             assert {ask(http, f"Film {number}")["version"] for number in range(20)} == {"1"}, decision
         decide(project, "promote")
-        until(lambda: ask(http, "Film 1")["version"] == "2", "what has passed answers")
+        until(lambda: ask(http, "Film 1")["version"] == "2", "the challenger that has passed answers")
         since = metrics(http)["ratchet_champion_live_since_timestamp_seconds{version=1}"]
         age = metrics(http)["ratchet_champion_age_seconds{version=1}"]
         assert abs(age - (time.time() - since)) < 5

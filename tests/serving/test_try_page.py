@@ -1,4 +1,4 @@
-"""The page at / in a real browser, Debian's Chromium: what a person sees, does by keyboard, and hears of it."""
+"""The pages in a real browser, Debian's Chromium: contents, keyboard use, accessibility."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,17 +27,17 @@ pytestmark = [
 GOOD = "Film 7 is splendid warm dull"
 SCRIPT = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\"> warm"
 UNNAMED = """() => [...document.querySelectorAll('a, button, input:not([type=hidden]), select, textarea')].filter(
-    each => !(each.innerText.trim() || each.labels?.[0]?.innerText.trim() || each.ariaLabel)
-).map(each => each.outerHTML)
+    control => !(control.innerText.trim() || control.labels?.[0]?.innerText.trim() || control.ariaLabel)
+).map(control => control.outerHTML)
 """
-FACES = """() => ({
+STRUCTURE = """() => ({
     lang: document.documentElement.lang, title: document.title,
     mains: document.querySelectorAll('main').length, headings: document.querySelectorAll('h1').length,
-    navs: [...document.querySelectorAll('nav')].map(each => each.ariaLabel),
+    navs: [...document.querySelectorAll('nav')].map(nav => nav.ariaLabel),
     sections: [...document.querySelectorAll('section')].map(
-        each => document.getElementById(each.getAttribute('aria-labelledby'))?.innerText),
-    levels: [...document.querySelectorAll('h1, h2, h3')].map(each => +each.tagName[1]),
-    ids: [...document.querySelectorAll('[id]')].map(each => each.id),
+        section => document.getElementById(section.getAttribute('aria-labelledby'))?.innerText),
+    levels: [...document.querySelectorAll('h1, h2, h3')].map(heading => +heading.tagName[1]),
+    ids: [...document.querySelectorAll('[id]')].map(element => element.id),
 })"""
 
 
@@ -52,21 +53,30 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
     home = tmp_path_factory.mktemp("browser")
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET, env={**os.environ, "HOME": str(home)})
-        yield found
-        found.close()
+        environment: dict[str, str | float | bool] = {**os.environ, "HOME": str(home)}
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET, env=environment)
+        yield chromium
+        chromium.close()
 
 
 class Visit:
-    """A person's browser at the service: `page`, and what it asked for and complained of. options: of the context."""
+    """A browser at the service.
+
+    Attributes:
+        page: the open page.
+        requested: the URLs that the browser has requested.
+        console: the messages in the browser's console.
+    """
 
     def __init__(self, browser: Browser, service: Served, options: dict[str, Any]) -> None:
         self.context: BrowserContext = browser.new_context(**options)
-        self.address, self.asked, self.complaints = service.address, list[str](), list[str]()
+        self.address = service.address
+        self.requested: list[str] = []
+        self.console: list[str] = []
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(20_000)
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("request", lambda request: self.requested.append(request.url))
+        self.page.on("console", lambda message: self.console.append(message.text))
 
     def ask(self, text: str, path: str = "/") -> None:
         self.page.goto(f"{self.address}{path}")
@@ -74,27 +84,27 @@ class Visit:
         self.page.locator("button").first.click()
         self.page.locator("#answer").wait_for()
 
-    def press_until(self, key: str, words: str) -> None:
-        """Press until what has the focus says these words; a person would give up some time."""
+    def press_until(self, key: str, target: str) -> None:
+        """Press a key, up to 20 times, until the focused element has this text or id."""
         for _ in range(20):
             self.page.keyboard.press(key)
-            if words == self.page.evaluate("document.activeElement.innerText || document.activeElement.id"):
+            if target == self.page.evaluate("document.activeElement.innerText || document.activeElement.id"):
                 return
-        raise AssertionError(f"{key} does not lead to {words!r}")
+        raise AssertionError(f"{key} does not lead to {target!r}")
 
 
 @pytest.fixture
 def visit(browser: Browser, service: Served, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """A visit with the options that the test is parametrized with, and nothing that anybody had to complain of."""
-    made = Visit(browser, service, getattr(request, "param", {}))
-    yield made
-    made.context.close()
-    assert made.complaints == []
-    assert [url for url in made.asked if not url.startswith(f"{service.address}/")] == []
+    """A visit with the test's context options; at its end the console is empty, and no other host was requested."""
+    opened = Visit(browser, service, getattr(request, "param", {}))
+    yield opened
+    opened.context.close()
+    assert opened.console == []
+    assert [url for url in opened.requested if not url.startswith(f"{service.address}/")] == []
 
 
-def said(project: Project, text: str) -> list[tuple[str, str, str]]:
-    """What is in the log about a text: what was answered, what a person said, and as what it came."""
+def feedback_on(project: Project, text: str) -> list[tuple[str, str, str]]:
+    """The logged feedback on a text: predicted label, given label, source."""
     with closing(sqlite3.connect(project.root / "state" / "predictions.db")) as connection:
         return connection.execute(
             "select predictions.label, feedback.label, source from predictions join feedback on id = prediction "
@@ -123,20 +133,21 @@ def test_a_text_is_answered_and_corrected_by_keyboard_alone(turned: Project, vis
     assert text in newest
     assert "Said good; it is bad." in newest
     assert "just now" in newest
-    assert said(turned, text) == [("good", "bad", "user")]
+    assert feedback_on(turned, text) == [("good", "bad", "user")]
     name = re.search(r"id=(\w{32})&", page.url)
     assert name
     assert page.locator(".id").inner_text() == f"make trace ID={name[1]}"
 
 
-def queued(project: Project, visit: Visit, *texts: str) -> list[str]:
-    """Have the texts asked and put into the queue, the first as an audit, the others as chosen; their ids."""
+def queue_texts(project: Project, visit: Visit, *texts: str) -> list[str]:
+    """Predict the texts and queue them, the first as an audit, the others as chosen; return their ids."""
     answer = visit.context.request.post(f"{visit.address}/predict", data={"texts": list(texts)})
-    ids = [each["id"] for each in answer.json()["predictions"]]
+    ids = [row["id"] for row in answer.json()["predictions"]]
     until(
-        lambda: all(logged(project, "select 1 from predictions where id = ?", name) for name in ids), "they are logged"
+        lambda: all(logged(project, "select 1 from predictions where id = ?", prediction) for prediction in ids),
+        "the texts are logged",
     )
-    chosen = [[name, 0.25] for name in ids[1:]]
+    chosen = [[prediction, 0.25] for prediction in ids[1:]]
     durable.write_json(
         project.root / "state" / "queue.json", {"problem": "reviews", "at": 0, "audit": ids[:1], "chosen": chosen}
     )
@@ -145,7 +156,7 @@ def queued(project: Project, visit: Visit, *texts: str) -> list[str]:
 
 def test_a_text_is_labelled_by_keyboard_alone(turned: Project, visit: Visit) -> None:
     page, texts = visit.page, ["Film 1 is splendid, they say", "Film 2 is dull, they say"]
-    ids = queued(turned, visit, *texts)
+    ids = queue_texts(turned, visit, *texts)
     page.goto(f"{visit.address}/")
     assert "2 texts wait for a label." in page.locator("main").inner_text()
     visit.press_until("Tab", "Help it learn")
@@ -175,8 +186,8 @@ def test_a_text_is_labelled_by_keyboard_alone(turned: Project, visit: Visit) -> 
     page.keyboard.press("Enter")
     page.locator(".text").wait_for()
     assert page.locator(".text").inner_text() == texts[0]
-    assert said(turned, texts[0]) == [("good", "good", "audit")]
-    assert said(turned, texts[1]) == [("bad", "bad", "chosen")]
+    assert feedback_on(turned, texts[0]) == [("good", "good", "audit")]
+    assert feedback_on(turned, texts[1]) == [("bad", "bad", "chosen")]
 
 
 def test_an_answer_shows_every_class_and_the_words_that_moved_it(visit: Visit) -> None:
@@ -190,7 +201,7 @@ def test_an_answer_shows_every_class_and_the_words_that_moved_it(visit: Visit) -
     assert {"splendid", "warm"} <= set(page.locator(".text .for").all_inner_texts())
     assert page.locator(".text .against").all_inner_texts() == ["dull"]
     styles = {
-        page.locator(f".text .{side}").first.evaluate("each => getComputedStyle(each).textDecorationStyle")
+        page.locator(f".text .{side}").first.evaluate("word => getComputedStyle(word).textDecorationStyle")
         for side in ("for", "against")
     }
     assert len(styles) == 2, "words for and against must differ by more than colour"
@@ -202,17 +213,17 @@ def test_an_answer_shows_every_class_and_the_words_that_moved_it(visit: Visit) -
     assert "Version 1 (linear) answers here" in page.locator("main").inner_text()
 
 
-def test_that_an_answer_is_right_is_kept_and_is_no_correction(turned: Project, visit: Visit) -> None:
+def test_a_confirmed_answer_is_feedback_but_no_correction(turned: Project, visit: Visit) -> None:
     text = "Film 8 is splendid bright witty"
     visit.ask(text)
     visit.page.get_by_role("button", name="Yes, good").click()
     visit.page.wait_for_url("**/?id=*&thanks=good")
-    assert said(turned, text) == [("good", "good", "user")]
+    assert feedback_on(turned, text) == [("good", "good", "user")]
     assert text not in visit.page.locator("section[aria-labelledby=lately]").inner_text()
 
 
-def test_back_and_reload_ask_and_say_nothing_again(turned: Project, visit: Visit) -> None:
-    """A browser that would send a form again asks first, and Playwright would wait for the answer in vain."""
+def test_back_and_reload_send_nothing_again(turned: Project, visit: Visit) -> None:
+    """A browser asks before it sends a form again, and Playwright would wait for the answer until its timeout."""
     page, text = visit.page, "Film 9 is splendid bright moving"
     visit.ask(text)
     page.reload()
@@ -224,21 +235,21 @@ def test_back_and_reload_ask_and_say_nothing_again(turned: Project, visit: Visit
         assert page.locator(".answer").inner_text().startswith("good")
     page.get_by_role("button", name="Yes, good").click()
     page.wait_for_url("**/?id=*&thanks=good")
-    assert said(turned, text) == [("good", "bad", "user"), ("good", "good", "user")]
-    assert text not in page.locator("section[aria-labelledby=lately]").inner_text(), "what is said last counts"
+    assert feedback_on(turned, text) == [("good", "bad", "user"), ("good", "good", "user")]
+    assert text not in page.locator("section[aria-labelledby=lately]").inner_text(), "the last label counts"
 
 
 @pytest.mark.parametrize("text", ["qqqq zzzz", " . "])
-def test_what_the_model_cannot_read_is_said_to_be_so(visit: Visit, text: str) -> None:
+def test_a_text_without_known_words_has_a_warning(visit: Visit, text: str) -> None:
     visit.ask(text)
-    told = visit.page.locator("section[aria-labelledby=answer] .note").inner_text()
-    assert told.startswith("None of its words are known" if text.strip(" .") else "There is no word in it")
+    warning = visit.page.locator("section[aria-labelledby=answer] .note").inner_text()
+    assert warning.startswith("None of its words are known" if text.strip(" .") else "There is no word in it")
     visit.ask(GOOD)
     assert visit.page.locator("section[aria-labelledby=answer] .note").count() == 0
 
 
 @pytest.mark.parametrize("visit", [{"locale": "zh-CN"}], indirect=True)
-def test_a_browser_that_reads_chinese_is_answered_in_chinese_until_it_chooses(visit: Visit) -> None:
+def test_the_page_has_the_browsers_language_until_another_is_chosen(visit: Visit) -> None:
     page = visit.page
     visit.ask(GOOD)
     assert page.locator("html").get_attribute("lang") == "zh-Hans"
@@ -254,16 +265,16 @@ def test_a_browser_that_reads_chinese_is_answered_in_chinese_until_it_chooses(vi
 
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 320, "height": 640}}], indirect=True)
 def test_a_phone_never_scrolls_sideways(turned: Project, visit: Visit) -> None:
-    queued(turned, visit, "W" * 400)
+    queue_texts(turned, visit, "W" * 400)
     visit.ask("warm " * 30 + "W" * 400)
     for path in ("", "/", "/label", "/docs", "/correct"):
         if path:
             visit.page.goto(f"{visit.address}{path}")
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 320, path or "the answer"
-    visit.complaints.clear()  # /correct is no page to go to, and Chromium notes the 405
+    visit.console.clear()  # Chromium notes the 405 of GET /correct
 
 
-def test_what_a_text_holds_is_text(visit: Visit) -> None:
+def test_markup_in_a_text_is_escaped(visit: Visit) -> None:
     visit.ask(SCRIPT)
     page = visit.page
     assert page.locator(".text").inner_text() == SCRIPT
@@ -278,42 +289,42 @@ def test_what_a_text_holds_is_text(visit: Visit) -> None:
 @pytest.mark.parametrize(
     "place", ["/", "the answer", "/?thanks=bad", "/label", "/docs", "/?lang=zh", "/label?lang=zh", "/correct"]
 )
-def test_a_screen_reader_finds_its_way(turned: Project, visit: Visit, place: str) -> None:
-    queued(turned, visit, "Film 3 is warm, they say")
+def test_a_page_has_the_structure_for_a_screen_reader(turned: Project, visit: Visit, place: str) -> None:
+    queue_texts(turned, visit, "Film 3 is warm, they say")
     visit.ask(GOOD) if place == "the answer" else visit.page.goto(f"{visit.address}{place}")
-    found = visit.page.evaluate(FACES)
+    structure = visit.page.evaluate(STRUCTURE)
     assert visit.page.evaluate(UNNAMED) == []
-    assert (found["mains"], found["headings"]) == (1, 1)
-    assert found["lang"] == ("zh-Hans" if "zh" in place else "en")
-    assert all(found["navs"])
-    assert all(found["sections"])
-    assert found["title"]
-    steps = zip(found["levels"], found["levels"][1:], strict=False)
-    assert all(after <= before + 1 for before, after in steps), found["levels"]
-    assert len(found["ids"]) == len(set(found["ids"]))
-    visit.complaints.clear()
+    assert (structure["mains"], structure["headings"]) == (1, 1)
+    assert structure["lang"] == ("zh-Hans" if "zh" in place else "en")
+    assert all(structure["navs"])
+    assert all(structure["sections"])
+    assert structure["title"]
+    levels = structure["levels"]
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
+    assert len(structure["ids"]) == len(set(structure["ids"]))
+    visit.console.clear()
 
 
-def test_a_page_is_light(visit: Visit) -> None:
+def test_a_page_is_small_and_one_request(visit: Visit) -> None:
     visit.ask(GOOD)
     assert len(visit.page.content().encode()) < 20_000
-    assert len(visit.asked) == 3, "a page is one request, and a form leads to one"
+    assert len(visit.requested) == 3, "a page is one request, and a form leads to one"
 
 
-def test_a_browser_is_asked_for_the_token_and_comes_in_with_it(project: Project, browser: Browser) -> None:
+def test_a_browser_gets_in_with_the_token_as_a_password(project: Project, browser: Browser) -> None:
     with served(project, RATCHET_TOKEN="open sesame") as service:
-        friend = Visit(browser, service, {"http_credentials": {"username": "", "password": "open sesame"}})
+        visit = Visit(browser, service, {"http_credentials": {"username": "", "password": "open sesame"}})
         refused = browser.new_context(extra_http_headers={"Accept-Language": "zh-CN"}).request.get(
             f"{service.address}/"
         )
-        welcomed = friend.page.goto(f"{service.address}/")
+        opened = visit.page.goto(f"{service.address}/")
         assert refused.status == 401
         assert refused.headers["www-authenticate"].startswith("Basic ")
         assert "<h1>需要密码</h1>" in refused.text()
-        assert welcomed
-        assert welcomed.status == 200
-        assert friend.page.locator("h1").inner_text() == "Nothing is live yet"
-        assert "make run" in friend.page.locator("main").inner_text()
-        friend.page.goto(f"{service.address}/docs")
-        assert "Authorization: Bearer $RATCHET_TOKEN" in friend.page.locator("main").inner_text()
-        friend.context.close()
+        assert opened
+        assert opened.status == 200
+        assert visit.page.locator("h1").inner_text() == "Nothing is live yet"
+        assert "make run" in visit.page.locator("main").inner_text()
+        visit.page.goto(f"{service.address}/docs")
+        assert "Authorization: Bearer $RATCHET_TOKEN" in visit.page.locator("main").inner_text()
+        visit.context.close()

@@ -1,8 +1,8 @@
-"""A file or folder that appears whole and stays: what has returned from here is there after a power cut.
+"""Durable, atomic writes: a file or folder appears whole, and is still there after a power cut.
 
-Three orders to the system, in this order: the bytes to the disk (fsync), the name in one move (rename), the folder that
-holds the name to the disk (fsync). Without the first a power cut leaves the right name with nothing in it, without the
-last the old file. Whatever Ratchet renames is renamed here (decisions/0028).
+Three system calls, in this order: fsync of the bytes, rename to the name, fsync of the folder that holds the name.
+Without the first a power cut leaves the right name with nothing in it, without the last it leaves the old file. Ratchet
+renames files nowhere else (decisions/0028).
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from typing import Any
 
 
 def write(path: Path, content: str, mode: int = 0o666) -> None:
-    """Put a text in place of what was there, by way of `NAME.new` beside it. mode: who may read it, less the umask."""
+    """Write a text file atomically, by way of `NAME.new` beside it.
+
+    Args:
+        mode: permissions of the file, before the umask.
+    """
     make_folder(path.parent)
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)
@@ -25,37 +29,37 @@ def write(path: Path, content: str, mode: int = 0o666) -> None:
 
 
 def replace(fresh: Path, path: Path) -> None:
-    """Give a file, or a folder with all that is in it, its name; a file of that name is replaced."""
+    """Sync a file or folder and rename it to `path`; a file of that name is replaced."""
     sync_content(fresh)
     move(fresh, path)
 
 
 def move(path: Path, to: Path) -> None:
-    """Rename what is on the disk already."""
+    """Rename a file or folder that is synced already."""
     os.replace(path, to)
     fsync(to.parent)
 
 
 def remove(path: Path) -> None:
-    """Take a file away, so that it does not come back; no harm where there is none."""
+    """Remove a file durably; a missing one is no error."""
     path.unlink(missing_ok=True)
     if path.parent.exists():
         fsync(path.parent)
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it that are missing."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    """Make a folder and its missing parents durably."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    for each in missing:
-        fsync(each.parent)
+    for path in missing:
+        fsync(path.parent)
 
 
 def sync(path: Path, within: Path | None = None) -> None:
-    """Have a file or a folder with all that is in it on the disk, under its name.
+    """Sync a file, or a folder with all its content, and its name.
 
     Args:
-        within: a folder above it; the names from there on stay as well. Without one, that of `path` alone.
+        within: a folder above `path`; the names from there down are synced as well. None: only the name of `path`.
     """
     sync_content(path)
     for folder in path.parents:
@@ -65,7 +69,7 @@ def sync(path: Path, within: Path | None = None) -> None:
 
 
 def sync_content(path: Path) -> None:
-    """Have the bytes of a file on the disk, or all files and names in a folder; links are left alone."""
+    """Sync the bytes of a file, or all files and names in a folder; symbolic links are skipped."""
     if path.is_dir():
         for entry in path.iterdir():
             if not entry.is_symlink():
@@ -75,7 +79,7 @@ def sync_content(path: Path) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Have the bytes of a file on the disk, or the names in a folder."""
+    """Sync the bytes of one file, or the names in one folder."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -84,12 +88,12 @@ def fsync(path: Path) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Put a small JSON file in place of what was there, and have it on the disk before returning."""
+    """Write a small JSON file atomically and durably."""
     write(path, json.dumps(content, ensure_ascii=False))
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """What a JSON file says; None where there is none, or where it is no object."""
+    """The object in a JSON file; None if there is no file, or it holds no JSON object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):

@@ -1,12 +1,17 @@
-"""The one error a user meets: something that they can put right, said in one breath."""
+"""Refusal, the error that users see: one sentence about something that they can put right."""
 
 from __future__ import annotations
 
 
 class Refusal(Exception):
-    """A rule that was not kept: the rule, what was received, and what to do next.
+    """A rule that was broken.
 
-    The command line prints it as it is, without a traceback, and ends non-zero; a flow run shows it as its reason.
+    The command line prints it without a traceback and exits non-zero; a flow run shows it as the reason of its failure.
+
+    Attributes:
+        rule: what must hold.
+        received: what was found instead.
+        next_step: what the user can do.
     """
 
     def __init__(self, rule: str, received: str, next_step: str) -> None:

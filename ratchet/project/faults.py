@@ -1,9 +1,9 @@
-"""Recognises the faults of the surroundings (disk, permissions, addresses, databases, servers): exception -> Refusal.
+"""Recognises faults of the environment (disk, permissions, addresses, databases, servers): exception -> Refusal.
 
-Each tool wraps such a fault in an exception of its own, or only prints its words; so the whole chain of an exception
-is looked at: first by type and number, as the system and SQLite give them, then by words, which may deceive. So each
-traceback is written into state/logs/errors.log, also where a fault was recognised; what nobody recognises becomes one
-sentence that says where.
+Each tool wraps such a fault in an exception of its own, or only prints its words. So the whole chain of an exception is
+examined: first the type and the number that the system and SQLite give, then the words. Words can mislead, so every
+traceback is written into state/logs/errors.log, that of a recognised fault included. An unrecognised error becomes one
+sentence that says where its traceback is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, project_version
 
 ROOM = 2**20
-"""Bytes. With less left than this, whatever just failed has most likely failed for want of room."""
+"""Bytes. With less free space than this, a failure was most likely caused by the full disk."""
 
 FREE_SOME = "Free some (`make prune` shows what can go), and give the same command again; what is live stays live."
 FULL = ("no space left on device", "disk is full", "disk quota exceeded", "no usable temporary directory")
@@ -53,7 +53,7 @@ BUCKETLESS = ("nosuchbucket",)
 KEYLESS = (
     "unable to locate credentials", "invalidaccesskeyid", "signaturedoesnotmatch", "expiredtoken", "accessdenied",
 )  # fmt: skip
-ASKED = (
+SERVER_VARIABLES = (
     "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_SERVER_DATABASE_CONNECTION_URL",
     "PREFECT_API_DATABASE_CONNECTION_URL", "MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL",
 )  # fmt: skip
@@ -62,37 +62,37 @@ TOOLS = ("prefect", "mlflow", "scikit-learn", "tensorflow", "great-expectations"
 
 
 def explain(error: BaseException, here: Places, what: str) -> Refusal:
-    """Any exception as one sentence: a refusal as it is, a known fault by its rule, else where its traceback is.
+    """The sentence for any exception: a Refusal unchanged, a known fault by its rule, else where the traceback is.
 
-    The traceback of whatever is no refusal is kept.
+    The traceback of every other exception than a Refusal is written into state/logs/errors.log.
 
     Args:
-        what: what was being done, e.g. `make build`.
+        what: the command that failed, e.g. `make build`.
     """
     if isinstance(error, Refusal):
         return error
     log = here.logs / "errors.log"
-    is_kept = keep(error, log, what)
+    is_kept = write_traceback(error, log, what)
     return recognise(error, here) or unforeseen(error, log, is_kept, what)
 
 
 def recognise(error: BaseException, here: Places) -> Refusal | None:
-    """The refusal that a fault of the surroundings amounts to; None where it is something else."""
+    """The Refusal for a fault of the environment; None for any other error."""
     for link in chain(error):
         if isinstance(link, Refusal):
             return link
-        typed = by_type(link)
-        if typed is not None:
-            return typed(link, here)
+        sentence_of_type = by_type(link)
+        if sentence_of_type is not None:
+            return sentence_of_type(link, here)
     for link in chain(error):
         for words, sentence in SENTENCES:
-            if not isinstance(link, OF_CODE) and any(word in spoken(link) for word in words):
+            if not isinstance(link, OF_CODE) and any(word in lower_text(link) for word in words):
                 return sentence(link, here)
-    return full(error, here) if has_no_room(here) else None
+    return full(error, here) if is_disk_full(here) else None
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception, those it came from, and the members of a group; the outermost first."""
+    """An exception, its causes and contexts, and the members of a group; the outermost first."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:
@@ -102,27 +102,27 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(link))
         yield link
         members = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
-        waiting += [one for one in (*members, link.__cause__, link.__context__) if one is not None]
+        waiting += [origin for origin in (*members, link.__cause__, link.__context__) if origin is not None]
 
 
 def by_type(error: BaseException) -> Sentence | None:
-    """The sentence of an exception whose type and number say what it is, whatever its words."""
+    """The sentence for an exception by its type and number; None where these do not identify a fault."""
     if isinstance(error, SILENT_TYPES):
         return silent
     if isinstance(error, OSError):
         return BY_ERRNO.get(error.errno or 0)
     if isinstance(error, sqlite3.Error):
-        return BY_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)  # the rest of the number is detail
+        return BY_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)  # the higher bits are a detail of the error
     return None
 
 
-def spoken(error: BaseException) -> str:
-    """What an exception says, in small letters; of the system's own, without the name of the file."""
-    said = error.strerror if isinstance(error, OSError) and error.strerror else error
-    return f"{type(error).__name__} {said}".lower()
+def lower_text(error: BaseException) -> str:
+    """The type and message of an exception in lower case; of an OSError without the file name."""
+    message = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return f"{type(error).__name__} {message}".lower()
 
 
-def has_no_room(here: Places) -> bool:
+def is_disk_full(here: Places) -> bool:
     for folder in (here.state, here.root):
         try:
             if shutil.disk_usage(folder).free < ROOM:
@@ -133,10 +133,14 @@ def has_no_room(here: Places) -> bool:
 
 
 def require_room(folder: Path, needed: int) -> None:
-    """Raise unless a disk has so many bytes left.
+    """Raise unless a disk has enough free space.
+
+    Args:
+        folder: on that disk.
+        needed: bytes.
 
     Raises:
-        Refusal: it has less.
+        Refusal: less is free.
     """
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -156,8 +160,8 @@ def full(error: BaseException, here: Places) -> Refusal:
 
 
 def failing(error: BaseException, here: Places) -> Refusal:
-    """SQLite's words for a disk that fails, and for one without room for what it writes beside a database."""
-    if has_no_room(here):
+    """The sentence for an I/O error; SQLite reports one also where a full disk has no room for its journal."""
+    if is_disk_full(here):
         return full(error, here)
     return Refusal(
         "The disk must give back what was written.",
@@ -215,9 +219,9 @@ def busy(error: BaseException, here: Places) -> Refusal:
 
 
 def silent(error: BaseException, here: Places) -> Refusal:
-    asked = {name: os.environ.get(name, "") for name in ASKED}
+    addresses = {name: os.environ.get(name, "") for name in SERVER_VARIABLES}
     servers = ", ".join(
-        f"{name}={without_password(url)}" for name, url in asked.items() if url and not url.startswith("sqlite")
+        f"{name}={without_password(url)}" for name, url in addresses.items() if url and not url.startswith("sqlite")
     )
     return Refusal(
         "The servers that a run talks to must answer.",
@@ -244,7 +248,7 @@ def keyless(error: BaseException, here: Places) -> Refusal:
 
 Sentence = Callable[[BaseException, Places], Refusal]
 OF_CODE = (LookupError, ValueError, TypeError, AttributeError, NameError, AssertionError, ArithmeticError)
-"""Types that speak of code or of values, which may quote anything: never recognised by words."""
+"""Types of faults in code or values; their messages may quote any text, so their words are not examined."""
 SILENT_TYPES = (ConnectionRefusedError, ConnectionResetError, ConnectionAbortedError)
 BY_ERRNO: dict[int, Sentence] = {
     errno.ENOSPC: full, errno.EDQUOT: full, errno.EROFS: read_only, errno.EACCES: denied, errno.EPERM: denied,
@@ -261,26 +265,26 @@ SENTENCES: tuple[tuple[tuple[str, ...], Sentence], ...] = (
 )  # fmt: skip
 
 
-def place(error: BaseException, otherwise: Path) -> str:
-    """The file that a fault is about, or the folder that it must be in."""
-    named = error.filename2 or error.filename if isinstance(error, OSError) else None
-    return str(named or otherwise)
+def place(error: BaseException, folder: Path) -> str:
+    """The file that the fault names, or the given folder."""
+    file_name = error.filename2 or error.filename if isinstance(error, OSError) else None
+    return str(file_name or folder)
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an exception says, at most 200 characters."""
+    """The type and the first line of an exception, at most 200 characters of it."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 def without_password(url: str) -> str:
-    """An address as it may be shown: a name and a password before the host are left out, and what follows a `?`."""
+    """An address without user, password and query, so that it can be shown."""
     scheme, mark, rest = url.partition("://")
     return scheme + mark + rest.partition("?")[0].rpartition("@")[2] if mark else url
 
 
-def keep(error: BaseException, log: Path, what: str) -> bool:
-    """Write the whole traceback behind the others; whether that was possible."""
+def write_traceback(error: BaseException, log: Path, what: str) -> bool:
+    """Append the traceback to the log; whether that was possible."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "a", encoding="utf-8") as file:
@@ -291,7 +295,7 @@ def keep(error: BaseException, log: Path, what: str) -> bool:
 
 
 def unforeseen(error: BaseException, log: Path, is_kept: bool, what: str) -> Refusal:
-    """One sentence that says where the traceback is."""
+    """The sentence for an unrecognised error: where its traceback is."""
     where = f"Its traceback {'is the last' if is_kept else 'could not be kept'} in {log}"
     if not is_kept:
         traceback.print_exception(error, file=sys.__stderr__)  # in state/logs/libraries.log, where there is one
@@ -304,7 +308,7 @@ def unforeseen(error: BaseException, log: Path, is_kept: bool, what: str) -> Ref
 
 
 def report(error: BaseException, what: str) -> str:
-    """When, what, with which versions, and the traceback: what a report of a fault needs."""
+    """The entry of the log: time, command, versions and traceback."""
     now = datetime.now(UTC).isoformat(" ", "seconds")
     tools = ", ".join(f"{tool} {installed(tool)}" for tool in TOOLS)
     machine = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"

@@ -1,4 +1,4 @@
-"""params.yaml as it is written for a new problem: every choice with its reason beside it."""
+"""Writes params.yaml: a problem, its columns and its rows enter, the text of the file leaves."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ optimise:
 GROUPED = "rows of one group never straddle train and holdout"
 
 LINE_ENDS = frozenset("\n\r\x85\u2028\u2029")
-LOPSIDED = 0.7
+IMBALANCED = 0.7
 """Share of the largest class above which accuracy says little, and macro F1 decides instead."""
 
 
 def describe(problem: str, columns: Data, valid: pl.DataFrame) -> str:
-    """The text of a params.yaml for a table: its columns, and a metric that suits its classes."""
+    """The text of a new params.yaml: the columns of the table, and a metric that suits its classes."""
     shares = valid["label"].value_counts(normalize=True)["proportion"]
     metric = (
-        "macro_f1" if shares.len() > 2 or (shares.len() and float(shares.to_numpy().max()) > LOPSIDED) else "accuracy"
+        "macro_f1" if shares.len() > 2 or (shares.len() and float(shares.to_numpy().max()) > IMBALANCED) else "accuracy"
     )
     lines = []
     if columns.group:
@@ -70,31 +70,31 @@ def describe(problem: str, columns: Data, valid: pl.DataFrame) -> str:
 
 
 def quoted(value: str) -> str:
-    """A string as YAML writes it on one line; quoted only where it must be, and where YAML would break the line."""
+    """A string in YAML on one line; in quotes only where YAML needs them, or would break the line."""
     style = '"' if LINE_ENDS.intersection(value) else None
     text = yaml.safe_dump(value, allow_unicode=True, width=10_000, default_flow_style=True, default_style=style)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
 def following(path: Path, problem: str, columns: Data, valid: pl.DataFrame) -> str | None:
-    """What params.yaml has to say from now on; None where it says so already.
+    """The text of params.yaml for the next data version; None if the file can stay as it is.
 
-    For the problem that it describes, columns that are called otherwise now are changed in place, and all that a person
-    chose (slices, the positive class, candidates, gates, comments) stays. Otherwise it is written anew.
+    If the file describes the same problem, renamed columns are changed in place, and every choice of a person (slices,
+    the positive class, candidates, gates, comments) stays. Otherwise the file is written anew.
     """
     try:
-        today = settings.load(path)
+        current = settings.load(path)
     except Refusal:
         return describe(problem, columns, valid)
-    if today.problem != problem:
+    if current.problem != problem:
         return describe(problem, columns, valid)
-    wanted = {"text": columns.text, "label": columns.label, "group": columns.group}
-    changed = {name: value for name, value in wanted.items() if getattr(today.data, name) != value}
+    columns_now = {"text": columns.text, "label": columns.label, "group": columns.group}
+    changed = {name: value for name, value in columns_now.items() if getattr(current.data, name) != value}
     return renamed(path.read_text(encoding="utf-8"), changed) if changed else None
 
 
 def renamed(text: str, changed: dict[str, str | None]) -> str:
-    """A params.yaml with other values below `data`, its comments and everything else as they were."""
+    """A params.yaml with other values below `data`; comments and everything else stay."""
     from ruamel.yaml import YAML
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 

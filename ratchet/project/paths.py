@@ -1,6 +1,7 @@
-"""Where things are: the project, its state, its ports; and the quiet, local defaults of the tools it uses.
+"""Paths and ports of the project, and the defaults of its tools: the environment enters, Places leave.
 
-Nothing here is read from a file. The tools' own standard variables, where the user has set them, win.
+The tool defaults keep all writes below the state folder and send no telemetry. The tools' own standard variables win
+where the user has set them. Nothing here is read from a configuration file.
 """
 
 from __future__ import annotations
@@ -16,18 +17,24 @@ from ratchet.project.errors import Refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 
-
 LOG_VARIABLE = "RATCHET_PREDICTIONS"
-"""Names the PostgreSQL database that the log of predictions is in, where it is in one."""
+"""The variable with the PostgreSQL database of the prediction log; without it the log is a SQLite file."""
 PLAN = Path("restoring") / "plan.json"
-"""Below the state: there while a restore moves things (ratchet/maintenance/backup.py)."""
+"""The plan of a restore, below the state; it exists while a restore moves files (ratchet/maintenance/backup.py)."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """Paths and addresses of one project: all below `state` may be moved with RATCHET_STATE.
+    """Paths and addresses of one project.
 
-    host: where the prediction service listens. ui_host: where Prefect and MLflow do.
+    Attributes:
+        root: folder of the project.
+        state: folder of all that the project writes; RATCHET_STATE moves it.
+        host: address on which the prediction service listens.
+        prefect_port: of the Prefect UI.
+        mlflow_port: of the MLflow UI.
+        serve_port: of the prediction service.
+        ui_host: address on which Prefect and MLflow listen.
     """
 
     root: Path
@@ -40,7 +47,7 @@ class Places:
 
     @property
     def ui_address(self) -> str:
-        """Where this machine meets both UIs: what listens on every address is met on this one."""
+        """Address of both UIs from this machine; UIs that listen on every address are reached on 127.0.0.1."""
         return "127.0.0.1" if self.ui_host == "0.0.0.0" else self.ui_host
 
     @property
@@ -49,7 +56,7 @@ class Places:
 
     @property
     def incoming(self) -> Path:
-        """Data on its way in; beside data/, and there only while a command brings it."""
+        """The next content of data/, beside it; it exists only while a command imports a table."""
         return self.root / "data.new"
 
     @property
@@ -66,22 +73,22 @@ class Places:
 
     @property
     def pace(self) -> Path:
-        """How the loop turns by itself, and which labels it has taken in (ratchet/monitoring/retrain_state.py)."""
+        """State of automatic retraining, and the labels taken in (ratchet/monitoring/retrain_state.py)."""
         return self.state / "pace.json"
 
     @property
     def queue(self) -> Path:
-        """Which texts people are to label next (ratchet/monitoring/label_queue.py)."""
+        """The texts to be labelled next (ratchet/monitoring/label_queue.py)."""
         return self.state / "queue.json"
 
     @property
     def bundles(self) -> Path:
-        """Models as the service reads them, each in a folder named by its digest."""
+        """Models packed for the service, each in a folder named by its digest."""
         return self.state / "bundles"
 
     @property
     def lineup(self) -> Path:
-        """Which of them are to answer."""
+        """Which bundles answer."""
         return self.bundles / "lineup.json"
 
     @property
@@ -94,35 +101,35 @@ class Places:
 
     @property
     def identity(self) -> str:
-        """Tells this state folder from others that write to the same MLflow server."""
+        """Digest of host and state folder; tells this project from others on the same MLflow server."""
         return hashlib.sha256(f"{socket.gethostname()}\n{self.state}".encode()).hexdigest()[:12]
 
     @property
     def backups(self) -> Path:
-        """Archives, and the copies kept before a database was upgraded or a state replaced."""
+        """Archives, and copies of databases before an upgrade and of the state before a restore."""
         return self.state / "backups"
 
     @property
     def watch(self) -> Path:
-        """What the last look at live traffic came to (ratchet/monitoring/last_check.py)."""
+        """Result of the last drift check (ratchet/monitoring/last_check.py)."""
         return self.state / "watch.json"
 
     @property
     def reports(self) -> Path:
-        """Pages about what is live, for a browser; each is made anew by the next look."""
+        """HTML pages about the live model; the next drift check makes them anew."""
         return self.state / "reports"
 
     @property
     def work(self) -> Path:
-        """Scratch space of the run in progress; whoever holds the loop's lock may empty it."""
+        """Scratch space of the run in progress; the holder of the loop's lock may empty it."""
         return self.state / "work"
 
 
 def places() -> Places:
-    """The places as the environment has them now.
+    """The Places that the environment describes.
 
     Raises:
-        Refusal: a port is none.
+        Refusal: a variable holds no valid port.
     """
     env = os.environ
     return Places(
@@ -137,30 +144,30 @@ def places() -> Places:
 
 
 def port(name: str, usual: int) -> int:
-    """The port that the environment names, or the usual one.
+    """The port in the environment variable `name`, or the usual one.
 
     Raises:
-        Refusal: what it names is no port.
+        Refusal: the variable holds no valid port.
     """
-    typed = os.environ.get(name, "").strip() or str(usual)
-    if not (typed.isascii() and typed.isdigit() and 1 <= int(typed[:6]) <= 65535):
-        raise Refusal(f"{name} must be a port, from 1 to 65535.", typed, f"Leave it out for {usual}, or name another.")
-    return int(typed)
+    value = os.environ.get(name, "").strip() or str(usual)
+    if not (value.isascii() and value.isdigit() and 1 <= int(value[:6]) <= 65535):
+        raise Refusal(f"{name} must be a port, from 1 to 65535.", value, f"Leave it out for {usual}, or name another.")
+    return int(value)
 
 
 def artifact_root(here: Places) -> str:
-    """Where models and files of new experiments go: as MLflow's server has it, else below the state."""
+    """URI of the artifacts of new experiments: that of MLflow's own variable, else a folder below the state."""
     return os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or (here.state / "artifacts").as_uri()
 
 
 def mlflow_database() -> Path | None:
-    """The SQLite file that MLflow keeps everything in; None where a server or another database does."""
+    """MLflow's SQLite file; None where MLflow uses a server or another database."""
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
 
 def prefect_database() -> tuple[str, str]:
-    """The variable that names Prefect's database and the address in it; both empty where it is our own file."""
+    """The variable that names Prefect's database, and its value; both empty where Prefect uses our own file."""
     for name in ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL"):
         if os.environ.get(name):
             return name, os.environ[name]
@@ -168,7 +175,7 @@ def prefect_database() -> tuple[str, str]:
 
 
 def project_version() -> str:
-    """The version of this project's code, as pyproject.toml states it; `unknown` where that cannot be read."""
+    """The version in pyproject.toml; `unknown` if that cannot be read."""
     try:
         return str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
     except (OSError, KeyError, ValueError):
@@ -176,7 +183,7 @@ def project_version() -> str:
 
 
 def tool_defaults(here: Places) -> dict[str, str]:
-    """What each tool is told so that it writes below `state` alone and calls nobody."""
+    """The variables by which each tool writes only below `state` and sends no telemetry."""
     state = here.state
     return {
         "MLFLOW_TRACKING_URI": f"sqlite:///{state / 'mlflow.db'}",
@@ -184,12 +191,12 @@ def tool_defaults(here: Places) -> dict[str, str]:
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_UV_AUTO_DETECT": "false",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 1.8 GB and 8 s less (decisions/0004)
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # 7 by default: four minutes until an unreachable server is given up
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # default 7: four minutes until MLflow gives up an unreachable server
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
         "PREFECT_API_REQUEST_TIMEOUT": "30",
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",  # no form of another site's changes anything (decisions/0025)
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",  # a form on another site changes nothing (decisions/0025)
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(state / "prefect" / "ui"),
         "PREFECT_LOCAL_STORAGE_PATH": str(state / "prefect" / "results"),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "",
@@ -208,16 +215,16 @@ def tool_defaults(here: Places) -> dict[str, str]:
 
 
 def own_password() -> dict[str, str]:
-    """The password of our own Prefect server, where it has one, for the loop's own clients; no other server gets it."""
+    """The variable with the password of our own Prefect server, for the loop's clients; no other server gets it."""
     password = os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
     return {"PREFECT_API_AUTH_STRING": password} if password and not os.environ.get("PREFECT_API_URL") else {}
 
 
 def settle(here: Places) -> None:
-    """Make the state folder and hand the tools their defaults; a variable that is set already stays as it is.
+    """Make the state folders and set the tool defaults in the environment; variables that are set already stay.
 
     Raises:
-        OSError: the folder cannot be made.
+        OSError: a folder cannot be made.
     """
     for folder in (here.state, here.logs, here.work, here.state / "dvc" / "tmp"):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The problem at hand: where it lives, what params.yaml says of it, and which data is pinned."""
+"""The current problem: params.yaml and data.dvc enter, a Problem leaves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from ratchet.project.settings import Settings
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything a stage needs to know before it starts; read once, handed on."""
+    """What a stage needs to know before it starts; read once and passed on.
+
+    Attributes:
+        here: paths and addresses of the project.
+        settings: of params.yaml.
+        pin: the pinned data version.
+    """
 
     here: Places
     settings: Settings
@@ -40,13 +46,13 @@ class Problem:
 
     @property
     def lineage(self) -> str:
-        """Versions of one lineage were kept from the same holdout rows, so they may be compared on them."""
+        """Digest of split and group column: versions of one lineage share holdout rows, so they can be compared."""
         grouped_by = self.settings.data.group or ""
         return hashlib.sha256(f"{self.split.to_json()}\n{grouped_by}".encode()).hexdigest()[:12]
 
 
 def load() -> Problem:
-    """The problem that params.yaml and data.dvc describe now.
+    """The problem that params.yaml and data.dvc describe.
 
     Raises:
         Refusal: one of the two is missing or damaged.

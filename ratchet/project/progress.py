@@ -1,4 +1,4 @@
-"""How far a long piece of work is: what is done, how fast it goes, how long it will take; nothing while it is short."""
+"""Progress lines of long work: amount done, rate and time left; short work prints nothing."""
 
 from __future__ import annotations
 
@@ -12,25 +12,32 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 UNHEARD = "unheard"
-"""The attribute of a log record that a flow says for its log alone (ratchet/console/terminal.py)."""
-EVERY = 3.0  # seconds; what takes less is over before anybody wonders
+"""The attribute of a log record that is for the flow's log alone (ratchet/console/terminal.py)."""
+INTERVAL_SECONDS = 3.0  # shorter work needs no progress line
 
 
 class Progress:
-    """Called with each amount that is done, says a line every three seconds.
+    """Call it with each amount that is done; it prints a line every three seconds.
 
-    what: e.g. `Reading tickets.csv`. total: all that there is, in `unit`, e.g. bytes or rows; bytes are shown in MB.
+    Args:
+        say: prints a line.
+        what: the work, e.g. `Reading tickets.csv`.
+        total: the whole amount, in `unit`.
+        unit: e.g. `rows` or `bytes`; bytes are shown in MB.
     """
 
     def __init__(self, say: Say, what: str, total: int, unit: str = "rows") -> None:
-        self.say, self.what, self.total, self.unit = say, what, total, unit
+        self.say = say
+        self.what = what
+        self.total = total
+        self.unit = unit
         self.done = 0
         self.began = self.last = time.monotonic()
 
     def __call__(self, amount: int) -> None:
         self.done += amount
         now = time.monotonic()
-        if now - self.last >= EVERY and self.done:
+        if now - self.last >= INTERVAL_SECONDS and self.done:
             self.last = now
             self.say(self.line(now - self.began))
 
@@ -47,10 +54,20 @@ class Progress:
 
 
 class ReportingRows:
-    """Batches of rows that say how far whoever goes through them is; each time they are gone through, anew."""
+    """Batches of rows whose iteration reports its progress; each iteration starts anew.
+
+    Args:
+        batches: frames.
+        say: prints a line.
+        what: the work, e.g. `Reading tickets.csv`.
+        rows: of all batches together.
+    """
 
     def __init__(self, batches: Iterable[pl.DataFrame], say: Say, what: str, rows: int) -> None:
-        self.batches, self.say, self.what, self.rows = batches, say, what, rows
+        self.batches = batches
+        self.say = say
+        self.what = what
+        self.rows = rows
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         progress = Progress(self.say, self.what, self.rows)

@@ -1,4 +1,4 @@
-"""params.yaml -> frozen settings: what the problem is, with every unknown key or wrong value refused by its name."""
+"""params.yaml enters, frozen Settings leave; an unknown key or a wrong value is refused by name."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ratchet.judging.metrics import METRICS
 from ratchet.project.errors import Refusal
 
 CRON = re.compile(r"[\d*/,-]+|[A-Za-z]{3}([,-][A-Za-z]{3})*")
-"""What a field of a schedule looks like: numbers with stars and ranges, or names of days and months."""
+"""A field of a schedule: numbers with stars and ranges, or names of days and months."""
 WEEK = 7 * 24 * 60
-"""Minutes; a training that is allowed longer is a slip of the keyboard."""
+"""Minutes; the largest limit, since a longer training is a typing error."""
 
 
 class Section(BaseModel):
@@ -30,7 +30,15 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Which columns hold what."""
+    """The columns of the table.
+
+    Attributes:
+        text: column that the model reads.
+        label: column that the model predicts.
+        group: column whose values are never split between train and holdout; None for no groups.
+        slices: columns by whose values the scorecard is broken down.
+        positive: class of which precision, recall and F1 are computed; None for macro averages.
+    """
 
     text: str = Field(min_length=1)
     label: str = Field(min_length=1)
@@ -40,7 +48,13 @@ class Data(Section):
 
 
 class Build(Section):
-    """Which models compete, from which seed, and for how long; a key named after a model overrides its Params."""
+    """Which models compete; a key named after a model overrides its Params.
+
+    Attributes:
+        candidates: names of models.
+        seed: of all random draws.
+        minutes: limit of the training of one candidate.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -50,17 +64,17 @@ class Build(Section):
 
     @model_validator(mode="after")
     def known_models(self) -> Build:
-        known = models.names()
-        twice = sorted({name for name in self.candidates if self.candidates.count(name) > 1})
-        if twice:
-            raise ValueError(f"`build.candidates` must name each model once. Received: {', '.join(twice)} twice")
+        names = models.names()
+        repeated = sorted({name for name in self.candidates if self.candidates.count(name) > 1})
+        if repeated:
+            raise ValueError(f"`build.candidates` must name each model once. Received: {', '.join(repeated)} twice")
         for name in self.candidates:
-            if name not in known:
+            if name not in names:
                 raise ValueError(
-                    f"`build.candidates` must name models of models/: {', '.join(known)}. Received: {name}"
+                    f"`build.candidates` must name models of models/: {', '.join(names)}. Received: {name}"
                 )
         for name, overrides in self.overrides.items():
-            if name not in known:
+            if name not in names:
                 raise ValueError(f"`build.{name}` is neither a setting (candidates, seed, minutes) nor a model")
             if not isinstance(overrides, dict):
                 raise ValueError(
@@ -74,7 +88,13 @@ class Build(Section):
 
 
 class Evaluate(Section):
-    """The metric that decides, the floor below which nothing goes live, and the margin a challenger must win by."""
+    """What the gate decides by.
+
+    Attributes:
+        metric: the metric that decides.
+        floor: a model below it never goes live; None for no floor.
+        margin: a challenger must be better by more than this.
+    """
 
     metric: Literal["accuracy", "f1", "macro_f1", "log_loss"] = "accuracy"
     floor: float | None = Field(default=None, ge=0, allow_inf_nan=False, strict=True)
@@ -93,9 +113,12 @@ class Evaluate(Section):
 
 
 class Canary(Section):
-    """How the challenger is tried on live texts: it answers a share of them, or all of them in the shadow.
+    """The trial of a challenger on live texts.
 
-    rows: audited texts after which a trial without a verdict ends, and the gate's own decision holds.
+    Attributes:
+        share: share of the live texts that the challenger answers (canary).
+        shadow: the challenger predicts every text and its answers are not sent (shadow).
+        rows: audited texts after which a trial without a verdict ends, and the gate's own decision holds.
     """
 
     share: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False, strict=True)
@@ -104,7 +127,7 @@ class Canary(Section):
 
     @property
     def tries(self) -> bool:
-        """Whether the challenger is asked at all."""
+        """Whether there is a trial."""
         return self.shadow or self.share > 0
 
     @model_validator(mode="after")
@@ -115,9 +138,11 @@ class Canary(Section):
 
 
 class Log(Section):
-    """What the service keeps of each prediction, and for how many days.
+    """What the service keeps of each prediction.
 
-    texts: `whole`; `redacted`: without what looks like an address, a phone or a card number; `hash`: no text at all.
+    Attributes:
+        texts: `whole`; `redacted`, without anything like an address, a phone or a card number; `hash`, no text at all.
+        days: for how long.
     """
 
     texts: Literal["whole", "redacted", "hash"] = "whole"
@@ -125,10 +150,14 @@ class Log(Section):
 
 
 class Limits(Section):
-    """What one request, and all of them together, may take of the service.
+    """The limits of one request and of all requests together.
 
-    body_mb: megabytes of a request. texts: of a request. characters: of a text. waiting_mb: megabytes of requests being
-    received or answered at a time; what comes above is told to come back. seconds: until a request must be here, whole.
+    Attributes:
+        body_mb: megabytes of a request.
+        texts: texts in a request.
+        characters: characters of a text.
+        waiting_mb: megabytes of requests that are being received or answered; a request above it gets 503.
+        seconds: time within which a request must have arrived whole.
     """
 
     body_mb: float = Field(default=8.0, gt=0, le=1024, strict=True)
@@ -139,9 +168,14 @@ class Limits(Section):
 
 
 class Deploy(Section):
-    """How the prediction service answers, what it keeps, and what it bears; changed while it runs.
+    """How versions go live and how the prediction service answers; a running service follows changes.
 
-    approval: `manual` has what passed the gate wait for a person (make approve, or Resume in the Prefect UI).
+    Attributes:
+        approval: with `manual`, a version that passed the gate waits for a person (make approve, or Resume in the
+            Prefect UI).
+        canary: the trial on live texts.
+        log: what is kept of each prediction.
+        limits: of requests.
     """
 
     approval: Literal["auto", "manual"] = "auto"
@@ -151,14 +185,19 @@ class Deploy(Section):
 
 
 class Optimise(Section):
-    """What makes the loop turn by itself while it is up, and how often it may.
+    """When the loop turns by itself while `make up` runs.
 
-    window: live predictions looked at when watching for drift.
-    audit: share of the distinct live texts that are drawn at random to be labelled, and whose labels may judge.
-    labels: a turn begins once so many new ones wait; 0 for never. accuracy: or once what the audit measures lies below
-    this. drift: or once a drift is called. every: minutes between two looks. schedule: or when this says, as cron does.
-    cooldown: minutes between two such turns. turns: of them a day at most.
-    commit: whether a data version made of feedback is committed to git.
+    Attributes:
+        window: live predictions that a drift check looks at.
+        audit: share of the distinct live texts that are drawn at random to be labelled; only their labels judge.
+        labels: a turn begins once this many new labels wait; 0 for never.
+        accuracy: a turn begins once the audited accuracy lies below it; None for never.
+        drift: whether a turn begins once a drift is found.
+        every: minutes between two drift checks.
+        schedule: five fields of cron at which a turn begins; None for never.
+        cooldown: minutes between two automatic turns.
+        turns: the most automatic turns a day.
+        commit: whether a data version made of feedback is committed to git.
     """
 
     window: int = Field(default=1000, ge=50, le=10**7, strict=True)
@@ -174,23 +213,23 @@ class Optimise(Section):
 
     @model_validator(mode="after")
     def cron(self) -> Optimise:
-        wrong = why_no_schedule(self.schedule) if self.schedule is not None else ""
-        if wrong:
+        reason = why_no_schedule(self.schedule) if self.schedule is not None else ""
+        if reason:
             raise ValueError(
                 "`optimise.schedule` must be the five fields of cron: minute, hour, day, month, weekday. "
-                f"Received: {self.schedule!r}, {wrong} (every Monday at three: 0 3 * * 1)"
+                f"Received: {self.schedule!r}, {reason} (every Monday at three: 0 3 * * 1)"
             )
         return self
 
 
 def why_no_schedule(fields_of_cron: str) -> str:
-    """Why five fields of cron are none, or never come; empty where they do."""
+    """Why a schedule is not valid or never comes; empty for a valid one."""
     parts = fields_of_cron.split()
     if len(parts) != 5:
         return f"{len(parts)} fields"
-    odd = next((part for part in parts if not CRON.fullmatch(part)), "")
-    if odd:
-        return f"with {odd!r}"
+    malformed = next((part for part in parts if not CRON.fullmatch(part)), "")
+    if malformed:
+        return f"with {malformed!r}"
     try:
         next(CronSim(" ".join(parts), datetime.now(UTC)))
     except CronSimError as error:
@@ -199,7 +238,7 @@ def why_no_schedule(fields_of_cron: str) -> str:
 
 
 class Settings(Section):
-    """One problem, as params.yaml states it."""
+    """One problem, as params.yaml describes it."""
 
     problem: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     task: Literal["classify"] = "classify"
@@ -211,7 +250,7 @@ class Settings(Section):
 
 
 def gate_rules(settings: Settings) -> Rules:
-    """What the gate goes by."""
+    """The rules of the gate."""
     return Rules(settings.evaluate.metric, settings.evaluate.floor, settings.evaluate.margin)
 
 
@@ -219,7 +258,7 @@ def load(path: Path) -> Settings:
     """The settings in a params.yaml.
 
     Raises:
-        Refusal: there is no such file, it is not YAML, or a key or a value is not one that is known.
+        Refusal: there is no such file, it is not YAML, or it has an unknown key or a wrong value.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -229,7 +268,11 @@ def load(path: Path) -> Settings:
         raise Refusal(
             "A problem is described in params.yaml.", "no such file", "Choose one: make data EXAMPLE=film_reviews"
         ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a day that no month has is a ValueError
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # an impossible date, such as 2026-02-30, is a ValueError
         raise Refusal("params.yaml must be YAML in UTF-8.", " ".join(str(error).split()), "Mend that line.") from None
     if not isinstance(raw, dict):
         raise Refusal(
@@ -243,7 +286,7 @@ def load(path: Path) -> Settings:
         ) from None
 
 
-KINDS = {
+TYPE_ERRORS = {
     "string_type": "should be a text (between quotes, where it looks like a number or a yes)",
     "model_type": "should hold keys and values",
     "dict_type": "should hold keys and values",
@@ -252,14 +295,14 @@ KINDS = {
     "int_type": "should be a whole number",
     "int_from_float": "should be a whole number",
 }
-"""What pydantic's type errors are in this file's words."""
+"""Pydantic's type errors in plain words."""
 
 
 def refuse_conflict(path: Path, text: str) -> None:
-    """Raise where git has left both sides of a conflict in a file.
+    """Raise if a file holds both sides of a git conflict.
 
     Raises:
-        Refusal: it has; the message names the first line.
+        Refusal: it does; the message names the first line.
     """
     for number, line in enumerate(text.split("\n"), 1):
         if line.startswith(("<<<<<<< ", ">>>>>>> ")):
@@ -271,45 +314,45 @@ def refuse_conflict(path: Path, text: str) -> None:
 
 
 def explain(error: ValidationError) -> str:
-    """What pydantic found, in one line of plain words with the keys as they stand in the file."""
-    found = []
+    """Pydantic's errors in one line of plain words, with the keys as the file has them."""
+    sentences = []
     for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
+        key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            found.append(f"unknown key `{where}`")
+            sentences.append(f"unknown key `{key}`")
         elif problem["type"] == "missing":
-            found.append(f"no key `{where}`")
+            sentences.append(f"no key `{key}`")
         elif problem["type"] == "value_error":
-            found.append(str(problem["ctx"]["error"]))
+            sentences.append(str(problem["ctx"]["error"]))
         else:
-            said = KINDS.get(problem["type"], problem["msg"].lower().removeprefix("input "))
-            found.append(f"`{where}` {said}, not {problem['input']!r}")
-    return "; ".join(found)
+            words = TYPE_ERRORS.get(problem["type"], problem["msg"].lower().removeprefix("input "))
+            sentences.append(f"`{key}` {words}, not {problem['input']!r}")
+    return "; ".join(sentences)
 
 
 def model_params(settings: Settings, name: str) -> Any:
-    """The hyperparameters of one candidate: its defaults, changed by what params.yaml says under its name.
+    """The Params of one candidate: the defaults, with the values of `build.<name>` in params.yaml.
 
     Raises:
-        Refusal: params.yaml names a hyperparameter that the model does not have, or gives it a value of another kind.
+        Refusal: params.yaml names a hyperparameter that the model does not have, or a value of another type.
     """
     params = models.get(name).Params()
     overrides = settings.build.overrides.get(name, {})
-    known = [field.name for field in fields(params)]
+    names = [field.name for field in fields(params)]
     for key in overrides:
-        if key not in known:
-            raise Refusal(f"`build.{name}` takes {', '.join(known) or 'nothing'}.", f"`{key}`", "Mend params.yaml.")
-        refuse_other_kind(f"build.{name}.{key}", getattr(params, key), overrides[key])
-    if "minutes" in known and "minutes" not in overrides:
+        if key not in names:
+            raise Refusal(f"`build.{name}` takes {', '.join(names) or 'nothing'}.", f"`{key}`", "Mend params.yaml.")
+        refuse_other_type(f"build.{name}.{key}", getattr(params, key), overrides[key])
+    if "minutes" in names and "minutes" not in overrides:
         overrides = overrides | {"minutes": settings.build.minutes}
     return replace(params, **overrides)
 
 
-def refuse_other_kind(key: str, usual: Any, value: Any) -> None:
-    """Raise unless a value is of the same kind as the usual one; a whole number may stand for any number.
+def refuse_other_type(key: str, usual: Any, value: Any) -> None:
+    """Raise unless a value has the type of the usual one; an int may stand for a float, a list for a tuple.
 
     Raises:
-        Refusal: it is not.
+        Refusal: it has another type.
     """
     kinds = {float: (int, float), tuple: (list, tuple)}.get(type(usual), (type(usual),))
     if usual is None or (isinstance(value, kinds) and isinstance(value, bool) == isinstance(usual, bool)):

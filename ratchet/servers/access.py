@@ -1,4 +1,4 @@
-"""Who may reach what listens here: the prediction service by RATCHET_TOKEN, both UIs by the tools' own passwords."""
+"""Access to the servers: RATCHET_TOKEN for the prediction service, the tools' own passwords for both UIs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
-"""Names of this machine that nobody else can reach it by."""
+"""Names by which only this machine itself reaches a server."""
 
 
 def expected_token(here: Places) -> str:
-    """The token that callers must have; empty where none is set.
+    """The token that callers must send; empty if none is set.
 
     Raises:
-        Refusal: none is set, and the service is to be reached from outside this machine.
+        Refusal: none is set, and RATCHET_HOST is no loopback address.
     """
     token = os.environ.get("RATCHET_TOKEN", "")
     if not token and here.host not in LOOPBACK:
@@ -33,7 +33,7 @@ def expected_token(here: Places) -> str:
 
 
 def refuse_open_uis(here: Places) -> None:
-    """Raise where others are to reach Prefect and MLflow, and one of them asks for no password.
+    """Raise if other machines can reach Prefect and MLflow, and one of them asks for no password.
 
     Raises:
         Refusal: RATCHET_UI_HOST is no loopback address, and a password is not set.
@@ -56,56 +56,60 @@ def refuse_open_uis(here: Places) -> None:
 
 
 def asks_for_password() -> bool:
-    """Whether our MLflow server does: its own authentication is on once its administrator's password is set."""
+    """Whether our MLflow server asks for a password: its authentication is on once its administrator has one."""
     return bool(os.environ.get("MLFLOW_AUTH_ADMIN_PASSWORD") or os.environ.get("MLFLOW_AUTH_CONFIG_PATH"))
 
 
 def mlflow_access(here: Places, port: int) -> dict[str, str]:
-    """Whom MLflow's server answers: what its own variables say, else this machine's own pages and names alone.
+    """The variables that tell MLflow's server which host names and origins to answer; those already set win.
 
-    Its own default takes any name that begins like a private address, such as 10.example.com, for one of this machine.
-    Whoever opens it is asked for a password, so any name will do then; pages must still be its own.
+    On loopback only the names of this machine are allowed. MLflow's own default would take any name that begins like a
+    private address, such as 10.example.com. On another address MLflow asks for a password, so any host name is allowed;
+    the origins must still be the server's own.
     """
     if here.ui_host in LOOPBACK:
-        found = {"MLFLOW_SERVER_ALLOWED_HOSTS": "localhost,127.0.0.1,localhost:*,127.0.0.1:*"}
+        variables = {"MLFLOW_SERVER_ALLOWED_HOSTS": "localhost,127.0.0.1,localhost:*,127.0.0.1:*"}
     else:
         pages = ",".join(f"http://{name}:{port}" for name in names_of(here.ui_host))
-        found = {"MLFLOW_SERVER_ALLOWED_HOSTS": "*", "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": pages}
+        variables = {"MLFLOW_SERVER_ALLOWED_HOSTS": "*", "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": pages}
     if asks_for_password():
-        found |= {
+        variables |= {
             "MLFLOW_AUTH_CONFIG_PATH": str(mlflow_config(here)),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),  # for its form of a new user, until it ends
         }
-    return {name: os.environ.get(name) or value for name, value in found.items()}
+    return {name: os.environ.get(name) or value for name, value in variables.items()}
 
 
 def names_of(host: str) -> list[str]:
-    """What a browser may call a server that listens there."""
+    """The host names by which a browser may reach a server that listens on `host`."""
     if host != "0.0.0.0":
         return [host]
     addresses = {
-        each.address for them in psutil.net_if_addrs().values() for each in them if each.family == socket.AF_INET
+        entry.address
+        for entries in psutil.net_if_addrs().values()
+        for entry in entries
+        if entry.family == socket.AF_INET
     }
     return sorted(addresses | {socket.gethostname(), socket.getfqdn()})
 
 
 def administrator() -> str:
-    """MLflow's first user."""
+    """The name of MLflow's first user."""
     return os.environ.get("MLFLOW_AUTH_ADMIN_USERNAME") or "admin"
 
 
 def users(here: Places) -> Path:
-    """Where our MLflow server keeps its users; it takes the administrator's password when it makes the file."""
+    """The database of MLflow's users; MLflow stores the administrator's password when it makes the file."""
     return here.state / "mlflow-users.db"
 
 
 def mlflow_config(here: Places) -> Path:
-    """What our MLflow server is told of its users."""
+    """The configuration file of MLflow's authentication."""
     return here.state / "mlflow-users.ini"
 
 
 def write_mlflow_users(here: Places) -> None:
-    """Have MLflow keep its users below the state, where it asks for passwords; its default is where it is started."""
+    """Write MLflow's authentication file if passwords are on: MLflow's default place of users is its working folder."""
     if asks_for_password():
         place = str(users(here)).replace("%", "%%")
         mlflow_config(here).write_text(

@@ -1,13 +1,13 @@
-"""Processes that begin warm: one has loaded what they all need, and is copied (fork) for each.
+"""A fork server: one process loads the heavy packages, and each request runs a module in a fork of it.
 
-A fresh interpreter pays ten seconds for Prefect, MLflow, Great Expectations, DVC and scikit-learn; a copy pays none.
-Who starts the one process (`python -m ratchet.servers.prefork module`, whose `load` loads the rest) holds the end of a
-socket, and so does every copy; a request names a module to run as `python -m` would. The copies end with whoever asked
-for them, and all of them with the one process, which ends when its standard input does. It runs single-threaded, so a
-copy is a whole one.
+A fresh interpreter takes ten seconds to load Prefect, MLflow, Great Expectations, DVC and scikit-learn; a fork takes
+none. `python -m ratchet.servers.prefork` is the fork server; the `load` of a given module loads the packages. Its creator and every fork hold one end of a socket. A request names a module to run, as `python -m` would.
 
-It knows the code that it has loaded: once a file has changed, a request is turned down, whoever asks starts a fresh
-interpreter instead, and the process begins anew as soon as no copy of it is at work.
+A child ends when its requester ends. All children end with the fork server, which ends when its standard input closes.
+The fork server is single-threaded, so a fork is complete.
+
+The fork server remembers the times and sizes of the code files that it loaded. Once a file has changed, requests are
+turned down, so that the requester starts a fresh interpreter; the fork server restarts as soon as no child runs.
 """
 
 from __future__ import annotations
@@ -30,26 +30,31 @@ from importlib import import_module
 from ratchet.project.paths import ROOT
 
 VARIABLE = "RATCHET_WARM"
-"""The number of the file that requests go to, in the environment of who may ask."""
+"""The environment variable with the file descriptor of the socket that takes requests."""
 CODE = ("flows", "models", "expectations", "ratchet")
-MOST = 200_000
-"""Bytes of a request: an environment and a few words."""
+REQUEST_BYTES = 200_000
+"""The largest request: an environment and a few words."""
 
 
 class NoForkServer(Exception):
-    """No copy is to be had: begin a fresh interpreter."""
+    """No fork server takes the request: start a fresh interpreter instead."""
 
 
 @dataclass
 class Child:
-    """A copy at work. returncode: None while it is; negative where a signal ended it, as in subprocess."""
+    """A child of the fork server, as its requester sees it.
+
+    Attributes:
+        pid: of the child.
+        returncode: None while the child runs; negative where a signal ended it, as in subprocess.
+    """
 
     pid: int
     returncode: int | None = None
     _line: socket.socket = field(default_factory=socket.socket, repr=False)
 
     def wait(self) -> int:
-        """Return when it has ended."""
+        """Wait for the end of the child; its returncode."""
         if self.returncode is None:
             answer = self._line.recv(64)
             self.returncode = json.loads(answer)["status"] if answer else -signal.SIGKILL
@@ -63,13 +68,16 @@ class Child:
 
 
 def ask(words: Sequence[str], files: Sequence[int], env: Mapping[str, str], folder: str) -> Child:
-    """Have a module run in a copy.
+    """Run a module in a fork.
 
     Args:
-        words: the module and its arguments. files: what becomes its standard input, output and error.
+        words: the module and its arguments.
+        files: the descriptors that become the child's standard input, output and error.
+        env: the whole environment of the child.
+        folder: the working folder of the child.
 
     Raises:
-        Cold: nobody is there to be copied, or what it has loaded is not the code of today.
+        NoForkServer: no fork server runs, or the code has changed since it was loaded.
     """
     if VARIABLE not in os.environ:
         raise NoForkServer
@@ -90,11 +98,12 @@ def ask(words: Sequence[str], files: Sequence[int], env: Mapping[str, str], fold
 
 @contextmanager
 def standing_by(module: str) -> Iterator[None]:
-    """The one process stands by while the block runs; in the block, and below it, `ask` finds it.
+    """Run a fork server for the length of the block; `ask` finds it, in this process and in its children.
 
-    module: has a function `load`, which loads all that the copies need and starts no thread.
+    A system without pidfd_open (Linux has it) gets no fork server.
 
-    Where a system cannot tell the end of a process as Linux does, nobody stands by.
+    Args:
+        module: has a function `load`, which loads all that the children need and starts no thread.
     """
     if not hasattr(os, "pidfd_open"):
         yield
@@ -118,7 +127,13 @@ def standing_by(module: str) -> Iterator[None]:
 
 @dataclass
 class RunningChild:
-    """One at work, as the one process knows it. ended: becomes readable at its end. line: to who asked."""
+    """A child, as the fork server sees it.
+
+    Attributes:
+        pid: of the child.
+        ended: a pidfd, readable once the child has ended.
+        line: the socket to the requester.
+    """
 
     pid: int
     ended: int
@@ -126,41 +141,47 @@ class RunningChild:
 
 
 def serve(requests: socket.socket, loaded: str) -> list[str]:
-    """Answer requests until standard input ends; returns in each copy alone, with the words it was asked for.
+    """Answer requests until standard input closes.
 
-    loaded: the stamp of the code, from before it was loaded.
+    Args:
+        requests: the socket that takes requests.
+        loaded: the stamp of the code, taken before it was loaded.
+
+    Returns:
+        The requested words, and only in a child; the fork server itself never returns.
     """
-    copies = dict[int, RunningChild]()
+    children = dict[int, RunningChild]()
     with selectors.DefaultSelector() as waiting:
         waiting.register(0, selectors.EVENT_READ)
         waiting.register(requests, selectors.EVENT_READ)
         while True:
             for key, _ in waiting.select():
                 if key.fd == 0:
-                    end_all(copies)
+                    end_all(children)
                     sys.exit(0)
                 if key.fileobj is requests:
-                    words = take(requests, waiting, copies, loaded)
+                    words = take_request(requests, waiting, children, loaded)
                     if words is not None:
                         return words
-                elif key.fd in copies:
-                    see_off(waiting, copies, copies[key.fd])
-                    break  # what else has come may be of a file that is closed now, and its number another's
-            if not copies and stamp() != loaded:
+                elif key.fd in children:
+                    reap(waiting, children, children[key.fd])
+                    break  # a descriptor of the other events may be closed now, and its number reused
+            if not children and stamp() != loaded:
                 os.execv(sys.executable, sys.orig_argv)
 
 
-def take(
-    requests: socket.socket, waiting: selectors.BaseSelector, copies: dict[int, RunningChild], loaded: str
+def take_request(
+    requests: socket.socket, waiting: selectors.BaseSelector, children: dict[int, RunningChild], loaded: str
 ) -> list[str] | None:
-    """Make a copy for one request; its words in the copy, None here."""
-    content, files, _, _ = socket.recv_fds(requests, MOST, 4)
+    """Fork a child for one request; the requested words in the child, None in the fork server."""
+    content, files, _, _ = socket.recv_fds(requests, REQUEST_BYTES, 4)
     if not content:
         return None
-    line, request = socket.socket(fileno=files[0]), json.loads(content)
+    line = socket.socket(fileno=files[0])
+    request = json.loads(content)
     pid = -1 if stamp() != loaded else os.fork()
     if pid == 0:
-        become(request, files[1:], [line, *(copy.line for copy in copies.values())], list(copies), waiting)
+        become(request, files[1:], [line, *(child.line for child in children.values())], list(children), waiting)
         return list(request["words"])
     for file in files[1:]:
         os.close(file)
@@ -168,7 +189,7 @@ def take(
         line.sendall(json.dumps({"pid": pid} if pid > 0 else {}).encode())
     if pid > 0:
         ended = os.pidfd_open(pid)
-        copies[ended] = copies[line.fileno()] = RunningChild(pid, ended, line)
+        children[ended] = children[line.fileno()] = RunningChild(pid, ended, line)
         waiting.register(ended, selectors.EVENT_READ)
         waiting.register(line, selectors.EVENT_READ)
     else:
@@ -176,32 +197,32 @@ def take(
     return None
 
 
-def see_off(waiting: selectors.BaseSelector, copies: dict[int, RunningChild], copy: RunningChild) -> None:
-    """Tell who asked how the copy ended; where who asked is gone, end it."""
+def reap(waiting: selectors.BaseSelector, children: dict[int, RunningChild], child: RunningChild) -> None:
+    """Send the exit status of a child to its requester; kill the child if its requester is gone."""
     with suppress(ProcessLookupError):
-        if not select_readable(copy.ended):
-            os.kill(copy.pid, signal.SIGKILL)
-    _, status = os.waitpid(copy.pid, 0)
+        if not select_readable(child.ended):
+            os.kill(child.pid, signal.SIGKILL)
+    _, status = os.waitpid(child.pid, 0)
     with suppress(OSError):
-        copy.line.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
-    for file in (copy.ended, copy.line.fileno()):
+        child.line.sendall(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+    for file in (child.ended, child.line.fileno()):
         waiting.unregister(file)
-        del copies[file]
-    os.close(copy.ended)
-    copy.line.close()
+        del children[file]
+    os.close(child.ended)
+    child.line.close()
 
 
 def select_readable(file: int) -> bool:
-    with selectors.DefaultSelector() as one:
-        one.register(file, selectors.EVENT_READ)
-        return bool(one.select(0))
+    with selectors.DefaultSelector() as selector:
+        selector.register(file, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
-def end_all(copies: Mapping[int, RunningChild]) -> None:
-    for copy in {copy.pid: copy for copy in copies.values()}.values():
+def end_all(children: Mapping[int, RunningChild]) -> None:
+    for child in {child.pid: child for child in children.values()}.values():
         with suppress(ProcessLookupError):
-            os.kill(copy.pid, signal.SIGKILL)
-            os.waitpid(copy.pid, 0)
+            os.kill(child.pid, signal.SIGKILL)
+            os.waitpid(child.pid, 0)
 
 
 def become(
@@ -211,7 +232,15 @@ def become(
     ends: Sequence[int],
     waiting: selectors.BaseSelector,
 ) -> None:
-    """In the copy: the streams, the environment and the folder that were asked for, and nothing of the others'."""
+    """In the child: take over the requested streams, environment and folder, and close what belongs to others.
+
+    Args:
+        request: with `env` and `folder`.
+        files: the descriptors that become standard input, output and error.
+        lines: sockets to the requesters of this and the other children.
+        ends: pidfds of the other children, and descriptors of their sockets.
+        waiting: the selector of the fork server.
+    """
     waiting.close()
     for line in lines:
         line.close()
@@ -229,27 +258,31 @@ def become(
 
 
 def stamp() -> str:
-    """What tells the code of today from that of another day, by the files' times and sizes."""
+    """The times and sizes of all code files; another value means that the code has changed."""
     paths = sorted(path for folder in CODE for path in (ROOT / folder).rglob("*.py"))
-    known = [(path, path.stat()) for path in [*paths, ROOT / "requirements.lock"] if path.exists()]
-    return ";".join(f"{path} {status.st_mtime_ns} {status.st_size}" for path, status in known)
+    states = [(path, path.stat()) for path in [*paths, ROOT / "requirements.lock"] if path.exists()]
+    return ";".join(f"{path} {status.st_mtime_ns} {status.st_size}" for path, status in states)
 
 
 def main(words: Sequence[str]) -> None:
-    """Load what is needed, then be copied; a copy goes on as the module that it was asked for."""
+    """Load the packages, then serve requests; a child goes on as the requested module.
+
+    Args:
+        words: descriptor of the socket that takes requests, descriptor of the other end, module with `load`.
+    """
     requests = socket.socket(fileno=int(words[0]))
-    os.set_inheritable(requests.fileno(), True)  # for its own new beginning
+    os.set_inheritable(requests.fileno(), True)  # for a restart by execv
     loaded = stamp()
     import_module(words[2]).load()
     gc.collect()
     gc.freeze()
     if threading.active_count() > 1:
-        sys.exit("What is loaded has started threads, so it cannot be copied.")
-    asked = serve(requests, loaded)
+        sys.exit("A loaded module has started threads, so the fork server cannot fork.")
+    requested = serve(requests, loaded)
     requests.close()
     os.set_inheritable(int(words[1]), True)
-    sys.argv = asked
-    runpy.run_module(asked[0], run_name="__main__", alter_sys=True)
+    sys.argv = requested
+    runpy.run_module(requested[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Starts, watches and stops the servers of this project.
+"""Starts, watches and stops the servers of this project: a Server enters, a running process and its record leave.
 
-Each runs under a small watcher process (`python -m ratchet.servers.servers`), in a session of its own: the server ends
-when the watcher is told to, and also when whoever started it dies, however it dies. A note in state/servers/ tells our
-servers from a stranger's on the same port; by it the next command ends a server whose watcher was killed as well.
+Each server runs under a small watcher process (`python -m ratchet.servers.servers`), in a session of its own. The
+watcher ends the server on SIGTERM, and also when the process that started the watcher dies, for whatever reason. A
+record in state/servers/ tells our servers from another program on the same port. With that record the next command
+also ends a server whose watcher was killed.
 """
 
 from __future__ import annotations
@@ -37,10 +38,16 @@ GRACE_SECONDS = 5
 
 @dataclass(frozen=True)
 class Server:
-    """What to start. command: program and words. port: None for one that does not listen.
+    """A server to start.
 
-    health: path that answers 200 when ready. env: added variables. database: the SQLite file that it makes at its first
-    start, where it does. host: the address to listen on.
+    Attributes:
+        name: of its record and its log, e.g. `mlflow`.
+        command: program and arguments.
+        port: None for a server that does not listen.
+        health: path that answers 200 once the server is ready.
+        env: variables added to the environment.
+        database: the SQLite file that the server makes at its first start; None for a server that makes none.
+        host: the address to listen on.
     """
 
     name: str
@@ -52,28 +59,33 @@ class Server:
     host: str = "127.0.0.1"
 
     @property
-    def host_named(self) -> str:
+    def host_variable(self) -> str:
         """The variable that names the address to listen on."""
         return "RATCHET_HOST" if self.name == "service" else "RATCHET_UI_HOST"
 
     @property
     def address(self) -> str:
-        """Where this machine meets it: what listens on every address is met on this one."""
+        """URL of the server from this machine; a server that listens on every address is reached on 127.0.0.1."""
         return f"http://{'127.0.0.1' if self.host == '0.0.0.0' else self.host}:{self.port}"
 
     @property
-    def elsewhere(self) -> str:
-        """What to type to have it on another port, but for the number."""
+    def other_port_command(self) -> str:
+        """The command that starts the server on another port, without the number at its end."""
         return "make serve SERVE_PORT=" if self.name == "service" else f"make ui {self.name.upper()}_PORT="
 
 
 @dataclass(frozen=True)
 class ServerRecord:
-    """A server of ours that runs. pid: its watcher, and the session that it leads. born: see
-    ratchet/servers/process_id.py.
+    """A running server of this project, as state/servers/NAME.json holds it.
 
-    owner, owner_born: the same of the process that started it, with which it ends.
-    port: 0 for one that does not listen. url: answers 200 while it runs.
+    Attributes:
+        name: of the Server.
+        pid: the watcher, which leads the session of the server.
+        born: birth of the watcher (ratchet/servers/process_id.py).
+        owner: the process that started the watcher; the server ends with it.
+        owner_born: birth of the owner.
+        port: 0 for a server that does not listen.
+        url: answers 200 while the server runs.
     """
 
     name: str
@@ -87,10 +99,13 @@ class ServerRecord:
 
 @contextmanager
 def started(here: Places, server: Server) -> Iterator[subprocess.Popen[bytes] | None]:
-    """The server runs while the block does; one of ours that runs already is used and left, and gives None.
+    """Run the server for the length of the block.
+
+    Yields:
+        The watcher; None where a server of ours runs already, which is used and not stopped.
 
     Raises:
-        Refusal: a stranger listens on the port.
+        Refusal: another program listens on the port.
     """
     if ours(here, server.name) is not None:
         yield None
@@ -104,12 +119,16 @@ def started(here: Places, server: Server) -> Iterator[subprocess.Popen[bytes] | 
 
 
 def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
-    """Start a server under its watcher, without waiting until it is ready."""
-    if server.port is not None and not is_free(server.host, server.port, server.host_named):
+    """Start a server under its watcher, without waiting until it is ready.
+
+    Raises:
+        Refusal: another program listens on the port, or holds the server's database.
+    """
+    if server.port is not None and not is_free(server.host, server.port, server.host_variable):
         raise Refusal(
             f"Port {server.port} must be free for {server.name}.",
             f"{listener(server.port)} listens there",
-            f"End it, or name another port: {server.elsewhere}{free_port(server.host, server.port + 1)}",
+            f"End it, or name another port: {server.other_port_command}{free_port(server.host, server.port + 1)}",
         )
     begin_database(server)
     here.logs.mkdir(parents=True, exist_ok=True)
@@ -124,38 +143,49 @@ def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
             start_new_session=True,  # Ctrl-C in the terminal is ours to handle, in order
         )
     url = f"{server.address}{server.health}" if server.port else ""
-    me = os.getpid()
-    known = ServerRecord(server.name, watcher.pid, birth(watcher.pid), me, birth(me), server.port or 0, url)
-    durable.write_json(note_path(here, server.name), asdict(known))
+    owner = os.getpid()
+    record = ServerRecord(
+        name=server.name,
+        pid=watcher.pid,
+        born=birth(watcher.pid),
+        owner=owner,
+        owner_born=birth(owner),
+        port=server.port or 0,
+        url=url,
+    )
+    durable.write_json(note_path(here, server.name), asdict(record))
     return watcher
 
 
 def wait_until_ready(here: Places, server: Server, watcher: subprocess.Popen[bytes] | None) -> None:
-    """Return when the server answers; without a watcher it ran already, and gets only as long as it may take to end.
+    """Return when the server answers.
+
+    Args:
+        watcher: None for a server that ran already; it gets GRACE_SECONDS, the time in which it may end.
 
     Raises:
-        Refusal: it ended, or does not answer in time.
+        Refusal: the server ended, or does not answer in time.
     """
     url = f"{server.address}{server.health}"
-    patience = GRACE_SECONDS if watcher is None else READY_SECONDS
-    deadline = time.monotonic() + patience
+    seconds = GRACE_SECONDS if watcher is None else READY_SECONDS
+    deadline = time.monotonic() + seconds
     while not answers(url):
         ended = watcher is not None and watcher.poll() is not None
         if ended or time.monotonic() > deadline:
             raise Refusal(
-                f"{server.name} must answer within {patience} s.",
+                f"{server.name} must answer within {seconds} s.",
                 "it ended" if ended else "no answer",
                 f"Call again; its log says more: {here.logs / (server.name + '.log')}",
             )
         time.sleep(0.05)
     if server.database is not None:
-        in_the_making(server.database).unlink(missing_ok=True)
+        unfinished_marker(server.database).unlink(missing_ok=True)
 
 
 def begin_database(server: Server) -> None:
-    """Clear away a database whose first making was cut off, and note one that is about to be made.
+    """Remove a database whose first creation was cut off, and mark one that is about to be created.
 
-    Half its tables would keep the server from ever starting; and nothing is in it, for no server has answered yet.
+    With half of its tables the server would never start. The database is empty, for no server has answered yet.
 
     Raises:
         Refusal: another program holds the database.
@@ -163,7 +193,7 @@ def begin_database(server: Server) -> None:
     path = server.database
     if path is None:
         return
-    marker = in_the_making(path)
+    marker = unfinished_marker(path)
     if marker.exists():
         for part in path.parent.glob(f"{path.name}*"):
             part.unlink()
@@ -173,8 +203,8 @@ def begin_database(server: Server) -> None:
         marker.touch()
 
 
-def in_the_making(path: Path) -> Path:
-    """There from before a database is made until its server has answered."""
+def unfinished_marker(path: Path) -> Path:
+    """The file that exists from before the creation of a database until its server has answered."""
     return path.with_name(f"{path.name}.making")
 
 
@@ -187,36 +217,40 @@ def stop(here: Places, name: str, watcher: subprocess.Popen[bytes]) -> None:
 
 
 def ours(here: Places, name: str) -> ServerRecord | None:
-    """The note of that server if one of this project's runs, answers, and is going to stay."""
-    known = noted(here, name)
-    if known is None or not lives(known.pid, known.born) or not lives(known.owner, known.owner_born):
+    """The record of this project's server of that name.
+
+    Returns:
+        None unless the server answers and both its watcher and its owner live.
+    """
+    record = read_record(here, name)
+    if record is None or not lives(record.pid, record.born) or not lives(record.owner, record.owner_born):
         return None
-    return known if not known.url or answers(known.url) else None
+    return record if not record.url or answers(record.url) else None
 
 
 def left_over(here: Places) -> list[str]:
-    """Servers that are noted, and whose owner or watcher has died."""
+    """Names of the servers that have a record, and whose owner or watcher has died."""
     names = sorted(path.stem for path in (here.state / "servers").glob("*.json"))
-    return [name for name in names if is_left_over(noted(here, name))]
+    return [name for name in names if is_left_over(read_record(here, name))]
 
 
-def is_left_over(known: ServerRecord | None) -> bool:
-    return known is None or not (lives(known.owner, known.owner_born) and lives(known.pid, known.born))
+def is_left_over(record: ServerRecord | None) -> bool:
+    return record is None or not (lives(record.owner, record.owner_born) and lives(record.pid, record.born))
 
 
 def end_left_over(here: Places, name: str) -> None:
-    """Wait for a server whose owner was killed to end, as its watcher sees to it; end it where the watcher cannot."""
-    known = noted(here, name)
-    if known is not None and is_left_over(known):
+    """End a server whose owner was killed: wait for its watcher to do so, and end the session if the watcher cannot."""
+    record = read_record(here, name)
+    if record is not None and is_left_over(record):
         deadline = time.monotonic() + 2 * GRACE_SECONDS
-        while lives(known.pid, known.born) and time.monotonic() < deadline:
+        while lives(record.pid, record.born) and time.monotonic() < deadline:
             time.sleep(0.05)
-        if birth(known.pid) in ("", known.born):  # else the number, and with it the session, is somebody else's by now
-            end_session(known.pid)
+        if birth(record.pid) in ("", record.born):  # else the system has given the number and the session to another
+            end_session(record.pid)
     durable.remove(note_path(here, name))
 
 
-def noted(here: Places, name: str) -> ServerRecord | None:
+def read_record(here: Places, name: str) -> ServerRecord | None:
     try:
         return ServerRecord(**(durable.read_json(note_path(here, name)) or {}))
     except TypeError:
@@ -227,18 +261,21 @@ def note_path(here: Places, name: str) -> Path:
     return here.state / "servers" / f"{name}.json"
 
 
-def is_free(host: str, port: int, named: str = "RATCHET_UI_HOST") -> bool:
-    """Whether nobody listens there.
+def is_free(host: str, port: int, variable: str = "RATCHET_UI_HOST") -> bool:
+    """Whether nothing listens on that address and port.
+
+    Args:
+        variable: the environment variable that names the host, for the message.
 
     Raises:
-        Refusal: the variable of that name holds no address of this machine, or the port is not this user's to open.
+        Refusal: the host is no address of this machine, or this user may not open the port.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except socket.gaierror as error:
-            raise unbindable(named, host, error) from None
+            raise unbindable(variable, host, error) from None
         except PermissionError:
             raise Refusal(
                 "A port must be one that this user may open.", str(port), "Name one from 1024 to 65535."
@@ -246,20 +283,20 @@ def is_free(host: str, port: int, named: str = "RATCHET_UI_HOST") -> bool:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return False
-            raise unbindable(named, host, error) from None
+            raise unbindable(variable, host, error) from None
     return True
 
 
-def unbindable(named: str, host: str, error: OSError) -> Refusal:
+def unbindable(variable: str, host: str, error: OSError) -> Refusal:
     return Refusal(
-        f"{named} must be an address of this machine.",
+        f"{variable} must be an address of this machine.",
         f"{host}: {error.strerror}",
         "Leave it out for 127.0.0.1; 0.0.0.0 is every address, open to the network.",
     )
 
 
 def listener(port: int) -> str:
-    """Who listens on a port, as far as the system tells this user."""
+    """The program that listens on a port, as far as the system tells this user."""
     try:
         for connection in psutil.net_connections(kind="tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
@@ -270,7 +307,7 @@ def listener(port: int) -> str:
 
 
 def free_port(host: str, wished: int) -> int:
-    """The wished port, or any other where a stranger has it."""
+    """The wished port, or any other one if a program listens on it."""
     if wished <= 65535 and is_free(host, wished):
         return wished
     with socket.socket() as probe:
@@ -279,53 +316,57 @@ def free_port(host: str, wished: int) -> int:
 
 
 def answers(url: str, password: str = "") -> bool:
-    """Whether a page is there for whoever has that `user:password`."""
-    asked = urllib.request.Request(url)
+    """Whether a URL answers 200.
+
+    Args:
+        password: `user:password` for basic authentication; empty to send none.
+    """
+    request = urllib.request.Request(url)
     if password:
-        asked.add_header("Authorization", f"Basic {b64encode(password.encode()).decode()}")
+        request.add_header("Authorization", f"Basic {b64encode(password.encode()).decode()}")
     try:
-        with urllib.request.urlopen(asked, timeout=5) as reply:
+        with urllib.request.urlopen(request, timeout=5) as reply:
             return bool(reply.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 
 
 def watch(command: list[str]) -> int:
-    """What the watcher does: run the command in its own session until told to stop or left alone."""
+    """The watcher: run the command in this session until SIGTERM or until the owner is gone; its exit status."""
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    told = False
+    is_stopping = False
 
-    def tell(*_: object) -> None:
-        nonlocal told
-        told = True
+    def stop_watching(*_: object) -> None:
+        nonlocal is_stopping
+        is_stopping = True
 
-    signal.signal(signal.SIGTERM, tell)
-    while child.poll() is None and not told:
+    signal.signal(signal.SIGTERM, stop_watching)
+    while child.poll() is None and not is_stopping:
         if select.select([sys.stdin], [], [], 0.5)[0]:
-            break  # end of file: whoever started this closed it or died
+            break  # end of file: the owner closed the pipe or died
     end_session(os.getpid())
     return child.wait()
 
 
 def end_session(leader: int) -> None:
-    """Ask every process of a session to end, then insist; whoever calls this is spared."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
+    """End every process of a session but the caller: SIGTERM, and SIGKILL after GRACE_SECONDS."""
+    for stop_signal in (signal.SIGTERM, signal.SIGKILL):
         for pid in session(leader):
             with suppress(ProcessLookupError):
-                os.kill(pid, sign)
+                os.kill(pid, stop_signal)
         deadline = time.monotonic() + GRACE_SECONDS
         while session(leader) and time.monotonic() < deadline:
             time.sleep(0.02)
 
 
 def session(leader: int) -> list[int]:
-    """Who runs in the session that the leader began, but for the caller; it stays one after the leader's death."""
-    found = []
+    """Process ids in the session of a leader, without the caller; a session outlives its leader."""
+    members = []
     for pid in psutil.pids():
         with suppress(ProcessLookupError, PermissionError):
             if pid != os.getpid() and os.getsid(pid) == leader and birth(pid):
-                found.append(pid)
-    return found
+                members.append(pid)
+    return members
 
 
 if __name__ == "__main__":

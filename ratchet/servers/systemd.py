@@ -1,9 +1,9 @@
-"""Unit files of systemd for one project: service, UIs and flows, and a backup a day; for a user, so root is not needed.
+"""Unit files of systemd for one project: service, UIs and flows, and a daily backup; user units, so without root.
 
     make services
 
-They are written into state/services/ and nowhere else; the commands that it prints hand them to systemd. The variables
-that are set for the tools when they are written go into a file beside them that only its owner may read.
+The unit files are written into state/services/ and nowhere else; the printed commands hand them to systemd. The tools'
+variables that are set at that moment go into an environment file beside them that only its owner may read.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, tool_defaults
 
-KEPT_RUNNING = "up"
-"""The verb that the service calls."""
+SERVICE_VERB = "up"
+"""The verb of `python -m ratchet` that the service runs."""
 STOP_SECONDS = 90
-"""Until what has not ended is killed."""
+"""Time after SIGTERM until systemd kills what still runs."""
 KEPT_DAYS = 14
-"""Daily backups that are older are removed once a new one is made; those made by hand stay."""
+"""A new daily backup removes those older than this; backups made by hand stay."""
 PASSED_ON = re.compile(
     r"(MLFLOW|PREFECT|AWS|GOOGLE|AZURE|DVC|GX|KERAS|PG|CUDA|OMP|SSL|REQUESTS)[A-Z0-9_]*|(HTTPS?|NO|ALL)_PROXY"
     r"|SERVE_PORT|RATCHET_HOST|RATCHET_UI_HOST|RATCHET_STATE|RATCHET_TOKEN|RATCHET_PREDICTIONS",
     re.IGNORECASE,
 )
-"""Variables that the tools, the libraries below them or Ratchet go by, and that outlive one command."""
+"""Variables of the tools, of the libraries below them and of Ratchet that hold for more than one command."""
 
 SERVICE = """\
 # Written by `make services`, which writes it anew.
@@ -83,17 +83,21 @@ WantedBy=timers.target
 
 
 def make(here: Places, say: Callable[[str], None]) -> list[Path]:
-    """Write the units and their environment, and say how to use them; their paths.
+    """Write the units and their environment file, and print how to use them.
+
+    Returns:
+        The paths of the units.
 
     Raises:
-        Refusal: a path or a variable holds what no unit file can.
+        Refusal: a path or a variable holds characters that no unit file can.
     """
-    folder, name = here.state / "services", unit_name(here)
-    words = {
+    folder = here.state / "services"
+    name = unit_name(here)
+    values = {
         "folder": escaped(here.root),
         "environment": escaped(Path(glob.escape(str(folder / "environment")))),  # systemd reads it as a pattern
         "description": escaped(here.root),
-        "verb": KEPT_RUNNING,
+        "verb": SERVICE_VERB,
         "stop": str(STOP_SECONDS),
         "days": str(KEPT_DAYS),
     }
@@ -101,16 +105,16 @@ def make(here: Places, say: Callable[[str], None]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     write_secret(folder / "environment", "".join(f"{key}={quoted(value)}\n" for key, value in variables.items()))
     units = {f"{name}.service": SERVICE, f"{name}-backup.service": BACKUP, f"{name}-backup.timer": TIMER}
-    for left in folder.glob("ratchet-*"):
-        left.unlink()
+    for old_unit in folder.glob("ratchet-*"):
+        old_unit.unlink()
     for unit, text in units.items():
-        (folder / unit).write_text(text.format(**words), encoding="utf-8")
-    tell(folder, name, variables, say)
+        (folder / unit).write_text(text.format(**values), encoding="utf-8")
+    print_commands(folder, name, variables, say)
     return [folder / unit for unit in units]
 
 
-def tell(folder: Path, name: str, variables: Mapping[str, str], say: Callable[[str], None]) -> None:
-    """What was written, and the commands that use it."""
+def print_commands(folder: Path, name: str, variables: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Print what was written, and the systemctl commands that use it."""
     say(f"Written into {folder}: {name}.service, and {name}-backup.timer with its service.")
     say(f"With the variables that are set now: {', '.join(variables)}.")
     say("Start them, now and after each restart of the machine, also while nobody is logged in:")
@@ -125,26 +129,26 @@ def tell(folder: Path, name: str, variables: Mapping[str, str], say: Callable[[s
 
 
 def unit_name(here: Places) -> str:
-    """`ratchet-` and the name of the project's folder, in letters that a unit's name may have."""
+    """`ratchet-` and the name of the project's folder, in characters that the name of a unit may have."""
     return f"ratchet-{re.sub(r'[^A-Za-z0-9]+', '-', here.root.name).strip('-') or 'project'}"
 
 
 def environment(here: Places) -> dict[str, str]:
-    """The variables that a service is to have: what is set and not merely our own default, and where the state is."""
-    usual = tool_defaults(here)
-    found = {
+    """The variables of the service: those that are set and differ from our own defaults, and the place of the state."""
+    defaults = tool_defaults(here)
+    variables = {
         name: value
         for name, value in sorted(os.environ.items())
-        if PASSED_ON.fullmatch(name) and value != usual.get(name)
+        if PASSED_ON.fullmatch(name) and value != defaults.get(name)
     }
-    return found | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "RATCHET_STATE": str(here.state)}
+    return variables | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "RATCHET_STATE": str(here.state)}
 
 
 def quoted(value: str) -> str:
-    """A value as it stands in an EnvironmentFile, which a shell could read as well.
+    """A value as an EnvironmentFile holds it, in quotes that a shell reads as well.
 
     Raises:
-        Refusal: it holds a line break.
+        Refusal: the value holds a line break.
     """
     if "\n" in value or "\r" in value:
         raise Refusal("A variable for a service must be one line.", f"{value.splitlines()[0][:20]} ...", "Change it.")
@@ -152,10 +156,10 @@ def quoted(value: str) -> str:
 
 
 def escaped(path: Path) -> str:
-    """A path as it stands in a setting that takes the rest of the line; `%` is systemd's own sign there.
+    """A path as a setting of a unit holds it, to the end of the line; systemd expands `%` there, so it is doubled.
 
     Raises:
-        Refusal: it holds what ends or changes such a line.
+        Refusal: the path holds a character that ends or changes such a line.
     """
     text = str(path)
     if re.search(r"[\x00-\x1f\x7f\\]|\s$", text):

@@ -1,4 +1,4 @@
-"""Refusals, as they are told."""
+"""Refusals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from ratchet.project.errors import Refusal
 
 
-def test_a_refusal_survives_the_way_between_processes() -> None:
+def test_a_refusal_survives_pickling() -> None:
     import pickle
 
     refusal = Refusal("A rule.", "something else", "Do this.")

@@ -1,4 +1,4 @@
-"""params.yaml as it is written for a table."""
+"""params.yaml, written for a table."""
 
 from __future__ import annotations
 
@@ -25,17 +25,21 @@ from ratchet.project.settings import Data
 def test_described_params_read_back_whatever_the_columns_are_called(
     tmp_path_factory: pytest.TempPathFactory, names: list[str]
 ) -> None:
-
     text, label, group, positive = names
     path = tmp_path_factory.mktemp("params") / "params.yaml"
     columns = Data(text=text, label=label, group=group, positive=positive)
     path.write_text(params_file.describe("a-problem", columns, pl.DataFrame({"label": ["a", "b"]})), encoding="utf-8")
-    found = settings.load(path)
-    assert (found.data.text, found.data.label, found.data.group, found.data.positive) == (text, label, group, positive)
+    loaded = settings.load(path)
+    assert (loaded.data.text, loaded.data.label, loaded.data.group, loaded.data.positive) == (
+        text,
+        label,
+        group,
+        positive,
+    )
     other = params_file.renamed(path.read_text(encoding="utf-8"), {"text": label, "label": text, "group": positive})
     path.write_text(other, encoding="utf-8")
-    found = settings.load(path)
-    assert (found.data.text, found.data.label, found.data.group, found.data.positive) == (
+    loaded = settings.load(path)
+    assert (loaded.data.text, loaded.data.label, loaded.data.group, loaded.data.positive) == (
         label,
         text,
         positive,

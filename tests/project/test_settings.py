@@ -1,4 +1,4 @@
-"""params.yaml: every slip is said by its key, and what does not fit the data is found before anything is trained."""
+"""params.yaml: an error is named by its key, and settings that do not fit the data are refused before training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ratchet.project.errors import Refusal
 from ratchet.project.paths import places
 from tests.support.project import ROOT, SMALL, Project, refused
 
-SLIPS: dict[str, tuple[dict[str, Any], str]] = {
+ERRORS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"tsk": "classify"}, "`tsk`"),
     "unknown section key": ({"evaluate.flor": 0.5}, "`evaluate.flor`"),
     "a number for a name": ({"problem": 5}, "`problem`"),
@@ -47,21 +47,21 @@ SLIPS: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(
     "line", ["problem: 2026-02-30", "x: !!int abc", "x: " + "[" * 3_000, "problem: caf\xe9", "x: ["]
 )
-def test_what_is_no_yaml_is_refused_whatever_the_reader_makes_of_it(tmp_path: Path, line: str) -> None:
-    """A service that follows the file must not stop doing so because of a day that no month has."""
+def test_a_file_that_is_no_yaml_is_refused_whatever_the_parser_raises(tmp_path: Path, line: str) -> None:
+    """A service that follows the file must not stop because of an impossible date."""
     path = tmp_path / "params.yaml"
     path.write_text(f"{line}\n", encoding="latin-1")
     with pytest.raises(Refusal, match="must be YAML in UTF-8"):
         settings.load(path)
 
 
-@pytest.mark.parametrize("name", SLIPS)
-def test_a_slip_in_params_yaml_is_said_by_its_key(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_in_params_yaml_is_named_by_its_key(tmp_path: Path, name: str) -> None:
     import yaml
 
-    slips, said = SLIPS[name]
+    values, words = ERRORS[name]
     content = yaml.safe_load(SMALL)
-    for key, value in slips.items():
+    for key, value in values.items():
         section, _, rest = key.partition(".")
         if rest:
             content.setdefault(section, {})[rest] = value
@@ -71,7 +71,7 @@ def test_a_slip_in_params_yaml_is_said_by_its_key(tmp_path: Path, name: str) -> 
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     with pytest.raises(Refusal) as caught:
         settings.load(path)
-    assert said in str(caught.value)
+    assert words in str(caught.value)
 
 
 FIELDS = st.sampled_from(
@@ -80,7 +80,7 @@ FIELDS = st.sampled_from(
 
 
 @given(st.lists(FIELDS, min_size=5, max_size=5))
-def test_a_schedule_that_is_taken_is_one_for_prefect_too(parts: list[str]) -> None:
+def test_prefect_takes_every_accepted_schedule(parts: list[str]) -> None:
     from prefect.client.schemas.schedules import CronSchedule
 
     schedule = " ".join(parts)
@@ -88,7 +88,7 @@ def test_a_schedule_that_is_taken_is_one_for_prefect_too(parts: list[str]) -> No
         assert CronSchedule(cron=schedule).cron == schedule
 
 
-def test_a_floor_of_log_loss_is_no_share(tmp_path: Path) -> None:
+def test_a_floor_of_log_loss_may_be_above_1(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(SMALL.replace("accuracy", "log_loss, floor: 1.2"), encoding="utf-8")
     assert settings.load(path).evaluate.floor == 1.2
@@ -107,17 +107,17 @@ MISFITS = {
 
 
 @pytest.mark.parametrize("name", MISFITS)
-def test_params_that_do_not_fit_the_data_are_found_at_the_start(whole: Project, name: str) -> None:
-    (old, new), said = MISFITS[name]
+def test_params_that_do_not_fit_the_data_are_refused_at_the_start(whole: Project, name: str) -> None:
+    (old, new), words = MISFITS[name]
     whole.write("params.yaml", SMALL.replace(old, new))
     try:
-        refused(whole.make("build"), said)
+        refused(whole.make("build"), words)
     finally:
         whole.write("params.yaml", SMALL)
 
 
 @pytest.mark.parametrize(
-    ("change", "classes", "said"),
+    ("change", "classes", "words"),
     [
         ("positive: great", ("bad", "good"), "great; the data has the classes bad, good"),
         ("metric: f1", ("bad", "good", "mixed"), "classes bad, good, mixed"),
@@ -126,8 +126,8 @@ def test_params_that_do_not_fit_the_data_are_found_at_the_start(whole: Project, 
         ("positive: good, metric: f1", ("bad", "good"), None),
     ],
 )
-def test_what_params_say_of_the_classes_must_fit_them(
-    tmp_path: Path, change: str, classes: tuple[str, ...], said: str | None
+def test_positive_and_metric_must_fit_the_classes(
+    tmp_path: Path, change: str, classes: tuple[str, ...], words: str | None
 ) -> None:
     from ratchet.project.data_pin import Pin
 
@@ -137,17 +137,17 @@ def test_what_params_say_of_the_classes_must_fit_them(
     path = tmp_path / "params.yaml"
     path.write_text(text, encoding="utf-8")
     current = problem.Problem(places(), settings.load(path), Pin("0" * 32, 0, ""))
-    if said is None:
+    if words is None:
         consistency.refuse_unknown_classes(current, classes)
         return
-    with pytest.raises(Refusal, match=re.escape(said)):
+    with pytest.raises(Refusal, match=re.escape(words)):
         consistency.refuse_unknown_classes(current, classes)
 
 
 def test_the_committed_params_are_valid_and_name_the_pinned_problem() -> None:
-    found = settings.load(ROOT / "params.yaml")
-    assert found.problem == "film-reviews"
-    assert found.build.candidates == ("majority", "linear", "lstm")
+    committed = settings.load(ROOT / "params.yaml")
+    assert committed.problem == "film-reviews"
+    assert committed.build.candidates == ("majority", "linear", "lstm")
 
 
 @pytest.mark.parametrize("content", ["", "- a\n", "problem: [", "problem: x\n", "\x00"])

@@ -1,4 +1,4 @@
-"""Both UIs opened to the network by RATCHET_UI_HOST: each asks for its password, and the loop's own clients have it."""
+"""RATCHET_UI_HOST opens both UIs to the network: each asks for its password, which the loop's own clients send."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def opened(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield project
 
 
-def asked(address: str, user: str = "", **headers: str) -> int:
+def status_of(address: str, user: str = "", **headers: str) -> int:
     """The status of an answer."""
     if user:
         headers |= {"Authorization": f"Basic {b64encode(user.encode()).decode()}"}
@@ -47,12 +47,12 @@ def test_each_is_reached_from_the_network_with_its_password_alone(
 ) -> None:
     for address in addresses():
         page = f"http://{address}:{opened.environment[port]}/{path}"
-        assert asked(page) == asked(page, "anna:guess") == asked(page, "admin:guess") == 401
-        assert asked(page, user) == 200
-        assert asked(page, user, Host="ratchet.example") == 200
+        assert status_of(page) == status_of(page, "anna:guess") == status_of(page, "admin:guess") == 401
+        assert status_of(page, user) == 200
+        assert status_of(page, user, Host="ratchet.example") == 200
 
 
-def test_the_loops_own_clients_work_on(opened: Project) -> None:
+def test_the_loops_own_clients_still_work(opened: Project) -> None:
     """The forms are published, or `make ui` would not have said that it is ready; a stage goes through the server."""
     done = opened.make("optimise")
     assert done.status == 0, done.text

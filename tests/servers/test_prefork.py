@@ -1,4 +1,4 @@
-"""Processes that begin as copies of a warm one: each runs as it was asked to, and ends with whoever asked."""
+"""The fork server: a child runs the requested module in the requested surroundings, and ends with its requester."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.project import Project
 TASK = """
 import json, os, sys, time
 from ratchet.marker import VALUE
-said = [sys.argv[1:], sys.stdin.read(), dict(os.environ), os.getcwd(), __name__, VALUE, os.getpid()]
-print(json.dumps(said), flush=True)
+report = [sys.argv[1:], sys.stdin.read(), dict(os.environ), os.getcwd(), __name__, VALUE, os.getpid()]
+print(json.dumps(report), flush=True)
 print("trouble", file=sys.stderr, flush=True)
 if sys.argv[1] == "stay":
     time.sleep(600)
@@ -33,18 +33,18 @@ from ratchet.servers import prefork
 
 def ask(*words, env={"ONLY": "this"}, folder="/"):
     files = [open(name, mode) for name, mode in (("in.txt", "r"), ("out.txt", "w"), ("err.txt", "w"))]
-    asked = prefork.ask(["task", *words], [file.fileno() for file in files], env, folder)
+    child = prefork.ask(["task", *words], [file.fileno() for file in files], env, folder)
     for file in files:
         file.close()
-    return asked
+    return child
 
-def is_cold():
+def cold_or_status():
     try:
         return ask("0").wait()
-    except prefork.Cold:
+    except prefork.NoForkServer:
         return "cold"
 
-def said():
+def read_report():
     while not (text := open("out.txt").read()).endswith("\\n"):
         time.sleep(0.01)
     return json.loads(text)
@@ -54,16 +54,16 @@ def change(value):
         file.write(f"VALUE = {value}\\n")
 
 def value():
-    while is_cold() == "cold":
+    while cold_or_status() == "cold":
         time.sleep(0.01)
-    return said()[-2]
+    return read_report()[-2]
 
-found = None
+result = None
 if __name__ == "__main__" and len(sys.argv) == 1:
     with prefork.standing_by("tiny"):
         {body}
     {after}
-    print(json.dumps(found))
+    print(json.dumps(result))
 """
 USE = """
 import json, sys, threading
@@ -81,8 +81,8 @@ with dvc_repo.repository(mine.here) as repository:
     repository.cache.local
 print(json.dumps([champion.number, threads, len(before), sorted(set(sys.modules) - before)]))
 """
-GONE = 20
-"""Seconds within which a process has ended."""
+TIMEOUT_SECONDS = 20
+"""Within this time a process has started or ended."""
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def project(project: Project) -> Project:
 
 
 def begin(project: Project, body: str, after: str = "pass") -> subprocess.Popen[str]:
-    """A program with a warm process beside it, which does that."""
+    """Start a program that runs `body` with a fork server and `after` without one."""
     project.write("asks.py", ASK.replace("{body}", body.replace("\n", "\n        ")).replace("{after}", after))
     return subprocess.Popen(
         [str(project.root / ".venv" / "bin" / "python"), "asks.py"],
@@ -106,7 +106,7 @@ def begin(project: Project, body: str, after: str = "pass") -> subprocess.Popen[
     )
 
 
-def done(project: Project, body: str, after: str = "pass") -> Any:
+def run(project: Project, body: str, after: str = "pass") -> Any:
     process = begin(project, body, after)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 0, out
@@ -114,7 +114,7 @@ def done(project: Project, body: str, after: str = "pass") -> Any:
 
 
 def is_gone(pid: int) -> bool:
-    deadline = time.monotonic() + GONE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         try:
             if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
@@ -125,60 +125,62 @@ def is_gone(pid: int) -> bool:
     return False
 
 
-def of_copy(project: Project) -> int:
-    """The process that the task runs in, once it runs."""
-    path, deadline = Path(project.root / "out.txt"), time.monotonic() + GONE
+def child_pid(project: Project) -> int:
+    """The process id of the child, once it runs."""
+    path = Path(project.root / "out.txt")
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not (path.exists() and path.read_text().endswith("\n")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return int(json.loads(path.read_text())[-1])
 
 
-def test_a_copy_runs_a_module_with_its_own_streams_environment_folder_and_status(project: Project) -> None:
-    words, asked, environment, folder, name, value, pid = done(
-        project, "ask('7', 'two words', folder='/usr').wait(); found = said()"
+def test_a_child_runs_a_module_with_its_own_streams_environment_folder_and_status(project: Project) -> None:
+    words, text, environment, folder, name, value, pid = run(
+        project, "ask('7', 'two words', folder='/usr').wait(); result = read_report()"
     )
     assert value == 1
-    assert (words, asked, folder, name) == (["7", "two words"], "asked", "/usr", "__main__")
+    assert (words, text, folder, name) == (["7", "two words"], "asked", "/usr", "__main__")
     assert {key: value for key, value in environment.items() if key != "LC_CTYPE"} == {"ONLY": "this"}
     assert (project.root / "err.txt").read_text() == "trouble\n"
     assert is_gone(pid)
 
 
-def test_how_it_ended_is_told_as_of_any_process(project: Project) -> None:
-    body = "found = [ask('0').wait(), ask('7').wait(), ask('fall').wait()]\n"
-    body += "one = ask('stay'); said(); one.kill(); found += [one.wait(), one.wait()]"
-    assert done(project, body) == [0, 7, -9, -9, -9]
+def test_the_return_code_is_that_of_any_process(project: Project) -> None:
+    body = "result = [ask('0').wait(), ask('7').wait(), ask('fall').wait()]\n"
+    body += "child = ask('stay'); read_report(); child.kill(); result += [child.wait(), child.wait()]"
+    assert run(project, body) == [0, 7, -9, -9, -9]
 
 
-def test_nobody_stands_by_outside_the_block(project: Project) -> None:
-    assert done(project, "pass", "found = is_cold()") == "cold"
+def test_there_is_no_fork_server_outside_the_block(project: Project) -> None:
+    assert run(project, "pass", "result = cold_or_status()") == "cold"
 
 
-def test_a_copy_ends_with_whoever_asked_for_it_and_the_others_go_on(project: Project) -> None:
-    asker = "import asks; one = asks.ask('stay'); asks.said(); import os; os.kill(os.getpid(), 9)"
+def test_a_child_ends_with_its_requester_and_the_others_go_on(project: Project) -> None:
+    asker = "import asks; child = asks.ask('stay'); asks.read_report(); import os; os.kill(os.getpid(), 9)"
     body = f"dead = subprocess.run([sys.executable, '-c', {asker!r}], close_fds=False)\n"
-    body += "found = [dead.returncode, said()[-1], is_cold()]"
-    status, pid, after = done(project, body)
+    body += "result = [dead.returncode, read_report()[-1], cold_or_status()]"
+    status, pid, after = run(project, body)
     assert (status, after) == (-9, 0)
     assert is_gone(pid)
 
 
-def test_changed_code_is_loaded_before_anybody_is_given_a_copy(project: Project) -> None:
-    """Nobody ever runs what was there before; while another copy is at work there is none to be had."""
-    body = "found = [value()]; change(2); found += [value()]\n"
-    body += "one = ask('stay'); said(); change(3); found += [is_cold()]; one.kill(); one.wait(); found += [value()]"
-    assert done(project, body) == [1, 2, "cold", 3]
+def test_changed_code_is_loaded_before_the_next_fork(project: Project) -> None:
+    """No request runs old code; while another child runs, the fork server turns requests down."""
+    body = "result = [value()]; change(2); result += [value()]\n"
+    body += "child = ask('stay'); read_report(); change(3); result += [cold_or_status()]; child.kill(); child.wait()\n"
+    body += "result += [value()]"
+    assert run(project, body) == [1, 2, "cold", 3]
 
 
 def test_code_that_changes_while_it_is_loaded_is_loaded_again(project: Project) -> None:
     load = "import ratchet.marker, asks\n    asks.change(2) if ratchet.marker.VALUE == 1 else None\n"
     project.write("tiny.py", f"def load():\n    {load}")
-    assert done(project, "found = [value()]") == [2]
+    assert run(project, "result = [value()]") == [2]
 
 
-def test_what_a_turn_needs_is_loaded_before_and_no_thread_runs(original: Project) -> None:
-    """Half of a turn's time went into loading MLflow, which nobody loaded ahead any more; a copy loses threads."""
+def test_all_that_a_turn_needs_is_loaded_ahead_without_threads(original: Project) -> None:
+    """Half of a turn's time once went into loading MLflow, which was no longer loaded ahead; a fork loses threads."""
     done = original.python(USE, MLFLOW_TRACKING_URI=original.tracking_uri)
     assert done.status == 0, done.text
     number, threads, before, late = json.loads(done.text.splitlines()[-1])
@@ -187,17 +189,17 @@ def test_what_a_turn_needs_is_loaded_before_and_no_thread_runs(original: Project
 
 
 @pytest.mark.parametrize("how", ["in order", "killed"])
-def test_all_end_with_the_program_that_began_them(project: Project, how: str) -> None:
-    process = begin(project, "one = ask('stay'); said()" + ("" if how == "in order" else "; time.sleep(600)"))
-    copy = of_copy(project)
+def test_all_children_end_with_the_program_that_started_the_server(project: Project, how: str) -> None:
+    process = begin(project, "child = ask('stay'); read_report()" + ("" if how == "in order" else "; time.sleep(600)"))
+    pid = child_pid(project)
     if how == "killed":
         os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=20)
-    assert is_gone(copy)
-    assert not [each for each in psutil.process_iter() if of_folder(each, project.root)]
+    assert is_gone(pid)
+    assert not [process for process in psutil.process_iter() if runs_in(process, project.root)]
 
 
-def of_folder(process: psutil.Process, folder: Path) -> bool:
+def runs_in(process: psutil.Process, folder: Path) -> bool:
     try:
         return process.cwd() == str(folder) and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:

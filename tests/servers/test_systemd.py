@@ -26,10 +26,10 @@ def places_in(folder: Path) -> Places:
     return Places(folder, folder / "state", "127.0.0.1", 1, 2, 3)
 
 
-def made(folder: Path) -> list[str]:
-    said: list[str] = []
-    systemd.make(places_in(folder), said.append)
-    return said
+def write_units(folder: Path) -> list[str]:
+    lines: list[str] = []
+    systemd.make(places_in(folder), lines.append)
+    return lines
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def odd(tmp_path: Path) -> Path:
     return folder
 
 
-def test_systemd_finds_nothing_to_say(odd: Path, tmp_path: Path) -> None:
+def test_systemd_analyze_has_no_complaint(odd: Path, tmp_path: Path) -> None:
     if ANALYSE is None:
         pytest.skip("no systemd-analyze here: apt-get install systemd")
-    made(odd)
+    write_units(odd)
     units = sorted((odd / "state" / "services").glob("ratchet-*"))
     assert [unit.suffix for unit in units] == [".service", ".timer", ".service"]
     done = subprocess.run(
@@ -61,7 +61,7 @@ def test_passwords_are_for_the_owner_alone_and_defaults_are_not_frozen(
     monkeypatch.setenv("RATCHET_TEXT", "typed")
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{odd / 'state' / 'mlflow.db'}")
-    said = "\n".join(made(odd))
+    output = "\n".join(write_units(odd))
     file = odd / "state" / "services" / "environment"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     unit = Unit.read(next(file.parent.glob("*project.service")))
@@ -69,13 +69,13 @@ def test_passwords_are_for_the_owner_alone_and_defaults_are_not_frozen(
     assert unit.environment["RATCHET_STATE"] == str(odd / "state")
     assert not {"RATCHET_TEXT", "MLFLOW_TRACKING_URI"} & set(unit.environment)
     assert unit.folder == str(odd)
-    assert "AWS_SECRET_ACCESS_KEY" in said
-    assert 'a"b' not in said
+    assert "AWS_SECRET_ACCESS_KEY" in output
+    assert 'a"b' not in output
     assert not [path for path in odd.rglob("*") if path.is_file() and path.parent != file.parent]
 
 
 @given(st.text(st.characters(blacklist_categories=("Cs", "Cc"))))
-def test_any_value_comes_out_of_the_file_as_it_went_in(value: str) -> None:
+def test_any_value_survives_the_environment_file(value: str) -> None:
     """Read back by a shell: systemd documents the same quoting for these files."""
     shell = ["sh", "-c", f'V={systemd.quoted(value)}\nprintf %s "$V"']
     assert subprocess.run(shell, capture_output=True, check=True).stdout.decode() == value
@@ -83,7 +83,7 @@ def test_any_value_comes_out_of_the_file_as_it_went_in(value: str) -> None:
 
 def test_what_no_unit_file_can_hold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match="without line breaks and backslashes"):
-        made(tmp_path / "back\\slash")
+        write_units(tmp_path / "back\\slash")
     with pytest.raises(Refusal, match="must be one line"):
         systemd.quoted("two\nlines")
 
@@ -101,8 +101,8 @@ def test_the_daily_backup_is_made_and_old_ones_go(own: Project) -> None:
         environment = {"PATH": os.environ["PATH"], "HOME": str(own.home)} | unit.environment
         done = subprocess.run(unit.command(name), cwd=unit.folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-    found = sorted(path.name for path in backups.glob("*.tar.zst"))
-    assert found[0] == "by-hand.tar.zst"
-    assert re.fullmatch(r"daily-20[2-9]\d{5}-\d{6}\.tar\.zst", found[1])
-    assert len(found) == 2
-    assert "20200101" not in found[1]
+    names = sorted(path.name for path in backups.glob("*.tar.zst"))
+    assert names[0] == "by-hand.tar.zst"
+    assert re.fullmatch(r"daily-20[2-9]\d{5}-\d{6}\.tar\.zst", names[1])
+    assert len(names) == 2
+    assert "20200101" not in names[1]

@@ -1,7 +1,8 @@
 """A fork server: one process loads the heavy packages, and each request runs a module in a fork of it.
 
 A fresh interpreter takes ten seconds to load Prefect, MLflow, Great Expectations, DVC and scikit-learn; a fork takes
-none. `python -m ratchet.servers.prefork` is the fork server; the `load` of a given module loads the packages. Its creator and every fork hold one end of a socket. A request names a module to run, as `python -m` would.
+none. `python -m ratchet.servers.prefork` is the fork server; the `load` of a given module loads the packages. Its
+creator and every fork hold one end of a socket. A request names a module to run, as `python -m` would.
 
 A child ends when its requester ends. All children end with the fork server, which ends when its standard input closes.
 The fork server is single-threaded, so a fork is complete.

@@ -1,8 +1,7 @@
-"""The append-only history: one JSON line for every move of the champion, every change of the data, and every version
-that the prediction service had to refuse; never rewritten.
+"""The ledger, an append-only file: a JSON line for each move of the champion, change of the data or refused version.
 
-The order of lines is the order of events, whatever a clock said. A line ends at a line feed and nowhere else: what else
-Unicode calls a line end (U+2028, U+0085, ...) may stand in a value, and earlier versions wrote it there as it is.
+The order of lines is the order of events, even if a clock was set back. A line ends at a line feed only: the other line
+ends of Unicode (U+2028, U+0085, ...) may occur in a value, and earlier versions wrote them there unescaped.
 """
 
 from __future__ import annotations
@@ -20,16 +19,22 @@ from ratchet.project import durable
 
 ROLLED_BACK = "rolled back"
 FEEDBACK = "Feedback: "
-"""How the sentence of a change begins that people's labels made."""
+"""The beginning of `why` in a change that labels of people caused."""
 
 
 @dataclass(frozen=True)
 class Move:
     """One move of the champion.
 
-    at: UTC, ISO 8601. problem: registered model. action: `promoted`, `rolled back`, `found`.
-    before, after: versions, None where there was or is none. by: the trigger or person. why: one sentence.
-    evidence: data version, commit, scores, run: whatever the decision stood on.
+    Attributes:
+        problem: registered model.
+        action: `promoted`, `rolled back` or `found`.
+        before: version that was live; None for none.
+        after: version that is live; None for none.
+        by: the trigger or the person.
+        why: one sentence.
+        evidence: of the decision: data version, commit, scores, run.
+        at: UTC, ISO 8601.
     """
 
     problem: str
@@ -46,11 +51,18 @@ class Move:
 class DataChange:
     """One change of the pinned data.
 
-    before, after: data versions, None where the problem had none. rows: of `after`.
-    withdrawn: rows of `before` that were taken back by their owner and are in nothing that is made from now on.
-    why: what changed and what follows, in a sentence or two; never a text of the table.
-    columns: the table's names for text, label and group.
-    cause: `table`, or `feedback` where labels of people came; lines of earlier versions tell it by their sentence.
+    Attributes:
+        problem: registered model.
+        before: data version; None where the problem had none.
+        after: data version.
+        rows: of `after`.
+        withdrawn: rows of `before` that their owner withdrew; nothing is made of them from now on.
+        by: the trigger or the person.
+        why: what changed and what follows, in a sentence or two; never a text of the table.
+        columns: the table's names for text, label and group.
+        at: UTC, ISO 8601.
+        kind: `data`.
+        cause: `table`, or `feedback` for labels of people; derived from `why` in lines of earlier versions.
     """
 
     problem: str
@@ -72,10 +84,17 @@ class DataChange:
 
 @dataclass(frozen=True)
 class Refused:
-    """A version that the registry names and that the prediction service could not serve, or that its trial on live
-    traffic sent back; what had answered went on.
+    """A version that the prediction service could not serve, or that failed its trial on live traffic.
 
-    version: None where it is not known. why: what was found, and who goes on answering. by: who refused it.
+    The version before it went on answering.
+
+    Attributes:
+        problem: registered model.
+        version: None where it is not known.
+        why: the reason, and which version goes on answering.
+        by: the part that refused it.
+        at: UTC, ISO 8601.
+        kind: `refused`.
     """
 
     problem: str
@@ -89,11 +108,11 @@ class Refused:
 Line = Move | DataChange | Refused
 
 ESCAPED = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
-"""What JSON leaves as it is and another reader may take for a line end, and half characters, which UTF-8 has not."""
+"""Characters that JSON leaves unescaped: line ends to other readers, and surrogates, which UTF-8 cannot encode."""
 
 
 def append(path: Path, line: Line) -> None:
-    """Write one line and have it on the disk before returning; a line torn by a kill is closed off first."""
+    """Append one line durably; a line that a kill left torn is ended first."""
     durable.make_folder(path.parent)
     row = f"{written(line)}\n".encode()
     with open(path, "ab+") as ledger:
@@ -108,37 +127,37 @@ def append(path: Path, line: Line) -> None:
 def written(line: Line) -> str:
     """The JSON of a line."""
     text = json.dumps(asdict(line), ensure_ascii=False, sort_keys=True)
-    return ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 KINDS: dict[str | None, type[Any]] = {"data": DataChange, "refused": Refused}
-"""Of lines, by their `kind`; a move has none."""
+"""Class of a line by its `kind`; a Move has none."""
 
 
 def append_once(path: Path, line: Line) -> None:
-    """Write one line unless the ledger has that very line, which what a kill cut off may or may not have written."""
+    """Append one line unless the ledger has it: a command that a kill cut off may have written it already."""
     if written(line) not in map(written, story(path, line.problem)):
         append(path, line)
 
 
 def story(path: Path, problem: str | None = None) -> tuple[Line, ...]:
-    """All lines, oldest first, of one problem or of all; a line that a kill tore apart is passed over."""
-    known = [line for line in map(understood, lines(path)) if line is not None]
-    return tuple(line for line in known if problem in (None, line.problem))
+    """All lines of one problem or of all, oldest first; unreadable lines are skipped."""
+    readable = [line for line in map(understood, lines(path)) if line is not None]
+    return tuple(line for line in readable if problem in (None, line.problem))
 
 
 def read(path: Path, problem: str | None = None) -> tuple[Move, ...]:
-    """The moves of the champion alone."""
+    """The moves of the champion."""
     return tuple(line for line in story(path, problem) if isinstance(line, Move))
 
 
 def changes(path: Path, problem: str | None = None) -> tuple[DataChange, ...]:
-    """The changes of the data alone."""
+    """The changes of the data."""
     return tuple(line for line in story(path, problem) if isinstance(line, DataChange))
 
 
 def unreadable(path: Path) -> int:
-    """How many lines cannot be read: torn by a kill, or damaged."""
+    """The number of lines that cannot be read: torn by a kill, or damaged."""
     return sum(understood(line) is None for line in lines(path))
 
 
@@ -150,8 +169,8 @@ def lines(path: Path) -> list[str]:
 
 def understood(line: str) -> Line | None:
     try:
-        written = json.loads(line)
-        event: Line = KINDS.get(written.get("kind"), Move)(**written)
+        fields = json.loads(line)
+        event: Line = KINDS.get(fields.get("kind"), Move)(**fields)
         datetime.fromisoformat(event.at)
     except (ValueError, TypeError, AttributeError):
         return None
@@ -159,33 +178,35 @@ def understood(line: str) -> Line | None:
 
 
 def live_at(moves: tuple[Move, ...], moment: datetime) -> int | None:
-    """Which version was champion at a moment, by the ledger; None before the first move.
+    """The version that was champion at a moment; None before the first move.
 
-    The order of the lines is the order of the moves. Where the clock was set back in between, times overlap, and the
-    later line counts.
+    The order of the lines is the order of the moves. If the clock was set back, times overlap; the later line counts.
     """
     before = [move for move in moves if datetime.fromisoformat(move.at) <= moment]
     return before[-1].after if before else None
 
 
 def live_since(moves: tuple[Move, ...], version: int) -> datetime | None:
-    """Since when a version is live, where the last move made it so; None where the ledger does not know of it."""
+    """The time of the last move, if it made this version live; else None."""
     return datetime.fromisoformat(moves[-1].at) if moves and moves[-1].after == version else None
 
 
 def was_taken_back(moves: tuple[Move, ...], version: int) -> bool:
-    """Whether the last word on a version is a person's rollback from it; no decision made before then overrides it."""
-    about = [move for move in moves if version in (move.before, move.after)]
-    return bool(about) and about[-1].action == ROLLED_BACK and about[-1].before == version
+    """Whether the last move of a version is a rollback from it; no decision made before that overrides it."""
+    moves_of_version = [move for move in moves if version in (move.before, move.after)]
+    if not moves_of_version:
+        return False
+    last = moves_of_version[-1]
+    return last.action == ROLLED_BACK and last.before == version
 
 
 def moment() -> str:
-    """Now, as every line has it: UTC, ISO 8601, to the second."""
+    """Now, in the form of the field `at`: UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def person() -> str:
-    """Who is at the keyboard, for moves made by hand."""
+    """The name of the current user, for moves made by hand."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -1,10 +1,10 @@
 """One loop at a time: a lock on the state folder that the kernel gives back when its holder dies.
 
-Whoever works for the holder enters without asking: the holder's own calls, threads that were given its context (as
-Prefect gives it to tasks), and processes that it started. Any other thread of the holder's process has to wait.
+The lock is reentrant for work of the holder: its own calls, threads that run in its context (as Prefect's tasks do), and
+processes that it started. Any other thread of the holder's process has to wait.
 
-The holder's note stays in the lock's file where the holder died at work, or failed in a way that nobody foresaw, and
-tells the next one that there may be something to put right.
+The holder writes a note into the lock file. The note stays there if the holder dies or fails with an unforeseen error,
+and tells the next holder that there may be something to repair.
 """
 
 from __future__ import annotations
@@ -23,42 +23,45 @@ from typing import IO, TypeVar
 from ratchet.project.errors import Refusal
 
 HELD = "RATCHET_LOOP_HELD"
-"""The holder's number and the state, for the processes that it starts: they do not wait for their own parent."""
+"""The variable with the holder's process id and the state, for its child processes: they do not wait for their parent."""
 INSIDE: ContextVar[Path | None] = ContextVar("inside", default=None)
 """The state whose lock this context holds."""
 
-GLANCE_SECONDS = 1.0  # whoever asks who holds the lock holds it for a moment, and signs nothing
+GLANCE_SECONDS = 1.0  # `holder` takes the lock for a moment, without a note
 
-Mended = TypeVar("Mended")
+Repaired = TypeVar("Repaired")
 
 
 @contextmanager
-def one_at_a_time(state: Path, what: str, mend: Callable[[bool], Mended]) -> Iterator[Mended | None]:
+def one_at_a_time(state: Path, what: str, mend: Callable[[bool], Repaired]) -> Iterator[Repaired | None]:
     """Hold the loop's lock while the block runs.
 
     Args:
-        mend: called first, with whether the last holder died or failed; until it returns, that stays noted.
+        state: the folder that the lock is for.
+        what: the command, for the note, e.g. `make run`.
+        mend: called first, with whether the last holder died or failed; until it returns, the old note stays.
 
     Yields:
-        What `mend` returned; None inside a block that holds the lock already, where it is not called.
+        The result of `mend`; None inside a block that holds the lock already, where `mend` is not called.
 
     Raises:
-        Refusal: another process holds it; the message names that process and what it does.
+        Refusal: another process holds the lock; the message names that process and its command.
     """
     if is_mine(state):
         yield None
         return
     state.mkdir(parents=True, exist_ok=True)
     with open(state / "loop.lock", "a+", encoding="utf-8", errors="replace") as handle:
-        take(handle, state)
-        died, in_order = bool(signed(handle)), False
-        sign(handle, what)
+        acquire(handle, state)
+        died = bool(last_note(handle))
+        in_order = False
+        write_note(handle, what)
         os.environ[HELD] = f"{os.getpid()} {state}"
         outside = INSIDE.set(state)
         try:
-            found = mend(died)
+            repaired = mend(died)
             try:
-                yield found
+                yield repaired
             except Refusal:
                 in_order = True
                 raise
@@ -76,8 +79,8 @@ def is_mine(state: Path) -> bool:
     return INSIDE.get() == state or (held == str(state) and number != str(os.getpid()))
 
 
-def take(handle: IO[str], state: Path) -> None:
-    """Get the lock, or say who has it.
+def acquire(handle: IO[str], state: Path) -> None:
+    """Take the lock.
 
     Raises:
         Refusal: another process holds it.
@@ -93,49 +96,49 @@ def take(handle: IO[str], state: Path) -> None:
                 continue
             raise Refusal(
                 "Only one loop turns at a time.",
-                f"{describe(signed(handle))} is at work on {state}",
+                f"{describe(last_note(handle))} is at work on {state}",
                 "Wait for it to end, or stop it, and call again; `make status` shows it.",
             ) from None
 
 
-def sign(handle: IO[str], what: str) -> None:
-    """Note who holds the lock now, below whatever the dead have left."""
+def write_note(handle: IO[str], what: str) -> None:
+    """Append the note of the new holder to the lock file; notes of earlier holders that died stay above it."""
     note = {"pid": os.getpid(), "what": what, "since": datetime.now(UTC).isoformat("T", "seconds")}
     handle.write(json.dumps(note) + "\n")
     handle.flush()
 
 
-def signed(handle: IO[str]) -> str:
-    """The last note in the lock's file; empty where whoever held it let go in order."""
+def last_note(handle: IO[str]) -> str:
+    """The last note in the lock file; empty if the last holder released the lock in order."""
     handle.seek(0)
     return handle.read().rstrip("\n").rpartition("\n")[2]
 
 
 def is_clean(state: Path) -> bool:
-    """Whether the last holder let go in order, or holds the lock still."""
+    """Whether the last holder released the lock in order, or still holds it."""
     try:
         with open(state / "loop.lock", encoding="utf-8", errors="replace") as handle:
-            return not signed(handle) or holder(state) is not None
+            return not last_note(handle) or holder(state) is not None
     except FileNotFoundError:
         return True
 
 
 def holder(state: Path) -> str | None:
-    """Who holds the loop's lock now, in plain words; None where nobody does."""
+    """The command and process that hold the loop's lock, in words; None if it is free."""
     try:
         with open(state / "loop.lock", encoding="utf-8", errors="replace") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return describe(signed(handle))
+                return describe(last_note(handle))
     except FileNotFoundError:
         pass
     return None
 
 
-def describe(written: str) -> str:
+def describe(text: str) -> str:
     try:
-        note = json.loads(written)
+        note = json.loads(text)
         return f"`{note['what']}` (process {note['pid']}, since {note['since'][11:19]} UTC)"
     except (json.JSONDecodeError, KeyError, TypeError):
         return "another process"

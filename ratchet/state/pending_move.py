@@ -1,7 +1,7 @@
-"""A move of the champion, written ahead: on the disk before the first alias moves, gone once everybody knows of it.
+"""The write-ahead record of a champion's move: written before the first alias moves, removed after the last step.
 
-Aliases, ledger and the model's page are three places, and a kill may come between any two. Whoever finds an intent
-carries it out from the start, which harms nothing that was done already (flows/runs/champion.py).
+Aliases, ledger and the model's page change one after the other, and a kill can come between any two. A command that
+finds a pending move carries it out from the start; each step is idempotent (flows/runs/champion.py).
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from ratchet.state.ledger import Move
 
 @dataclass(frozen=True)
 class PendingMove:
-    """All that the move needs. move: its line in the ledger.
+    """All that the move needs.
 
-    page: what the registered model's page then says. experiment: the same for the experiment's, as its tags.
+    Attributes:
+        move: the line of the ledger.
+        page: the description of the registered model after the move.
+        experiment: tags of the experiment after the move.
     """
 
     move: Move
@@ -26,18 +29,18 @@ class PendingMove:
     experiment: dict[str, str] = field(default_factory=dict)
 
 
-def write(here: Places, intent: PendingMove) -> None:
-    durable.write_json(path_of(here), asdict(intent))
+def write(here: Places, pending: PendingMove) -> None:
+    durable.write_json(path_of(here), asdict(pending))
 
 
 def read(here: Places) -> PendingMove | None:
-    """The move that is under way or was cut off; None where there is none."""
-    written = durable.read_json(path_of(here))
-    return PendingMove(Move(**written["move"]), written["page"], written.get("experiment", {})) if written else None
+    """The move that is in progress or was cut off; None if there is none."""
+    fields = durable.read_json(path_of(here))
+    return PendingMove(Move(**fields["move"]), fields["page"], fields.get("experiment", {})) if fields else None
 
 
 def done(here: Places) -> None:
-    """The move is carried out, and whoever asked for it was told."""
+    """Remove the record: the move is carried out, and the command has reported it."""
     durable.remove(path_of(here))
 
 

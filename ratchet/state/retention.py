@@ -1,5 +1,7 @@
-"""What of a registry nothing needs any more: versions, runs and moves of the champion enter, a Choice leaves. Pure, but
-for the removal of files."""
+"""Retention in the registry: versions, runs and moves of the champion enter, a Choice of what can be removed leaves.
+
+Pure, except for the removal of files.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,17 @@ from ratchet.state.ledger import Move
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a registered model, as far as pruning asks. data: the data version it was trained on."""
+    """The fields of a registered version that retention needs.
+
+    Attributes:
+        problem: registered model.
+        number: of the version.
+        run: id of its run.
+        model: id of its logged model.
+        data: the data version it was trained on.
+        aliased: whether an alias points to it.
+        created: seconds since 1970.
+    """
 
     problem: str
     number: int
@@ -26,7 +38,16 @@ class Version:
 
 @dataclass(frozen=True)
 class Run:
-    """A run in MLflow. parent: the build it belongs to, or empty. models: what it logged. ended: seconds, or None."""
+    """The fields of an MLflow run that retention needs.
+
+    Attributes:
+        problem: registered model.
+        id: of the run.
+        parent: id of the build's run; empty for none.
+        models: ids of the models that it logged.
+        data: the data version of the run.
+        ended: seconds since 1970; None while it runs.
+    """
 
     problem: str
     id: str
@@ -38,7 +59,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Choice:
-    """What goes, and the data versions that what stays was trained on."""
+    """What can be removed.
+
+    Attributes:
+        versions: that can be removed.
+        runs: that can be removed.
+        data: the data versions of all that stays.
+    """
 
     versions: tuple[Version, ...]
     runs: tuple[Run, ...]
@@ -50,10 +77,10 @@ class Choice:
 
 
 def choose(all_versions: Sequence[Version], all_runs: Sequence[Run], moves: Iterable[Move], cutoff: float) -> Choice:
-    """What of a registry nothing needs: pure.
+    """Choose the versions and runs that nothing needs.
 
     Args:
-        cutoff: seconds since 1970; what ended or was made later stays.
+        cutoff: seconds since 1970; versions created and runs ended later stay.
     """
     once_live = {(move.problem, number) for move in moves for number in (move.before, move.after)}
     kept = [v for v in all_versions if v.aliased or v.created >= cutoff or (v.problem, v.number) in once_live]
@@ -61,14 +88,15 @@ def choose(all_versions: Sequence[Version], all_runs: Sequence[Run], moves: Iter
     needed |= {run.id for run in all_runs if set(run.models) & {version.model for version in kept}}
     needed |= {run.parent for run in all_runs if run.id in needed}
     gone_runs = tuple(run for run in all_runs if run.id not in needed)
-    lost = {run.id for run in gone_runs}
-    gone = tuple(version for version in all_versions if version not in kept and version.run in lost)
+    gone_ids = {run.id for run in gone_runs}
+    gone = tuple(version for version in all_versions if version not in kept and version.run in gone_ids)
     data = {version.data for version in all_versions if version not in gone}
     data |= {run.data for run in all_runs if run.id in needed}
     return Choice(gone, gone_runs, frozenset(data - {""}))
 
 
 def bytes_of(path: Path) -> int:
+    """The bytes that `remove` frees: all of a file or folder; of a log nine tenths."""
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     size = path.stat().st_size
@@ -80,7 +108,7 @@ def is_old(path: Path, cutoff: float) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder; of a log the end stays."""
+    """Remove a file or folder; the last tenth of a log stays."""
     if path.is_dir():
         shutil.rmtree(path)
     elif path.suffix == ".log":

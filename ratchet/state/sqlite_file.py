@@ -1,4 +1,4 @@
-"""A SQLite database's file: there whole or not at all; held by another program, waited for, and after a while named."""
+"""SQLite files: atomic creation, and waiting for a lock that another program holds."""
 
 from __future__ import annotations
 
@@ -11,31 +11,36 @@ from pathlib import Path
 from ratchet.project import durable
 from ratchet.project.errors import Refusal
 
-PATIENCE = 30.0  # seconds; the longest write of a turn here took under one
+PATIENCE = 30.0  # seconds; the longest measured write of a turn took under one
 
 
 def make_whole(path: Path, lay_out: Callable[[Path], None]) -> None:
-    """Lay out the tables beside the place and give them its name whole: a kill in between left half a database.
+    """Create a database beside its place and link it there when it is whole; else a kill could leave half a database.
 
     Args:
-        lay_out: makes the database at the path that it is given; not called where there is one at its place.
+        path: the place; nothing happens if there is a database.
+        lay_out: creates the database at the path that it gets.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}.{os.getpid()}")
         lay_out(fresh)
-        path.with_name(f"{path.name}-journal").unlink(missing_ok=True)  # of one that is gone: SQLite would play it back
+        path.with_name(f"{path.name}-journal").unlink(
+            missing_ok=True
+        )  # of a removed database: SQLite would roll it back
         with suppress(FileExistsError, FileNotFoundError):
-            path.hardlink_to(fresh)  # unlike a move, never in place of one that another command has just made
+            path.hardlink_to(
+                fresh
+            )  # unlike a rename, it never replaces a database that another command has just created
             durable.fsync(path.parent)
-    for left in path.parent.glob(f"{path.name}.[0-9]*"):
-        left.unlink(missing_ok=True)
+    for leftover in path.parent.glob(f"{path.name}.[0-9]*"):
+        leftover.unlink(missing_ok=True)
 
 
 def wait_until_free(path: Path, patience: float = PATIENCE) -> None:
-    """Return when the database can be written to; at once where there is none yet.
+    """Return when the database can be written to; at once if it does not exist.
 
-    MLflow alone would wait 5 s at its start, then try again with growing pauses for a minute and a half.
+    MLflow by itself waits 5 s at its start, then tries again with growing pauses for a minute and a half.
 
     Raises:
         Refusal: another program still holds it after `patience` seconds.
@@ -48,7 +53,7 @@ def wait_until_free(path: Path, patience: float = PATIENCE) -> None:
 
 @contextmanager
 def patient(path: Path) -> Iterator[None]:
-    """Raise what SQLite says of a lock inside the block as a refusal.
+    """Turn SQLite's error about a lock inside the block into a Refusal.
 
     Raises:
         Refusal: another program held the database for longer than the connection waits.

@@ -1,7 +1,7 @@
-"""The turn of the loop that is under way, or was last: is there anything to do, and is there something to go on with?
+"""The running turn of the loop and the last one: has anything changed since, and can a killed turn be resumed?
 
-Answered from files alone, before any heavy import. A turn is noted when it begins and the note removed when it ends;
-where a kill left the note, the next turn with the same cause goes on under the same id, and finds what was finished.
+Files answer both, before any heavy import. A turn writes a note when it begins and removes it when it ends. If a kill
+left the note, the next turn with the same cause resumes under the same id, and finds what was finished.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ NAMED = ("MLFLOW_TRACKING_URI", "KERAS_BACKEND")
 
 @dataclass(frozen=True)
 class RunningTurn:
-    """A turn under way. cause: what it is made from. model: the one that it trains, None for all candidates."""
+    """A running turn.
+
+    Attributes:
+        id: of the turn.
+        cause: digest of all that decides its result (see `cause`).
+        model: the one model that it trains; None for all candidates.
+    """
 
     id: str
     cause: str
@@ -33,17 +39,17 @@ class RunningTurn:
 
 @contextmanager
 def under_way(here: Places, model: str | None) -> Iterator[RunningTurn]:
-    """A turn runs while the block does: the one that was cut off, if it had the same cause, or else a new one.
+    """Run a turn for the length of the block: resume a killed one with the same cause and model, or begin a new one.
 
-    Only a kill, or a person who stops it, leaves it to be gone on with: one that failed might fail so for ever.
+    A turn can be resumed only after a kill or Ctrl-C. A failed turn is not resumed, because it could fail again forever.
     """
-    begun = RunningTurn(uuid.uuid4().hex[:12], cause(here), model)
-    left = durable.read_json(under_way_path(here)) or {}
-    if (left.get("cause"), left.get("model")) == (begun.cause, begun.model):
-        begun = RunningTurn(**left)
-    durable.write_json(under_way_path(here), asdict(begun))
+    turn = RunningTurn(uuid.uuid4().hex[:12], cause(here), model)
+    note = durable.read_json(under_way_path(here)) or {}
+    if (note.get("cause"), note.get("model")) == (turn.cause, turn.model):
+        turn = RunningTurn(**note)
+    durable.write_json(under_way_path(here), asdict(turn))
     try:
-        yield begun
+        yield turn
     except KeyboardInterrupt:
         raise
     except BaseException:
@@ -53,7 +59,7 @@ def under_way(here: Places, model: str | None) -> Iterator[RunningTurn]:
 
 
 def forget(here: Places) -> None:
-    """There is nothing to go on with."""
+    """Remove the note of the running turn: there is nothing to resume."""
     durable.remove(under_way_path(here))
 
 
@@ -62,31 +68,36 @@ def under_way_path(here: Places) -> Path:
 
 
 def cause(here: Places) -> str:
-    """A hash of all that a turn is made from: data version, params, lock, code, and where it is registered."""
-    seen = hashlib.sha256()
+    """The hash of all that decides a turn: data version, params, lock, code, and place of the registry."""
+    digest = hashlib.sha256()
     files = [here.root / name for name in ("data.dvc", "params.yaml", "requirements.lock")]
     files += sorted(path for folder in CODE for path in (here.root / folder).rglob("*.py"))
     for path in files:
-        seen.update(str(path.relative_to(here.root)).encode())
-        seen.update(path.read_bytes() if path.exists() else b"absent")
-    seen.update("".join(os.environ.get(name, "") for name in NAMED).encode())
-    return seen.hexdigest()
+        digest.update(str(path.relative_to(here.root)).encode())
+        digest.update(path.read_bytes() if path.exists() else b"absent")
+    digest.update("".join(os.environ.get(name, "") for name in NAMED).encode())
+    return digest.hexdigest()
 
 
 def ground(here: Places) -> str:
-    """What a turn leaves and the next stands on: size and time of the data files, and whether the registry is there."""
+    """State that the next turn depends on: size and time of the data files, and whether a registry exists."""
     files = [(path.name, path.stat()) for path in sorted(here.data.glob("*"))]
-    there = [f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in files]
-    return "; ".join([*there, f"registry {(here.state / 'mlflow.db').exists()}"])
+    states = [f"{name} {status.st_size} {status.st_mtime_ns}" for name, status in files]
+    return "; ".join([*states, f"registry {(here.state / 'mlflow.db').exists()}"])
 
 
 def remember(here: Places, before: str, summary: dict[str, Any]) -> None:
-    """Keep what a turn came to. before: its `cause` when it started; what was edited meanwhile is not in it."""
+    """Write the result of a turn.
+
+    Args:
+        before: the `cause` when the turn started; edits made since are not in it.
+        summary: of the turn.
+    """
     durable.write_json(path_of(here), {"cause": before, "ground": ground(here)} | summary)
 
 
 def recall(here: Places) -> dict[str, Any] | None:
-    """What the last turn came to, if all that decided it is as it was; else None."""
+    """The summary of the last turn, if nothing that decides a turn has changed since; else None."""
     summary = durable.read_json(path_of(here)) or {}
     same = summary.get("cause") == cause(here) and summary.get("ground") == ground(here)
     return summary if same else None

@@ -1,4 +1,4 @@
-"""The ledger's lines, exactly; that it only grows, and that no damage costs more than its own line."""
+"""The ledger: the exact form of its lines, that it only grows, and that damage costs one line at most."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def test_every_kind_of_line_is_read_as_it_was_written(path: Path) -> None:
     assert path.read_bytes().count(b"\n") == len(LINES)
 
 
-def test_a_line_is_sorted_and_says_each_letter_as_it_is(path: Path) -> None:
+def test_a_line_has_sorted_keys_and_unescaped_letters(path: Path) -> None:
     ledger.append(path, MOVED)
     assert path.read_text(encoding="utf-8") == json.dumps(asdict(MOVED), ensure_ascii=False, sort_keys=True) + "\n"
     assert "Jürgen" in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("torn", [b"{", b'{"problem": "rev', b'{"problem": "\xff\xfe'])
-def test_a_torn_line_is_closed_off_and_passed_over(path: Path, torn: bytes) -> None:
+def test_a_torn_line_is_ended_and_skipped(path: Path, torn: bytes) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(torn)
     ledger.append(path, MOVED)
@@ -57,17 +57,17 @@ def test_a_torn_line_is_closed_off_and_passed_over(path: Path, torn: bytes) -> N
 
 
 @pytest.mark.parametrize("line", ["7", "[]", "{}", '{"kind": "new"}', json.dumps(asdict(MOVED) | {"at": "noon"})])
-def test_a_line_that_is_none_of_ours_is_passed_over(line: str) -> None:
+def test_a_line_of_another_form_is_skipped(line: str) -> None:
     assert ledger.understood(line) is None
 
 
-def test_the_same_line_is_written_once_and_another_problems_again(path: Path) -> None:
+def test_append_once_writes_a_line_once_whatever_stands_between(path: Path) -> None:
     for line in (MOVED, MOVED, LINES[3], MOVED):
         ledger.append_once(path, line)
     assert ledger.story(path) == (MOVED, LINES[3])
 
 
-def test_a_move_counts_from_its_very_moment_and_moments_are_in_utc() -> None:
+def test_a_move_counts_from_its_moment_and_moments_are_in_utc() -> None:
     assert ledger.live_at((MOVED,), datetime.fromisoformat(AT)) == 2
     assert ledger.live_at((MOVED,), datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)) is None
     assert ledger.moment().endswith("+00:00")
@@ -77,7 +77,7 @@ def test_a_move_counts_from_its_very_moment_and_moments_are_in_utc() -> None:
 MOMENT = "2026-01-01T00:00:00+00:00"
 
 
-def test_the_ledger_only_grows_and_says_what_was_live_when(tmp_path: Path) -> None:
+def test_the_ledger_only_grows_and_knows_what_was_live_when(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     times = ["2026-01-01T10:00:00+00:00", "2026-02-01T10:00:00+00:00", "2026-03-01T10:00:00+00:00"]
     moves = [Move("reviews", "promoted", n or None, n + 1, "tests", "because", at=at) for n, at in enumerate(times)]
@@ -92,7 +92,7 @@ def test_the_ledger_only_grows_and_says_what_was_live_when(tmp_path: Path) -> No
 
 
 @given(cut=st.integers(1, 200))
-def test_a_torn_line_costs_that_line_alone(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+def test_a_torn_line_costs_only_that_line(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     path = tmp_path_factory.mktemp("torn") / "ledger.jsonl"
     first, second, third = (
         Move("p", "promoted", None, n, "t", "why", at="2026-01-01T00:00:00+00:00") for n in (1, 2, 3)
@@ -113,17 +113,17 @@ def test_a_torn_line_costs_that_line_alone(tmp_path_factory: pytest.TempPathFact
 def test_a_line_holds_any_text_and_is_written_once(
     tmp_path_factory: pytest.TempPathFactory, why: str, by: str, value: str
 ) -> None:
-    """What Unicode calls the end of a line is none of the ledger's."""
+    """The line ends of Unicode do not end a line of the ledger."""
     path = tmp_path_factory.mktemp("texts") / "ledger.jsonl"
     move = Move("p", "promoted", None, 1, by, why, {"odd": value}, at="2026-01-01T00:00:00+00:00")
     for _ in range(3):
         ledger.append_once(path, move)
     assert ledger.read(path) == (move,)
-    assert len(path.read_text(encoding="utf-8").splitlines()) == 1, "for readers that know no better"
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 1, "str.splitlines also sees one line"
 
 
-def test_a_line_that_comes_back_otherwise_is_written_once(tmp_path: Path) -> None:
-    """JSON has no tuple, UTF-8 no half of a character, and no number equals NaN."""
+def test_a_line_that_json_changes_is_written_once(tmp_path: Path) -> None:
+    """JSON has no tuple, UTF-8 has no surrogate, and NaN equals no number."""
     odd: tuple[dict[str, object], ...] = ({"pair": (1, 2)}, {"number": float("nan")}, {"name": "caf\udce9"})
     for evidence in odd:
         for _ in range(2):
@@ -134,7 +134,7 @@ def test_a_line_that_comes_back_otherwise_is_written_once(tmp_path: Path) -> Non
 
 
 def test_lines_of_earlier_versions_are_read(tmp_path: Path) -> None:
-    """They have such characters as they are."""
+    """They hold line ends of Unicode unescaped."""
     path = tmp_path / "ledger.jsonl"
     move = Move("p", "promoted", 1, 2, "t", "one\u2028two\u2029three\x85four", at=MOMENT)
     path.write_text(json.dumps(asdict(move), ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The lock of the loop: one holds it, and who has to wait is told for whom."""
+"""The lock of the loop: one holder at a time, whom the refusal of the others names."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from tests.support.project import ROOT
 
 
 def test_a_second_thread_of_the_holder_has_to_wait(tmp_path: Path) -> None:
-    """Unless it works for the holder, and so was given its context; so does what the holder starts."""
-    met: list[object] = []
+    """A thread in the holder's context and a process that the holder starts need not wait."""
+    outcomes: list[object] = []
 
     def enter() -> None:
         try:
-            with lock.one_at_a_time(tmp_path, "another", lambda died: "taken") as found:
-                met.append(found)
+            with lock.one_at_a_time(tmp_path, "another", lambda died: "taken") as result:
+                outcomes.append(result)
         except Refusal as refusal:
-            met.append(refusal.rule)
+            outcomes.append(refusal.rule)
 
-    def run(work: Callable[[], None]) -> None:
+    def run_in_thread(work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
 
     child = f"from pathlib import Path; from ratchet.state import lock; print(lock.is_mine(Path({str(tmp_path)!r})))"
     with lock.one_at_a_time(tmp_path, "make run", bool):
-        run(enter)
-        run(partial(copy_context().run, enter))
+        run_in_thread(enter)
+        run_in_thread(partial(copy_context().run, enter))
         done = subprocess.run([sys.executable, "-c", child], cwd=ROOT, capture_output=True, text=True, check=True)
-    run(enter)
-    assert met == ["Only one loop turns at a time.", None, "taken"]
+    run_in_thread(enter)
+    assert outcomes == ["Only one loop turns at a time.", None, "taken"]
     assert done.stdout.strip() == "True"
 
 
-def test_only_one_holds_the_lock_and_the_other_is_told_who(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_and_told_the_holder(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
 from ratchet.state import lock
@@ -52,15 +52,15 @@ try:
 except Refusal as refusal:
     print(refusal)
 """
-    ask = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", code]
     with lock.one_at_a_time(tmp_path, "make run", bool):
         assert "make run" in (lock.holder(tmp_path) or "")
         env = {"PATH": "/usr/bin:/bin"}
-        held = subprocess.run(ask, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
+        held = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout
         with lock.one_at_a_time(tmp_path, "a stage of it", bool):
             pass
     free = subprocess.run(
-        ask, cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
+        command, cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
     ).stdout
     assert "`make run`" in held
     assert free.strip() == "got it"

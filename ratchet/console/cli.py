@@ -1,7 +1,7 @@
-"""What the make targets call: one function a verb, each giving the exit status.
+"""The command line: one function for each verb of the make targets; the environment enters, the exit status leaves.
 
-What a person typed after `make` comes through the environment (RATCHET_TEXT, ...), so that no text can hurt: neither
-make nor a shell reads it. Heavy parts are imported by the verb that needs them.
+Values typed after `make` come through the environment (RATCHET_TEXT, ...), so that neither make nor a shell interprets
+them. A verb imports heavy packages only if it needs them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STAGES = ("build", "evaluate", "deploy", "optimise")
 
 
 def main(words: list[str]) -> int:
-    """Do the verb; a refusal is one sentence on standard error and status 1, with no traceback."""
+    """Run the verb; a Refusal prints one sentence on standard error, without a traceback, and gives status 1."""
     verbs: dict[str, Callable[[Places], int]] = {
         "run": run, "data": data, "up": partial(ui, True), "ui": partial(ui, False), "serve": serve,
         "predict": predict, "traffic": traffic, "approve": approve,
@@ -43,13 +43,13 @@ def main(words: list[str]) -> int:
     if len(words) != 1 or words[0] not in verbs:
         print(f"A verb must be one of {', '.join(verbs)}. Received: {' '.join(words) or 'none'}.", file=sys.stderr)
         return 2
-    what = f"make {words[0]}"
+    command = f"make {words[0]}"
     try:
         here = places()
     except Refusal as refusal:
         print(f"\n{refusal}", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to end is ended in order, as by Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends a command in order, as Ctrl-C does
     try:
         settle(here)
         terminal.quieten(here.logs / "libraries.log")
@@ -61,19 +61,19 @@ def main(words: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nStopped. `make status` shows what is live; the same command goes on.", file=sys.stderr)
         return 130
-    except Exception as error:  # the last net: whatever it is, a person gets a sentence, and a log the traceback
-        print(f"\n{faults.explain(error, here, what)}", file=sys.stderr)
+    except Exception as error:  # the last resort: the user gets a sentence, the log the traceback
+        print(f"\n{faults.explain(error, here, command)}", file=sys.stderr)
         return 1
 
 
 def typed(name: str) -> str:
-    """What was typed as NAME=... after make; empty where nothing was."""
+    """The value typed as NAME=... after make; empty for none."""
     return os.environ.get(f"RATCHET_{name}", "")
 
 
 @contextmanager
 def prefect_server(here: Places, name: str, checks: bool = False) -> Iterator[None]:
-    """A Prefect server for the flows of this process: the one PREFECT_API_URL names, ours that runs, or a new one."""
+    """A Prefect server for this process: the one in PREFECT_API_URL, else our running one, else a new one."""
     if os.environ.get("PREFECT_API_URL"):
         yield
         return
@@ -95,7 +95,12 @@ def prefect_server(here: Places, name: str, checks: bool = False) -> Iterator[No
 
 
 def warm_up(here: Places, name: str, checks: bool) -> None:
-    """Load what the flows need while the server starts on the other core; Great Expectations where they check data."""
+    """Load what the flows need while the server starts on another core.
+
+    Args:
+        name: of the problem.
+        checks: load Great Expectations as well.
+    """
     from flows.registry.registry import Registry
 
     if checks:
@@ -110,33 +115,33 @@ def run(here: Places) -> int:
     out = terminal.console()
     if transaction.path_of(here).exists():
         recovery.catch_up(here, "make run", out.print)
-    known = turn.recall(here)
-    if known is not None:
+    last_turn = turn.recall(here)
+    if last_turn is not None:
         if not lock.is_clean(here.state):
-            close_what_died(here, out)
+            close_killed_turn(here, out)
         out.print(
             "Nothing has changed since the last turn: same data, params, lock and code. (`make build` trains anyway.)"
         )
-        terminal.turned(out, known)
-        waiting = retrain_state.waiting(here, problem.load().settings)
-        if waiting:
-            out.print(f"{waiting:,} labels wait: make optimise takes them in, and the next make run learns from them.")
+        terminal.turned(out, last_turn)
+        labels = retrain_state.waiting(here, problem.load().settings)
+        if labels:
+            out.print(f"{labels:,} labels wait: make optimise takes them in, and the next make run learns from them.")
         return 0
     with at_work(here, "make run", out):
         from flows.lifecycle import lifecycle
 
-        done = lifecycle(trigger="make run")
-    assert done is not None, "only a turn that was to learn may find nothing to learn"
-    terminal.turned(out, done.summary)
+        turned = lifecycle(trigger="make run")
+    assert turned is not None, "only a turn that was to learn may find nothing to learn"
+    terminal.turned(out, turned.summary)
     return 0
 
 
 @contextmanager
-def at_work(here: Places, what: str, out: Console) -> Iterator[None]:
-    """The loop is this command's alone, on ground that was put right and fits together, with a Prefect server."""
-    with recovery.alone(here, what, out.print):
+def at_work(here: Places, command: str, out: Console) -> Iterator[None]:
+    """Hold the loop's lock, repair what a killed run left, check that the project is consistent, and start Prefect."""
+    with recovery.alone(here, command, out.print):
         current = problem.load()
-        builds = what in ("make run", "make build")
+        builds = command in ("make run", "make build")
         if builds:
             consistency.refuse_unknown_columns(current)
         terminal.say(out, f"Starting Prefect, and loading {'Great Expectations and ' if builds else ''}MLflow.")
@@ -145,8 +150,8 @@ def at_work(here: Places, what: str, out: Console) -> Iterator[None]:
             yield
 
 
-def close_what_died(here: Places, out: Console) -> None:
-    """The turn was done and its process killed before it could say so everywhere."""
+def close_killed_turn(here: Places, out: Console) -> None:
+    """Close the runs of a turn that finished, but whose process was killed before it had closed them all."""
     name = problem.load().name
     with recovery.alone(here, "make run", out.print), prefect_server(here, name):
         from flows.runs import orphans
@@ -156,7 +161,7 @@ def close_what_died(here: Places, out: Console) -> None:
 
 
 def one_stage(name: str, here: Places) -> int:
-    """One stage of the loop, by the name of its verb; 0 where a champion is live afterwards."""
+    """Run one stage of the loop; status 0 if a champion is live afterwards."""
     out = terminal.console()
     model = {"model": known_model(typed("MODEL"))} if name == "build" and typed("MODEL") else {}
     with at_work(here, f"make {name}", out):
@@ -175,7 +180,7 @@ def one_stage(name: str, here: Places) -> int:
 
 
 def approve(here: Places) -> int:
-    """What passed the gate and waits, for a person or for its trial, goes live."""
+    """Make the version live that passed the gate and waits for approval or for its trial."""
     out = terminal.console()
     with at_work(here, "make approve", out):
         from flows.deploy import awaits, deploy
@@ -183,11 +188,11 @@ def approve(here: Places) -> int:
         from flows.runs.stage import at_hand
 
         current, registry = at_hand()
-        waiting, live = registry.holding(CHALLENGER), registry.champion()
-        if waiting is None or not awaits(current, waiting, live):
+        challenger, live = registry.holding(CHALLENGER), registry.champion()
+        if challenger is None or not awaits(current, challenger, live):
             out.print("Nothing waits to be let through. What is live, and what was built last: make status")
         else:
-            deploy(waiting.number, trigger="make approve", tried=True, approved=True)
+            deploy(challenger.number, trigger="make approve", tried=True, approved=True)
         live = registry.champion()
     if live is None:
         raise Refusal(f"{current.name} needs a champion.", "none is live", "Turn the whole loop: make run")
@@ -196,10 +201,10 @@ def approve(here: Places) -> int:
 
 
 def known_model(name: str) -> str:
-    """The name, where models/ has a file of it.
+    """The name of a model, unchanged.
 
     Raises:
-        Refusal: it has none.
+        Refusal: models/ has no file of that name.
     """
     if name not in models.names():
         raise Refusal(f"MODEL names one of {', '.join(models.names())}.", name, "make build MODEL=linear")
@@ -207,12 +212,12 @@ def known_model(name: str) -> str:
 
 
 def data(here: Places) -> int:
-    """Fetch what data.dvc pins, or bring another table as the new data version."""
+    """Fetch the data that data.dvc pins, or import another table as the new data version."""
     from ratchet.data.incoming import table_import
     from ratchet.monitoring.feedback import withdraw
 
     out = terminal.console()
-    wished = table_import.ImportOptions(
+    options = table_import.ImportOptions(
         typed("TEXT"), typed("LABEL"), typed("GROUP") or None, typed("NAME") or None, bool(typed("MERGE")),
         typed("WITHDRAW"),
     )  # fmt: skip
@@ -220,24 +225,25 @@ def data(here: Places) -> int:
         if typed("EXAMPLE"):
             table_import.example(here, typed("EXAMPLE"), withdraw, out.print)
         elif typed("ADD"):
-            table_import.add(here, typed("ADD"), wished, withdraw, out.print)
+            table_import.add(here, typed("ADD"), options, withdraw, out.print)
         elif typed("SOURCE"):
-            table_import.own(here, typed("SOURCE"), wished, withdraw, out.print)
+            table_import.own(here, typed("SOURCE"), options, withdraw, out.print)
         else:
             table_import.pinned(here, out.print)
     return 0
 
 
 def predict(here: Places) -> int:
-    """Ask the champion: one text, or a table."""
-    from ratchet.console import predict as ask
+    """Predict one text or a table with the champion."""
+    from ratchet.console import predict as prediction
 
     out = terminal.console()
     recovery.catch_up(here, "make predict", out.print)
     if typed("FILE"):
-        ask.table(here, Path(typed("FILE")), Path(typed("OUT")) if typed("OUT") else None, typed("TEXT") or None, out)
+        target = Path(typed("OUT")) if typed("OUT") else None
+        prediction.table(here, Path(typed("FILE")), target, typed("TEXT") or None, out)
     elif "RATCHET_TEXT" in os.environ and typed("TEXT"):
-        ask.text(here, typed("TEXT"), out)
+        prediction.text(here, typed("TEXT"), out)
     else:
         raise Refusal(
             "Ask about a text or a table.", "neither", 'make predict TEXT="..." or make predict FILE=in.csv OUT=out.csv'
@@ -246,39 +252,39 @@ def predict(here: Places) -> int:
 
 
 def traffic(here: Places) -> int:
-    """Made-up texts for the service, half of them labelled."""
-    from ratchet.console import simulated_traffic as made_up
+    """Send simulated texts to the service, and label half of them."""
+    from ratchet.console import simulated_traffic
 
-    made_up.send(problem.load(), typed("N"), terminal.console().print)
+    simulated_traffic.send(problem.load(), typed("N"), terminal.console().print)
     return 0
 
 
 def rollback(here: Places) -> int:
-    """The previous champion is live again; a rollback that was cut off is finished, and not another one made."""
+    """Make the previous champion live again; a rollback that was cut off is finished instead of made again."""
     out = terminal.console()
-    with recovery.alone(here, "make rollback", out.print) as found:
+    with recovery.alone(here, "make rollback", out.print) as repaired:
         from flows.registry.registry import Registry
         from flows.runs import champion
 
-        if found.move is None or found.move.action != ledger.ROLLED_BACK:
+        if repaired.move is None or repaired.move.action != ledger.ROLLED_BACK:
             current = problem.load()
             out.print(champion.told(champion.roll_back(current, Registry(current.name, here), ledger.person())))
-            pending_move.done(here)  # only now: whoever was not told calls again, and that must not go back twice
+            pending_move.done(here)  # only after the message: a repeated command must not roll back twice
     return 0
 
 
 def status(here: Places) -> int:
-    """What is live, since when, how good; what waits, what runs, what comes next."""
-    from ratchet.console.status import standing
+    """Print what is live, since when and how good, what waits, what runs, and the next step."""
+    from ratchet.console.status import status_lines
 
     out = terminal.console()
     recovery.catch_up(here, "make status", out.print)
-    terminal.lines(out, standing(here))
+    terminal.lines(out, status_lines(here))
     return 0
 
 
 def lineage(here: Places) -> int:
-    """From a version to all that it came from; from a data version to every model that was built on it."""
+    """Print the lineage of a version, or the versions built on a data version."""
     from flows.pages import lineage as lineages
     from flows.registry.registry import Registry
 
@@ -287,16 +293,16 @@ def lineage(here: Places) -> int:
     current = problem.load()
     registry = Registry(current.name, here)
     if typed("DATA") and not typed("VERSION"):
-        lines, built = lineages.from_data(current, registry, typed("DATA"))
+        lines, versions = lineages.from_data(current, registry, typed("DATA"))
         terminal.lines(out, lines)
-        terminal.rows(out, built, "No version of this problem was built on it.")
+        terminal.rows(out, versions, "No version of this problem was built on it.")
         return 0
     terminal.lines(out, lineages.of_version(registry, typed("VERSION")))
     return 0
 
 
 def trace(here: Places) -> int:
-    """From a prediction to the version that made it, and to all that this came from."""
+    """Print the version that made a prediction, and the lineage of that version."""
     from flows.pages import lineage as traces
     from flows.registry.registry import Registry
 
@@ -304,28 +310,28 @@ def trace(here: Places) -> int:
     recovery.catch_up(here, "make trace", out.print)
     from ratchet.monitoring.log import database
 
-    found = traces.find(database.place(here), typed("ID"), problem.load().settings.deploy.log.days)
-    terminal.lines(out, traces.of_prediction(Registry(found.problem, here), found))
+    prediction = traces.find(database.place(here), typed("ID"), problem.load().settings.deploy.log.days)
+    terminal.lines(out, traces.of_prediction(Registry(prediction.problem, here), prediction))
     return 0
 
 
 def history(here: Places) -> int:
-    """Which version was champion when, and why."""
+    """Print which version was champion when, and why."""
     recovery.catch_up(here, "make history", terminal.console().print)
-    story = ledger.story(here.ledger)
-    if not story and not os.environ.get("MLFLOW_TRACKING_URI", "").startswith("sqlite"):
+    events = ledger.story(here.ledger)
+    if not events and not os.environ.get("MLFLOW_TRACKING_URI", "").startswith("sqlite"):
         terminal.console().print("No history here: it is kept where the loop turns. What is live: make status")
-    elif not story:
+    elif not events:
         terminal.console().print("No champion yet, so no history. Next: make run")
-    terminal.history(terminal.console(), story)
-    lost = ledger.unreadable(here.ledger)
-    if lost:
-        terminal.console().print(f"{lost} damaged or torn lines of {here.ledger} are passed over.")
+    terminal.history(terminal.console(), events)
+    unreadable = ledger.unreadable(here.ledger)
+    if unreadable:
+        terminal.console().print(f"{unreadable} damaged or torn lines of {here.ledger} are passed over.")
     return 0
 
 
 def backup(here: Places) -> int:
-    """All state that matters into one archive."""
+    """Write all state that matters into one archive."""
     from ratchet.maintenance import backup as backups
 
     backups.make(here, typed("TO"), terminal.console().print)
@@ -333,7 +339,7 @@ def backup(here: Places) -> int:
 
 
 def restore(here: Places) -> int:
-    """The state that an archive holds, in place of today's, which is kept."""
+    """Replace the state by that of an archive; the present state is kept."""
     from ratchet.maintenance import backup as backups
 
     backups.restore(here, typed("FROM"), terminal.console().print)
@@ -341,7 +347,7 @@ def restore(here: Places) -> int:
 
 
 def prune(here: Places) -> int:
-    """Show what nothing needs any more; remove it where that is confirmed."""
+    """Show what nothing needs any more; remove it if that is confirmed."""
     from ratchet.maintenance import prune as pruning
 
     pruning.prune(here, typed("DAYS"), typed("CONFIRM"), terminal.console().print)
@@ -349,7 +355,7 @@ def prune(here: Places) -> int:
 
 
 def move(here: Places) -> int:
-    """The registry in state/ goes to where the tools' variables point."""
+    """Move the registry in state/ to the servers that the tools' variables name."""
     from ratchet.maintenance import registry_move
 
     registry_move.move(here, terminal.console().print)
@@ -357,7 +363,7 @@ def move(here: Places) -> int:
 
 
 def write_services(here: Places) -> int:
-    """Unit files of systemd for this project, and how to use them."""
+    """Write unit files of systemd for this project, and print how to use them."""
     from ratchet.servers import systemd
 
     systemd.make(here, terminal.console().print)
@@ -365,7 +371,7 @@ def write_services(here: Places) -> int:
 
 
 def ui(with_service: bool, here: Places) -> int:
-    """Both UIs and the flows, with the prediction service or without, until Ctrl-C."""
+    """Run both UIs and the flows, with or without the prediction service, until Ctrl-C."""
     from ratchet.console import up
 
     with suppress(KeyboardInterrupt):
@@ -374,7 +380,7 @@ def ui(with_service: bool, here: Places) -> int:
 
 
 def serve(here: Places) -> int:
-    """The prediction service, until Ctrl-C."""
+    """Run the prediction service until Ctrl-C."""
     from ratchet.console import up
 
     with suppress(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Asking the champion, with no server: one text, or a table that comes back whole with the answers added."""
+"""Predictions of the champion without a server: a text or a table enters, the table leaves with the answers added."""
 
 from __future__ import annotations
 
@@ -20,49 +20,54 @@ from ratchet.serving.answering.bundle import Bundle
 
 
 def text(here: Places, given: str, out: Console) -> None:
-    """Print the champion's answer to one text, with the probability of every class (of the ten likeliest)."""
+    """Print the champion's answer to one text, with the probabilities of the ten likeliest classes."""
     live = champion(here)
-    answers, names = answer(live, [given]), predictions.identities(1)
+    answers = answer(live, [given])
+    ids = predictions.identities(1)
     row = answers.row(0, named=True)
     logged = [(given, row["predicted"], row["score"])]
-    predictions.record(database.place(here), live.facts.problem, live.facts.version, logged, names)
+    predictions.record(database.place(here), live.facts.problem, live.facts.version, logged, ids)
     classes = sorted(((row[c], c.removeprefix("p_")) for c in answers.columns if c.startswith("p_")), reverse=True)
-    made = f"  (version {live.facts.version}, {live.facts.model})"
-    out.print(Text.assemble((row["predicted"], "bold"), f"  {row['score']:.1%} sure", (made, "dim")))
+    version = f"  (version {live.facts.version}, {live.facts.model})"
+    out.print(Text.assemble((row["predicted"], "bold"), f"  {row['score']:.1%} sure", (version, "dim")))
     for probability, label in classes[:10]:
         out.print(f"  {probability:6.1%}  {label}")
-    out.print(Text(f"Where it comes from: make trace ID={names[0]}", style="dim"))
+    out.print(Text(f"Where it comes from: make trace ID={ids[0]}", style="dim"))
 
 
 def table(here: Places, source: Path, target: Path | None, column: str | None, out: Console) -> None:
     """Answer every row of a table and write it to `target` with the columns predicted, score and p_<label>.
 
+    Args:
+        column: of the texts; None for the text column of the problem.
+
     Raises:
-        Refusal: no target, or one of a form that cannot be written; or the table has no such column, or is damaged.
+        Refusal: there is no target, its format cannot be written, or the table is damaged or lacks the column.
     """
     if target is None:
         raise Refusal("A table of answers needs a place.", "no OUT", f"make predict FILE={source} OUT=answers.csv")
     writing.require_place(target)
     with batch_predict.alone(target) as folder:
-        rows = look_through(source, out.print)
+        scanned = look_through(source, out.print)
         name = column or problem.load().settings.data.text
-        if name not in rows.columns:
+        if name not in scanned.columns:
             raise Refusal(
                 f"The table needs the column {name!r}.",
-                f"columns {', '.join(rows.columns)}",
+                f"columns {', '.join(scanned.columns)}",
                 "Name it: make predict ... TEXT=column",
             )
         live = champion(here)
-        batch_predict.run(batch_predict.BatchRequest(rows, name, live, database.place(here)), target, folder, out.print)
+        request = batch_predict.BatchRequest(scanned, name, live, database.place(here))
+        batch_predict.run(request, target, folder, out.print)
     facts = live.facts
-    out.print(f"{rows.rows:,} rows answered by version {facts.version} ({facts.model}): {target}")
+    out.print(f"{scanned.rows:,} rows answered by version {facts.version} ({facts.model}): {target}")
 
 
 def champion(here: Places) -> Bundle:
-    """The champion, whoever the registry says it is, from its bundle: without pyfunc, pandas or what trained it.
+    """The bundle of the registry's champion, which loads without pyfunc, pandas and the training packages.
 
     Raises:
-        Refusal: none is live, or it cannot be read.
+        Refusal: no champion is live, or it cannot be read.
     """
     from flows.registry import bundles
     from flows.registry.registry import Registry

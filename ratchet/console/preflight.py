@@ -1,6 +1,6 @@
-"""Is the ground sound? Asked before a verb begins: may state/ be written, is each database whole, does anybody answer.
+"""Checks before a verb: state/ is writable, each database is whole, the servers answer.
 
-What is wrong is found here within seconds, and not after a training.
+They find a fault within seconds, and not after a training.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ WITH_REGISTRY = WITH_PREFECT | {"predict", "serve", "rollback", "status", "linea
 
 
 def check(here: Places, verb: str, say: Callable[[str], None]) -> None:
-    """Return where the verb may begin; a restore that was cut off is finished, an old database upgraded.
+    """Return if the verb can begin; finishes a restore that was cut off and upgrades old databases first.
 
     Raises:
-        Refusal: something has to be put right first.
+        Refusal: a check failed.
     """
     refuse_unwritable(here)
     if (here.state / PLAN).exists() and verb != "restore":
@@ -47,17 +47,17 @@ def check(here: Places, verb: str, say: Callable[[str], None]) -> None:
 
 
 def refuse_unwritable(here: Places) -> None:
-    """Raise where the state, or what a run writes first in it, belongs to somebody else or is mounted read-only.
+    """Raise unless the state, and the files in it that a run writes first, are writable.
 
     Raises:
-        Refusal: it is.
+        Refusal: one has another owner or is mounted read-only.
     """
-    wanted = ("", "logs", "work", "artifacts", "cache", "dvc", "mlflow.db", "prefect", "predictions.db", "ledger.jsonl")
-    for path in (here.state / name for name in wanted):
+    names = ("", "logs", "work", "artifacts", "cache", "dvc", "mlflow.db", "prefect", "predictions.db", "ledger.jsonl")
+    for path in (here.state / name for name in names):
         if path.exists() and not os.access(path, os.W_OK):
-            mounted = os.statvfs(path).f_flag & os.ST_RDONLY
+            is_read_only = os.statvfs(path).f_flag & os.ST_RDONLY
             raise Refusal(
                 "Ratchet must be able to write its state.",
-                f"{path}: " + ("a read-only file system" if mounted else f"no permission for user {os.geteuid()}"),
+                f"{path}: " + ("a read-only file system" if is_read_only else f"no permission for user {os.geteuid()}"),
                 "Mount it for writing or give the rights back, or name another place: RATCHET_STATE=/path make ...",
             )

@@ -1,7 +1,7 @@
-"""Made-up traffic, to see the loop turn: fresh texts for the service, and what is right for a part of them.
+"""Simulated traffic for the prediction service: texts go to /predict, labels of half of the answers to /feedback.
 
-Each text joins two training texts that have one label, so it is a new one and its label is known; nothing of the rows
-that judge is in it. A part of the answers is labelled through /feedback, as a program or a person would.
+Each text joins two training texts of one label, so the text is new and its label is known. Holdout and validation rows
+are not used.
 """
 
 from __future__ import annotations
@@ -25,26 +25,31 @@ LABELLED = 0.5
 """Share of the answers that are labelled."""
 AT_ONCE = 20
 """Texts of one request."""
-MOST = 100_000
+MOST_TEXTS = 100_000
 
 
 def send(problem: Problem, typed: str, say: Say) -> None:
-    """Ask the service about so many texts, and label half of the answers.
+    """Send texts to the service, and label half of the answers.
+
+    Args:
+        typed: number of texts, as N=...; empty for 200.
 
     Raises:
-        Refusal: the number is none, no service runs, or it does not take the texts.
+        Refusal: the number is not valid, no service runs, or the service does not take the texts.
     """
     count = number(typed)
     running = servers.ours(problem.here, "service")
     if running is None:
         raise Refusal("Traffic needs a prediction service.", "none runs", "Start it in another terminal: make up")
-    address, right, labelled = f"http://{problem.here.host}:{running.port}", 0, 0
-    texts = made_up(problem, count)
+    address = f"http://{problem.here.host}:{running.port}"
+    right = 0
+    labelled = 0
+    texts = simulate_texts(problem, count)
     for start in range(0, count, AT_ONCE):
-        some = texts[start : start + AT_ONCE]
-        answers = post(f"{address}/predict", {"texts": [text for text, _ in some]})["predictions"]
-        right += sum(answer["label"] == label for answer, (_, label) in zip(answers, some, strict=True))
-        for answer, (_, label) in list(zip(answers, some, strict=True))[: round(LABELLED * len(some))]:
+        batch = texts[start : start + AT_ONCE]
+        answers = post(f"{address}/predict", {"texts": [text for text, _ in batch]})["predictions"]
+        right += sum(answer["label"] == label for answer, (_, label) in zip(answers, batch, strict=True))
+        for answer, (_, label) in list(zip(answers, batch, strict=True))[: round(LABELLED * len(batch))]:
             post(f"{address}/feedback", {"id": answer["id"], "label": label})
             labelled += 1
     say(f"Asked about {count:,} made-up texts, {right / count:.1%} answered right; {labelled:,} of them are labelled.")
@@ -52,27 +57,30 @@ def send(problem: Problem, typed: str, say: Say) -> None:
 
 
 def number(typed: str) -> int:
-    """Args: typed: as N=...; empty for 200.
+    """The number of texts.
+
+    Args:
+        typed: as N=...; empty for 200.
 
     Raises:
-        Refusal: it is no number from 1 to MOST.
+        Refusal: it is no number from 1 to MOST_TEXTS.
     """
     try:
         count = int(typed or 200)
     except ValueError:
         count = 0
-    if not 1 <= count <= MOST:
-        raise Refusal(f"N is a number of texts from 1 to {MOST:,}.", typed, "make traffic N=200")
+    if not 1 <= count <= MOST_TEXTS:
+        raise Refusal(f"N is a number of texts from 1 to {MOST_TEXTS:,}.", typed, "make traffic N=200")
     return count
 
 
-def made_up(problem: Problem, count: int) -> list[tuple[str, str]]:
-    """So many texts with their labels; others each time."""
-    chance = random.Random()
+def simulate_texts(problem: Problem, count: int) -> list[tuple[str, str]]:
+    """Texts with their labels, different at each call."""
+    rng = random.Random()
     table = next(frame.select("text", "label") for frame in rows.prepared(problem).side("train") if frame.height)
     by_label = {label: table.filter(pl.col("label") == label)["text"].to_list() for label in table["label"].unique()}
-    labels = chance.choices(table["label"].to_list(), k=count)
-    return [(f"{chance.choice(by_label[label])} {chance.choice(by_label[label])}", label) for label in labels]
+    labels = rng.choices(table["label"].to_list(), k=count)
+    return [(f"{rng.choice(by_label[label])} {rng.choice(by_label[label])}", label) for label in labels]
 
 
 def post(address: str, content: dict[str, Any]) -> Any:

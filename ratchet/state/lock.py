@@ -1,7 +1,7 @@
 """One loop at a time: a lock on the state folder that the kernel gives back when its holder dies.
 
-The lock is reentrant for work of the holder: its own calls, threads that run in its context (as Prefect's tasks do), and
-processes that it started. Any other thread of the holder's process has to wait.
+The lock is reentrant for work of the holder: its own calls, threads that run in its context (as Prefect's tasks do),
+and processes that it started. Any other thread of the holder's process has to wait.
 
 The holder writes a note into the lock file. The note stays there if the holder dies or fails with an unforeseen error,
 and tells the next holder that there may be something to repair.
@@ -23,7 +23,7 @@ from typing import IO, TypeVar
 from ratchet.project.errors import Refusal
 
 HELD = "RATCHET_LOOP_HELD"
-"""The variable with the holder's process id and the state, for its child processes: they do not wait for their parent."""
+"""The variable with the holder's process id and the state, by which its child processes need not wait for it."""
 INSIDE: ContextVar[Path | None] = ContextVar("inside", default=None)
 """The state whose lock this context holds."""
 

@@ -41,7 +41,7 @@ class RunningTurn:
 def under_way(here: Places, model: str | None) -> Iterator[RunningTurn]:
     """Run a turn for the length of the block: resume a killed one with the same cause and model, or begin a new one.
 
-    A turn can be resumed only after a kill or Ctrl-C. A failed turn is not resumed, because it could fail again forever.
+    A turn can be resumed only after a kill or Ctrl-C. A failed turn is not resumed: it could fail again forever.
     """
     turn = RunningTurn(uuid.uuid4().hex[:12], cause(here), model)
     note = durable.read_json(under_way_path(here)) or {}

@@ -1,10 +1,10 @@
-"""A table that is answered part by part: it may be larger than memory, and a kill costs one part at most.
+"""Batch prediction, part by part: the table can be larger than memory, and a kill costs at most one part.
 
-    .answers.csv.parts/note.json          what the parts are made from
-                       00000000.parquet   rows with their answers, there whole or not at all
-                       whole.csv          all of them, on their way to answers.csv
+    .answers.csv.parts/note.json          what the parts depend on
+                       00000000.parquet   rows with their answers, written atomically
+                       whole.csv          all parts together, to be renamed to answers.csv
 
-A part is logged before it is kept, with ids that it has each time it is made: so every row is logged, and once.
+A part is logged before it is stored, under ids that are the same if it is made again: every row is logged exactly once.
 """
 
 from __future__ import annotations
@@ -32,23 +32,32 @@ from ratchet.project.errors import Refusal
 from ratchet.project.progress import Progress, Say
 from ratchet.serving.answering.bundle import Bundle
 
-ROWS, BYTES = 16_384, 16 << 20
-"""Of texts and other columns from which on a part is full."""
+ROWS = 16_384
+"""The most rows of a part."""
+BYTES = 16 << 20
+"""Of texts and other columns, above which a part is full."""
 NOTE = "note.json"
 WHOLE = "whole"
-"""In the note: what the table is known by, once it was about to be put in its place."""
+"""Key of the note: the stamp of the whole table, written just before the table is put in its place."""
 REASONS = {
     "table": "the table has changed since",
     "column": "they answer another column",
     "bundle": "another version is live now",
     "form": "another version of Ratchet made them",
 }
-"""Why parts that are there cannot be used, by what of the note differs."""
+"""Why existing parts cannot be used, by the key of the note that differs."""
 
 
 @dataclass(frozen=True)
 class BatchRequest:
-    """A table to be answered. column: of the texts. live: who answers. log: the database of predictions."""
+    """A table to be answered.
+
+    Attributes:
+        table: the rows.
+        column: of the texts.
+        live: the model that answers.
+        log: the database of predictions.
+    """
 
     table: LargeTable
     column: str
@@ -57,7 +66,7 @@ class BatchRequest:
 
     @property
     def made_from(self) -> dict[str, Any]:
-        """All that the parts depend on."""
+        """All that the parts depend on, as the note holds it."""
         return {
             "table": list(self.table.prints),
             "column": self.column,
@@ -66,50 +75,57 @@ class BatchRequest:
         }
 
 
-def run(asked: BatchRequest, target: Path, folder: Path, say: Say) -> None:
-    """Answer every row that no earlier command has, and put the whole table in its place. folder: from `alone`.
+def run(request: BatchRequest, target: Path, folder: Path, say: Say) -> None:
+    """Answer the rows that no earlier command has answered, and put the whole table in its place.
+
+    Args:
+        request: the table.
+        target: the table of answers.
+        folder: of the parts, from `exclusive_folder`.
+        say: prints a line.
 
     Raises:
         Refusal: the table changed meanwhile.
     """
-    known = begin(asked, folder, say)
-    if target.exists() and known.get(WHOLE) == stamp_of(target):
+    note = begin(request, folder, say)
+    if target.exists() and note.get(WHOLE) == stamp_of(target):
         say("The command that was cut off had put the table in its place.")
     else:
         kept = parts(folder)
         if kept:
-            say(f"Going on after {sum(map(len, kept)):,} of {asked.table.rows:,} rows, which were answered earlier.")
-        answer_rest(asked, folder, known, kept, say)
-        put_in_place(folder, known, target)
+            say(f"Going on after {sum(map(len, kept)):,} of {request.table.rows:,} rows, which were answered earlier.")
+        answer_rest(request, folder, note, kept, say)
+        put_in_place(folder, note, target)
     for path in folder.glob("*.parquet"):
         path.unlink()
-    durable.remove(folder / NOTE)  # last, so that whoever comes after a kill knows what is in place
+    durable.remove(folder / NOTE)  # last, so that the command after a kill knows whether the table is in place
 
 
-def begin(asked: BatchRequest, folder: Path, say: Say) -> dict[str, Any]:
-    """The note of the parts, written anew where there is none or they were made from something else."""
-    known = durable.read_json(folder / NOTE)
-    if known is not None:
-        differs = [reason for name, reason in REASONS.items() if known.get(name) != asked.made_from[name]]
-        if not differs:
-            return known
-        say(f"Beginning anew; the rows that were answered earlier are left out, as {' and '.join(differs)}.")
+def begin(request: BatchRequest, folder: Path, say: Say) -> dict[str, Any]:
+    """The note of the parts; written anew if there is none, or if the parts were made from something else."""
+    note = durable.read_json(folder / NOTE)
+    if note is not None:
+        differences = [reason for name, reason in REASONS.items() if note.get(name) != request.made_from[name]]
+        if not differences:
+            return note
+        reasons = " and ".join(differences)
+        say(f"Beginning anew; the rows that were answered earlier are left out, as {reasons}.")
     empty(folder)
-    known = {**asked.made_from, "began": int(1000 * time.time()), "token": os.urandom(4).hex()}
-    durable.write_json(folder / NOTE, known)
-    return known
+    note = {**request.made_from, "began": int(1000 * time.time()), "token": os.urandom(4).hex()}
+    durable.write_json(folder / NOTE, note)
+    return note
 
 
-def put_in_place(folder: Path, known: dict[str, Any], target: Path) -> None:
-    """Make one table of the parts, and give it the name that was asked for."""
+def put_in_place(folder: Path, note: dict[str, Any], target: Path) -> None:
+    """Write all parts into one table, and rename it to `target`."""
     whole = folder / f"whole{target.suffix}"
     writing.write((frame for part in parts(folder) for frame in part.batches()), whole)
-    durable.write_json(folder / NOTE, known | {WHOLE: stamp_of(whole)})
+    durable.write_json(folder / NOTE, note | {WHOLE: stamp_of(whole)})
     durable.replace(whole, target)
 
 
 def parts(folder: Path) -> list[StoredRows]:
-    """The parts that are there, up to the first that is not."""
+    """The existing parts, up to the first missing or damaged one."""
     return list(takewhile(StoredRows.is_whole, (StoredRows(part_path(folder, number)) for number in count())))
 
 
@@ -117,35 +133,36 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"{number:08}.parquet"
 
 
-def answer_rest(asked: BatchRequest, folder: Path, known: dict[str, Any], kept: list[StoredRows], say: Say) -> None:
-    """Make the parts that are not there."""
-    rest = asked.table.rows - sum(map(len, kept))
+def answer_rest(request: BatchRequest, folder: Path, note: dict[str, Any], kept: list[StoredRows], say: Say) -> None:
+    """Make the missing parts."""
+    rest = request.table.rows - sum(map(len, kept))
     if not rest:
         return
-    progress = Progress(say, f"Answering {asked.table.source.name}", rest)
-    for number, rows in enumerate(asked.table.batches(ROWS, BYTES)):
+    progress = Progress(say, f"Answering {request.table.source.name}", rest)
+    for number, rows in enumerate(request.table.batches(ROWS, BYTES)):
         if number < len(kept):
             continue
-        texts = rows[asked.column].fill_null("").to_list()
-        told = answer(asked.live, texts, progress)
-        names = predictions.repeatable(len(texts), known["began"], known["token"], number)
-        facts, answers = asked.live.facts, zip(texts, told["predicted"], told["score"], strict=True)
-        predictions.record(asked.log, facts.problem, facts.version, list(answers), names)
-        whole = pl.concat([rows.drop(told.columns, strict=False), told], how="horizontal")
-        store([whole], part_path(folder, number))
+        texts = rows[request.column].fill_null("").to_list()
+        answers = answer(request.live, texts, progress)
+        ids = predictions.repeatable(len(texts), note["began"], note["token"], number)
+        facts = request.live.facts
+        logged = list(zip(texts, answers["predicted"], answers["score"], strict=True))
+        predictions.record(request.log, facts.problem, facts.version, logged, ids)
+        part = pl.concat([rows.drop(answers.columns, strict=False), answers], how="horizontal")
+        store([part], part_path(folder, number))
 
 
 @contextmanager
-def alone(target: Path) -> Iterator[Path]:
-    """The folder of the parts of a table of answers, which is this command's alone while the block runs.
+def exclusive_folder(target: Path) -> Iterator[Path]:
+    """Hold the folder of the parts of a table of answers for the length of the block.
 
-    It is gone afterwards, unless it holds parts to go on from.
+    The folder is removed afterwards, unless it holds parts that the next command can use.
 
     Raises:
         Refusal: another command writes the same table.
     """
     folder = target.with_name(f".{target.name}.parts")
-    handle = hold(folder, target)
+    handle = lock_folder(folder, target)
     try:
         yield folder
     finally:
@@ -154,15 +171,18 @@ def alone(target: Path) -> Iterator[Path]:
         os.close(handle)
 
 
-def hold(folder: Path, target: Path) -> int:
-    """A lock on the folder, as a handle: the kernel gives it back when its holder dies.
+def lock_folder(folder: Path, target: Path) -> int:
+    """Lock the folder; the kernel releases the lock when its holder dies.
+
+    Returns:
+        The file descriptor that holds the lock.
 
     Raises:
-        Refusal: another command has it.
+        Refusal: another command holds the lock.
     """
     while True:
         folder.mkdir(exist_ok=True)
-        with suppress(FileNotFoundError):  # whoever held it was done meanwhile, and took it away: once more
+        with suppress(FileNotFoundError):  # the last holder has just removed the folder: try again
             handle = os.open(folder, os.O_RDONLY)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -179,24 +199,33 @@ def hold(folder: Path, target: Path) -> int:
 
 
 def empty(folder: Path) -> None:
-    """Take away what is in the folder, the note first: parts without one are nobody's."""
+    """Remove all files in the folder, the note first: parts without a note are never used."""
     durable.remove(folder / NOTE)
     for path in folder.iterdir():
         path.unlink()
 
 
-AT_ONCE = 5_120
-"""Texts answered at a time, whole batches of a neural model: bounds how long nothing is said."""
+BATCH = 5_120
+"""Texts answered at a time: whole batches of a neural model, small enough for regular progress lines."""
 
 
 def answer(live: Bundle, texts: Sequence[str], tell: Callable[[int], None] = lambda _: None) -> pl.DataFrame:
-    """A row a text, in order. tell: called with the number of texts that were answered, as they are."""
-    found = [np.zeros((0, len(live.labels)))]
-    for at in range(0, len(texts), AT_ONCE):
-        some = texts[at : at + AT_ONCE]
-        found.append(live.classifier.predict_proba(some))
-        tell(len(some))
-    probabilities = np.concatenate(found)
+    """The answers to texts, in their order.
+
+    Args:
+        live: the model.
+        texts: n of them.
+        tell: called with the number of texts in each answered batch.
+
+    Returns:
+        n rows with the columns predicted, score and p_<label>.
+    """
+    parts = [np.zeros((0, len(live.labels)))]
+    for start in range(0, len(texts), BATCH):
+        batch = texts[start : start + BATCH]
+        parts.append(live.classifier.predict_proba(batch))
+        tell(len(batch))
+    probabilities = np.concatenate(parts)
     best = probabilities.argmax(axis=1).tolist()
     columns = {f"p_{label}": probabilities[:, number] for number, label in enumerate(live.labels)}
     predicted = pl.Series("predicted", [live.labels[number] for number in best], dtype=pl.String)

@@ -47,7 +47,7 @@ def table(here: Places, source: Path, target: Path | None, column: str | None, o
     if target is None:
         raise Refusal("A table of answers needs a place.", "no OUT", f"make predict FILE={source} OUT=answers.csv")
     writing.require_place(target)
-    with batch_predict.alone(target) as folder:
+    with batch_predict.exclusive_folder(target) as folder:
         scanned = look_through(source, out.print)
         name = column or problem.load().settings.data.text
         if name not in scanned.columns:

@@ -1,4 +1,4 @@
-"""How a problem stands: what is live, since when, how good; what waits, what runs, what comes next."""
+"""`make status`: registry, ledger and drift check enter, pairs of a name and a text leave, the most wanted first."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Lines = list[tuple[str, str]]
 
 
-def standing(here: Places) -> Lines:
-    """Lines of a name and a text, the most wanted first."""
+def status_lines(here: Places) -> Lines:
+    """What is live, since when and how good; what waits, what runs, what comes next."""
     from flows.registry.registry import Registry
     from flows.registry.snapshot import CHALLENGER, PREVIOUS
     from flows.runs.champion import last_lived
@@ -37,32 +37,38 @@ def standing(here: Places) -> Lines:
     current = problem.load()
     registry = Registry(current.name, here)
     moves = ledger.read(here.ledger, current.name)
-    live, waiting, previous = registry.champion(), registry.holding(CHALLENGER), registry.holding(PREVIOUS)
+    live = registry.champion()
+    challenger = registry.holding(CHALLENGER)
+    previous = registry.holding(PREVIOUS)
     data = current.settings.data
     lines = [("problem", f"{current.name}: which {data.label} does a {data.text} have?")]
     last = last_lived(registry, moves)
-    lines += is_live(current, registry, live, moves) if live else nothing_live(moves, last)
+    lines += live_lines(current, registry, live, moves) if live else nothing_live(moves, last)
     if live and last and last.number != live.number:
-        previous = last  # somebody moved the champion's alias by hand
+        previous = last  # the champion's alias was moved by hand
     if live:
-        lines += [("watched", watched_now(current, live)), ("before", went_before(previous))]
-    if waiting and live and live.number == waiting.number:
-        waiting = None  # somebody moved the champion's alias by hand
-    if waiting:
-        lines.append(("not live", f"version {waiting.number} ({waiting.model}), built last: {decided(waiting)}"))
+        lines.append(("watched", drift_text(current, live)))
+        lines.append(("before", previous_text(previous)))
+    if challenger and live and live.number == challenger.number:
+        challenger = None  # the champion's alias was moved by hand
+    if challenger:
+        fate = challenger_text(challenger)
+        lines.append(("not live", f"version {challenger.number} ({challenger.model}), built last: {fate}"))
     lines.append(("data", f"{current.pin.short} ({current.pin.source})"))
-    lines.append(("labels", labels(current)))
+    lines.append(("labels", labels_text(current)))
     aside = set_aside(here, current.name)
     if aside:
         lines.append(("set aside", aside))
-    lines += [("running", lock.holder(here.state) or "nothing"), ("service", service(here)), ("UIs", uis(here))]
+    lines.append(("running", lock.holder(here.state) or "nothing"))
+    lines.append(("service", service_text(here)))
+    lines.append(("UIs", uis_text(here)))
     if live is None and last is not None:
         return [*lines, ("next", f"make rollback, which puts version {last.number} live")]
-    return [*lines, ("next", next_step(here, live, waiting))]
+    return [*lines, ("next", next_step(here, live, challenger))]
 
 
 def set_aside(here: Places, problem: str) -> str:
-    """What lies aside and what to do with it, also where it cannot be read; empty where nothing does."""
+    """How many rows are set aside and what to do with them, or why they cannot be read; empty for none."""
     try:
         rows = quarantine.read(quarantine.path(here, problem))
     except Refusal as refusal:
@@ -70,8 +76,8 @@ def set_aside(here: Places, problem: str) -> str:
     return str(quarantine.summary(here, problem, rows) or "")
 
 
-def is_live(current: Problem, registry: Registry, live: Version, moves: tuple[Move, ...]) -> Lines:
-    """The champion, since when, how good, and why."""
+def live_lines(current: Problem, registry: Registry, live: Version, moves: tuple[Move, ...]) -> Lines:
+    """The champion, since when it is live, how good it is, and why it went live."""
     return [
         ("live", f"version {live.number} ({live.model}){since(ledger.live_since(moves, live.number))}"),
         ("how good", measured(current, registry, live)),
@@ -80,7 +86,7 @@ def is_live(current: Problem, registry: Registry, live: Version, moves: tuple[Mo
 
 
 def since(began: datetime | None) -> str:
-    """` since 2026-11-24 13:31 UTC, for 3 days`; nothing where nobody knows."""
+    """` since 2026-11-24 13:31 UTC, for 3 days`; empty if the time is unknown."""
     if began is None:
         return ""
     age = terminal.span(began.isoformat(), ledger.moment())
@@ -90,25 +96,26 @@ def since(began: datetime | None) -> str:
 def measured(current: Problem, registry: Registry, live: Version) -> str:
     """`holdout accuracy 0.7823, 95% interval 0.7551 to 0.8074; always the most frequent class: 0.5575`.
 
-    Where others were compared on these rows, first what is left without the champion's luck
+    If other versions were compared on these rows, the score corrected for selection bias comes first
     (ratchet/judging/selection_bias.py).
     """
     from flows.registry.snapshot import EVIDENCE
 
     metric = current.settings.evaluate.metric
-    found = registry.origin(live).metrics
-    score, name = found.get(f"holdout_{metric}", float("nan")), f"holdout_{metric}_corrected"
-    figure = [found[each] for each in (name, f"{name}_low", f"{name}_high") if each in found]
-    corrected = len(figure) == 3
-    said = "holdout {} {:.4f}, 95% interval {:.4f} to {:.4f}; ".format(metric, *figure) if corrected else ""
-    said += f"with its luck on these rows {score:.4f}" if corrected else f"holdout {metric} {score:.4f}"
+    metrics = registry.origin(live).metrics
+    score = metrics.get(f"holdout_{metric}", float("nan"))
+    name = f"holdout_{metric}_corrected"
+    figures = [metrics[key] for key in (name, f"{name}_low", f"{name}_high") if key in metrics]
+    is_corrected = len(figures) == 3
+    text = "holdout {} {:.4f}, 95% interval {:.4f} to {:.4f}; ".format(metric, *figures) if is_corrected else ""
+    text += f"with its luck on these rows {score:.4f}" if is_corrected else f"holdout {metric} {score:.4f}"
     with suppress(Refusal):
-        known = registry.read_json(live.run_id, EVIDENCE)
-        low, high = known.get("intervals", {}).get(metric, (None, None))
-        said += f", 95% interval {low:.4f} to {high:.4f}" if low is not None and not corrected else ""
-        least = next((row.baseline for row in scorecard.read(known["scorecard"]) if row.decides), None)
-        said += f"; always the most frequent class: {least:.4f}" if least is not None else ""
-    return said
+        evidence = registry.read_json(live.run_id, EVIDENCE)
+        low, high = evidence.get("intervals", {}).get(metric, (None, None))
+        text += f", 95% interval {low:.4f} to {high:.4f}" if low is not None and not is_corrected else ""
+        baseline = next((row.baseline for row in scorecard.read(evidence["scorecard"]) if row.decides), None)
+        text += f"; always the most frequent class: {baseline:.4f}" if baseline is not None else ""
+    return text
 
 
 def nothing_live(moves: tuple[Move, ...], last: Version | None) -> Lines:
@@ -125,63 +132,64 @@ def nothing_live(moves: tuple[Move, ...], last: Version | None) -> Lines:
     ]
 
 
-def watched_now(current: Problem, live: Version) -> str:
-    """What the last look at its live answers found, and when; before there is enough to see, how many are known."""
-    look = last_check.last(current.here, current.name, live.number)
-    if look is not None and look.rows >= FEWEST:
-        at = datetime.fromtimestamp(look.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-        return f"{look.verdict} {accuracies(look)}Looked at {at}"
+def drift_text(current: Problem, live: Version) -> str:
+    """The result and time of the last drift check; while there are too few answers for one, their number."""
+    check = last_check.last(current.here, current.name, live.number)
+    if check is not None and check.rows >= FEWEST:
+        at = datetime.fromtimestamp(check.at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return f"{check.verdict} {accuracy_text(check)}Looked at {at}"
     window = current.settings.optimise.window
-    known = len(predictions.latest(database.place(current.here), current.name, live.number, window))
-    enough = "" if known >= FEWEST else f"; to see a drift, optimise needs {FEWEST}"
-    return f"{known:,} of its latest answers are logged{enough}"
+    answers = len(predictions.latest(database.place(current.here), current.name, live.number, window))
+    enough = "" if answers >= FEWEST else f"; to see a drift, optimise needs {FEWEST}"
+    return f"{answers:,} of its latest answers are logged{enough}"
 
 
-def labels(current: Problem) -> str:
-    """What people said that no turn has learned from yet, and when one begins by itself."""
-    waiting, wanted = retrain_state.waiting(current.here, current.settings), current.settings.optimise.labels
-    begins = f"; with make up, a turn begins by itself at {wanted}" if wanted else ""
+def labels_text(current: Problem) -> str:
+    """The number of labels that no turn has learned from, and the number at which a turn begins by itself."""
+    waiting = retrain_state.waiting(current.here, current.settings)
+    needed = current.settings.optimise.labels
+    begins = f"; with make up, a turn begins by itself at {needed}" if needed else ""
     return f"{waiting:,} new{begins}"
 
 
-def accuracies(look: LastCheck) -> str:
-    """`Accuracy 78.1% by estimate, 77.0% on 212 audited. `; nothing where neither is known."""
-    said = []
-    if "estimated" in look.figures:
-        said.append(f"{look.figures['estimated']['value']:.1%} by estimate")
-    if "measured" in look.figures:
-        said.append(f"{look.figures['measured']['value']:.1%} on {look.figures['measured']['rows']:,.0f} audited")
-    return f"Accuracy {', '.join(said)}. " if said else ""
+def accuracy_text(check: LastCheck) -> str:
+    """`Accuracy 78.1% by estimate, 77.0% on 212 audited. `; empty if neither is known."""
+    parts = []
+    if "estimated" in check.figures:
+        parts.append(f"{check.figures['estimated']['value']:.1%} by estimate")
+    if "measured" in check.figures:
+        parts.append(f"{check.figures['measured']['value']:.1%} on {check.figures['measured']['rows']:,.0f} audited")
+    return f"Accuracy {', '.join(parts)}. " if parts else ""
 
 
-def went_before(previous: Version | None) -> str:
+def previous_text(previous: Version | None) -> str:
     if previous is None:
         return "nothing"
     return f"version {previous.number} ({previous.model}); back to it: make rollback"
 
 
-def decided(waiting: Version) -> str:
-    """What became of the version that was built last, and why."""
+def challenger_text(challenger: Version) -> str:
+    """The decision about the version that was built last, and its reason."""
     from flows.registry.snapshot import Standing
 
-    why = waiting.tags.get("decision_reason", "")
-    if waiting.awaits_approval:
+    reason = challenger.tags.get("decision_reason", "")
+    if challenger.awaits_approval:
         return "passed, and waits for a person: make approve"
-    if waiting.standing is Standing.PROMOTE and "trial" in waiting.tags:
-        return f"passed, and is on trial on live texts. {waiting.tags['trial']}"
-    if waiting.standing is Standing.PROMOTE:
+    if challenger.standing is Standing.PROMOTE and "trial" in challenger.tags:
+        return f"passed, and is on trial on live texts. {challenger.tags['trial']}"
+    if challenger.standing is Standing.PROMOTE:
         return "passed, and waits for make deploy"
-    return f"{waiting.standing.words}. {why}" if why else waiting.standing.words
+    return f"{challenger.standing.words}. {reason}" if reason else challenger.standing.words
 
 
-def service(here: Places) -> str:
-    """Where the prediction service is, or how to open it."""
+def service_text(here: Places) -> str:
+    """The address of the prediction service, or how to open it."""
     running = servers.ours(here, "service")
     return f"http://{here.host}:{running.port}" if running else "closed; open it: make serve"
 
 
-def uis(here: Places) -> str:
-    """Where both UIs are, or how to open them."""
+def uis_text(here: Places) -> str:
+    """The addresses of both UIs, or how to open them."""
     from flows.pages import links
 
     if servers.ours(here, "mlflow") is None:
@@ -189,23 +197,23 @@ def uis(here: Places) -> str:
     return f"{links.prefect(here, 'runs')} and {up.first_page(here)}"
 
 
-def next_step(here: Places, live: Version | None, waiting: Version | None) -> str:
-    """What a person would do now."""
-    if live is None and waiting is None:
+def next_step(here: Places, live: Version | None, challenger: Version | None) -> str:
+    """The command to give next, or that none is needed."""
+    if live is None and challenger is None:
         return "make run"
     from flows.registry.snapshot import Standing
 
-    if waiting is not None and waiting.standing is Standing.UNJUDGED:
+    if challenger is not None and challenger.standing is Standing.UNJUDGED:
         return "make evaluate, which holds the challenger against what is live"
-    if waiting is not None and waiting.awaits_approval:
-        return f"make approve, which puts version {waiting.number} live"
-    if waiting is not None and waiting.standing is Standing.PROMOTE and "trial" in waiting.tags:
+    if challenger is not None and challenger.awaits_approval:
+        return f"make approve, which puts version {challenger.number} live"
+    if challenger is not None and challenger.standing is Standing.PROMOTE and "trial" in challenger.tags:
         return "make optimise, which judges the trial by the texts that were audited since"
-    if waiting is not None and waiting.standing is Standing.PROMOTE:
+    if challenger is not None and challenger.standing is Standing.PROMOTE:
         return "make deploy, which puts the challenger live"
     if turn.recall(here) is not None:
         return "nothing needs doing; another turn begins with new data (make data) or other params.yaml"
-    known = live or waiting
-    if known is not None and retrain_state.read(here, known.problem).cause == turn.cause(here):
+    version = live or challenger
+    if version is not None and retrain_state.read(here, version.problem).cause == turn.cause(here):
         return "nothing needs doing; the last turn trained one kind of model, make run trains them all"
     return "make run: data, params, lock or code are not those of the last turn"

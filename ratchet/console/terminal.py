@@ -1,6 +1,6 @@
-"""What a person sees in the terminal: what the flows say as they go, the scorecard, the decision, what to do next.
+"""Terminal output: log lines of the flows, scorecard, decision, history and next step.
 
-Plain text where it is not a terminal or NO_COLOR is set; never wider than 80 columns for tables.
+The output is plain text if it is no terminal or NO_COLOR is set. Tables are at most 80 columns wide.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STARTED = time.monotonic()
 
 
 class Listener(logging.Handler):
-    """Prints what the flows say, with the seconds since the start; what Prefect says of itself stays in its UI."""
+    """Prints the log lines of the flows with the seconds since the start; Prefect's own lines stay in its UI."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.INFO)
@@ -45,21 +45,21 @@ class Listener(logging.Handler):
 
 
 def say(to: Console, sentence: str) -> None:
-    """A sentence with the seconds since the start."""
+    """Print a sentence with the seconds since the start."""
     line = Text(f"{time.monotonic() - STARTED:6.1f} s  ", style="dim")
     line.append(sentence)
     to.print(line)
 
 
 def console() -> Console:
-    """Prints texts as they are: what stands in brackets in somebody's data is no markup."""
+    """A console that prints texts as they are: brackets in the data are no markup."""
     return Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def quieten(log: Path) -> None:
-    """Send what C libraries write to standard error into a log; Python's own errors still reach the terminal.
+    """Redirect file descriptor 2, to which C libraries write, into a log; Python's stderr still reaches the terminal.
 
-    TensorFlow says through file descriptor 2 which graphics card it did not find, and no setting of it prevents that.
+    TensorFlow reports missing graphics cards on file descriptor 2, and no setting prevents that.
     """
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     with open(log, "ab") as file:
@@ -67,7 +67,7 @@ def quieten(log: Path) -> None:
 
 
 def listen(to: Console) -> None:
-    """Print what flows and tasks say from now on."""
+    """Print the log lines of flows and tasks from now on."""
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
@@ -75,41 +75,41 @@ def listen(to: Console) -> None:
 
 
 def scorecard(to: Console, rows: Sequence[ScorecardRow]) -> None:
-    """The scorecard as a table of at most 80 columns."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
+    """Print the scorecard as a table."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for name in rows[0].cells:
-        shown.add_column(name, justify="left" if name == "metric" else "right", overflow="fold")
+        table.add_column(name, justify="left" if name == "metric" else "right", overflow="fold")
     for row in rows:
         words = row.metric.replace(" (lower is better)", " ↓") + " (decides)" * row.decides
-        shown.add_row(words, *list(row.cells.values())[1:], style="bold" if row.decides else "")
-    to.print(shown, width=min(80, to.width))
+        table.add_row(words, *list(row.cells.values())[1:], style="bold" if row.decides else "")
+    to.print(table, width=min(80, to.width))
 
 
-def lines(to: Console, told: Sequence[tuple[str, str]]) -> None:
-    """Names and texts in two columns; on a terminal a long text goes on below its beginning."""
-    width = max(11, 2 + max(len(name) for name, _ in told))
-    for name, text in told:
+def lines(to: Console, pairs: Sequence[tuple[str, str]]) -> None:
+    """Print names and texts in two columns; on a terminal a long text is wrapped within its column."""
+    width = max(11, 2 + max(len(name) for name, _ in pairs))
+    for name, text in pairs:
         room = to.width - width if to.is_terminal else sys.maxsize
         parts = textwrap.wrap(text, max(20, room), break_long_words=False, break_on_hyphens=False) or [""]
         to.print(Text.assemble((f"{name:{width}}", "dim"), f"\n{' ' * width}".join(parts)))
 
 
-def rows(to: Console, found: Sequence[Mapping[str, str]], otherwise: str) -> None:
-    """Rows with the same names as a table of at most 80 columns; a sentence where there are none."""
-    if not found:
+def rows(to: Console, records: Sequence[Mapping[str, str]], otherwise: str) -> None:
+    """Print records with the same keys as a table, or the sentence `otherwise` if there are none."""
+    if not records:
         to.print(otherwise)
         return
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in found[0]:
-        shown.add_column(name, overflow="fold")
-    for row in found:
-        shown.add_row(*row.values())
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in records[0]:
+        table.add_column(name, overflow="fold")
+    for row in records:
+        table.add_row(*row.values())
     to.print()
-    to.print(shown, width=min(80, to.width))
+    to.print(table, width=min(80, to.width))
 
 
 def turned(to: Console, summary: dict[str, Any]) -> None:
-    """What a turn of the loop came to."""
+    """Print the result of a turn of the loop."""
     to.print()
     if summary.get("scorecard"):
         scorecard(to, read_scorecard(summary["scorecard"]))
@@ -123,55 +123,56 @@ def turned(to: Console, summary: dict[str, Any]) -> None:
 
 
 def history(to: Console, story: Sequence[Line]) -> None:
-    """Who was champion when (UTC), on which data, and why: a few lines for each event, oldest first, and today."""
-    for at, event in enumerate(story):
-        when = Text(datetime.fromisoformat(event.at).astimezone(UTC).strftime("%Y-%m-%d %H:%M"), style="dim")
+    """Print which version was champion when (UTC), on which data, and why: oldest event first, then today."""
+    for index, event in enumerate(story):
+        time_text = Text(datetime.fromisoformat(event.at).astimezone(UTC).strftime("%Y-%m-%d %H:%M"), style="dim")
         if isinstance(event, Move):
-            earlier = [one for one in story[:at] if isinstance(one, Move) and one.problem == event.problem]
-            told = moved(event, earlier[-1] if earlier else None)
+            earlier = [line for line in story[:index] if isinstance(line, Move) and line.problem == event.problem]
+            sentences = move_sentences(event, earlier[-1] if earlier else None)
         elif isinstance(event, Refused):
-            told = [f"v{event.version} refused by {event.by}", event.why]
+            sentences = [f"v{event.version} refused by {event.by}", event.why]
         else:
-            told = changed(event)
-        to.print(Text.assemble(when, "  ", (told[0], "bold")))
-        for line in told[1:]:
-            lines(to, [(" " * 16, line)])
+            sentences = change_sentences(event)
+        to.print(Text.assemble(time_text, "  ", (sentences[0], "bold")))
+        for sentence in sentences[1:]:
+            lines(to, [(" " * 16, sentence)])
     moves = [event for event in story if isinstance(event, Move)]
     for problem in dict.fromkeys(move.problem for move in moves):
         today(to, [move for move in moves if move.problem == problem][-1])
 
 
-def moved(move: Move, last: Move | None) -> list[str]:
-    """`v2 (lstm) promoted after v1, by make run`, how long the one before was live, why, and on what it stands."""
+def move_sentences(move: Move, last: Move | None) -> list[str]:
+    """`v2 (lstm) promoted after v1, by make run`, the reason, how long the version before was live, data and code."""
     before, after = (f"v{number}" if number else "nothing" for number in (move.before, move.after))
     model = f" ({move.evidence['model']})" if move.evidence.get("model") else ""
-    told = [f"{after}{model} {move.action} after {before}, by {move.by}", move.why]
+    sentences = [f"{after}{model} {move.action} after {before}, by {move.by}", move.why]
     if last is not None and move.before:
-        told.append(f"{before} had been live for {span(last.at, move.at)}.")
+        sentences.append(f"{before} had been live for {span(last.at, move.at)}.")
     if move.evidence.get("data_version"):
-        data, commit = move.evidence["data_version"][:8], move.evidence.get("git_commit", "unknown")[:8]
-        told.append(f"data {data}, code {commit}")
-    return told
+        data = move.evidence["data_version"][:8]
+        commit = move.evidence.get("git_commit", "unknown")[:8]
+        sentences.append(f"data {data}, code {commit}")
+    return sentences
 
 
-def changed(change: DataChange) -> list[str]:
-    """`data 6291fb1b (film-reviews, 12,808 rows) after 1f3c..., by ana`, and what follows."""
-    was = f" after {change.before[:8]}" if change.before else ""
+def change_sentences(change: DataChange) -> list[str]:
+    """`data 6291fb1b (film-reviews, 12,808 rows) after 1f3c..., by ana`, and the reason."""
+    before = f" after {change.before[:8]}" if change.before else ""
     return [
-        f"data {change.after[:8]} ({change.problem}, {change.rows:,} rows){was}, by {change.by}",
+        f"data {change.after[:8]} ({change.problem}, {change.rows:,} rows){before}, by {change.by}",
         change.why,
     ]
 
 
 def today(to: Console, last: Move) -> None:
-    """The end of the story so far."""
+    """Print what is live now, and for how long."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     live = f"v{last.after} is live, for {span(last.at, now)}" if last.after else "nothing is live"
     to.print(Text.assemble(("Today (UTC)       ", "dim"), f"{last.problem}: {live}. Its lineage: make lineage"))
 
 
 def span(begin: str, end: str) -> str:
-    """How long it is between two moments, in the largest unit that fits: `3 days`; where a clock was set, `no time`."""
+    """The time between two moments in the largest unit that fits, e.g. `3 days`; `no time` if it is negative."""
     seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
         if seconds >= size:

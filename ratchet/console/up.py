@@ -1,4 +1,4 @@
-"""What stays open until it is told to stop: both UIs with the flows served, the prediction service, or all of them."""
+"""`make up`, `make ui` and `make serve`: run both UIs with the flows, the prediction service, or all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from urllib.parse import quote
 from rich.console import Console
 
 from flows.runs import recovery, ui_servers
-from ratchet.console import up
 from ratchet.project import settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, mlflow_database
@@ -23,94 +22,95 @@ from ratchet.servers.servers import Server
 from ratchet.state import ledger
 
 RunningServer = tuple[Server, "subprocess.Popen[bytes] | None"]
-"""A server, and its watcher where this command started it."""
-AGAIN = 1.0
-"""Seconds until the prediction service is started again: one that cannot start is not tried without a pause."""
+"""A server and its watcher; None for a watcher that another command started."""
+RESTART_SECONDS = 1.0
+"""Pause before the prediction service is started again, so that one that cannot start is not tried without end."""
 
 
 def serve(here: Places, out: Console) -> None:
-    """The prediction service alone, until KeyboardInterrupt.
+    """Run the prediction service alone until KeyboardInterrupt.
 
     Raises:
-        Refusal: its port is taken by a stranger, it has no token and needs one, or it ended by itself.
+        Refusal: another program listens on its port, it needs a token and has none, or it ended by itself.
     """
     if servers.ours(here, "service"):
         out.print("The prediction service is open already:")
-        say_where_service(here, out)
+        print_service_address(here, out)
         return
     recovery.catch_up(here, "make serve", out.print)
     with ExitStack() as stack:
-        watched = [open_service(here, out, stack)]
+        running = [open_service(here, out, stack)]
         out.print("Ctrl-C ends it.", style="dim")
-        watch(here, out, watched, stack)
+        watch(here, out, running, stack)
 
 
 def until_interrupted(here: Places, out: Console, with_service: bool) -> None:
-    """Start Prefect, MLflow and the flows' runner, say where they are, and end them all on KeyboardInterrupt.
+    """Start Prefect, MLflow and the runner of the flows, print their addresses, and end them on KeyboardInterrupt.
 
-    with_service: the prediction service as well, and before them: it takes a second where they take ten.
+    Args:
+        with_service: start the prediction service as well, and first: it takes a second, the others take ten.
 
     Raises:
-        Refusal: a port is taken by a stranger, or a server ended by itself.
+        Refusal: another program listens on a port, or a server ended by itself.
     """
-    wanted = ("prefect", "mlflow", "flows", *(["service"] if with_service else []))
-    if all(servers.ours(here, name) for name in wanted):
+    names = ("prefect", "mlflow", "flows", *(["service"] if with_service else []))
+    if all(servers.ours(here, name) for name in names):
         out.print("The UIs are open already:")
-        say_where(here, out)
+        print_ui_addresses(here, out)
         if with_service:
-            say_where_service(here, out)
+            print_service_address(here, out)
         return
     recovery.catch_up(here, "make up" if with_service else "make ui", out.print)
     prepare_store(here)
     with ExitStack() as stack:
-        service = [open_service(here, out, stack)] if with_service else []
+        services = [open_service(here, out, stack)] if with_service else []
         out.print("Starting the UIs ...", style="dim")
-        watched = [
+        running: list[RunningServer] = [
             (server, stack.enter_context(servers.started(here, server)))
             for server in (ui_servers.prefect(here, here.prefect_port), ui_servers.mlflow(here, here.mlflow_port))
         ]
-        for server, watcher in watched:
+        for server, watcher in running:
             servers.wait_until_ready(here, server, watcher)
         refuse_other_password(here)
-        sweep_unless_at_work(here, out)
+        close_orphans_unless_busy(here, out)
         runner = flows(here)
-        watched.append((runner, stack.enter_context(servers.started(here, runner))))
-        wait_until_published(here, *watched[-1])
-        say_where(here, out)
+        running.append((runner, stack.enter_context(servers.started(here, runner))))
+        wait_until_published(here, *running[-1])
+        print_ui_addresses(here, out)
         out.print("Ctrl-C ends them all." if with_service else "Ctrl-C ends both.", style="dim")
-        watch(here, out, service + watched, stack)
+        watch(here, out, services + running, stack)
 
 
 def open_service(here: Places, out: Console, stack: ExitStack) -> RunningServer:
-    """Start the prediction service, and say where it is once it answers."""
+    """Start the prediction service, and print its address once it answers."""
     expected_token(here)
-    server = up.service(here, here.serve_port)
+    server = service(here, here.serve_port)
     watcher = stack.enter_context(servers.started(here, server))
     servers.wait_until_ready(here, server, watcher)
-    say_where_service(here, out)
+    print_service_address(here, out)
     return server, watcher
 
 
-def watch(here: Places, out: Console, watched: list[RunningServer], stack: ExitStack) -> None:
-    """Look after servers until KeyboardInterrupt.
+def watch(here: Places, out: Console, running: list[RunningServer], stack: ExitStack) -> None:
+    """Watch the servers until KeyboardInterrupt.
 
     Raises:
-        Refusal: one of ours ended by itself, and is not the prediction service.
+        Refusal: a server other than the prediction service ended by itself.
     """
     while True:
         time.sleep(0.5)
-        watched = [(server, still_up(here, out, server, watcher, stack)) for server, watcher in watched]
+        running = [(server, ensure_running(here, out, server, watcher, stack)) for server, watcher in running]
 
 
-def say_where_service(here: Places, out: Console) -> None:
+def print_service_address(here: Places, out: Console) -> None:
     out.print("Service  try a text and correct the answer; for programs: /docs")
     out.print(f"         http://{here.host}:{here.serve_port}")
 
 
 def prepare_store(here: Places) -> None:
-    """MLflow's server lays out its database where it will stay, so a kill could leave half of one.
+    """Create MLflow's database before its server starts, and the file of its users.
 
-    Where it asks for passwords, its users are kept below the state as well.
+    MLflow's server creates the database in its final place, so a kill could leave half of one.
     """
     write_mlflow_users(here)
     from flows.registry.store import make_store
@@ -121,7 +121,7 @@ def prepare_store(here: Places) -> None:
 
 
 def refuse_other_password(here: Places) -> None:
-    """Raise where MLflow's administrator has another password than the one that is set: the first one stays.
+    """Raise if MLflow's administrator has another password than the variable: MLflow keeps the first one.
 
     Raises:
         Refusal: they differ.
@@ -130,8 +130,8 @@ def refuse_other_password(here: Places) -> None:
     if not password or os.environ.get("MLFLOW_AUTH_CONFIG_PATH"):
         return
     user = administrator()
-    me = f"http://{here.ui_address}:{here.mlflow_port}/api/2.0/mlflow/users/get?username={quote(user)}"
-    if not servers.answers(me, f"{user}:{password}"):
+    url = f"http://{here.ui_address}:{here.mlflow_port}/api/2.0/mlflow/users/get?username={quote(user)}"
+    if not servers.answers(url, f"{user}:{password}"):
         raise Refusal(
             "MLFLOW_AUTH_ADMIN_PASSWORD must be the password that MLflow keeps.",
             f"another one for {user}",
@@ -139,8 +139,8 @@ def refuse_other_password(here: Places) -> None:
         )
 
 
-def sweep_unless_at_work(here: Places, out: Console) -> None:
-    """Close what a killed command left open in Prefect and MLflow, so that nobody ever sees a dead run as running."""
+def close_orphans_unless_busy(here: Places, out: Console) -> None:
+    """Close the runs that a killed command left open in Prefect and MLflow, unless a loop turns."""
     os.environ["PREFECT_API_URL"] = f"http://{here.ui_address}:{here.prefect_port}/api"
     with suppress(Refusal), recovery.alone(here, "make ui", partial(out.print, style="dim")):
         from flows.runs import orphans
@@ -150,14 +150,17 @@ def sweep_unless_at_work(here: Places, out: Console) -> None:
 
 
 def wait_until_published(here: Places, runner: Server, watcher: subprocess.Popen[bytes] | None) -> None:
-    """Return when Prefect has the forms: a list that was opened before would stay empty.
+    """Return when Prefect has the deployments: a page opened earlier would list none.
 
     Raises:
-        Refusal: their runner ended.
+        Refusal: the runner of the flows ended.
     """
-    last = f"http://{here.ui_address}:{here.prefect_port}/api/deployments/name/optimise/optimise"
+    last_deployment = f"http://{here.ui_address}:{here.prefect_port}/api/deployments/name/optimise/optimise"
     deadline = time.monotonic() + servers.READY_SECONDS
-    while not servers.answers(last, os.environ.get("PREFECT_API_AUTH_STRING", "")) and time.monotonic() < deadline:
+    while (
+        not servers.answers(last_deployment, os.environ.get("PREFECT_API_AUTH_STRING", ""))
+        and time.monotonic() < deadline
+    ):
         if watcher is not None and watcher.poll() is not None:
             raise Refusal(
                 "The forms must be published.", f"{runner.name} ended", f"Its log: {here.logs / (runner.name + '.log')}"
@@ -165,8 +168,8 @@ def wait_until_published(here: Places, runner: Server, watcher: subprocess.Popen
         time.sleep(0.1)
 
 
-def say_where(here: Places, out: Console) -> None:
-    """What each UI is for, and its page to begin at."""
+def print_ui_addresses(here: Places, out: Console) -> None:
+    """Print what each UI is for, and its first page."""
     from flows.pages import links
 
     out.print("Prefect  every run of the loop; start one under Deployments")
@@ -186,15 +189,16 @@ def first_page(here: Places) -> str:
     return links.mlflow(here, "experiments")
 
 
-def still_up(
+def ensure_running(
     here: Places, out: Console, server: Server, watcher: subprocess.Popen[bytes] | None, stack: ExitStack
 ) -> subprocess.Popen[bytes] | None:
-    """The server's watcher; one that a run had started, and that ended with the run, is started anew.
+    """The watcher of a server that runs.
 
-    So is the prediction service, whatever ended it: others wait for its answers.
+    A server of another command that ended with it is started anew. The prediction service is always started anew,
+    because clients wait for its answers.
 
     Raises:
-        Refusal: a server of ours ended by itself.
+        Refusal: another server of this command ended by itself.
     """
     if watcher is None:
         return None if servers.ours(here, server.name) else stack.enter_context(servers.started(here, server))
@@ -202,14 +206,14 @@ def still_up(
         log = here.logs / f"{server.name}.log"
         if server.name == "service":
             out.print(f"The prediction service ended by itself, and is started again. Its log: {log}")
-            time.sleep(AGAIN)
+            time.sleep(RESTART_SECONDS)
             return stack.enter_context(servers.started(here, server))
         raise Refusal(f"{server.name} must run until it is told to end.", "it ended", f"Its log: {log}")
     return watcher
 
 
 def flows(here: Places) -> Server:
-    """The runner of the deployments; looks for new runs every second (the default is ten)."""
+    """The runner of the deployments; it polls for new runs every second (Prefect's default: ten)."""
     env = {
         "PREFECT_API_URL": f"http://{here.ui_address}:{here.prefect_port}/api",
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",

@@ -1,4 +1,4 @@
-"""A table that is answered part by part: whole and in order whatever is in it, and whatever kills the command."""
+"""Batch prediction: the table is whole and in order, whatever is in it and whenever the command is killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given
-from hypothesis import settings as how
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import models
@@ -66,17 +66,17 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_predict, "ROWS", 3)
 
 
-def answered(source: Path, target: Path, live: Bundle, column: str = "text") -> list[str]:
-    """Have a table answered; what was said meanwhile."""
-    said: list[str] = []
-    with batch_predict.alone(target) as folder:
-        asked = batch_predict.BatchRequest(look_through(source, said.append), column, live, target.parent / "log.db")
-        batch_predict.run(asked, target, folder, said.append)
-    return said
+def answer_table(source: Path, target: Path, live: Bundle, column: str = "text") -> list[str]:
+    """Answer a table; the printed lines."""
+    lines: list[str] = []
+    with batch_predict.exclusive_folder(target) as folder:
+        request = batch_predict.BatchRequest(look_through(source, lines.append), column, live, target.parent / "log.db")
+        batch_predict.run(request, target, folder, lines.append)
+    return lines
 
 
-def logged(folder: Path) -> list[tuple[str, int, str, int]]:
-    """What the log holds, in order: id, version, label, characters."""
+def log_rows(folder: Path) -> list[tuple[str, int, str, int]]:
+    """The rows of the log in order: id, version, label, characters."""
     with closing(sqlite3.connect(folder / "log.db")) as connection:
         return connection.execute("select id, version, label, characters from predictions order by id").fetchall()
 
@@ -93,22 +93,22 @@ CELL = st.one_of(
 
 
 @pytest.mark.usefixtures("_small_parts")
-@how(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(CELL, CELL, CELL), min_size=1, max_size=10), st.sampled_from(",;\t|"))
-def test_a_csv_comes_back_with_the_same_texts_in_the_same_order(
+def test_a_csv_keeps_its_texts_and_their_order(
     tmp_path_factory: pytest.TempPathFactory, live: Bundle, rows: list[tuple[str, str, str]], delimiter: str
 ) -> None:
     folder = tmp_path_factory.mktemp("csv")
     written = io.StringIO(newline="")
     csv.writer(written, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([("id", "text", "more"), *rows])
     (folder / "in.csv").write_bytes(written.getvalue().encode())
-    answered(folder / "in.csv", folder / "out.csv", live)
-    header, *found = rows_of(folder / "out.csv")
+    answer_table(folder / "in.csv", folder / "out.csv", live)
+    header, *answers = rows_of(folder / "out.csv")
     assert header == ["id", "text", "more", *ADDED]
-    assert [tuple(row[:3]) for row in found] == rows
-    alone = live.classifier.predict_proba([text for _, text, _ in rows])
-    assert np.allclose([[float(value) for value in row[5:]] for row in found], alone, rtol=0, atol=1e-9)
-    assert [characters for *_, characters in logged(folder)] == [len(text) for _, text, _ in rows]
+    assert [tuple(row[:3]) for row in answers] == rows
+    probabilities = live.classifier.predict_proba([text for _, text, _ in rows])
+    assert np.allclose([[float(value) for value in row[5:]] for row in answers], probabilities, rtol=0, atol=1e-9)
+    assert [characters for *_, characters in log_rows(folder)] == [len(text) for _, text, _ in rows]
 
 
 TABLES: dict[str, bytes] = {
@@ -124,7 +124,7 @@ TABLES: dict[str, bytes] = {
 @pytest.mark.usefixtures("_small_parts")
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
 @pytest.mark.parametrize("name", TABLES)
-def test_every_kind_of_table_becomes_every_kind(tmp_path: Path, live: Bundle, name: str, ending: str) -> None:
+def test_every_format_is_converted_to_every_other(tmp_path: Path, live: Bundle, name: str, ending: str) -> None:
     texts = ["splendid;\nfilm", None, "dull film", "天气"]
     numbers: list[str | None] = ["007", "1e5", "3", "4"]
     source, target = tmp_path / name, tmp_path / f"out{ending}"
@@ -139,19 +139,19 @@ def test_every_kind_of_table_becomes_every_kind(tmp_path: Path, live: Bundle, na
         source.write_bytes(TABLES[name])
     if name == "lines.jsonl":
         numbers[0] = None
-    answered(source, target, live)
-    read = pl.read_parquet(target) if ending == ".parquet" else reading.read_any(target)
-    assert set(read.columns) == {"n", "text", *ADDED}
-    assert read.columns[2:] == ADDED
-    assert read["text"].to_list() == texts
-    assert read["n"].to_list() == numbers
-    assert read["predicted"].to_list()[::2] == ["good", "bad", *(["good"] if len(texts) == 5 else [])]
+    answer_table(source, target, live)
+    answers = pl.read_parquet(target) if ending == ".parquet" else reading.read_any(target)
+    assert set(answers.columns) == {"n", "text", *ADDED}
+    assert answers.columns[2:] == ADDED
+    assert answers["text"].to_list() == texts
+    assert answers["n"].to_list() == numbers
+    assert answers["predicted"].to_list()[::2] == ["good", "bad", *(["good"] if len(texts) == 5 else [])]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 def test_in_json_lines_a_missing_value_is_null_and_a_probability_a_number(tmp_path: Path, live: Bundle) -> None:
     (tmp_path / "in.csv").write_text("n,text\n007,\n")
-    answered(tmp_path / "in.csv", tmp_path / "out.jsonl", live)
+    answer_table(tmp_path / "in.csv", tmp_path / "out.jsonl", live)
     (record,) = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
     assert (record["n"], record["text"]) == ("007", None)
     assert record["p_bad"] + record["p_good"] == pytest.approx(1)
@@ -159,15 +159,15 @@ def test_in_json_lines_a_missing_value_is_null_and_a_probability_a_number(tmp_pa
 
 @pytest.mark.parametrize("name", ["out.xlsx", "out.json", "out.csv.gz", "out.db"])
 def test_an_ending_that_cannot_be_written_is_refused_by_name(tmp_path: Path, name: str) -> None:
-    with pytest.raises(Refusal, match=r"OUT ends in \.csv, \.tsv, \.jsonl or \.parquet") as told:
+    with pytest.raises(Refusal, match=r"OUT ends in \.csv, \.tsv, \.jsonl or \.parquet") as refusal:
         writing.require_place(tmp_path / name)
-    assert name in str(told.value)
+    assert name in str(refusal.value)
 
 
-def test_what_is_damaged_at_its_end_is_refused_before_anything_is_answered(tmp_path: Path, live: Bundle) -> None:
+def test_a_table_damaged_at_its_end_is_refused_before_any_answer(tmp_path: Path, live: Bundle) -> None:
     (tmp_path / "in.csv").write_text(small_table(40_000) + "one field\n")
     with pytest.raises(Refusal, match="line 40002: 1 field"):
-        answered(tmp_path / "in.csv", tmp_path / "out.csv", live)
+        answer_table(tmp_path / "in.csv", tmp_path / "out.csv", live)
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
@@ -199,9 +199,9 @@ def count(event, args):
 target = folder / "out.csv"
 live = bundle.open_bundle(bundles, digest)
 sys.addaudithook(count)
-with batch_predict.alone(target) as parts:
-    asked = batch_predict.Asked(look_through(folder / "in.csv", print), "text", live, folder / "log.db")
-    batch_predict.run(asked, target, parts, print)
+with batch_predict.exclusive_folder(target) as parts:
+    request = batch_predict.BatchRequest(look_through(folder / "in.csv", print), "text", live, folder / "log.db")
+    batch_predict.run(request, target, parts, print)
 print("peak", re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
 
@@ -209,9 +209,11 @@ print("peak", re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_t
 def run_until_killed(
     folder: Path, bundles: Path, digest: str, write: int, rows: int = 100
 ) -> subprocess.CompletedProcess[str]:
-    """Answer a table in a process that is killed with SIGKILL just before its so-manieth write; 0 spares it.
+    """Answer a table in a process that is killed with SIGKILL just before its `write`-th write.
 
-    rows: of a part.
+    Args:
+        write: counted from 1; 0 for no kill.
+        rows: of a part.
     """
     command = [sys.executable, "-c", KILLED, str(folder), str(bundles), digest, str(write), str(rows)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -233,10 +235,10 @@ def test_memory_does_not_grow_with_the_table(tmp_path: Path, live: Bundle) -> No
 
 
 @pytest.mark.parametrize("step", [9, *(pytest.param(step, marks=pytest.mark.long) for step in (8, *range(10, 31)))])
-def test_killed_again_and_again_it_comes_to_the_same(tmp_path: Path, live: Bundle, step: int) -> None:
-    """Each process lives for `step` writes and the next goes on, so together they are killed all over the work.
+def test_a_command_killed_again_and_again_gives_the_same_table(tmp_path: Path, live: Bundle, step: int) -> None:
+    """Each process is killed after `step` writes and the next goes on, so the kills are spread over the whole work.
 
-    To close it takes eight writes in a row. The last process may be killed when all is done but its own end.
+    The end takes eight writes in a row. The last process may be killed after all its work is done.
     """
     (tmp_path / "saved").mkdir()
     live.classifier.save(tmp_path / "saved")
@@ -246,21 +248,23 @@ def test_killed_again_and_again_it_comes_to_the_same(tmp_path: Path, live: Bundl
         folder.mkdir()
         (folder / "in.csv").write_text(small_table(450))
     assert run_until_killed(once, tmp_path / "bundles", digest, 0).returncode == 0
-    said, kills, note = list[str](), 0, killed / ".out.csv.parts" / batch_predict.NOTE
-    while not said or note.exists() or not (killed / "out.csv").exists():
+    outputs: list[str] = []
+    kills = 0
+    note = killed / ".out.csv.parts" / batch_predict.NOTE
+    while not outputs or note.exists() or not (killed / "out.csv").exists():
         done = run_until_killed(killed, tmp_path / "bundles", digest, step)
         assert done.returncode in (0, -signal.SIGKILL), done.stderr
-        said.append(done.stdout)
+        outputs.append(done.stdout)
         kills += done.returncode == -signal.SIGKILL
-        assert len(said) < 20, said
-    assert kills in (len(said) - 1, len(said))
+        assert len(outputs) < 20, outputs
+    assert kills in (len(outputs) - 1, len(outputs))
     assert kills >= 1
-    gone_on = re.findall(r"Going on after ([\d,]+) of 450 rows", "".join(said))
-    assert gone_on == sorted(gone_on)
-    assert gone_on or step > 9, "each process began anew"
+    resumed = re.findall(r"Going on after ([\d,]+) of 450 rows", "".join(outputs))
+    assert resumed == sorted(resumed)
+    assert resumed or step > 9, "each process began anew"
     assert (killed / "out.csv").read_bytes() == (once / "out.csv").read_bytes()
     assert len(rows_of(killed / "out.csv")) == 451
-    assert [row[1:] for row in logged(killed)] == [row[1:] for row in logged(once)]
+    assert [row[1:] for row in log_rows(killed)] == [row[1:] for row in log_rows(once)]
     assert [path.name for path in killed.rglob("*") if ".parquet" in path.name] == []
 
 
@@ -268,9 +272,11 @@ def test_killed_again_and_again_it_comes_to_the_same(tmp_path: Path, live: Bundl
 def half(tmp_path: Path, live: Bundle) -> Path:
     """A folder with a table of three parts, of which a killed command answered the first two."""
     (tmp_path / "in.csv").write_text(small_table(40_000))
-    with batch_predict.alone(tmp_path / "out.csv") as folder:
-        asked = batch_predict.BatchRequest(look_through(tmp_path / "in.csv", print), "text", live, tmp_path / "log.db")
-        batch_predict.answer_rest(asked, folder, batch_predict.begin(asked, folder, print), [], print)
+    with batch_predict.exclusive_folder(tmp_path / "out.csv") as folder:
+        request = batch_predict.BatchRequest(
+            look_through(tmp_path / "in.csv", print), "text", live, tmp_path / "log.db"
+        )
+        batch_predict.answer_rest(request, folder, batch_predict.begin(request, folder, print), [], print)
         batch_predict.part_path(folder, 2).unlink()
     return tmp_path
 
@@ -278,26 +284,26 @@ def half(tmp_path: Path, live: Bundle) -> Path:
 def test_another_command_goes_on_after_the_last_whole_part(half: Path, live: Bundle) -> None:
     torn = batch_predict.part_path(half / ".out.csv.parts", 1)
     torn.write_bytes(torn.read_bytes()[:-100])
-    said = answered(half / "in.csv", half / "out.csv", live)
-    assert said == ["Going on after 16,384 of 40,000 rows, which were answered earlier."]
+    lines = answer_table(half / "in.csv", half / "out.csv", live)
+    assert lines == ["Going on after 16,384 of 40,000 rows, which were answered earlier."]
     assert [row[1] for row in rows_of(half / "out.csv")] == [row[1] for row in rows_of(half / "in.csv")]
 
 
-def test_parts_of_something_else_are_left_out_and_that_is_said(half: Path, live: Bundle, other: Bundle) -> None:
+def test_parts_made_from_something_else_are_dropped_with_the_reason(half: Path, live: Bundle, other: Bundle) -> None:
     shutil.copytree(half / ".out.csv.parts", half / "kept")
 
-    def anew(live: Bundle, column: str = "text") -> list[str]:
+    def answer_again(live: Bundle, column: str = "text") -> list[str]:
         if not (half / ".out.csv.parts").exists():
             shutil.copytree(half / "kept", half / ".out.csv.parts")
-        return answered(half / "in.csv", half / "out.csv", live, column)
+        return answer_table(half / "in.csv", half / "out.csv", live, column)
 
-    assert anew(other) == [
+    assert answer_again(other) == [
         "Beginning anew; the rows that were answered earlier are left out, as another version is live now."
     ]
-    assert {version for _, version, *_ in logged(half)[-40_000:]} == {2}
-    assert "as they answer another column" in anew(live, "label")[0]
+    assert {version for _, version, *_ in log_rows(half)[-40_000:]} == {2}
+    assert "as they answer another column" in answer_again(live, "label")[0]
     os.utime(half / "in.csv", ns=(1, 1))
-    assert "as the table has changed since" in anew(live)[0]
+    assert "as the table has changed since" in answer_again(live)[0]
     assert len(rows_of(half / "out.csv")) == 40_001
 
 
@@ -307,7 +313,7 @@ def test_a_table_that_changes_while_it_is_answered_is_refused(tmp_path: Path, li
     with open(tmp_path / "in.csv", "a") as file:
         file.write("a row more,good\n")
     with (
-        batch_predict.alone(tmp_path / "out.csv") as folder,
+        batch_predict.exclusive_folder(tmp_path / "out.csv") as folder,
         pytest.raises(Refusal, match="stays as it is while it is read"),
     ):
         batch_predict.run(
@@ -319,7 +325,7 @@ def test_a_table_that_changes_while_it_is_answered_is_refused(tmp_path: Path, li
 def test_a_table_may_be_answered_in_its_own_place(tmp_path: Path, live: Bundle) -> None:
     (tmp_path / "in.csv").write_text("id,text,predicted,more\n007,splendid film,old,x\n8,dull film,old,y\n")
     for _ in range(2):
-        answered(tmp_path / "in.csv", tmp_path / "in.csv", live)
+        answer_table(tmp_path / "in.csv", tmp_path / "in.csv", live)
     header, *rows = rows_of(tmp_path / "in.csv")
     assert header == ["id", "text", "more", *ADDED]
     assert [row[:4] for row in rows] == [["007", "splendid film", "x", "good"], ["8", "dull film", "y", "bad"]]
@@ -328,17 +334,17 @@ def test_a_table_may_be_answered_in_its_own_place(tmp_path: Path, live: Bundle) 
 # Through make
 
 
-def answers_of(project: Project) -> int:
-    """How many answers of `make predict` a project has logged."""
+def logged_answers(project: Project) -> int:
+    """The number of answers of `make predict` in the log of a project."""
     with database.connected(project.root / "state" / "predictions.db") as log:
         return int(log.execute("select count(*) from predictions where route = 'make predict'").fetchone()[0])
 
 
-def test_a_killed_command_is_gone_on_with_by_the_next_and_not_by_two_at_once(own: Project) -> None:
-    """Killed for good in its third part; the command that follows is the one a person would type."""
+def test_the_next_command_resumes_a_killed_one_and_two_at_once_are_refused(own: Project) -> None:
+    """The command is killed in its third part, and then typed again."""
     own.write("in.csv", small_table(40_000))
     words = ("predict", "FILE=in.csv", "OUT=out.csv")
-    with batch_predict.alone(own.root / "out.csv"):
+    with batch_predict.exclusive_folder(own.root / "out.csv"):
         refused(own.make(*words), "One command at a time", "another `make predict` is at work on out.csv")
     killed = own.python(
         "import os, signal, sys\n"
@@ -359,8 +365,8 @@ def test_a_killed_command_is_gone_on_with_by_the_next_and_not_by_two_at_once(own
     assert "40,000 rows answered by version 1 (linear): out.csv" in done.text
     assert [row[:2] for row in rows_of(own.root / "out.csv")] == rows_of(own.root / "in.csv")
     assert not (own.root / ".out.csv.parts").exists()
-    assert answers_of(own) == 40_000, "each row is logged once"
+    assert logged_answers(own) == 40_000, "each row is logged once"
 
 
-def test_a_form_that_cannot_be_written_is_refused_before_anything_is_read(turned: Project) -> None:
+def test_an_output_format_that_cannot_be_written_is_refused_before_reading(turned: Project) -> None:
     refused(turned.make("predict", "FILE=absent.csv", "OUT=out.xlsx"), "OUT ends in .csv", "out.xlsx")

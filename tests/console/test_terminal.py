@@ -1,4 +1,4 @@
-"""Words for a terminal."""
+"""Terminal output."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ratchet.console import terminal
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
         (-5, "no time"),
         (0, "no time"),
@@ -20,6 +20,6 @@ from ratchet.console import terminal
         (86_400 * 3 + 5, "3 days"),
     ],
 )
-def test_a_span_is_told_in_the_unit_that_fits(seconds: int, said: str) -> None:
+def test_a_span_has_the_largest_unit_that_fits(seconds: int, text: str) -> None:
     begin = datetime(2026, 1, 1, tzinfo=UTC)
-    assert terminal.span(begin.isoformat(), (begin + timedelta(seconds=seconds)).isoformat()) == said
+    assert terminal.span(begin.isoformat(), (begin + timedelta(seconds=seconds)).isoformat()) == text

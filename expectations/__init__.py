@@ -1,9 +1,8 @@
-"""The suites of Great Expectations, one file for each border that data crosses, found by being here.
+"""The suites of Great Expectations: one file for each border that data crosses, discovered in this folder.
 
-A table's facts enter `check`, a Verdict leaves. A file `expectations/<name>.py` is a suite when it has a
-function `suite(rules) -> ExpectationSuite` whose every expectation has a description (the rule as a
-sentence, which the UIs show), a severity, and in `meta` an action. Great Expectations takes seconds to
-load, so it loads in `check` and not before.
+The facts of a table enter `check`, a Verdict leaves. A suite is a file `expectations/<name>.py` with a function
+`suite(rules) -> ExpectationSuite`. Each expectation has a description (the rule as a sentence, which the UIs show), a
+severity, and an action in `meta`. Great Expectations takes seconds to load, so `check` loads it, and not the import.
 """
 
 from __future__ import annotations
@@ -21,26 +20,27 @@ if TYPE_CHECKING:
 
 __all__ = ["SLICE", "Check", "Rules", "Verdict", "check", "check_slices", "load", "names"]
 
-_NOT_SUITES = {"__init__", "docs", "engine", "rules", "tally", "verdict"}
+_NOT_SUITES = {"__init__", "docs", "engine", "rules", "verdict"}
 
 SLICE = 500_000
-"""Rows of facts that Great Expectations judges at a time: as pandas they take some tens of MB."""
+"""Rows of facts that Great Expectations judges at a time; as a pandas frame they take some tens of MB."""
 
 
 def names() -> tuple[str, ...]:
-    """The names of all suites, sorted: the files beside this one."""
-    return tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in _NOT_SUITES))
+    """The names of all suites, sorted: the other files of this folder."""
+    paths = Path(__file__).parent.glob("*.py")
+    return tuple(sorted(path.stem for path in paths if path.stem not in _NOT_SUITES))
 
 
 def load() -> None:
-    """Load Great Expectations now, for whoever has something else to wait for meanwhile."""
+    """Load Great Expectations ahead, while something else has to be waited for."""
     import_module("expectations.engine")
     for name in names():
         import_module(f"expectations.{name}").suite(Rules())
 
 
 def check(facts: pl.DataFrame, suite: str, rules: Rules | None = None) -> Verdict:
-    """What the suite of that name says of these facts (`ratchet.data.prepare.row_facts.measure` makes them).
+    """The verdict of a suite on the facts of a table (from `ratchet.data.prepare.row_facts.measure`).
 
     Raises:
         LookupError: there is no such suite.
@@ -49,7 +49,7 @@ def check(facts: pl.DataFrame, suite: str, rules: Rules | None = None) -> Verdic
 
 
 def check_slices(slices: Iterable[pl.DataFrame], suite: str, rules: Rules | None = None) -> Verdict:
-    """The same for a long table, whose facts come in slices of at most SLICE rows, one or more (`Survey.slices`).
+    """The verdict on a long table, whose facts come in one or more slices of at most SLICE rows (`Survey.slices`).
 
     Raises:
         LookupError: there is no such suite.

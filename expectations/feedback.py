@@ -1,8 +1,8 @@
-"""May a label that somebody gave teach the next model? The border between the prediction log and a data version.
+"""The suite of feedback: which labels may teach the next model, at the border between prediction log and data version.
 
-What breaks a rule is set aside with its reason, and the rest goes on. A rule of severity critical, or one that cannot
-be judged, keeps out all that was collected: it stays in the log. Whether a label is right nobody can tell from it; that
-a model which learned from wrong ones goes live is prevented by the gate, whose rows none of these people chose. The
+A label that breaks a rule is set aside with the reason; the others pass. A broken critical rule, or a rule that cannot
+be judged, keeps out the whole batch, which stays in the log. No rule can tell whether a label is right. The gate keeps
+a model that learned from wrong labels from going live, since the labellers did not choose the rows of the gate. The
 suite judges the facts of `ratchet.monitoring.labels.feedback_rules`.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from expectations.rules import Rules, warned
+from expectations.rules import Rules, said_as_warning
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def suite(rules: Rules) -> ExpectationSuite:
-    """First what a label is of, then what it says, then whether that can be."""
+    """Rules about the prediction, then about the label itself, then about its plausibility."""
     from great_expectations import ExpectationSuite
 
     aside: Action = "set aside"
@@ -42,14 +42,14 @@ def suite(rules: Rules) -> ExpectationSuite:
 
 
 def _never(fact: str, sentence: str, action: Action) -> Expectation:
-    """That a fact is false in every row; where it is not, nothing but these rows is stopped."""
+    """The expectation that a fact is false in every row; only the rows that break it are stopped."""
     from great_expectations.expectations import ExpectColumnValuesToBeInSet
 
-    return ExpectColumnValuesToBeInSet(column=fact, value_set=[False], **warned(sentence, action))
+    return ExpectColumnValuesToBeInSet(column=fact, value_set=[False], **said_as_warning(sentence, action))
 
 
 def _one_sided(rules: Rules) -> Expectation:
     from great_expectations.expectations import ExpectColumnMaxToBeBetween
 
-    words = warned(f"No class has more than {rules.max_class:.0%} of the new labels.", "flag")
+    words = said_as_warning(f"No class has more than {rules.max_class:.0%} of the new labels.", "flag")
     return ExpectColumnMaxToBeBetween(column="class_share", max_value=rules.max_class, **words)

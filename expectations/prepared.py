@@ -1,8 +1,7 @@
-"""May a model learn from this table, and may its holdout judge one? The border between preparing and
-training.
+"""The suite of prepared rows, at the border before training: may a model learn from this table, and a holdout judge it?
 
-Nothing is set aside here: preparing was meant to leave no bad row, so one is a fault of ours and refuses
-the table. The suite judges the facts of `ratchet.data.prepare.row_facts` over a frame that has a column `split`.
+Nothing is set aside here: preparing should have left no bad row, so a bad row is a fault of this code and refuses the
+table. The suite judges the facts of `ratchet.data.prepare.row_facts` over a frame with a column `split`.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ SPLITS = ("train", "validation", "holdout")
 
 
 def suite(rules: Rules) -> ExpectationSuite:
-    """Clean rows first, then honest splits, then classes in each of them."""
+    """Rules about rows, then about splits, then about the classes of each split."""
     from great_expectations import ExpectationSuite
 
     return ExpectationSuite(name="prepared", expectations=[*_rows(), *_splits(rules), *_classes(rules)])
@@ -46,7 +45,7 @@ def _splits(rules: Rules) -> list[Expectation]:
 
 
 def _classes(rules: Rules) -> list[Expectation]:
-    """Train must have every class; a holdout without one can still judge the others."""
+    """Rules about classes: train must have every class; a holdout without one can still judge the others."""
     from great_expectations.expectations import ExpectColumnDistinctValuesToEqualSet
     from great_expectations.expectations.row_conditions import Column
 

@@ -1,7 +1,7 @@
-"""May this table come in? The border between somebody's file and a version of our data.
+"""The suite of raw rows, at the border between a file and a data version: may this table come in?
 
-A rule about rows sets a bad row aside, with its reason, as long as few rows are bad. A rule about the table
-refuses it. A flag stops nothing and tells a person. The suite judges the facts of `ratchet.data.prepare.row_facts`.
+A rule about rows sets a bad row aside, with the reason, as long as few rows are bad. A rule about the table refuses it.
+A flag stops nothing and tells a person. The suite judges the facts of `ratchet.data.prepare.row_facts`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def suite(rules: Rules) -> ExpectationSuite:
-    """The rules in the order in which a person would ask."""
+    """Rules about the table, then about rows, then about classes, then flags."""
     from great_expectations import ExpectationSuite
 
     return ExpectationSuite(name="raw", expectations=[*_table(rules), *_rows(rules), *_classes(rules), *_flags(rules)])
@@ -59,7 +59,7 @@ def _rows(rules: Rules) -> list[Expectation]:
 
 
 def _classes(rules: Rules) -> list[Expectation]:
-    """They are counted over the rows that stay: a class whose every text is blank is no class."""
+    """Rules about classes, counted over the rows that stay: a class with blank texts only is no class."""
     from great_expectations.expectations import (
         ExpectColumnMinToBeBetween,
         ExpectColumnUniqueValueCountToBeBetween,

@@ -1,4 +1,4 @@
-"""How strict the suites are, and the one form that most of their rules have."""
+"""The limits of the suites, and the form that most of their expectations have."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rules:
-    """The limits; each default is the one the documentation names.
+    """The limits; the defaults are those of the documentation.
 
-    labels: the declared classes; none means that any will do.
-    grouped: the problem declares a group, so each row should have one.
-    max_set_aside: a larger share of bad rows means that the table is bad, not the rows.
-    max_damaged: a larger share of texts with encoding damage means that the whole table was read wrongly.
-    max_duplicates, max_conflicts: shares above which a person is told; copies are dropped in any case.
-    min_rows: the fewest rows from which a class can be learned; below it a person is told.
-    min_share: the smallest share of a class before a person is told.
-    max_class: the largest share of a class among new labels before a person is told.
+    Attributes:
+        labels: the declared classes; empty to allow any.
+        grouped: whether the problem declares a group, so that each row should have one.
+        max_set_aside: share of bad rows above which the table is refused.
+        max_damaged: share of texts with encoding damage above which the whole table was read wrongly.
+        max_duplicates: share of copies above which a person is told; copies are dropped in any case.
+        max_conflicts: share of conflicting copies above which a person is told; they are dropped in any case.
+        max_classes: the most classes.
+        min_rows: the fewest rows from which a class can be learned; below it a person is told.
+        min_share: share of a class below which a person is told.
+        max_class: share of a class among new labels above which a person is told.
     """
 
     labels: tuple[str, ...] = ()
@@ -38,18 +41,18 @@ class Rules:
 
 
 def never(fact: str, sentence: str, action: Action, allowed: float = 0.0) -> ExpectColumnValuesToBeInSet:
-    """The expectation that a yes-or-no fact is false in every row, but for an allowed share of them."""
+    """The expectation that a boolean fact is false in every row, except for an allowed share of the rows."""
     from great_expectations.expectations import ExpectColumnValuesToBeInSet
 
     return ExpectColumnValuesToBeInSet(column=fact, value_set=[False], mostly=1.0 - allowed, **said(sentence, action))
 
 
 def said(sentence: str, action: Action) -> dict[str, Any]:
-    """The words and the weight of an expectation, as Great Expectations takes them."""
+    """Description, severity and action of an expectation, as keyword arguments of Great Expectations."""
     severity = "warning" if action == "flag" else "critical"
     return {"description": sentence, "severity": severity, "meta": {"action": action}}
 
 
-def warned(sentence: str, action: Action) -> dict[str, Any]:
-    """The same for a rule by which no table is refused, however many rows break it."""
+def said_as_warning(sentence: str, action: Action) -> dict[str, Any]:
+    """The same for a rule that never refuses a table, however many rows break it."""
     return {**said(sentence, action), "severity": "warning"}

@@ -1,4 +1,4 @@
-"""What a suite found: one Check for each expectation, a Verdict over all of them, and the counts of slices added up."""
+"""The result of a suite: a Check for each expectation and a Verdict over all; `merge_results` adds those of slices."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Action = Literal["refuse", "set aside", "flag"]
-"""What a failure means: the table is refused, the row is set aside, or a person is told."""
+"""What follows from a failure: the table is refused, the row is set aside, or a person is told."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One expectation and how it went.
+    """The result of one expectation.
 
-    unexpected: rows that break it, where it is about rows.
-    share: the same as a share of all rows.
-    rows: the first few of them, as row numbers in the source table; never the texts.
-    observed: what was found, in words.
+    Attributes:
+        name: the rule as a sentence.
+        severity: `critical` or `warning`.
+        action: what follows from a failure.
+        success: whether the rule holds.
+        unexpected: number of rows that break a rule about rows; else None.
+        share: the same as a share of all rows.
+        rows: numbers of the first of them in the source table; never the texts.
+        observed: the observation in words.
     """
 
     name: str
@@ -36,11 +41,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a table may cross a border, and every check that says so.
+    """Whether a table may cross a border, with the checks that decide it.
 
-    passed: no check of severity critical failed; rows may still have to be set aside.
-    seconds: what the suite took, without the start of Great Expectations.
-    evidence: Great Expectations' own result as JSON, which `expectations.docs.render` turns into a page.
+    Attributes:
+        suite: name of the suite.
+        rows: of the table.
+        set_aside: rows that have to be set aside.
+        checks: one for each expectation.
+        seconds: time of the suite, without loading Great Expectations.
+        evidence: Great Expectations' own result as JSON, which `expectations.docs.render` turns into a page.
     """
 
     suite: str
@@ -52,23 +61,25 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
+        """Whether no critical check failed; rows may still have to be set aside."""
         return not self.refusals
 
     @property
     def refusals(self) -> tuple[Check, ...]:
-        """The checks for which the table is refused."""
-        return tuple(c for c in self.checks if not c.success and c.severity == "critical")
+        """The failed critical checks, for which the table is refused."""
+        return tuple(check for check in self.checks if not check.success and check.severity == "critical")
 
     @property
     def warnings(self) -> tuple[Check, ...]:
-        """The failed checks that a person should know of, and that stop nothing."""
-        return tuple(c for c in self.checks if not c.success and c.severity != "critical")
+        """The failed checks that refuse nothing."""
+        return tuple(check for check in self.checks if not check.success and check.severity != "critical")
 
     @property
     def headline(self) -> str:
         """One sentence, the verdict first."""
         if not self.passed:
-            first, broken = self.refusals[0], _count(len(self.refusals), "rule")
+            first = self.refusals[0]
+            broken = _count(len(self.refusals), "rule")
             colon = ", first:" if len(self.refusals) > 1 else ":"
             return f"Refused: the {self.suite} table breaks {broken}{colon} {first.name} Found: {first.observed}"
         stay = f"all {self.rows:,}" if not self.set_aside else f"{self.rows - self.set_aside:,} of {self.rows:,}"
@@ -88,19 +99,19 @@ def _count(number: int, noun: str) -> str:
 COUNTS = ("element_count", "unexpected_count", "missing_count")
 
 EXAMPLES = 20
-"""Unexpected values that Great Expectations shows."""
+"""The most unexpected values that Great Expectations shows."""
 
 
-def added(slices: Sequence[dict[str, Any]], table: dict[str, Any]) -> dict[str, Any]:
-    """One result over the whole table.
+def merge_results(slices: Sequence[dict[str, Any]], table: dict[str, Any]) -> dict[str, Any]:
+    """Merge the results of slices into one result over the whole table.
 
     Args:
-        slices: the results of the rules about rows, for each slice in order.
-        table: the result of the rules about the table.
+        slices: for each slice in order, the results of the rules about rows.
+        table: the results of the rules about the table.
     """
-    by_rule = zip(*(sorted(part["results"], key=_rule) for part in slices), strict=True)
-    results = [*map(_one, by_rule), *table["results"]]
-    held = sum(found["success"] for found in results)
+    by_rule = zip(*(sorted(slice_["results"], key=_description) for slice_ in slices), strict=True)
+    results = [*map(_merge_rule, by_rule), *table["results"]]
+    held = sum(result["success"] for result in results)
     statistics = {
         "evaluated_expectations": len(results),
         "successful_expectations": held,
@@ -110,22 +121,25 @@ def added(slices: Sequence[dict[str, Any]], table: dict[str, Any]) -> dict[str, 
     return table | {"success": held == len(results), "results": results, "statistics": statistics}
 
 
-def _rule(found: dict[str, Any]) -> str:
-    return str(found["expectation_config"]["description"])
+def _description(result: dict[str, Any]) -> str:
+    return str(result["expectation_config"]["description"])
 
 
-def _one(parts: tuple[dict[str, Any], ...]) -> dict[str, Any]:
-    """One rule: its counts are sums, and it holds by the same comparison with `mostly` that every slice went by."""
-    config, results = parts[0]["expectation_config"], [part["result"] for part in parts]
-    if failed := next((part for part in parts if part["exception_info"].get("raised_exception") is not False), None):
-        return failed
+def _merge_rule(parts: tuple[dict[str, Any], ...]) -> dict[str, Any]:
+    """Merge one rule over all slices: counts are added, and the sum is compared with `mostly` as in each slice."""
+    config = parts[0]["expectation_config"]
+    results = [part["result"] for part in parts]
+    if not_judged := next(
+        (part for part in parts if part["exception_info"].get("raised_exception") is not False), None
+    ):
+        return not_judged
     if "observed_value" in results[0]:  # the number of rows
         rows = sum(result["observed_value"] for result in results)
         return parts[0] | {"success": rows >= config["kwargs"]["min_value"], "result": {"observed_value": rows}}
     rows, broken, missing = (sum(result[name] for result in results) for name in COUNTS)
-    there = rows - missing
-    holds = there == 0 or (there - broken) / there >= config["kwargs"].get("mostly", 1.0)
-    share = broken / there * 100 if there else None
+    present = rows - missing
+    holds = present == 0 or (present - broken) / present >= config["kwargs"].get("mostly", 1.0)
+    share = broken / present * 100 if present else None
     examples = [value for result in results for value in result["partial_unexpected_list"]][:EXAMPLES]
     result = {
         "element_count": rows,

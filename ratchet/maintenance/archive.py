@@ -1,7 +1,7 @@
-"""A backup's file: a tar of what a project is, first of all what it is, last of all the SHA-256 of each file.
+"""The file of a backup, a compressed tar: a description first, then the files, then a manifest with their SHA-256.
 
-Anything may happen to such a file before it is read again, so nothing in it is believed: names are held to a list of
-what may be in one, and bytes to the manifest.
+The file may be damaged or forged before it is read, so nothing in it is trusted: names are checked against the allowed
+ones, and bytes against the manifest.
 """
 
 from __future__ import annotations
@@ -21,21 +21,24 @@ from typing import IO, Any, cast
 from ratchet.project.errors import Refusal
 
 FORMAT = 1
-ABOUT, MANIFEST = "ratchet-backup.json", "manifest.json"
+ABOUT = "ratchet-backup.json"
+MANIFEST = "manifest.json"
 ENDINGS = (".tar.zst", ".tar.gz")
 PROJECT = ("project/params.yaml", "project/data.dvc", "project/.dvc/config")
 STATE = re.compile(r"state/[^/]+(/[^/]+)*")
-SMALL = 64 * 2**20
+LARGEST_JSON = 64 * 2**20
 """Bytes; ABOUT and MANIFEST are smaller."""
 
 Tell = Callable[[int], None]
 
 
-class Hashed:
-    """A file that is being read, and the SHA-256 of what was read of it."""
+class HashingReader:
+    """A file with the SHA-256 of the bytes read so far."""
 
     def __init__(self, file: IO[bytes], tell: Tell) -> None:
-        self.file, self.tell, self.sha256 = file, tell, hashlib.sha256()
+        self.file = file
+        self.tell = tell
+        self.sha256 = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         data = self.file.read(size)
@@ -45,15 +48,20 @@ class Hashed:
 
 
 def write(path: Path, about: dict[str, Any], files: list[tuple[str, Path]], tell: Tell) -> int:
-    """Write an archive; how many files are in it. One that vanished since it was listed is left out.
+    """Write an archive; files that vanished since they were listed are left out.
 
     Args:
-        files: name in the archive, and where it is.
+        path: of the archive.
+        about: the description.
+        files: name in the archive and path of each file.
         tell: called with the number of bytes just read.
+
+    Returns:
+        The number of files in the archive.
     """
     manifest: dict[str, dict[str, Any]] = {}
     with compressed(path, "w") as stream, tarfile.open(fileobj=stream, mode="w|") as tar:
-        add(tar, ABOUT, about | {"format": FORMAT})
+        add_json(tar, ABOUT, about | {"format": FORMAT})
         for name, place in files:
             if not place.exists():
                 continue
@@ -61,14 +69,14 @@ def write(path: Path, about: dict[str, Any], files: list[tuple[str, Path]], tell
                 info = tar.gettarinfo(arcname=name, fileobj=file)
                 info.uid = info.gid = 0
                 info.uname = info.gname = ""
-                reader = Hashed(file, tell)
+                reader = HashingReader(file, tell)
                 tar.addfile(info, cast("IO[bytes]", reader))
             manifest[name] = {"sha256": reader.sha256.hexdigest(), "bytes": info.size}
-        add(tar, MANIFEST, {"files": manifest})
+        add_json(tar, MANIFEST, {"files": manifest})
     return len(manifest)
 
 
-def add(tar: tarfile.TarFile, name: str, content: dict[str, Any]) -> None:
+def add_json(tar: tarfile.TarFile, name: str, content: dict[str, Any]) -> None:
     data = json.dumps(content, ensure_ascii=False, indent=1).encode()
     info = tarfile.TarInfo(name)
     info.size = len(data)
@@ -76,14 +84,20 @@ def add(tar: tarfile.TarFile, name: str, content: dict[str, Any]) -> None:
 
 
 def unpack(path: Path, folder: Path, tell: Tell, check: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """Write what an archive holds below an empty folder, if every byte of it is as it was written; what it is.
+    """Unpack an archive into an empty folder, and verify every byte.
 
     Args:
-        check: called with what the archive is, before anything of it is written; raises where that will not do.
+        path: of the archive.
+        folder: empty.
+        tell: called with the number of bytes just read.
+        check: called with the description before any file is written; raises to refuse it.
+
+    Returns:
+        The description.
 
     Raises:
-        Refusal: it is not a whole backup of ours; what was written below the folder until then means nothing.
-        OSError: the disk is full, or the like.
+        Refusal: the archive is no whole backup of this project; the files written so far must not be used.
+        OSError: the disk is full, or another error of the system.
     """
     try:
         with compressed(path, "r") as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
@@ -99,43 +113,43 @@ def unpack(path: Path, folder: Path, tell: Tell, check: Callable[[dict[str, Any]
 def unpack_members(
     path: Path, tar: tarfile.TarFile, folder: Path, tell: Tell, check: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
-    found: dict[str, dict[str, Any]] = {}
+    unpacked: dict[str, dict[str, Any]] = {}
     first = tar.next()
-    if first is None or first.name != ABOUT or first.size > SMALL:
+    if first is None or first.name != ABOUT or first.size > LARGEST_JSON:
         raise Refusal("A backup must be one that `make backup` wrote.", f"{path}: another archive", "Name the backup.")
-    about = load(tar, first)
+    about = load_json(tar, first)
     if about["format"] != FORMAT:
         received = f"{path}: format {about['format']}, from version {about.get('version')}"
         raise Refusal(f"A backup must be of format {FORMAT}.", received, "Take the project's version that wrote it.")
     check(about)
     while (member := tar.next()) is not None:
-        if member.name == MANIFEST and member.isreg() and member.size <= SMALL:
-            if load(tar, member)["files"] != found:
+        if member.name == MANIFEST and member.isreg() and member.size <= LARGEST_JSON:
+            if load_json(tar, member)["files"] != unpacked:
                 raise damaged(path, ValueError("files that differ from its manifest"))
             if tar.next() is not None:
                 raise damaged(path, ValueError("something behind its end"))
             return about
-        if not may_be_in_one(member) or member.name in found:
+        if not is_allowed(member) or member.name in unpacked:
             raise Refusal(
                 "A backup holds nothing but files of a project's state.",
                 f"{path}: an entry {member.name[:100]!r}",
                 "Nothing was changed. Do not trust this file: take another backup.",
             )
-        found[member.name] = write_member(tar, member, folder / member.name, tell)
+        unpacked[member.name] = write_member(tar, member, folder / member.name, tell)
     raise damaged(path, EOFError("no manifest at its end"))
 
 
-def may_be_in_one(member: tarfile.TarInfo) -> bool:
-    """Whether an entry is a plain file with a name that stays below the folder."""
+def is_allowed(member: tarfile.TarInfo) -> bool:
+    """Whether a member is a regular file with an allowed name below the folder."""
     parts = PurePosixPath(member.name).parts
-    plain = member.isreg() and not any(part in ("..", ".", "") for part in parts) and "\0" not in member.name
-    return plain and (member.name in PROJECT or STATE.fullmatch(member.name) is not None)
+    is_plain = member.isreg() and not any(part in ("..", ".", "") for part in parts) and "\0" not in member.name
+    return is_plain and (member.name in PROJECT or STATE.fullmatch(member.name) is not None)
 
 
 def write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path, tell: Tell) -> dict[str, Any]:
     source = tar.extractfile(member)
     assert source is not None
-    reader = Hashed(source, tell)
+    reader = HashingReader(source, tell)
     place.parent.mkdir(parents=True, exist_ok=True)
     with open(place, "xb") as file:
         while block := reader.read(2**20):
@@ -144,22 +158,22 @@ def write_member(tar: tarfile.TarFile, member: tarfile.TarInfo, place: Path, tel
     return {"sha256": reader.sha256.hexdigest(), "bytes": place.stat().st_size}
 
 
-def load(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, Any]:
+def load_json(tar: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, Any]:
     file = tar.extractfile(member)
     assert file is not None
     return dict(json.load(file))
 
 
 def damaged(path: Path, error: Exception) -> Refusal:
-    said = " ".join(str(error).split())[:200] or type(error).__name__
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
     return Refusal(
-        "A backup must be whole.", f"{path}: {said}", "Nothing was changed: copy the file again, or take another one."
+        "A backup must be whole.", f"{path}: {reason}", "Nothing was changed: copy the file again, or take another one."
     )
 
 
 @contextmanager
 def compressed(path: Path, mode: str) -> Iterator[IO[bytes]]:
-    """A file that is compressed on the way, by what its name ends in."""
+    """A file that is compressed or decompressed in transit, by the ending of its name."""
     if path.name.endswith(".gz"):
         with gzip.open(path, f"{mode}b", compresslevel=3) as file:
             yield cast("IO[bytes]", file)
@@ -167,9 +181,9 @@ def compressed(path: Path, mode: str) -> Iterator[IO[bytes]]:
     import pyarrow as pa
 
     opened = pa.OSFile(str(path), mode)
-    made = pa.CompressedOutputStream(opened, "zstd") if mode == "w" else pa.CompressedInputStream(opened, "zstd")
-    with opened, made:
-        yield cast("IO[bytes]", made)
+    stream = pa.CompressedOutputStream(opened, "zstd") if mode == "w" else pa.CompressedInputStream(opened, "zstd")
+    with opened, stream:
+        yield cast("IO[bytes]", stream)
 
 
 def iterate(folder: Path) -> Iterator[Path]:

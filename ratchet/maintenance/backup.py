@@ -1,9 +1,9 @@
-"""All state that matters in one archive, taken while the loop turns and the UIs are open; and back again.
+"""Backup and restore: the state enters an archive while the loop turns and the UIs are open, and leaves it again.
 
     make backup [TO=file.tar.zst]       make restore FROM=file.tar.zst
 
-A restore reads the whole archive before it changes anything, and moves what was there into state/backups/. The moves
-follow a plan on the disk: a restore that is killed halfway, or cut off by the power, is finished by the next command.
+A restore reads the whole archive before it changes anything, and moves the present state into state/backups/. The moves
+follow a write-ahead plan: the next command finishes a restore that a kill or a power cut interrupted.
 """
 
 from __future__ import annotations
@@ -35,56 +35,61 @@ REBUILT = frozenset({
     "backups", "servers", "services", "open-runs", "restoring", "reports", "loop.lock", "pace.lock",
     "setup.lock", "upgrade.lock",
 })  # fmt: skip
-"""What is in state/ and in no backup: made again by itself, of this machine alone, or a backup itself."""
-LEFT_OUT = ("dvc/tmp", "dvc/site", "dvc/global", "dvc/system", "prefect/ui", "last-turn.json")
-BESIDE_A_DATABASE = ("-wal", "-shm", "-journal")
+"""Entries of state/ that no backup holds: they are made anew, belong to this machine, or are backups themselves."""
+EXCLUDED = ("dvc/tmp", "dvc/site", "dvc/global", "dvc/system", "prefect/ui", "last-turn.json")
+DATABASE_SUFFIXES = ("-wal", "-shm", "-journal")
 
 
-# Out
+# Backup
 
 
 def make(here: Places, wished: str, say: Say) -> Path:
-    """Write the archive; where it is.
+    """Write the archive; its path.
+
+    Args:
+        wished: the path; empty for state/backups/NAME-DATE.tar.zst.
 
     Raises:
-        Refusal: there is a file of that name, or the name ends in something else than an archive's.
+        Refusal: the file exists, or its name does not end as an archive's.
     """
     target = target_of(here, wished)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".ratchet-backup-") as scratch:
-        have_data_in_cache(here, say)
+        ensure_data_in_cache(here, say)
         files = gather(here, Path(scratch))
         total = sum(path.stat().st_size for _, path in files if path.exists())
         fresh = Path(scratch) / target.name
-        count = archive.write(fresh, about(here, total), files, Progress(say, f"Writing {target.name}", total, "bytes"))
+        count = archive.write(
+            fresh, describe(here, total), files, Progress(say, f"Writing {target.name}", total, "bytes")
+        )
         refuse_overwriting(target)
         durable.replace(fresh, target)
     say(f"{count:,} files, {megabytes(total)}, in {target} ({megabytes(target.stat().st_size)}).")
     if target.is_relative_to(here.state):
         say("A backup on the same disk goes when the disk goes. Better: make backup TO=/another/disk/name.tar.zst")
-    for what in elsewhere():
-        say(f"{what} is not in it: back it up where it is.")
+    for store in external_stores():
+        say(f"{store} is not in it: back it up where it is.")
     say(f"Back to it: make restore FROM={shlex.quote(str(target))}")
     return target
 
 
-def elsewhere() -> list[str]:
-    """What of the state is in other hands, and so in no archive: each with the variable that names it."""
-    found = []
+def external_stores() -> list[str]:
+    """The external parts of the state, which no archive holds, with the variables that name them."""
+    stores = []
     if not os.environ.get("MLFLOW_TRACKING_URI", "").startswith("sqlite:///"):
-        found.append("The registry that MLFLOW_TRACKING_URI names")
+        stores.append("The registry that MLFLOW_TRACKING_URI names")
     if os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT"):
-        found.append("The store of models and files that MLFLOW_DEFAULT_ARTIFACT_ROOT names")
+        stores.append("The store of models and files that MLFLOW_DEFAULT_ARTIFACT_ROOT names")
     if os.environ.get(LOG_VARIABLE):
-        found.append(f"The log of predictions that {LOG_VARIABLE} names")
-    named_by = "PREFECT_API_URL" if os.environ.get("PREFECT_API_URL") else prefect_database()[0]
-    if named_by:
-        found.append(f"The record of runs that {named_by} names")
-    return found
+        stores.append(f"The log of predictions that {LOG_VARIABLE} names")
+    variable = "PREFECT_API_URL" if os.environ.get("PREFECT_API_URL") else prefect_database()[0]
+    if variable:
+        stores.append(f"The record of runs that {variable} names")
+    return stores
 
 
 def target_of(here: Places, wished: str) -> Path:
-    """Where the archive goes: where it was wished, or state/backups/NAME-DATE.tar.zst."""
+    """The path of the archive: the wished one, or state/backups/NAME-DATE.tar.zst."""
     if wished:
         target = Path(wished).expanduser().absolute()
         if not target.name.endswith(archive.ENDINGS):
@@ -112,8 +117,8 @@ def problem_name(here: Places) -> str:
         return "ratchet"
 
 
-def have_data_in_cache(here: Places, say: Say) -> None:
-    """The pinned data goes into an archive as DVC's objects; put it there where only data/ has it."""
+def ensure_data_in_cache(here: Places, say: Say) -> None:
+    """Put the pinned data into DVC's cache if only data/ has it: an archive holds data as DVC objects."""
     try:
         pin = data_pin.pinned(here)
     except Refusal as refusal:
@@ -124,15 +129,15 @@ def have_data_in_cache(here: Places, say: Say) -> None:
 
 
 def gather(here: Places, scratch: Path) -> list[tuple[str, Path]]:
-    """Name in the archive and path of each file; databases first, as copies that hang together."""
+    """The name in the archive and the path of each file; databases first, as consistent copies."""
     copies: list[tuple[str, Path]] = []
     files: list[tuple[str, Path]] = []
     for entry in sorted(here.state.iterdir()):
         for path in archive.iterate(entry) if entry.is_dir() else (entry,):
             name = path.relative_to(here.state).as_posix()
-            if entry.name in REBUILT or name in LEFT_OUT or name.startswith(tuple(f"{out}/" for out in LEFT_OUT)):
+            if entry.name in REBUILT or name in EXCLUDED or name.startswith(tuple(f"{folder}/" for folder in EXCLUDED)):
                 continue
-            if path.name.endswith(BESIDE_A_DATABASE) and is_database(path.with_name(path.name.rpartition("-")[0])):
+            if path.name.endswith(DATABASE_SUFFIXES) and is_database(path.with_name(path.name.rpartition("-")[0])):
                 continue
             if is_database(path):
                 copy = scratch / f"{len(copies)}.db"
@@ -152,8 +157,8 @@ def is_database(path: Path) -> bool:
         return False
 
 
-def about(here: Places, total: int) -> dict[str, Any]:
-    """What an archive says of itself."""
+def describe(here: Places, total: int) -> dict[str, Any]:
+    """The description that stands first in the archive."""
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": project_version(),
@@ -169,68 +174,67 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-# Back
+# Restore
 
 
 def restore(here: Places, source: str, say: Say) -> None:
-    """What the archive holds becomes the project's state; what was there is kept in state/backups/.
+    """Replace the project's state by that of an archive; the present state is kept in state/backups/.
 
     Raises:
-        Refusal: there is no such archive, it is not whole, a loop turns or the UIs are open; nothing has changed then.
+        Refusal: there is no such archive, it is damaged, a loop turns or the UIs are open. Nothing has changed then.
     """
     path = Path(source).expanduser().absolute()
     if not source or not path.is_file():
-        kept = ", ".join(str(file) for file in sorted(here.backups.glob("*.tar.*"))) or "none"
+        archives = ", ".join(str(file) for file in sorted(here.backups.glob("*.tar.*"))) or "none"
         raise Refusal(
-            "FROM names a backup.", f"{source or 'no FROM'}: no such file", f"Those in state/backups/: {kept}"
+            "FROM names a backup.", f"{source or 'no FROM'}: no such file", f"Those in state/backups/: {archives}"
         )
     with recovery.alone(here, "make restore", say):
         refuse_open_uis(here)
         staging = (here.state / PLAN).parent
         shutil.rmtree(staging, ignore_errors=True)
         try:
-            found = archive.unpack(
-                path, staging, Progress(say, f"Reading {path.name}", path.stat().st_size, "bytes"), enough_room(here)
-            )
-            relocate(staging / "state" / "mlflow.db", {found["state"]: here.state, found["root"]: here.root})
+            progress = Progress(say, f"Reading {path.name}", path.stat().st_size, "bytes")
+            about = archive.unpack(path, staging, progress, check_room(here))
+            relocate(staging / "state" / "mlflow.db", {about["state"]: here.state, about["root"]: here.root})
             write_plan(here, staging)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
         before = finish(here)
-        say(f"Restored what `make backup` wrote at {found['made'][:16]} UTC (version {found['version']}).")
+        say(f"Restored what `make backup` wrote at {about['made'][:16]} UTC (version {about['version']}).")
         say(f"What was there before is in {before}; delete it once you are sure.")
-        bring_data(here, say)
+        fetch_data(here, say)
         say("See it: make status")
 
 
 def refuse_open_uis(here: Places) -> None:
-    open_now = [name for name in ("prefect", "mlflow", "flows", "service") if servers.ours(here, name)]
-    if open_now:
+    running = [name for name in ("prefect", "mlflow", "flows", "service") if servers.ours(here, name)]
+    if running:
         raise Refusal(
             "A restore needs the databases for itself.",
-            f"running: {', '.join(open_now)}",
+            f"running: {', '.join(running)}",
             "End `make up`, `make ui` or `make serve` first.",
         )
 
 
-def enough_room(here: Places) -> Callable[[dict[str, Any]], None]:
-    """A check that the disk can hold what the archive unpacks to."""
+def check_room(here: Places) -> Callable[[dict[str, Any]], None]:
+    """A check that the disk can hold the unpacked archive."""
 
-    def check(found: dict[str, Any]) -> None:
+    def check(about: dict[str, Any]) -> None:
         free = shutil.disk_usage(here.state).free
-        if free < found["bytes"] * 1.05:
-            received = f"{megabytes(free)} free, {megabytes(found['bytes'])} needed, for {here.state}"
+        if free < about["bytes"] * 1.05:
+            received = f"{megabytes(free)} free, {megabytes(about['bytes'])} needed, for {here.state}"
             raise Refusal("The disk must have room for what is restored.", received, "Free some: make prune")
 
     return check
 
 
 def relocate(database: Path, places: dict[str, Path]) -> None:
-    """Let a registry that was made in one place point to the same artifacts in another.
+    """Let a registry that was made in one folder point to the same artifacts in another.
 
-    MLflow keeps the artifacts' place as an absolute path or address in several tables; every text that begins with
-    an old folder is changed, and no other.
+    MLflow stores the place of artifacts as an absolute path or URI in several tables. Every text that begins with an
+    old folder is changed, and no other text.
 
     Args:
         places: old folder -> new folder.
@@ -256,21 +260,23 @@ def relocate(database: Path, places: dict[str, Path]) -> None:
 
 
 def write_plan(here: Places, staging: Path) -> None:
-    """From here on the restore can be finished by whoever comes next."""
-    out = sorted(entry.name for entry in here.state.iterdir() if entry.name not in REBUILT)
+    """Write the plan of the moves; from here on the next command can finish the restore."""
+    names = sorted(entry.name for entry in here.state.iterdir() if entry.name not in REBUILT)
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    staged, today = staging / "project" / "data.dvc", here.root / "data.dvc"
-    same = staged.exists() and today.exists() and staged.read_bytes() == today.read_bytes()
-    plan = {"out": out, "before": str(here.backups / f"before-restore-{moment}"), "data": not same}
+    staged_pin = staging / "project" / "data.dvc"
+    present_pin = here.root / "data.dvc"
+    both = staged_pin.exists() and present_pin.exists()
+    same = both and staged_pin.read_bytes() == present_pin.read_bytes()
+    plan = {"out": names, "before": str(here.backups / f"before-restore-{moment}"), "data": not same}
     durable.sync(staging)
     durable.write(here.state / PLAN, json.dumps(plan))
 
 
 def finish(here: Places) -> Path:
-    """Move out what was there and in what is staged, by the plan; a step that is done already is passed over.
+    """Move the present state out and the staged state in, by the plan; moves that are done already are skipped.
 
     Returns:
-        Where what was there is now.
+        The folder of the state that was replaced.
     """
     staging = (here.state / PLAN).parent
     plan = json.loads((here.state / PLAN).read_text(encoding="utf-8"))
@@ -283,7 +289,7 @@ def finish(here: Places) -> Path:
     for name in archive.PROJECT:
         exchange(here.root / name.removeprefix("project/"), staging / name, before / name)
     for entry in sorted((staging / "state").iterdir()):
-        move(here.state / entry.name, before / f"{entry.name}.since")  # made by a command after a restore was cut off
+        move(here.state / entry.name, before / f"{entry.name}.since")  # of a command after the interrupted restore
         durable.move(entry, here.state / entry.name)
     durable.remove(here.state / PLAN)
     shutil.rmtree(staging)
@@ -292,7 +298,7 @@ def finish(here: Places) -> Path:
 
 
 def move(path: Path, to: Path) -> None:
-    """Move a file or folder, on another disk by copying it; nothing where it was moved before."""
+    """Move a file or folder, to another disk by copying it; nothing happens if it was moved before."""
     if to.exists() or not path.exists():
         return
     try:
@@ -306,7 +312,7 @@ def move(path: Path, to: Path) -> None:
 
 
 def exchange(path: Path, staged: Path, kept: Path) -> None:
-    """Keep a copy of a project's file, and put the staged one in its place."""
+    """Keep a copy of a file of the project, and put the staged file in its place."""
     if not staged.exists():
         return
     durable.make_folder(kept.parent)
@@ -321,11 +327,11 @@ def exchange(path: Path, staged: Path, kept: Path) -> None:
     durable.remove(staged)
 
 
-def bring_data(here: Places, say: Say) -> None:
-    """Put the data version that is pinned now into data/; where it cannot be had, that is said and the rest stands."""
+def fetch_data(here: Places, say: Say) -> None:
+    """Fetch the pinned data version into data/; a failure is printed, and the restore stands."""
     try:
         pin = data_pin.pinned(here)
-        came = dvc_repo.fetch(here, pin, incoming_table.rebuilder(here, pin.source))
-        say(f"data/ holds version {pin.short}: {came}.")
+        source = dvc_repo.fetch(here, pin, incoming_table.rebuilder(here, pin.source))
+        say(f"data/ holds version {pin.short}: {source}.")
     except Refusal as refusal:
         say(f"data/ could not be brought: {refusal}")

@@ -1,8 +1,8 @@
-"""The SQLite files of a project, and whether the installed tools can open them as they are.
+"""Schema migrations: the SQLite files of the project enter and are opened, upgraded or refused.
 
-MLflow and Prefect number their schemas by Alembic revisions, whose files lie in their packages; they are read here
-without importing either. A database of an older revision is upgraded after a copy was kept in state/backups/; one of
-a newer revision is refused, for nothing here can go back.
+MLflow and Prefect number their schemas by Alembic revisions. The revision files lie in their packages and are read here
+without importing either. A database of an older revision is upgraded after a copy was kept in state/backups/. One of a
+newer revision is refused, because nothing here can downgrade it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,18 +23,25 @@ from ratchet.monitoring.log import database as predictions
 from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, prefect_database
+from ratchet.project.progress import Say
 from ratchet.state.sqlite_file import patient
 
 REVISION = re.compile(r"^(down_)?revision\b[^=\n]*= *[\"'](\w+)[\"']", re.MULTILINE)
-WHOLE = 2**30
-"""Bytes; up to this size every page of a database is looked at before a run (about a second), above it the first."""
-
-Say = Callable[[str], None]
+FULL_CHECK_BYTES = 2**30
+"""Up to this size a run checks every page of a database first (about a second); above it only the first page."""
 
 
 @dataclass(frozen=True)
 class Database:
-    """name: whose it is. migrations: folder of Alembic revisions within a package. upgrade: words after `python`."""
+    """A SQLite file whose schema Alembic numbers.
+
+    Attributes:
+        name: of the tool.
+        path: of the file.
+        package: of the tool.
+        migrations: folder of the Alembic revisions within the package.
+        upgrade: arguments of `python` that upgrade the database.
+    """
 
     name: str
     path: Path
@@ -44,35 +50,36 @@ class Database:
     upgrade: tuple[str, ...]
 
 
-def known(here: Places, runs: bool) -> list[Database]:
-    """The databases of this project that Alembic numbers, but for those that are servers' own.
+def databases(here: Places, runs: bool) -> list[Database]:
+    """The SQLite files of this project whose schema Alembic numbers; databases on servers are left out.
 
     Args:
-        runs: whether Prefect's is asked for.
+        runs: include Prefect's.
     """
-    found = []
+    files = []
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if uri.startswith("sqlite:///"):
-        path, upgrade = Path(uri.removeprefix("sqlite:///")), ("-m", "mlflow", "db", "upgrade", uri)
-        found.append(Database("mlflow", path, "mlflow", "store/db_migrations/versions", upgrade))
+        path = Path(uri.removeprefix("sqlite:///"))
+        command: tuple[str, ...] = ("-m", "mlflow", "db", "upgrade", uri)
+        files.append(Database("mlflow", path, "mlflow", "store/db_migrations/versions", command))
     if runs and not (os.environ.get("PREFECT_API_URL") or prefect_database()[1]):
         folder = "server/database/_migrations/versions/sqlite"
-        words = ("-m", "prefect", "server", "database", "upgrade", "-y")
-        found.append(Database("prefect", here.state / "prefect" / "prefect.db", "prefect", folder, words))
-    return found
+        command = ("-m", "prefect", "server", "database", "upgrade", "-y")
+        files.append(Database("prefect", here.state / "prefect" / "prefect.db", "prefect", folder, command))
+    return files
 
 
 def make_ready(here: Places, say: Say, runs: bool, thorough: bool) -> None:
-    """Every database that is there opens with what is installed; older ones are upgraded, with a copy kept.
+    """Make sure that the installed tools can open every existing database; older ones are upgraded, with a copy kept.
 
     Args:
-        runs: whether Prefect's is needed, too.
-        thorough: look at every page, not at the first alone.
+        runs: include Prefect's.
+        thorough: check every page, not only the first.
 
     Raises:
-        Refusal: one is damaged, or newer than what is installed, or its upgrade fails.
+        Refusal: a database is damaged or newer than the installed tool, or its upgrade fails.
     """
-    for database in known(here, runs):
+    for database in databases(here, runs):
         if database.path.exists() and database.path.stat().st_size:
             revision = inspect(database, thorough)
             if revision is not None and revision != newest(database):
@@ -82,18 +89,18 @@ def make_ready(here: Places, say: Say, runs: bool, thorough: bool) -> None:
 
 
 def inspect(database: Database, thorough: bool) -> str | None:
-    """The revision of a database; None where it has none yet.
+    """The revision of a database; None if it has none yet.
 
     Raises:
-        Refusal: it is damaged, or of a revision that the installed package does not know.
+        Refusal: the database is damaged, or its revision is unknown to the installed package.
     """
     path = database.path
     try:
         with patient(path), closing(opened(path)) as connection:
-            if thorough and path.stat().st_size <= WHOLE:
-                found = connection.execute("pragma quick_check(1)").fetchone()[0]
-                if found != "ok":
-                    raise sqlite3.DatabaseError(found)
+            if thorough and path.stat().st_size <= FULL_CHECK_BYTES:
+                answer = connection.execute("pragma quick_check(1)").fetchone()[0]
+                if answer != "ok":
+                    raise sqlite3.DatabaseError(answer)
             tables = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
             if "alembic_version" not in tables:
                 return None
@@ -111,10 +118,10 @@ def inspect(database: Database, thorough: bool) -> str | None:
 
 
 def refuse_damaged(path: Path, error: sqlite3.DatabaseError) -> None:
-    """Raise where an error of SQLite says that a file is no whole database; another (no room, no right) is the disk's.
+    """Raise if an error means a damaged database file; an OperationalError (disk full, no permission) does not.
 
     Raises:
-        Refusal: it says so.
+        Refusal: it does.
     """
     if not isinstance(error, sqlite3.OperationalError):
         raise Refusal(
@@ -125,62 +132,63 @@ def refuse_damaged(path: Path, error: sqlite3.DatabaseError) -> None:
 
 
 def revisions(database: Database) -> set[str]:
-    """The revisions that the installed package knows."""
+    """All revisions of the installed package."""
     return {revision for revision, _ in lineage(database)}
 
 
 def newest(database: Database) -> str:
-    """The one revision that no other follows."""
-    known = lineage(database)
-    (head,) = {revision for revision, _ in known} - {before for _, before in known}
+    """The head: the revision that has no successor."""
+    pairs = lineage(database)
+    (head,) = {revision for revision, _ in pairs} - {before for _, before in pairs}
     return head
 
 
 def lineage(database: Database) -> list[tuple[str, str]]:
-    """Each revision with the one before it (empty for the first), as the package's files state them."""
+    """Each revision with its predecessor (empty for the first), read from the files of the package."""
     spec = importlib.util.find_spec(database.package)
     assert spec is not None
     assert spec.origin is not None
-    found = []
+    pairs = []
     for file in (Path(spec.origin).parent / database.migrations).glob("*.py"):
-        stated = {bool(down): word for down, word in REVISION.findall(file.read_text(encoding="utf-8"))}
-        if False in stated:
-            found.append((stated[False], stated.get(True, "")))
-    return found
+        revision_of = {bool(down): revision for down, revision in REVISION.findall(file.read_text(encoding="utf-8"))}
+        if False in revision_of:
+            pairs.append((revision_of[False], revision_of.get(True, "")))
+    return pairs
 
 
 def upgrade(here: Places, database: Database, say: Say) -> None:
-    """Copy, then upgrade; where that fails, the database is as it was.
+    """Copy the database, then upgrade it; a failed upgrade is undone.
 
     Raises:
-        Refusal: it fails.
+        Refusal: the upgrade failed.
     """
     with open(here.state / "upgrade.lock", "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         revision = inspect(database, thorough=False)
         if revision == newest(database):
-            return  # somebody else just did it
+            return  # another command has just upgraded it
         copy = keep_copy(here, database.path, str(revision))
         say(f"{database.name}'s database is of an older version ({revision}); upgrading it. A copy is kept: {copy}")
         env = os.environ | {"PREFECT_HOME": str(database.path.parent)} if database.name == "prefect" else os.environ
         done = subprocess.run([sys.executable, *database.upgrade], env=env, capture_output=True, text=True)
         if done.returncode != 0 or inspect(database, thorough=False) != newest(database):
             put_back(copy, database.path)
-            said = (done.stderr or done.stdout).strip().splitlines()
+            output = (done.stderr or done.stdout).strip().splitlines()
             raise Refusal(
                 f"{database.path.name} must upgrade to what {database.package} needs.",
-                said[-1][:200] if said else "no words",
+                output[-1][:200] if output else "no words",
                 f"It is as it was. Take the version of this project that made it; a copy is in {copy}",
             )
 
 
 def upgrade_predictions(here: Places, say: Say) -> None:
-    """The same for our own log of predictions, whose version SQLite's `user_version` holds.
+    """Copy and upgrade the log of predictions, whose version is SQLite's `user_version`.
 
     Raises:
-        Refusal: it is damaged, or newer than this code.
+        Refusal: the log is damaged, or newer than this code.
     """
-    path, version = here.predictions, user_version(here.predictions)
+    path = here.predictions
+    version = user_version(path)
     if version > predictions.VERSION:
         raise Refusal(
             f"{path.name} must be of version {predictions.VERSION} or older.",
@@ -197,10 +205,10 @@ def upgrade_predictions(here: Places, say: Say) -> None:
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """A connection to a database that is there, to read from.
+    """A connection to an existing database, for reading.
 
-    Open for writing where the system allows it: what a kill left half written is taken back by whoever opens the file
-    next, and one that may only read says "attempt to write a readonly database".
+    It is opened for writing if possible: the first connection after a kill rolls back a half-written transaction, and a
+    read-only one would fail with "attempt to write a readonly database".
     """
     return sqlite3.connect(f"file:{quoted(path)}?mode=rw", uri=True, timeout=30)
 
@@ -217,7 +225,7 @@ def user_version(path: Path) -> int:
 
 
 def keep_copy(here: Places, path: Path, revision: str) -> Path:
-    """A copy of a database in state/backups/, named by its revision and the moment."""
+    """Copy a database into state/backups/, under its revision and the time; the path of the copy."""
     here.backups.mkdir(parents=True, exist_ok=True)
     moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     copy = here.backups / f"{path.stem}-{revision}-{moment}.db"
@@ -227,7 +235,7 @@ def keep_copy(here: Places, path: Path, revision: str) -> Path:
 
 
 def snapshot(path: Path, copy: Path) -> None:
-    """A consistent copy of a database that may be in use, by SQLite's own online backup."""
+    """Copy a database consistently while it may be in use, by SQLite's online backup."""
     with (
         closing(opened(path)) as source,
         closing(sqlite3.connect(copy)) as target,
@@ -245,5 +253,5 @@ def put_back(copy: Path, path: Path) -> None:
 
 
 def quoted(path: Path) -> str:
-    """A path as SQLite's URIs want it."""
+    """A path, escaped for a SQLite URI."""
     return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -1,16 +1,16 @@
-"""What nothing needs any more, by a policy in plain words; shown first, removed where that is confirmed.
+"""Pruning: shows the files and runs that nothing needs any more, and removes them if that is confirmed.
 
-Stays, whatever its age: each version that holds an alias or that the ledger says was ever live, with its run, its
-model, the build it came from, and the data version it was trained on; the data that is pinned; the ledger, the log of
-predictions, quarantine and backups. Of the rest, what is older than DAYS goes: MLflow runs and versions with their
-artifacts, prepared rows in the cache, data versions in DVC's cache, and runs in Prefect.
+These stay, whatever their age: each version that has an alias or that was ever live by the ledger, with its run, its
+model, its build and its training data version; the pinned data; the ledger, the log of predictions, the quarantine and
+the backups. The rest goes if it is older than DAYS: MLflow runs and versions with their artifacts, prepared rows in the
+cache, data versions in DVC's cache, and runs in Prefect.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from flows.runs import recovery
@@ -19,22 +19,25 @@ from ratchet.data.versions import dvc_cache
 from ratchet.project import data_pin, problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, prefect_database
+from ratchet.project.progress import Say
 from ratchet.serving.answering import lineup
 from ratchet.state import ledger
 from ratchet.state.retention import Choice, bytes_of, choose, is_old, remove
 
 DAYS = 30
 LOG_BYTES = 10 * 2**20
-"""A log that is larger is cut to its last tenth."""
-
-Say = Callable[[str], None]
+"""A larger log is cut to its last tenth."""
 
 
 def prune(here: Places, days: str, confirm: str, say: Say) -> None:
-    """Show what would go, or remove it.
+    """Show what can be removed, or remove it.
+
+    Args:
+        days: age, as DAYS=...; empty for 30.
+        confirm: `yes` to remove, empty to show.
 
     Raises:
-        Refusal: DAYS is no number of days, CONFIRM something else than yes, or a loop turns.
+        Refusal: DAYS is no number of days, CONFIRM is another word, or a loop turns.
     """
     age = days_of(days)
     if confirm not in ("", "yes"):
@@ -69,7 +72,7 @@ def prune(here: Places, days: str, confirm: str, say: Say) -> None:
 
 
 def latest(here: Places) -> set[str]:
-    """The last data version of each problem, which its next one is held against."""
+    """The last data version of each problem, with which its next one is compared."""
     return set({change.problem: change.after for change in ledger.changes(here.ledger)}.values())
 
 
@@ -88,13 +91,13 @@ def days_of(typed: str) -> float:
 def show(
     age: float, choice: Choice, owned: int, files: dict[str, list[Path]], flow_runs: tuple[int, int] | None, say: Say
 ) -> None:
-    """What goes, with how many bytes each."""
+    """Print what can be removed, with the bytes of each kind."""
     say(f"Older than {age:g} days, and needed by no version that is or was ever live:")
     say(f"  {size_of(owned)}  {len(choice.runs):,} runs in MLflow, and {len(choice.versions):,} versions never live")
     for words, paths in files.items():
         say(f"  {size_of(sum(map(bytes_of, paths)))}  {len(paths):,} {words}")
-    gone, kept = flow_runs or (0, 0)
-    say(f"{' ' * 13}  {gone:,} of {gone + kept:,} runs in Prefect, with their logs and artifacts")
+    removable, kept = flow_runs or (0, 0)
+    say(f"{' ' * 13}  {removable:,} of {removable + kept:,} runs in Prefect, with their logs and artifacts")
     if os.environ.get("PREFECT_API_URL") or prefect_database()[1]:
         say("Runs in a Prefect server or database of its own stay; Prefect removes those over 90 days itself:")
         say("PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED=events,flow_runs")
@@ -105,21 +108,24 @@ def size_of(size: int) -> str:
 
 
 def old_caches(here: Places, cutoff: float) -> list[Path]:
-    """Prepared rows of other data, columns or code than today's."""
+    """Prepared rows of other data, columns or code than the present ones."""
     try:
-        today: Path | None = rows.cache_path(problem.load())
+        current: Path | None = rows.cache_path(problem.load())
     except Refusal:
-        today = None
-    return [path for path in sorted((here.state / "cache").glob("*")) if path != today and is_old(path, cutoff)]
+        current = None
+    return [path for path in sorted((here.state / "cache").glob("*")) if path != current and is_old(path, cutoff)]
 
 
 def old_objects(here: Places, needed: Iterable[str], cutoff: float, say: Say) -> list[Path]:
-    """DVC's objects of data versions that are neither pinned nor behind anything that stays.
+    """DVC's objects of data versions that are neither pinned nor needed by anything that stays.
 
-    None, and why is said, where the listing of a version that stays is damaged: any object may be one of its files.
+    If the listing of a needed version is damaged, any object may belong to it: none is chosen, and the reason printed.
+
+    Args:
+        needed: data versions that stay besides the pinned one.
 
     Raises:
-        Refusal: data.dvc is damaged; then nobody can say what is needed.
+        Refusal: data.dvc is damaged, so the needed versions are unknown.
     """
     needed = {*needed, data_pin.pinned(here).version}
     damaged = dvc_cache.damaged_listings(here, needed)
@@ -133,9 +139,9 @@ def old_objects(here: Places, needed: Iterable[str], cutoff: float, say: Say) ->
 
 
 def idle_bundles(here: Places, cutoff: float) -> list[Path]:
-    """Models packed for the service, but for those that it answers with; one that is wanted again is packed again."""
-    answering = lineup.last(here.lineup)
-    used = {place.digest for place in (answering.champion, answering.challenger) if place}
+    """Packed models that the service does not use; one that is needed again is packed again."""
+    current = lineup.last(here.lineup)
+    used = {place.digest for place in (current.champion, current.challenger) if place}
     return [path for path in sorted(here.bundles.glob("*/")) if path.name not in used and is_old(path, cutoff)]
 
 

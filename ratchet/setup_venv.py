@@ -1,7 +1,7 @@
-"""Makes the project's own `.venv` from `requirements.lock`, with nothing but Python's standard library.
+"""Creates the project's `.venv`: requirements.lock enters, an environment leaves. Needs the standard library only.
 
 Run by the Makefile when the lock is newer than the environment: `python3 -m ratchet.setup_venv`.
-Every package, uv included, is installed by the hash in the lock, and compiled once so that imports are quick.
+Every package, uv included, is installed by its hash in the lock, and compiled at once so that imports are quick.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ READY = VENV / ".ready"
 
 
 def main() -> int:
-    """Set up the environment unless another process just did; the exit status for the shell."""
+    """Set up the environment unless it is ready; the exit status for the shell."""
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         print(
             f"Ratchet needs Python 3.11, 3.12 or 3.13. Received: {sys.version.split()[0]} ({sys.executable}). "
@@ -43,9 +43,9 @@ def main() -> int:
 
 
 def set_up() -> int:
-    """One at a time; where another process just did it, nothing is left to do."""
+    """Install under a lock; nothing is left to do if another process has just installed."""
     (ROOT / "state").mkdir(exist_ok=True)
-    with open(ROOT / "state" / "setup.lock", "w") as handle:  # not .venv/.lock: uv takes that one, and would wait
+    with open(ROOT / "state" / "setup.lock", "w") as handle:  # not .venv/.lock: uv locks that file, and would wait
         fcntl.flock(handle, fcntl.LOCK_EX)
         if not is_ready():
             try:
@@ -61,7 +61,7 @@ def set_up() -> int:
 
 
 def is_ready() -> bool:
-    """Whether the environment holds exactly this lock, in this place: it cannot be moved or copied."""
+    """Whether the environment was made from this lock in this folder: an environment cannot be moved or copied."""
     return READY.exists() and READY.read_text() == fingerprint()
 
 
@@ -70,6 +70,7 @@ def fingerprint() -> str:
 
 
 def install() -> None:
+    """Install uv by its hash, then all packages of the lock with uv."""
     print(
         "Setting up .venv from requirements.lock, once: 250 packages, 3.5 GB on disk, a minute or two ...", flush=True
     )
@@ -77,35 +78,36 @@ def install() -> None:
     python = interpreter(VENV)
     with tempfile.TemporaryDirectory() as folder:
         uv_pin = Path(folder) / "uv.lock.txt"
-        uv_pin.write_text(locked("uv"))
+        uv_pin.write_text(pin_of("uv"))
         run([python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", uv_pin])
     uv = VENV / "bin" / "uv"
     run([uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", "--compile-bytecode", LOCK])
-    site = said(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
+    site = output_of(python, "import sysconfig; print(sysconfig.get_path('purelib'))")
     (Path(site) / "ratchet.pth").write_text(f"{ROOT}\n")  # models:/...@champion loads from any folder
     READY.write_text(fingerprint())
 
 
 def interpreter(folder: Path) -> Path:
-    """The environment's interpreter, which is made where there is none that runs; one that is there stays."""
+    """The interpreter of the environment, which is created unless one there runs."""
     python = folder / "bin" / "python"
     try:
-        said(python, "import pip")
+        output_of(python, "import pip")
     except (OSError, subprocess.CalledProcessError):
         venv.create(folder, with_pip=True, clear=True)
     return python
 
 
-def said(python: Path, program: str) -> str:
+def output_of(python: Path, program: str) -> str:
+    """The standard output of a program that an interpreter runs."""
     return subprocess.run([python, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def locked(package: str) -> str:
+def pin_of(package: str) -> str:
     """The lines of the lock that pin one package, hashes included."""
-    found = re.search(rf"^{package}==.*?(?=^\S|\Z)", LOCK.read_text(), re.MULTILINE | re.DOTALL)
-    if found is None:
+    match = re.search(rf"^{package}==.*?(?=^\S|\Z)", LOCK.read_text(), re.MULTILINE | re.DOTALL)
+    if match is None:
         raise LookupError(f"requirements.lock must pin {package}. Received: no line {package}==...")
-    return found.group()
+    return match.group()
 
 
 def run(command: list[str | Path]) -> None:

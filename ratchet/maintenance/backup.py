@@ -43,16 +43,16 @@ DATABASE_SUFFIXES = ("-wal", "-shm", "-journal")
 # Backup
 
 
-def make(here: Places, wished: str, say: Say) -> Path:
+def make(here: Places, name: str, say: Say) -> Path:
     """Write the archive; its path.
 
     Args:
-        wished: the path; empty for state/backups/NAME-DATE.tar.zst.
+        name: the path; empty for state/backups/NAME-DATE.tar.zst.
 
     Raises:
         Refusal: the file exists, or its name does not end as an archive's.
     """
-    target = target_of(here, wished)
+    target = target_of(here, name)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".ratchet-backup-") as scratch:
         ensure_data_in_cache(here, say)
@@ -88,15 +88,15 @@ def external_stores() -> list[str]:
     return stores
 
 
-def target_of(here: Places, wished: str) -> Path:
-    """The path of the archive: the wished one, or state/backups/NAME-DATE.tar.zst."""
-    if wished:
-        target = Path(wished).expanduser().absolute()
+def target_of(here: Places, name: str) -> Path:
+    """The path of the archive: the given one, or state/backups/NAME-DATE.tar.zst."""
+    if name:
+        target = Path(name).expanduser().absolute()
         if not target.name.endswith(archive.ENDINGS):
             raise Refusal(
                 f"A backup's name ends in {' or '.join(archive.ENDINGS)}.",
-                wished,
-                f"make backup TO={wished}{archive.ENDINGS[0]}",
+                name,
+                f"make backup TO={name}{archive.ENDINGS[0]}",
             )
     else:
         moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")

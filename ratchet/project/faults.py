@@ -61,19 +61,19 @@ SERVER_VARIABLES = (
 TOOLS = ("prefect", "mlflow", "scikit-learn", "tensorflow", "great-expectations", "dvc", "polars", "sqlalchemy")
 
 
-def explain(error: BaseException, here: Places, what: str) -> Refusal:
+def explain(error: BaseException, here: Places, command: str) -> Refusal:
     """The sentence for any exception: a Refusal unchanged, a known fault by its rule, else where the traceback is.
 
     The traceback of every other exception than a Refusal is written into state/logs/errors.log.
 
     Args:
-        what: the command that failed, e.g. `make build`.
+        command: the command that failed, e.g. `make build`.
     """
     if isinstance(error, Refusal):
         return error
     log = here.logs / "errors.log"
-    is_kept = write_traceback(error, log, what)
-    return recognise(error, here) or unforeseen(error, log, is_kept, what)
+    is_kept = write_traceback(error, log, command)
+    return recognise(error, here) or unforeseen(error, log, is_kept, command)
 
 
 def recognise(error: BaseException, here: Places) -> Refusal | None:
@@ -93,16 +93,16 @@ def recognise(error: BaseException, here: Places) -> Refusal | None:
 
 def chain(error: BaseException) -> Iterator[BaseException]:
     """An exception, its causes and contexts, and the members of a group; the outermost first."""
-    seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        link = waiting.pop(0)
-        if id(link) in seen:
+    visited: set[int] = set()
+    queue = [error]
+    while queue:
+        link = queue.pop(0)
+        if id(link) in visited:
             continue
-        seen.add(id(link))
+        visited.add(id(link))
         yield link
         members = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
-        waiting += [origin for origin in (*members, link.__cause__, link.__context__) if origin is not None]
+        queue += [origin for origin in (*members, link.__cause__, link.__context__) if origin is not None]
 
 
 def by_type(error: BaseException) -> Sentence | None:
@@ -283,37 +283,37 @@ def without_password(url: str) -> str:
     return scheme + mark + rest.partition("?")[0].rpartition("@")[2] if mark else url
 
 
-def write_traceback(error: BaseException, log: Path, what: str) -> bool:
+def write_traceback(error: BaseException, log: Path, command: str) -> bool:
     """Append the traceback to the log; whether that was possible."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with open(log, "a", encoding="utf-8") as file:
-            file.write(report(error, what))
+            file.write(report(error, command))
     except OSError:
         return False
     return True
 
 
-def unforeseen(error: BaseException, log: Path, is_kept: bool, what: str) -> Refusal:
+def unforeseen(error: BaseException, log: Path, is_kept: bool, command: str) -> Refusal:
     """The sentence for an unrecognised error: where its traceback is."""
     where = f"Its traceback {'is the last' if is_kept else 'could not be kept'} in {log}"
     if not is_kept:
         traceback.print_exception(error, file=sys.__stderr__)  # in state/logs/libraries.log, where there is one
     return Refusal(
-        f"`{what}` met an error that Ratchet does not know.",
+        f"`{command}` met an error that Ratchet does not know.",
         first_line(error),
         f"{where}: report it with that part, which names versions and no data of yours but what the error quotes. "
         "What is live stays live; the same command can be given again.",
     )
 
 
-def report(error: BaseException, what: str) -> str:
+def report(error: BaseException, command: str) -> str:
     """The entry of the log: time, command, versions and traceback."""
     now = datetime.now(UTC).isoformat(" ", "seconds")
     tools = ", ".join(f"{tool} {installed(tool)}" for tool in TOOLS)
     machine = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     trace = "".join(traceback.format_exception(error))
-    return f"--- {now} {what}\nratchet {project_version()}, {machine}; {tools}\n{trace}\n"
+    return f"--- {now} {command}\nratchet {project_version()}, {machine}; {tools}\n{trace}\n"
 
 
 def installed(tool: str) -> str:

@@ -21,14 +21,14 @@ class Progress:
 
     Args:
         say: prints a line.
-        what: the work, e.g. `Reading tickets.csv`.
+        work: the work, e.g. `Reading tickets.csv`.
         total: the whole amount, in `unit`.
         unit: e.g. `rows` or `bytes`; bytes are shown in MB.
     """
 
-    def __init__(self, say: Say, what: str, total: int, unit: str = "rows") -> None:
+    def __init__(self, say: Say, work: str, total: int, unit: str = "rows") -> None:
         self.say = say
-        self.what = what
+        self.work = work
         self.total = total
         self.unit = unit
         self.done = 0
@@ -47,7 +47,7 @@ class Progress:
         left = max(0.0, self.total - self.done) / rate
         done, total = self.shown(self.done), self.shown(self.total)
         unit = "MB" if self.unit == "bytes" else self.unit
-        return f"  {self.what}: {done} of {total} {unit}, {self.shown(rate)} {unit}/s, about {left:.0f} s left"
+        return f"  {self.work}: {done} of {total} {unit}, {self.shown(rate)} {unit}/s, about {left:.0f} s left"
 
     def shown(self, amount: float) -> str:
         return f"{amount / 1e6:,.1f}" if self.unit == "bytes" else f"{amount:,.0f}"
@@ -59,18 +59,18 @@ class ReportingRows:
     Args:
         batches: frames.
         say: prints a line.
-        what: the work, e.g. `Reading tickets.csv`.
+        work: the work, e.g. `Reading tickets.csv`.
         rows: of all batches together.
     """
 
-    def __init__(self, batches: Iterable[pl.DataFrame], say: Say, what: str, rows: int) -> None:
+    def __init__(self, batches: Iterable[pl.DataFrame], say: Say, work: str, rows: int) -> None:
         self.batches = batches
         self.say = say
-        self.what = what
+        self.work = work
         self.rows = rows
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
-        progress = Progress(self.say, self.what, self.rows)
+        progress = Progress(self.say, self.work, self.rows)
         for frame in self.batches:
             yield frame
             progress(frame.height)

@@ -306,10 +306,10 @@ def listener(port: int) -> str:
     return "another program"
 
 
-def free_port(host: str, wished: int) -> int:
-    """The wished port, or any other one if a program listens on it."""
-    if wished <= 65535 and is_free(host, wished):
-        return wished
+def free_port(host: str, preferred: int) -> int:
+    """The preferred port, or any free one if a program listens on it."""
+    if preferred <= 65535 and is_free(host, preferred):
+        return preferred
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])

@@ -33,12 +33,12 @@ Repaired = TypeVar("Repaired")
 
 
 @contextmanager
-def one_at_a_time(state: Path, what: str, mend: Callable[[bool], Repaired]) -> Iterator[Repaired | None]:
+def one_at_a_time(state: Path, command: str, mend: Callable[[bool], Repaired]) -> Iterator[Repaired | None]:
     """Hold the loop's lock while the block runs.
 
     Args:
         state: the folder that the lock is for.
-        what: the command, for the note, e.g. `make run`.
+        command: for the note, e.g. `make run`.
         mend: called first, with whether the last holder died or failed; until it returns, the old note stays.
 
     Yields:
@@ -55,7 +55,7 @@ def one_at_a_time(state: Path, what: str, mend: Callable[[bool], Repaired]) -> I
         acquire(handle, state)
         died = bool(last_note(handle))
         in_order = False
-        write_note(handle, what)
+        write_note(handle, command)
         os.environ[HELD] = f"{os.getpid()} {state}"
         outside = INSIDE.set(state)
         try:
@@ -101,9 +101,9 @@ def acquire(handle: IO[str], state: Path) -> None:
             ) from None
 
 
-def write_note(handle: IO[str], what: str) -> None:
+def write_note(handle: IO[str], command: str) -> None:
     """Append the note of the new holder to the lock file; notes of earlier holders that died stay above it."""
-    note = {"pid": os.getpid(), "what": what, "since": datetime.now(UTC).isoformat("T", "seconds")}
+    note = {"pid": os.getpid(), "what": command, "since": datetime.now(UTC).isoformat("T", "seconds")}
     handle.write(json.dumps(note) + "\n")
     handle.flush()
 

@@ -83,16 +83,20 @@ def choose(all_versions: Sequence[Version], all_runs: Sequence[Run], moves: Iter
         cutoff: seconds since 1970; versions created and runs ended later stay.
     """
     once_live = {(move.problem, number) for move in moves for number in (move.before, move.after)}
-    kept = [v for v in all_versions if v.aliased or v.created >= cutoff or (v.problem, v.number) in once_live]
+    kept = [
+        version
+        for version in all_versions
+        if version.aliased or version.created >= cutoff or (version.problem, version.number) in once_live
+    ]
     needed = {version.run for version in kept} | {run.id for run in all_runs if run.ended is None or run.ended > cutoff}
     needed |= {run.id for run in all_runs if set(run.models) & {version.model for version in kept}}
     needed |= {run.parent for run in all_runs if run.id in needed}
-    gone_runs = tuple(run for run in all_runs if run.id not in needed)
-    gone_ids = {run.id for run in gone_runs}
-    gone = tuple(version for version in all_versions if version not in kept and version.run in gone_ids)
-    data = {version.data for version in all_versions if version not in gone}
+    removable_runs = tuple(run for run in all_runs if run.id not in needed)
+    removable_ids = {run.id for run in removable_runs}
+    removable = tuple(version for version in all_versions if version not in kept and version.run in removable_ids)
+    data = {version.data for version in all_versions if version not in removable}
     data |= {run.data for run in all_runs if run.id in needed}
-    return Choice(gone, gone_runs, frozenset(data - {""}))
+    return Choice(removable, removable_runs, frozenset(data - {""}))
 
 
 def bytes_of(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""The environment is set up from the lock, kept where it is sound, and made anew where it is not."""
+"""The environment: pinned uv, and an interpreter that is kept if it runs and created anew if not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_uv_is_installed_by_the_hash_that_the_lock_names() -> None:
     assert len([line for line in pin.splitlines() if "==" in line]) == 1
 
 
-def test_an_environment_that_is_there_is_kept_and_a_broken_one_made_anew(tmp_path: Path) -> None:
+def test_a_sound_environment_is_kept_and_a_broken_one_made_anew(tmp_path: Path) -> None:
     folder = tmp_path / "venv"
     python = setup_venv.interpreter(folder)
     assert setup_venv.output_of(python, "print(1)") == "1"

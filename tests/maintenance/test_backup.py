@@ -1,4 +1,4 @@
-"""Backup, restore, prune: what is kept is kept whole, and comes back anywhere."""
+"""Backup, restore and prune: an archive is whole and can be restored in any folder; prune keeps all that is needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ for run in client.search_runs([experiment]):
     for file in client.list_artifacts(run.info.run_id):
         mlflow.artifacts.download_artifacts(run_id=run.info.run_id, artifact_path=file.path)
 for model in client.search_logged_models([experiment]):
-    if str(model.status) != "READY":  # was being written while the backup was made: MLflow's own word for that
+    if str(model.status) != "READY":  # MLflow's status of a model that was being written during the backup
         continue
     if not os.path.isdir(unquote(urlparse(model.artifact_location).path)):
         missing.append(model.model_id)
@@ -59,7 +59,7 @@ registry.enter(registry.register(run_id, model_id, tags, "never live"))
 
 @pytest.fixture(scope="module")
 def kept(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with a champion, version 1, two that never went live, 2 and 3, and a backup taken while it built."""
+    """A project with champion version 1, versions 2 and 3 that never went live, and a backup taken during a build."""
     project = copied(original, tmp_path_factory.mktemp("kept") / "project")
     assert project.make("predict", "TEXT=a splendid film").status == 0
     added = project.python(ANOTHER_VERSION)
@@ -77,7 +77,8 @@ def archive(project: Project) -> Path:
     return project.root.parent / "kept.tar.zst"
 
 
-def found(project: Project) -> dict:
+def registry_report(project: Project) -> dict:
+    """Versions that load, models without files, and the number of runs."""
     done = project.python(DANGLING, MLFLOW_TRACKING_URI=project.tracking_uri)
     assert done.status == 0, done.text
     (line,) = re.findall(r"^\{.*\}$", done.text, re.MULTILINE)
@@ -98,9 +99,9 @@ def test_a_backup_taken_during_a_build_works_in_another_folder(kept: Project, tm
     assert "promoted after nothing" in other.make("history").text
     assert other.bytes_of("data", "data.dvc", "params.yaml") == kept.bytes_of("data", "data.dvc", "params.yaml")
     assert str(kept.root) not in artifact_places(other)
-    seen = found(other)
-    assert set(seen["versions"]) >= {1, 2}
-    assert seen["missing"] == []
+    report = registry_report(other)
+    assert set(report["versions"]) >= {1, 2}
+    assert report["missing"] == []
     with closing(sqlite3.connect(other.root / "state" / "prefect" / "prefect.db")) as connection:
         assert connection.execute("select count(*) from flow_run").fetchone()[0] >= 6
         assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
@@ -114,7 +115,7 @@ def artifact_places(project: Project) -> str:
         )
 
 
-def test_a_restore_keeps_what_was_there(kept: Project, tmp_path: Path) -> None:
+def test_a_restore_keeps_the_replaced_state(kept: Project, tmp_path: Path) -> None:
     project = copied(kept, tmp_path / "project")
     project.write("params.yaml", (project.root / "params.yaml").read_text() + "# changed since\n")
     (project.root / "data" / "table.csv").write_text("changed by hand")
@@ -124,20 +125,21 @@ def test_a_restore_keeps_what_was_there(kept: Project, tmp_path: Path) -> None:
     assert back.status == 0, back.text
     (aside,) = (project.root / "state" / "backups").glob("before-restore-*")
     for name, content in before.items():
-        there = aside / name.removeprefix("state/") if name.startswith("state/") else aside / "project" / name
-        assert there.read_bytes() == content, name
+        copy = aside / name.removeprefix("state/") if name.startswith("state/") else aside / "project" / name
+        assert copy.read_bytes() == content, name
     assert project.bytes_of("data", "params.yaml", "data.dvc") == kept.bytes_of("data", "params.yaml", "data.dvc")
     assert project.make("status").status == 0
 
 
 def member(name: str, content: bytes = b"abc", kind: bytes = tarfile.REGTYPE) -> tuple[tarfile.TarInfo, bytes]:
     info = tarfile.TarInfo(name)
-    info.type, info.size = kind, 0 if kind != tarfile.REGTYPE else len(content)
+    info.type = kind
+    info.size = 0 if kind != tarfile.REGTYPE else len(content)
     info.linkname = "/etc/passwd"
     return info, content
 
 
-def made_up(path: Path, *members: tuple[tarfile.TarInfo, bytes], number: int = 1) -> Path:
+def write_tar(path: Path, *members: tuple[tarfile.TarInfo, bytes], number: int = 1) -> Path:
     about = {"format": number, "made": "2026", "version": "0", "state": "/x", "root": "/", "bytes": 3}
     first = member("ratchet-backup.json", json.dumps(about).encode())
     with tarfile.open(path, "w:gz") as tar:
@@ -146,7 +148,7 @@ def made_up(path: Path, *members: tuple[tarfile.TarInfo, bytes], number: int = 1
     return path
 
 
-def damaged(kept: Project, folder: Path, kind: str) -> Path:
+def damaged_archive(kept: Project, folder: Path, kind: str) -> Path:
     whole = archive(kept).read_bytes()
     path = folder / "bad.tar.gz"
     if kind in ("cut", "flipped", "garbage", "nothing"):
@@ -159,7 +161,7 @@ def damaged(kept: Project, folder: Path, kind: str) -> Path:
             info, content = member("hello")
             tar.addfile(info, io.BytesIO(content))
     elif kind == "of another format":
-        made_up(path, number=9)
+        write_tar(path, number=9)
     else:
         manifest = member("manifest.json", b'{"files": {}}')
         entries = {
@@ -169,7 +171,7 @@ def damaged(kept: Project, folder: Path, kind: str) -> Path:
             "a stranger": member("project/Makefile"),
             "not in its manifest": member("state/x"),
         }
-        made_up(path, entries[kind], manifest)
+        write_tar(path, entries[kind], manifest)
     return path
 
 
@@ -178,16 +180,16 @@ def damaged(kept: Project, folder: Path, kind: str) -> Path:
     ["cut", "flipped", "garbage", "nothing", "foreign", "of another format", "climbing out", "absolute", "a link",
      "a stranger", "not in its manifest"],
 )  # fmt: skip
-def test_an_archive_that_is_not_whole_and_ours_changes_nothing(kept: Project, tmp_path: Path, kind: str) -> None:
+def test_a_damaged_or_foreign_archive_changes_nothing(kept: Project, tmp_path: Path, kind: str) -> None:
     before = kept.bytes_of(*KEPT)
-    refused(kept.make("restore", f"FROM={damaged(kept, tmp_path, kind)}"), "bad.tar")
+    refused(kept.make("restore", f"FROM={damaged_archive(kept, tmp_path, kind)}"), "bad.tar")
     assert kept.bytes_of(*KEPT) == before
     assert not (kept.root / "state" / "restoring").exists()
     assert not (kept.root.parent / "hurt").exists()
     assert not Path("/tmp/hurt").exists()
 
 
-def test_a_restore_waits_for_nobody_and_needs_a_file(kept: Project) -> None:
+def test_a_restore_needs_a_file_and_is_refused_while_a_loop_turns(kept: Project) -> None:
     refused(kept.make("restore"), "FROM names a backup")
     refused(kept.make("restore", "FROM=absent.tar.zst"), "absent.tar.zst")
     with lock.one_at_a_time(kept.root / "state", "make run", lambda died: None):
@@ -196,7 +198,7 @@ def test_a_restore_waits_for_nobody_and_needs_a_file(kept: Project) -> None:
 
 
 def test_a_restore_needs_the_uis_closed(kept: Project) -> None:
-    """A server of this project is noted and lives: this test stands for it, and answers."""
+    """The test plays a running server of this project: it has a record, lives and answers."""
     code = """
 import http.server, json, os, pathlib, threading
 from ratchet.servers.process_id import birth
@@ -221,8 +223,8 @@ path.unlink()
 
 
 @pytest.mark.parametrize("moves", [4, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2, 3, 6, 8, 10, 12, 14))])
-def test_a_restore_that_is_killed_is_finished_by_the_next_command(kept: Project, tmp_path: Path, moves: int) -> None:
-    """The process ends by SIGKILL at its n-th rename; `moves` counts them."""
+def test_the_next_command_finishes_a_killed_restore(kept: Project, tmp_path: Path, moves: int) -> None:
+    """The process is killed with SIGKILL at its rename number `moves`."""
     project = copied(kept, tmp_path / "project")
     before = project.bytes_of("state/ledger.jsonl", "data.dvc")
     code = """
@@ -253,10 +255,10 @@ main(["restore"])
     assert re.match(r"good  \d", project.make("predict", "TEXT=a splendid warm film").text)
 
 
-def test_a_backup_overwrites_nothing_and_says_what_is_in_it(kept: Project) -> None:
-    there = archive(kept).read_bytes()
+def test_a_backup_overwrites_nothing_and_lists_its_files(kept: Project) -> None:
+    content = archive(kept).read_bytes()
     refused(kept.make("backup", f"TO={archive(kept)}"), "overwrites nothing")
-    assert archive(kept).read_bytes() == there
+    assert archive(kept).read_bytes() == content
     refused(kept.make("backup", "TO=all.zip"), ".tar.zst")
     done = kept.make_really("backup")
     assert done.status == 0, done.text
@@ -280,7 +282,7 @@ def test_a_backup_overwrites_nothing_and_says_what_is_in_it(kept: Project) -> No
     assert not [name for name in names if name.startswith(("state/logs", "state/backups", "state/work"))]
 
 
-def test_only_places_below_the_old_folder_are_relocated(tmp_path: Path) -> None:
+def test_only_paths_below_the_old_folder_are_relocated(tmp_path: Path) -> None:
     database = tmp_path / "mlflow.db"
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("create table runs (uri varchar(200), number integer, note text)")
@@ -289,8 +291,8 @@ def test_only_places_below_the_old_folder_are_relocated(tmp_path: Path) -> None:
         connection.executemany("insert into runs values (?, ?, ?)", rows)
     backup.relocate(database, {"/old place/state": Path("/new/ä")})
     with closing(sqlite3.connect(database)) as connection:
-        found = connection.execute("select * from runs order by number").fetchall()
-    assert found == [("file:///new/%C3%A4/a", 1, "/new/ä/b"), *rows[1:]]
+        relocated = connection.execute("select * from runs order by number").fetchall()
+    assert relocated == [("file:///new/%C3%A4/a", 1, "/new/ä/b"), *rows[1:]]
 
 
 # Prune
@@ -304,7 +306,7 @@ def run(number: int, parent: str = "", ended: float | None = 0, data: str = "d1"
     return Run("reviews", f"run{number}", parent, (f"m{number}",), data, ended)
 
 
-def test_what_an_alias_or_the_ledger_names_is_never_chosen() -> None:
+def test_versions_of_an_alias_or_of_the_ledger_are_never_chosen() -> None:
     versions = [
         version(1, data="d1"),
         version(2, data="d2"),
@@ -316,12 +318,12 @@ def test_what_an_alias_or_the_ledger_names_is_never_chosen() -> None:
             Run("reviews", "build2", "", (), "d2", 0)]  # fmt: skip
     moves = [ledger.Move("reviews", "promoted", None, 1, "t", "w"), ledger.Move("other", "promoted", None, 2, "t", "w")]
     choice = retention.choose(versions, runs, moves, cutoff=5)
-    assert [one.number for one in choice.versions] == [2]
-    assert [one.id for one in choice.runs] == ["run2", "run7", "build2"]
+    assert [chosen.number for chosen in choice.versions] == [2]
+    assert [chosen.id for chosen in choice.runs] == ["run2", "run7", "build2"]
     assert choice.data == {"d1", "d3"}
 
 
-def test_prune_shows_first_and_removes_what_nothing_needs(kept: Project, tmp_path: Path) -> None:
+def test_prune_shows_first_and_then_removes_only_unneeded_files(kept: Project, tmp_path: Path) -> None:
     project = copied(kept, tmp_path / "project")
     age_in_prefect(project)
     lost = project.root / "state" / "artifacts" / "reviews" / "0123456789abcdef0123456789abcdef"
@@ -344,7 +346,7 @@ def test_prune_shows_first_and_removes_what_nothing_needs(kept: Project, tmp_pat
     refused(project.make("prune", "CONFIRM=perhaps"), "CONFIRM=perhaps")
     done = project.make_really("prune", "DAYS=0", "CONFIRM=yes")
     assert done.status == 0, done.text
-    assert found(project) == {"versions": [1, 3], "missing": [], "runs": 4}
+    assert registry_report(project) == {"versions": [1, 3], "missing": [], "runs": 4}
     assert not lost.exists()
     assert not stray.exists()
     assert log.stat().st_size < 2_000_000
@@ -363,6 +365,7 @@ def test_prune_shows_first_and_removes_what_nothing_needs(kept: Project, tmp_pat
 
 
 def age_in_prefect(project: Project) -> None:
+    """Let a run in Prefect have ended in 2020."""
     with closing(sqlite3.connect(project.root / "state" / "prefect" / "prefect.db")) as connection, connection:
         connection.execute(
             "update flow_run set end_time = '2020-01-01 00:00:00.000000' where name = 'build majority, make build'"

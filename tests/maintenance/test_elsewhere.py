@@ -1,6 +1,6 @@
-"""The state of a team that outgrew one disk: a registry and Prefect's runs in PostgreSQL, artifacts and data in S3.
+"""State on servers: the registry and Prefect's runs in PostgreSQL, artifacts and data in S3.
 
-Reached by the tools' own variables and nothing else, from a folder whose name needs escaping.
+Only the tools' own variables name the servers; the name of the project's folder needs escaping.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ pytestmark = pytest.mark.skipif(BINARIES is None, reason="no PostgreSQL here: ap
 
 @dataclass(frozen=True)
 class Stores:
-    """What runs, and the variables by which the tools reach it."""
+    """The running servers, and the variables that name them."""
 
     database: Postgres
     s3: Any
     environment: dict[str, str]
 
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
-        found = self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
-        return [each["Key"] for each in found.get("Contents", ())]
+        listing = self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
+        return [entry["Key"] for entry in listing.get("Contents", ())]
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +64,13 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
         )
         for name in ("models", "data"):
             s3.create_bucket(Bucket=name)
-        named = {
+        addresses = {
             "MLFLOW_TRACKING_URI": database.address("mlflow"),
             "MLFLOW_DEFAULT_ARTIFACT_ROOT": "s3://models/ratchet",
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": database.address("prefect", "postgresql+asyncpg"),
             "AWS_ENDPOINT_URL": address,
         }
-        yield Stores(database, s3, account | named)
+        yield Stores(database, s3, account | addresses)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def dvc(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=project.root, env=project.environment, capture_output=True, text=True)
 
 
-def test_the_loop_leaves_models_in_the_bucket_and_nothing_of_them_in_the_folder(team: Project, stores: Stores) -> None:
+def test_models_are_in_the_bucket_and_not_in_the_folder(team: Project, stores: Stores) -> None:
     ((place,),) = stores.database.sql("mlflow", "select artifact_location from experiments where name = 'reviews'")
     assert place == "s3://models/ratchet/reviews"
     kinds = {key.rpartition("/")[2] for key in stores.keys("models", "ratchet/reviews/")}
@@ -102,8 +102,10 @@ def test_the_loop_leaves_models_in_the_bucket_and_nothing_of_them_in_the_folder(
     assert flows == [["build"], ["deploy"], ["evaluate"], ["lifecycle"], ["optimise"]]
 
 
-def test_another_clone_with_nothing_local_asks_the_same_champion(team: Project, stores: Stores, tmp_path: Path) -> None:
-    """What git carries is copied; the data comes from the DVC remote, the model from the bucket."""
+def test_a_clone_without_local_state_predicts_with_the_same_champion(
+    team: Project, stores: Stores, tmp_path: Path
+) -> None:
+    """The files in git are copied; the data comes from the DVC remote, the model from the bucket."""
     other = Project(tmp_path / "clone")
     for name in ("data.dvc", "params.yaml", ".dvc/config"):
         shutil.copy2(team.root / name, other.root / name)
@@ -115,8 +117,8 @@ def test_another_clone_with_nothing_local_asks_the_same_champion(team: Project, 
     assert re.match(r"good  \d.*\(version [12], linear\)", other.make("predict", "TEXT=a splendid warm film").text)
 
 
-def test_new_data_is_pushed_and_what_does_not_take_it_undoes_nothing(team: Project, stores: Stores) -> None:
-    """Pushed when it was brought; a push that fails is said, and made up for by the next `make data`."""
+def test_new_data_is_pushed_and_a_failed_push_undoes_nothing(team: Project, stores: Stores) -> None:
+    """An import pushes its data; a failed push is reported, and the next `make data` pushes again."""
     objects = stores.keys("data", "reviews/")
     assert len(objects) == 3
     config, pin = team.root / ".dvc" / "config", team.bytes_of("data.dvc")
@@ -136,7 +138,7 @@ def test_new_data_is_pushed_and_what_does_not_take_it_undoes_nothing(team: Proje
 
 
 def test_the_service_answers_from_the_bucket_and_logs_into_postgresql(team: Project, stores: Stores) -> None:
-    """Neither a bundle nor a log is on this disk when it starts; NUL is the one character that the database lacks."""
+    """No bundle and no log is on this disk at the start; NUL is the only character that PostgreSQL cannot store."""
     shutil.rmtree(team.root / "state" / "bundles")
     stores.database.sql("postgres", "create database answers")
     where = {"RATCHET_PREDICTIONS": stores.database.address("answers")}
@@ -190,20 +192,20 @@ print(json.dumps(made))
 
 @pytest.fixture(scope="module")
 def more(team: Project) -> dict[str, Any]:
-    """Three more versions: the previous one, one that was never live, one of a colleague's; and where an experiment
-    puts its artifacts that was made without a bucket."""
+    """Three more versions (the previous one, one never live, a colleague's), and the artifact location of an experiment
+    created without a bucket."""
     done = team.python(MORE_VERSIONS.replace("{MADE}", repr(MADE)))
     assert done.status == 0, done.text
     return dict(json.loads(done.text.strip().splitlines()[-1]))
 
 
 def test_without_a_bucket_artifacts_lie_below_the_state(team: Project, more: dict[str, Any]) -> None:
-    """And not in ./mlruns, where MLflow's client would put them."""
+    """MLflow's client by itself would put them into ./mlruns."""
     assert more["place"] == (team.root / "state" / "artifacts" / "another").as_uri()
 
 
-def test_a_step_back_and_what_nobody_needs(team: Project, stores: Stores, more: dict[str, Any]) -> None:
-    """The colleague's version is not this project's to remove, though nothing here needs it."""
+def test_rollback_and_prune_in_the_bucket(team: Project, stores: Stores, more: dict[str, Any]) -> None:
+    """Prune leaves a colleague's version alone, though this project does not need it."""
     assert "Version 2 (linear) of reviews is live again, instead of version 1" in team.make("rollback").text
     assert "rolled back" in team.make("history").text
     before = stores.keys("models")
@@ -215,11 +217,11 @@ def test_a_step_back_and_what_nobody_needs(team: Project, stores: Stores, more: 
     assert all(files.values())
     assert not set(files["never live"]) & set(after)
     assert {*files["back"], *files["of somebody else"]} <= set(after)
-    there = "select version from model_versions where current_stage != 'Deleted_Internal' order by version"
-    assert stores.database.sql("mlflow", there) == [["1"], ["2"], ["4"]]
+    query = "select version from model_versions where current_stage != 'Deleted_Internal' order by version"
+    assert stores.database.sql("mlflow", query) == [["1"], ["2"], ["4"]]
 
 
-def test_a_backup_says_what_is_not_in_it(team: Project, tmp_path: Path) -> None:
+def test_a_backup_names_the_stores_that_it_leaves_out(team: Project, tmp_path: Path) -> None:
     done = team.make("backup", f"TO={tmp_path / 'all.tar.zst'}")
     assert done.status == 0, done.text
     for variable in (
@@ -229,11 +231,11 @@ def test_a_backup_says_what_is_not_in_it(team: Project, tmp_path: Path) -> None:
     assert "word@" not in done.text
 
 
-# Going there
+# Moving there
 
 
-def test_a_registry_that_began_in_the_state_folder_goes_on(own: Project, stores: Stores) -> None:
-    """Runs, versions, aliases and artifacts as they were; the champion answers from the bucket."""
+def test_a_registry_in_the_state_folder_is_moved(own: Project, stores: Stores) -> None:
+    """Runs, versions, aliases and artifacts stay as they were; the champion is loaded from the bucket."""
     stores.database.sql("postgres", "create database moved")
     own.environment |= stores.environment | {"MLFLOW_TRACKING_URI": stores.database.address("moved")}
     own.environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = "s3://models/moved"
@@ -255,19 +257,19 @@ def test_a_registry_that_began_in_the_state_folder_goes_on(own: Project, stores:
 # As services
 
 
-STANDS_OPEN = """
+REOPEN_RUN = """
 update flow_run_state set type = 'RUNNING', name = 'Running'
 where id in (select state_id from flow_run where id = '{}');
 update flow_run set state_type = 'RUNNING', state_name = 'Running', end_time = null where id = '{}'
 """
 
 
-def test_a_service_runs_what_its_unit_says_and_leaves_nothing(team: Project, stores: Stores) -> None:
-    """`make services` with the team's variables; then what systemd would start, in no other environment."""
+def test_a_service_runs_by_its_unit_and_leaves_no_process(team: Project, stores: Stores) -> None:
+    """`make services` with the team's variables; then the unit's command in the environment that systemd would give."""
     flows = "select flow_run.id from flow_run join flow on flow.id = flow_id where flow.name in ('build', 'deploy')"
     (ours,), (theirs,) = stores.database.sql("prefect", flows)[:2]
-    for run in (ours, theirs):  # one that this project's state says it began, and one of a colleague's
-        stores.database.sql("prefect", STANDS_OPEN.format(run, run))
+    for run in (ours, theirs):  # one run of this project, by its state, and one of a colleague
+        stores.database.sql("prefect", REOPEN_RUN.format(run, run))
     (team.root / "state" / "open-runs" / ours).touch()
     assert team.make("services").status == 0
     unit = Unit.read(next((team.root / "state" / "services").glob("*project.service")))
@@ -293,11 +295,11 @@ def test_a_service_runs_what_its_unit_says_and_leaves_nothing(team: Project, sto
 
 def wait_for_lines(service: subprocess.Popen[str], words: str) -> None:
     assert service.stdout is not None
-    seen = ""
-    while words not in seen:
+    output = ""
+    while words not in output:
         line = service.stdout.readline()
-        assert line, seen
-        seen += line
+        assert line, output
+        output += line
 
 
 def answer(url: str) -> bytes:
@@ -311,21 +313,21 @@ def processes(folder: Path) -> list[Any]:
     return [process for process in psutil.process_iter() if of_folder(process, folder)]
 
 
-# What goes wrong
+# Faults
 
 
-def test_a_store_that_goes_away_meanwhile_is_named() -> None:
-    for said, rule in (
+def test_a_store_that_fails_during_a_run_is_named() -> None:
+    for message, rule in (
         ("server closed the connection unexpectedly", "servers that a run talks to must answer"),
         ('Could not connect to the endpoint URL: "http://127.0.0.1:9000/models"', "servers that a run talks to"),
         ("An error occurred (NoSuchBucket) when calling the PutObject operation", "The bucket that artifacts are in"),
         ("An error occurred (AccessDenied) when calling the PutObject operation", "must know the keys"),
         ("Unable to locate credentials", "must know the keys"),
     ):
-        assert rule in str(faults.recognise(RuntimeError(said), places()))
+        assert rule in str(faults.recognise(RuntimeError(message), places()))
 
 
-def test_a_wrong_password_is_found_before_anything_else_and_is_not_shown(team: Project, stores: Stores) -> None:
+def test_a_wrong_password_is_refused_first_and_is_not_shown(team: Project, stores: Stores) -> None:
     wrong = stores.database.address("mlflow", password="sesame")
     done = team.make("build", MLFLOW_TRACKING_URI=wrong)
     refused(done, "PostgreSQL must let in the user that MLFLOW_TRACKING_URI names", "/mlflow")
@@ -334,7 +336,7 @@ def test_a_wrong_password_is_found_before_anything_else_and_is_not_shown(team: P
 
 
 @pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "PREFECT_SERVER_DATABASE_CONNECTION_URL"])
-def test_a_database_that_cannot_be_used_is_one_sentence(
+def test_an_unusable_database_is_refused_in_one_sentence(
     stores: Stores, variable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = stores.database
@@ -343,7 +345,7 @@ def test_a_database_that_cannot_be_used_is_one_sentence(
     with socket.socket() as hung:
         hung.bind(("127.0.0.1", 0))
         hung.listen()
-        slips = {
+        cases = {
             "must let in the user": database.address("mlflow", kind, password="sesame"),
             "must have the database": database.address("sesame", kind),
             "must be allowed to make tables": database.address("postgres", kind, user="guest", password="guest"),
@@ -352,26 +354,26 @@ def test_a_database_that_cannot_be_used_is_one_sentence(
             "Received: [Errno 111]": f"{kind}://x:y@127.0.0.1:1/mlflow",
         }
         monkeypatch.setattr(reachable, "PATIENCE", 1)
-        for said, address in slips.items():
+        for words, address in cases.items():
             monkeypatch.setenv(variable, address)
-            ask = reachable.prefect_store if variable.startswith("PREFECT") else reachable.registry
+            check = reachable.prefect_store if variable.startswith("PREFECT") else reachable.registry
             with pytest.raises(Refusal) as caught:
-                ask()
-            assert said in str(caught.value)
+                check()
+            assert words in str(caught.value)
             assert variable in str(caught.value)
             assert "sesame@" not in str(caught.value)
         monkeypatch.setenv(variable, stores.environment[variable])
-        ask()
+        check()
 
 
-def test_a_bucket_that_cannot_be_used_is_one_sentence(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_bucket_is_refused_in_one_sentence(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in stores.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(bucket, "PATIENCE", 1)
     with socket.socket() as hung:
         hung.bind(("127.0.0.1", 0))
         hung.listen()
-        slips = {
+        cases = {
             "must be there": {"MLFLOW_DEFAULT_ARTIFACT_ROOT": "s3://no-such-bucket/x"},
             "must answer within 1 s": {"MLFLOW_S3_ENDPOINT_URL": "http://127.0.0.1:1"},
             "TimeoutError": {"MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{hung.getsockname()[1]}"},
@@ -380,12 +382,12 @@ def test_a_bucket_that_cannot_be_used_is_one_sentence(stores: Stores, monkeypatc
                 "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true",
             },
         }  # fmt: skip
-        for said, changed in slips.items():
+        for words, changes in cases.items():
             with monkeypatch.context() as patch:
-                for name, value in changed.items():
+                for name, value in changes.items():
                     patch.setenv(name, value)
                 with pytest.raises(Refusal) as caught:
                     reachable.artifacts(places())
-                assert said in str(caught.value)
+                assert words in str(caught.value)
                 assert "MLFLOW_DEFAULT_ARTIFACT_ROOT" in str(caught.value)
         reachable.artifacts(places())

@@ -1,4 +1,4 @@
-"""Databases of another version of a tool: older ones are upgraded with a copy kept, newer ones refused untouched."""
+"""Databases of other versions: older ones are upgraded with a copy kept, newer ones are refused and left untouched."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def test_a_log_of_predictions_from_the_future_is_refused(whole: Project, tmp_pat
 
 
 def test_an_upgrade_that_fails_leaves_the_database_as_it_was(whole: Project, tmp_path: Path) -> None:
-    """The first step of the upgrade makes what is there already."""
+    """The first step of the upgrade creates a table that exists already."""
     project = copied(whole, tmp_path / "project")
     path = project.root / "state" / "mlflow.db"
     with closing(sqlite3.connect(path)) as connection, connection:
-        first = "451aebb31d03"  # MLflow's first: from there on nothing can be added that is not there already
+        first = "451aebb31d03"  # MLflow's first revision: every later step adds something that exists already
         connection.execute("update alembic_version set version_num = ?", (first,))
         before = connection.execute("select count(*) from runs").fetchone()
     refused(project.make("status"), "mlflow.db must upgrade", "It is as it was")
@@ -78,7 +78,7 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(whole: Project, tmp
     assert revision(path) == first
 
 
-def test_the_newest_revision_is_the_one_that_the_tools_name(whole: Project) -> None:
+def test_the_newest_revision_is_that_of_a_database_the_tools_made(whole: Project) -> None:
     for name, package, folder in (
         ("mlflow.db", "mlflow", "store/db_migrations/versions"),
         ("prefect/prefect.db", "prefect", "server/database/_migrations/versions/sqlite"),

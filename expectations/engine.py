@@ -171,12 +171,12 @@ def _observed(result: dict[str, Any], fact: str | None) -> str:
         return f"{value:.2%}." if str(fact).endswith("_share") else f"{value:,.0f}."
     differences = [
         f"{words} {', '.join(map(str, details[key]))}"
-        for key, words in (("partial_missing_list", "without"), ("partial_unexpected_list", "besides"))
+        for key, words in (("partial_missing_list", "missing"), ("partial_unexpected_list", "unexpected"))
         if details.get(key)
     ]
     if differences:
         return f"{'; '.join(differences)}."
-    return "just so." if result["success"] else "nothing to judge by."
+    return "as expected." if result["success"] else "no values to judge."
 
 
 def _rows(broken: int, rows: int) -> str:

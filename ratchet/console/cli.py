@@ -52,7 +52,7 @@ def main(words: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM ends a command in order, as Ctrl-C does
     try:
         settle(here)
-        terminal.quieten(here.logs / "libraries.log")
+        terminal.redirect_stderr(here.logs / "libraries.log")
         preflight.check(here, words[0], terminal.console().print)
         return verbs[words[0]](here)
     except Refusal as refusal:
@@ -122,7 +122,7 @@ def run(here: Places) -> int:
         out.print(
             "Nothing has changed since the last turn: same data, params, lock and code. (`make build` trains anyway.)"
         )
-        terminal.turned(out, last_turn)
+        terminal.print_turn(out, last_turn)
         labels = retrain_state.waiting(here, problem.load().settings)
         if labels:
             out.print(f"{labels:,} labels wait: make optimise takes them in, and the next make run learns from them.")
@@ -132,7 +132,7 @@ def run(here: Places) -> int:
 
         turned = lifecycle(trigger="make run")
     assert turned is not None, "only a turn that was to learn may find nothing to learn"
-    terminal.turned(out, turned.summary)
+    terminal.print_turn(out, turned.summary)
     return 0
 
 
@@ -144,9 +144,11 @@ def at_work(here: Places, command: str, out: Console) -> Iterator[None]:
         builds = command in ("make run", "make build")
         if builds:
             consistency.refuse_unknown_columns(current)
-        terminal.say(out, f"Starting Prefect, and loading {'Great Expectations and ' if builds else ''}MLflow.")
+        terminal.print_with_time(
+            out, f"Starting Prefect, and loading {'Great Expectations and ' if builds else ''}MLflow."
+        )
         with prefect_server(here, current.name, checks=builds):
-            terminal.listen(out)
+            terminal.print_flow_logs(out)
             yield
 
 
@@ -163,14 +165,14 @@ def close_killed_turn(here: Places, out: Console) -> None:
 def one_stage(name: str, here: Places) -> int:
     """Run one stage of the loop; status 0 if a champion is live afterwards."""
     out = terminal.console()
-    model = {"model": known_model(typed("MODEL"))} if name == "build" and typed("MODEL") else {}
+    model = {"model": require_model(typed("MODEL"))} if name == "build" and typed("MODEL") else {}
     with at_work(here, f"make {name}", out):
         from flows.runs.stage import at_hand
 
         stage = getattr(import_module(f"flows.{name}"), name)
         result = stage(trigger=f"make {name}", **model)
         if getattr(result, "scorecard", None):
-            terminal.scorecard(out, result.scorecard)
+            terminal.print_scorecard(out, result.scorecard)
         current, registry = at_hand()
         live = registry.champion()
     if live is None and name != "build":
@@ -200,7 +202,7 @@ def approve(here: Places) -> int:
     return 0
 
 
-def known_model(name: str) -> str:
+def require_model(name: str) -> str:
     """The name of a model, unchanged.
 
     Raises:
@@ -279,7 +281,7 @@ def status(here: Places) -> int:
 
     out = terminal.console()
     recovery.catch_up(here, "make status", out.print)
-    terminal.lines(out, status_lines(here))
+    terminal.print_pairs(out, status_lines(here))
     return 0
 
 
@@ -294,10 +296,10 @@ def lineage(here: Places) -> int:
     registry = Registry(current.name, here)
     if typed("DATA") and not typed("VERSION"):
         lines, versions = lineages.from_data(current, registry, typed("DATA"))
-        terminal.lines(out, lines)
-        terminal.rows(out, versions, "No version of this problem was built on it.")
+        terminal.print_pairs(out, lines)
+        terminal.print_rows(out, versions, "No version of this problem was built on it.")
         return 0
-    terminal.lines(out, lineages.of_version(registry, typed("VERSION")))
+    terminal.print_pairs(out, lineages.of_version(registry, typed("VERSION")))
     return 0
 
 
@@ -311,7 +313,7 @@ def trace(here: Places) -> int:
     from ratchet.monitoring.log import database
 
     prediction = traces.find(database.place(here), typed("ID"), problem.load().settings.deploy.log.days)
-    terminal.lines(out, traces.of_prediction(Registry(prediction.problem, here), prediction))
+    terminal.print_pairs(out, traces.of_prediction(Registry(prediction.problem, here), prediction))
     return 0
 
 
@@ -323,10 +325,10 @@ def history(here: Places) -> int:
         terminal.console().print("No history here: it is kept where the loop turns. What is live: make status")
     elif not events:
         terminal.console().print("No champion yet, so no history. Next: make run")
-    terminal.history(terminal.console(), events)
+    terminal.print_history(terminal.console(), events)
     unreadable = ledger.unreadable(here.ledger)
     if unreadable:
-        terminal.console().print(f"{unreadable} damaged or torn lines of {here.ledger} are passed over.")
+        terminal.console().print(f"{unreadable} damaged or torn lines of {here.ledger} are skipped.")
     return 0
 
 

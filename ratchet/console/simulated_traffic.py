@@ -37,7 +37,7 @@ def send(problem: Problem, typed: str, say: Say) -> None:
     Raises:
         Refusal: the number is not valid, no service runs, or the service does not take the texts.
     """
-    count = number(typed)
+    count = parse_count(typed)
     running = servers.ours(problem.here, "service")
     if running is None:
         raise Refusal("Traffic needs a prediction service.", "none runs", "Start it in another terminal: make up")
@@ -56,7 +56,7 @@ def send(problem: Problem, typed: str, say: Say) -> None:
     say(f"What happens now: make status, {address}, and the Prefect UI.")
 
 
-def number(typed: str) -> int:
+def parse_count(typed: str) -> int:
     """The number of texts.
 
     Args:

@@ -108,7 +108,7 @@ def measured(current: Problem, registry: Registry, live: Version) -> str:
     figures = [metrics[key] for key in (name, f"{name}_low", f"{name}_high") if key in metrics]
     is_corrected = len(figures) == 3
     text = "holdout {} {:.4f}, 95% interval {:.4f} to {:.4f}; ".format(metric, *figures) if is_corrected else ""
-    text += f"with its luck on these rows {score:.4f}" if is_corrected else f"holdout {metric} {score:.4f}"
+    text += f"uncorrected {score:.4f}" if is_corrected else f"holdout {metric} {score:.4f}"
     with suppress(Refusal):
         evidence = registry.read_json(live.run_id, EVIDENCE)
         low, high = evidence.get("intervals", {}).get(metric, (None, None))
@@ -204,7 +204,7 @@ def next_step(here: Places, live: Version | None, challenger: Version | None) ->
     from flows.registry.snapshot import Standing
 
     if challenger is not None and challenger.standing is Standing.UNJUDGED:
-        return "make evaluate, which holds the challenger against what is live"
+        return "make evaluate, which compares the challenger with the champion"
     if challenger is not None and challenger.awaits_approval:
         return f"make approve, which puts version {challenger.number} live"
     if challenger is not None and challenger.standing is Standing.PROMOTE and "trial" in challenger.tags:

@@ -41,10 +41,10 @@ class Listener(logging.Handler):
             return
         if hasattr(record, UNHEARD):
             return
-        say(self.console, record.getMessage())
+        print_with_time(self.console, record.getMessage())
 
 
-def say(to: Console, sentence: str) -> None:
+def print_with_time(to: Console, sentence: str) -> None:
     """Print a sentence with the seconds since the start."""
     line = Text(f"{time.monotonic() - STARTED:6.1f} s  ", style="dim")
     line.append(sentence)
@@ -56,7 +56,7 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=True, markup=False)
 
 
-def quieten(log: Path) -> None:
+def redirect_stderr(log: Path) -> None:
     """Redirect file descriptor 2, to which C libraries write, into a log; Python's stderr still reaches the terminal.
 
     TensorFlow reports missing graphics cards on file descriptor 2, and no setting prevents that.
@@ -66,7 +66,7 @@ def quieten(log: Path) -> None:
         os.dup2(file.fileno(), 2)
 
 
-def listen(to: Console) -> None:
+def print_flow_logs(to: Console) -> None:
     """Print the log lines of flows and tasks from now on."""
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logger = logging.getLogger(name)
@@ -74,7 +74,7 @@ def listen(to: Console) -> None:
         logger.addHandler(Listener(to))
 
 
-def scorecard(to: Console, rows: Sequence[ScorecardRow]) -> None:
+def print_scorecard(to: Console, rows: Sequence[ScorecardRow]) -> None:
     """Print the scorecard as a table."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in rows[0].cells:
@@ -85,7 +85,7 @@ def scorecard(to: Console, rows: Sequence[ScorecardRow]) -> None:
     to.print(table, width=min(80, to.width))
 
 
-def lines(to: Console, pairs: Sequence[tuple[str, str]]) -> None:
+def print_pairs(to: Console, pairs: Sequence[tuple[str, str]]) -> None:
     """Print names and texts in two columns; on a terminal a long text is wrapped within its column."""
     width = max(11, 2 + max(len(name) for name, _ in pairs))
     for name, text in pairs:
@@ -94,7 +94,7 @@ def lines(to: Console, pairs: Sequence[tuple[str, str]]) -> None:
         to.print(Text.assemble((f"{name:{width}}", "dim"), f"\n{' ' * width}".join(parts)))
 
 
-def rows(to: Console, records: Sequence[Mapping[str, str]], otherwise: str) -> None:
+def print_rows(to: Console, records: Sequence[Mapping[str, str]], otherwise: str) -> None:
     """Print records with the same keys as a table, or the sentence `otherwise` if there are none."""
     if not records:
         to.print(otherwise)
@@ -108,11 +108,11 @@ def rows(to: Console, records: Sequence[Mapping[str, str]], otherwise: str) -> N
     to.print(table, width=min(80, to.width))
 
 
-def turned(to: Console, summary: dict[str, Any]) -> None:
+def print_turn(to: Console, summary: dict[str, Any]) -> None:
     """Print the result of a turn of the loop."""
     to.print()
     if summary.get("scorecard"):
-        scorecard(to, read_scorecard(summary["scorecard"]))
+        print_scorecard(to, read_scorecard(summary["scorecard"]))
         to.print()
     if summary.get("decision"):
         to.print(Text(f"{summary['verdict']}: {summary['reason']}", style="bold"))
@@ -122,7 +122,7 @@ def turned(to: Console, summary: dict[str, Any]) -> None:
     to.print('Look and ask: make up    Ask once: make predict TEXT="..."    Undo: make rollback', style="dim")
 
 
-def history(to: Console, story: Sequence[Line]) -> None:
+def print_history(to: Console, story: Sequence[Line]) -> None:
     """Print which version was champion when (UTC), on which data, and why: oldest event first, then today."""
     for index, event in enumerate(story):
         time_text = Text(datetime.fromisoformat(event.at).astimezone(UTC).strftime("%Y-%m-%d %H:%M"), style="dim")
@@ -135,10 +135,10 @@ def history(to: Console, story: Sequence[Line]) -> None:
             sentences = change_sentences(event)
         to.print(Text.assemble(time_text, "  ", (sentences[0], "bold")))
         for sentence in sentences[1:]:
-            lines(to, [(" " * 16, sentence)])
+            print_pairs(to, [(" " * 16, sentence)])
     moves = [event for event in story if isinstance(event, Move)]
     for problem in dict.fromkeys(move.problem for move in moves):
-        today(to, [move for move in moves if move.problem == problem][-1])
+        print_live(to, [move for move in moves if move.problem == problem][-1])
 
 
 def move_sentences(move: Move, last: Move | None) -> list[str]:
@@ -164,7 +164,7 @@ def change_sentences(change: DataChange) -> list[str]:
     ]
 
 
-def today(to: Console, last: Move) -> None:
+def print_live(to: Console, last: Move) -> None:
     """Print what is live now, and for how long."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     live = f"v{last.after} is live, for {span(last.at, now)}" if last.after else "nothing is live"

@@ -69,7 +69,7 @@ def make(here: Places, name: str, say: Say) -> Path:
         say("A backup on the same disk goes when the disk goes. Better: make backup TO=/another/disk/name.tar.zst")
     for store in external_stores():
         say(f"{store} is not in it: back it up where it is.")
-    say(f"Back to it: make restore FROM={shlex.quote(str(target))}")
+    say(f"To restore it: make restore FROM={shlex.quote(str(target))}")
     return target
 
 
@@ -334,4 +334,4 @@ def fetch_data(here: Places, say: Say) -> None:
         source = dvc_repo.fetch(here, pin, incoming_table.rebuilder(here, pin.source))
         say(f"data/ holds version {pin.short}: {source}.")
     except Refusal as refusal:
-        say(f"data/ could not be brought: {refusal}")
+        say(f"data/ could not be fetched: {refusal}")

@@ -114,7 +114,7 @@ ESCAPED = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 def append(path: Path, line: Line) -> None:
     """Append one line durably; a line that a kill left torn is ended first."""
     durable.make_folder(path.parent)
-    row = f"{written(line)}\n".encode()
+    row = f"{to_json(line)}\n".encode()
     with open(path, "ab+") as ledger:
         if ledger.tell() > 0:
             ledger.seek(-1, os.SEEK_END)
@@ -124,8 +124,8 @@ def append(path: Path, line: Line) -> None:
     durable.sync(path)
 
 
-def written(line: Line) -> str:
-    """The JSON of a line."""
+def to_json(line: Line) -> str:
+    """One line as JSON."""
     text = json.dumps(asdict(line), ensure_ascii=False, sort_keys=True)
     return ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
@@ -136,13 +136,13 @@ KINDS: dict[str | None, type[Any]] = {"data": DataChange, "refused": Refused}
 
 def append_once(path: Path, line: Line) -> None:
     """Append one line unless the ledger has it: a command that a kill cut off may have written it already."""
-    if written(line) not in map(written, story(path, line.problem)):
+    if to_json(line) not in map(to_json, story(path, line.problem)):
         append(path, line)
 
 
 def story(path: Path, problem: str | None = None) -> tuple[Line, ...]:
     """All lines of one problem or of all, oldest first; unreadable lines are skipped."""
-    readable = [line for line in map(understood, lines(path)) if line is not None]
+    readable = [line for line in map(parse_line, lines(path)) if line is not None]
     return tuple(line for line in readable if problem in (None, line.problem))
 
 
@@ -158,7 +158,7 @@ def changes(path: Path, problem: str | None = None) -> tuple[DataChange, ...]:
 
 def unreadable(path: Path) -> int:
     """The number of lines that cannot be read: torn by a kill, or damaged."""
-    return sum(understood(line) is None for line in lines(path))
+    return sum(parse_line(line) is None for line in lines(path))
 
 
 def lines(path: Path) -> list[str]:
@@ -167,9 +167,10 @@ def lines(path: Path) -> list[str]:
     return [line for line in path.read_bytes().decode(errors="replace").split("\n") if line.strip()]
 
 
-def understood(line: str) -> Line | None:
+def parse_line(text: str) -> Line | None:
+    """The event in one line; None if the line is torn or of another form."""
     try:
-        fields = json.loads(line)
+        fields = json.loads(text)
         event: Line = KINDS.get(fields.get("kind"), Move)(**fields)
         datetime.fromisoformat(event.at)
     except (ValueError, TypeError, AttributeError):

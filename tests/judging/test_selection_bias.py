@@ -149,7 +149,7 @@ def test_status_shows_the_figure_less_its_luck_and_earlier_state_as_ever() -> No
     new = {"holdout_accuracy_corrected": 0.771, "holdout_accuracy_corrected_low": 0.74}
     new |= {"holdout_accuracy": 0.7823, "holdout_accuracy_corrected_high": 0.8}
     assert status(new) == (
-        "holdout accuracy 0.7710, 95% interval 0.7400 to 0.8000; with its luck on these rows 0.7823; "
+        "holdout accuracy 0.7710, 95% interval 0.7400 to 0.8000; uncorrected 0.7823; "
         "always the most frequent class: 0.5575"
     )
     assert status({"holdout_accuracy": 0.7823}) == (

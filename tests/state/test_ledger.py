@@ -58,7 +58,7 @@ def test_a_torn_line_is_ended_and_skipped(path: Path, torn: bytes) -> None:
 
 @pytest.mark.parametrize("line", ["7", "[]", "{}", '{"kind": "new"}', json.dumps(asdict(MOVED) | {"at": "noon"})])
 def test_a_line_of_another_form_is_skipped(line: str) -> None:
-    assert ledger.understood(line) is None
+    assert ledger.parse_line(line) is None
 
 
 def test_append_once_writes_a_line_once_whatever_stands_between(path: Path) -> None:

@@ -1,1 +1,1 @@
-"""What a make target does, and what a person reads in the terminal."""
+"""The verbs of the make targets, and the output in the terminal."""

@@ -1,1 +1,1 @@
-"""All state kept, moved or thrown away: backup, restore, prune, migrations, a registry that moves."""
+"""Backup and restore, pruning, schema migrations, and the move of a registry to a server."""

@@ -1,1 +1,1 @@
-"""Where the project is, and what params.yaml, data.dvc and the environment say, as frozen values."""
+"""Paths and settings: params.yaml, data.dvc and the environment as frozen values."""

@@ -1,1 +1,1 @@
-"""Processes beside a command: started, watched, ended; and who may reach them."""
+"""Server processes: start, supervision, end, and access control."""

@@ -1,1 +1,1 @@
-"""What state/ remembers: the ledger, the lock, the turn, a move under way."""
+"""The files in state/: ledger, lock, running turn, and pending move of the champion."""

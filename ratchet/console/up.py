@@ -24,7 +24,7 @@ from ratchet.state import ledger
 RunningServer = tuple[Server, "subprocess.Popen[bytes] | None"]
 """A server and its watcher; None for a watcher that another command started."""
 RESTART_SECONDS = 1.0
-"""Pause before the prediction service is started again, so that one that cannot start is not tried without end."""
+"""Pause before the prediction service is started again, so that a failing start is not repeated without a break."""
 
 
 def serve(here: Places, out: Console) -> None:

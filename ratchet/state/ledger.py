@@ -178,15 +178,6 @@ def parse_line(text: str) -> Line | None:
     return event
 
 
-def live_at(moves: tuple[Move, ...], moment: datetime) -> int | None:
-    """The version that was champion at a moment; None before the first move.
-
-    The order of the lines is the order of the moves. If the clock was set back, times overlap; the later line counts.
-    """
-    before = [move for move in moves if datetime.fromisoformat(move.at) <= moment]
-    return before[-1].after if before else None
-
-
 def live_since(moves: tuple[Move, ...], version: int) -> datetime | None:
     """The time of the last move, if it made this version live; else None."""
     return datetime.fromisoformat(moves[-1].at) if moves and moves[-1].after == version else None

@@ -1,9 +1,10 @@
-"""A challenger against the champion on live traffic: outcomes enter as they come, a verdict leaves, at any time.
+"""Sequential test of a challenger against the champion on live traffic (canary or shadow).
 
-Each outcome is a labelled text on which one of the two was right and the other wrong. Were they equally good, each
-would win half of these. The evidence against that is an e-process: the likelihood of the wins under every chance below
-one half (or above it), averaged, over that under one half. By Ville's inequality it exceeds 1 / ALPHA at any time with
-a chance of ALPHA at most while the hypothesis holds, so one may look after every row and stop as one likes.
+The outcomes so far enter, a verdict leaves; it is valid at any time. An outcome is a labelled text on which exactly one
+of the two models was right. If both were equally good, each would win half of them. The evidence against that is an
+e-process: the likelihood of the wins averaged over all chances below one half (or above it), divided by the likelihood
+under one half. By Ville's inequality it ever exceeds 1 / ALPHA with a chance of at most ALPHA under the null
+hypothesis, so a caller may test after every row and stop at will.
 Source: Ramdas et al. 2023, Game-theoretic statistics and safe anytime-valid inference; Robbins 1970 for the mixture.
 """
 
@@ -17,18 +18,24 @@ from typing import Literal
 import numpy as np
 
 ALPHA = 0.05
-"""The chance that an equal challenger is ever sent back; and, apart from it, that one is ever preferred."""
+"""Chance that an equal challenger is ever rejected; likewise, separately, that it is ever preferred."""
 PRIOR = (4, 2)
-"""Beta, cut off at one half: what the average weighs most are chances around three in four. Any weights are valid."""
+"""Beta prior, truncated at one half: it weighs chances around three in four most. Any prior is valid."""
 
 Word = Literal["better", "worse", "open"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the trial says by now. labelled: rows, or in split traffic pairs of rows. wins, losses: of the challenger.
+    """State of the test.
 
-    worse, better: the evidence, as odds against the two being equal or the other way round; 1 / ALPHA is enough.
+    Attributes:
+        word: Outcome for the challenger.
+        labelled: Labelled rows, or pairs of rows if traffic is split.
+        wins: Texts on which only the challenger was right.
+        losses: Texts on which only the champion was right.
+        worse: E-value against the challenger being equal or better; 1 / ALPHA suffices.
+        better: E-value against the challenger being equal or worse; 1 / ALPHA suffices.
     """
 
     word: Word
@@ -39,26 +46,29 @@ class Verdict:
     better: float
 
     def __str__(self) -> str:
-        said = {"better": "the challenger is better", "worse": "the challenger is worse", "open": "no verdict yet"}
-        found, asked = max(self.worse, self.better), 1 / ALPHA
+        outcomes = {"better": "the challenger is better", "worse": "the challenger is worse", "open": "no verdict yet"}
+        e_value = max(self.worse, self.better)
         return (
             f"On {self.labelled:,} audited live texts the challenger alone was right on {self.wins:,}, the champion "
-            f"alone on {self.losses:,}: {said[self.word]} (evidence {found:.3g}, {asked:g} is asked)"
+            f"alone on {self.losses:,}: {outcomes[self.word]} (evidence {e_value:.3g}, {1 / ALPHA:g} is required)"
         )
 
 
 def judge(labelled: int, wins: int, losses: int) -> Verdict:
-    """The verdict on so many wins and losses of the challenger."""
+    """The verdict from the challenger's wins and losses among the labelled rows."""
     worse, better = evidence(losses, wins), evidence(wins, losses)
     word: Word = "worse" if worse >= 1 / ALPHA else "better" if better >= 1 / ALPHA else "open"
     return Verdict(word, labelled, wins, losses, worse, better)
 
 
 def evidence(more: int, fewer: int) -> float:
-    """E-value against `more` having a chance of at most one half: the mixture over all chances above one half."""
+    """E-value against the hypothesis that `more` has a chance of at most one half.
+
+    The alternative is the mixture over all chances above one half, weighted by PRIOR.
+    """
     a, b = PRIOR
-    left = log_above(more + a, fewer + b) - log_above(a, b)
-    return exp(min(700.0, (more + fewer) * log(2) + left))
+    log_likelihood = log_above(more + a, fewer + b) - log_above(a, b)
+    return exp(min(700.0, (more + fewer) * log(2) + log_likelihood))
 
 
 def log_above(a: float, b: float) -> float:
@@ -70,16 +80,25 @@ def log_above(a: float, b: float) -> float:
 
 
 def paired(champion: Sequence[bool], challenger: Sequence[bool]) -> Verdict:
-    """In the shadow both answer every text. Args: whether each was right, text by text."""
-    mine, its = np.asarray(challenger, bool), np.asarray(champion, bool)
-    return judge(len(mine), int((mine & ~its).sum()), int((its & ~mine).sum()))
+    """The verdict in shadow mode, where both models answer every text.
+
+    Args:
+        champion: Whether the champion was right on each text.
+        challenger: Whether the challenger was right on the same texts.
+    """
+    champion_right = np.asarray(champion, bool)
+    challenger_right = np.asarray(challenger, bool)
+    wins = int((challenger_right & ~champion_right).sum())
+    losses = int((champion_right & ~challenger_right).sum())
+    return judge(len(challenger_right), wins, losses)
 
 
 def split(champion: Sequence[bool], challenger: Sequence[bool]) -> Verdict:
-    """In split traffic each answers its own texts: the n-th of one is held against the n-th of the other, as they came.
+    """The verdict in split traffic, where each model answers texts of its own.
 
-    It costs rows: two for each pair, and models that are right on three texts in four disagree on three pairs in eight
-    by chance alone, where in the shadow they disagree on the few texts that tell them apart.
+    The n-th text of one model is paired with the n-th of the other, in order of arrival. This needs more rows than
+    shadow mode: two for each pair, and models that are right on three texts in four disagree on three pairs in eight by
+    chance, while in shadow mode they disagree only on the few texts that distinguish them.
     """
     pairs = min(len(champion), len(challenger))
     return paired(champion[:pairs], challenger[:pairs])

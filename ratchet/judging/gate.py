@@ -1,16 +1,19 @@
-"""Does the challenger go live? Probabilities on the holdout enter, a Decision with its reason leaves.
+"""Decides whether the challenger goes live: probabilities on the holdout enter, a Decision with its reason leaves.
 
-The rule: the challenger must reach the floor and beat always answering the most frequent class. Against a champion it
-must be better by more than the margin at 90% confidence: the 10th percentile of the difference, over 2,000 resamples of
-the holdout's groups, lies above the margin. Groups are resampled and not rows because the rows of one group are alike:
-on film reviews the standard error by film was up to 1.6 times the one by row. That is with no history. Where earlier
-challengers are known, what they taught (ratchet/judging/gate_memory.py) asks for more or for less than 90%.
+Rule. The challenger must reach the floor and beat always answering the most frequent class. Against a champion it must
+lead by more than the margin at 90% confidence: the 10th percentile of the difference, over 2,000 bootstrap resamples of
+the holdout's groups, lies above the margin. Groups are resampled instead of rows because the rows of a group are alike:
+on film reviews the standard error by film was up to 1.6 times the standard error by row.
 
-Two things keep out a challenger that is better on the whole: a slice on which it is surely worse
-(ratchet/judging/slices.py), and a line of data/must.csv that it breaks (ratchet/judging/must_list.py), as may no
-first model.
+The 90% applies without a history. When earlier challengers are known, the gate's memory
+(ratchet/judging/gate_memory.py) asks for more or less than that.
 
-Everything else asks `decide` and nothing else, so another rule is another version of this file.
+A challenger that is better overall is still kept out by either of these:
+
+- a slice on which it is significantly worse (ratchet/judging/slices.py)
+- a line of data/must.csv that it breaks (ratchet/judging/must_list.py); this also holds for the first model
+
+All other code calls `decide` only, so another rule is another version of this file.
 """
 
 from __future__ import annotations
@@ -23,11 +26,11 @@ import numpy as np
 
 from ratchet.judging import gate_memory
 from ratchet.judging import slices as slice_harm
-from ratchet.judging.bootstrap import group_indices, pairs
+from ratchet.judging.bootstrap import group_indices, paired_gains
 from ratchet.judging.gate_memory import Belief, Measured
 from ratchet.judging.metrics import METRICS, Floats, Ints, Metric, indices, score
 from ratchet.judging.must_list import BrokenMust, MustResult
-from ratchet.judging.slices import CONFIDENCE as SURELY
+from ratchet.judging.slices import CONFIDENCE as SLICE_CONFIDENCE
 from ratchet.judging.slices import Masks, Slice
 
 RESAMPLES = 2_000
@@ -35,16 +38,17 @@ CONFIDENCE = 0.90
 """One-sided. The interval shown runs from the 10th to the 90th percentile, so it covers 80%."""
 
 ROUNDING = 1e-12
-"""A difference that is no more than this over what is asked is not over it."""
+"""A lead exceeds the required lead only if it does so by more than this."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What params.yaml says under `evaluate`.
+    """The settings under `evaluate` in params.yaml.
 
-    floor: the worst value that may go live; for log_loss, where lower is better, the highest; None for no floor.
-    margin: by how much the challenger must be better than the champion, in the metric's unit (0.01 is a
-    point).
+    Attributes:
+        metric: Name of the deciding metric.
+        floor: Worst value that may go live (for log_loss, where lower is better, the highest); None for no floor.
+        margin: Lead over the champion that the challenger must exceed, in the metric's unit (0.01 is a point).
     """
 
     metric: str = "accuracy"
@@ -59,15 +63,21 @@ class Rules:
             )
 
     @property
-    def by(self) -> Metric:
-        """The metric that decides."""
+    def deciding_metric(self) -> Metric:
         return METRICS[self.metric]
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """The rows that judge: the classes in the order of the probabilities' columns, each row's truth and
-    group, and the slices on which no challenger may be worse."""
+    """The rows that models are judged on.
+
+    Attributes:
+        labels: Classes, in the order of the probabilities' columns.
+        truth: True label of each row.
+        groups: Group of each row; None if each row stands alone.
+        positive: Positive class, if the problem names one.
+        slices: Slices on which no challenger may be worse.
+    """
 
     labels: tuple[str, ...]
     truth: Sequence[str]
@@ -95,12 +105,19 @@ class GateCheck:
 
 @dataclass(frozen=True)
 class Decision:
-    """What happens to the challenger.
+    """The outcome for a challenger.
 
-    reason: one sentence for a person, shown the same everywhere.
-    difference, interval: challenger minus champion in the metric, turned so that above 0 is better.
-    error, pull: of the difference, for the gate's own history: ratchet/judging/gate_memory.py.
-    slices: the challenger against the champion on each. broken: lines of data/must.csv that the challenger breaks.
+    Attributes:
+        promote: Whether the challenger replaces the champion.
+        verdict: The outcome in two words.
+        reason: One sentence for a person, shown identically everywhere.
+        difference: Challenger minus champion in the metric's unit, signed so that above 0 is better.
+        interval: 80% bootstrap interval of the difference.
+        checks: Conditions that were checked.
+        error: Standard error of the difference, kept for the gate's memory.
+        pull: Pull of the difference, kept for the gate's memory (ratchet/judging/gate_memory.py).
+        slices: Challenger against champion on each slice.
+        broken: Lines of data/must.csv that the challenger breaks.
     """
 
     promote: bool
@@ -115,13 +132,13 @@ class Decision:
     broken: tuple[BrokenMust, ...] = ()
 
 
-def recalled(written: Mapping[str, Any]) -> Decision:
-    """A decision that was written down as a dictionary."""
-    interval = tuple(written["interval"]) if written["interval"] else None
-    slices = tuple(Slice(**{**known, "interval": tuple(known["interval"])}) for known in written.get("slices", ()))
-    broken = tuple(BrokenMust(**known) for known in written.get("broken", ()))
-    checks = tuple(GateCheck(**known) for known in written["checks"])
-    return Decision(**{**written, "interval": interval, "checks": checks, "slices": slices, "broken": broken})
+def recalled(stored: Mapping[str, Any]) -> Decision:
+    """Read a Decision back from the dictionary that `asdict` made of it."""
+    interval = tuple(stored["interval"]) if stored["interval"] else None
+    slices = tuple(Slice(**{**item, "interval": tuple(item["interval"])}) for item in stored.get("slices", ()))
+    broken = tuple(BrokenMust(**item) for item in stored.get("broken", ()))
+    checks = tuple(GateCheck(**item) for item in stored["checks"])
+    return Decision(**{**stored, "interval": interval, "checks": checks, "slices": slices, "broken": broken})
 
 
 def decide(
@@ -137,23 +154,32 @@ def decide(
 ) -> Decision:
     """Promote the challenger, keep the champion, or refuse; the same arguments give the same decision.
 
-    baseline: always the most frequent class of the training rows. belief: what earlier challengers taught.
-    must: how the challenger answered data/must.csv; None where there is none. first_of_split: what is live was split
-    otherwise, so there is nobody to compare with.
+    Args:
+        challenger: Model to decide on.
+        champion: Live model; None if there is none.
+        baseline: Model that always answers the most frequent class of the training rows.
+        holdout: Rows that judge.
+        rules: Metric, floor and margin.
+        seed: Of the bootstrap.
+        belief: Belief learned from earlier challengers; None for no history.
+        must: The challenger's result on data/must.csv; None without that file.
+        first_of_split: Whether the live model has another split, so that there is no model to compare with.
     """
-    value, least = (_value(model, holdout, rules.by) for model in (challenger, baseline))
-    checks = (*_floor(value, rules), *_must(must), _baseline(value, least, rules))
+    value, baseline_value = (_value(model, holdout, rules.deciding_metric) for model in (challenger, baseline))
+    checks = (*_check_floor(value, rules), *_check_must(must), _check_baseline(value, baseline_value, rules))
     failed = [check for check in checks if not check.success]
     if failed:
         broken = must.broken if must else ()
-        return Decision(False, "Refused", failed[0].detail + _stays(champion), None, None, checks, broken=broken)
+        reason = failed[0].detail + _stays(champion)
+        return Decision(False, "Refused", reason, None, None, checks, broken=broken)
     if champion is None:
-        first = f"The first {'of its split' if first_of_split else 'model'} to pass: {_lowered(checks[-1].detail)}."
-        return Decision(True, "Promoted", first, None, None, checks)
-    return _against(challenger, champion, holdout, rules, checks, seed, belief or gate_memory.unknowing())
+        first = "of its split" if first_of_split else "model"
+        reason = f"The first {first} to pass: {_lowered(checks[-1].detail)}."
+        return Decision(True, "Promoted", reason, None, None, checks)
+    return _compare(challenger, champion, holdout, rules, checks, seed, belief or gate_memory.unknowing())
 
 
-def _against(
+def _compare(
     challenger: Candidate,
     champion: Candidate,
     holdout: Holdout,
@@ -162,49 +188,59 @@ def _against(
     seed: int,
     belief: Belief,
 ) -> Decision:
-    """The paired comparison of two models that may both go live."""
+    """Decide by the paired comparison of two models that may both go live."""
+    metric = rules.deciding_metric
     rows = f"{len(holdout.truth):,} holdout rows"
-    if rules.by.is_same(challenger.probabilities, champion.probabilities):
+    if metric.is_same(challenger.probabilities, champion.probabilities):
         reason = f"The challenger answers all {rows} as {champion.name} does{_stays(champion)}"
         return Decision(False, "Kept champion", reason, 0.0, (0.0, 0.0), checks)
     groups = group_indices(holdout.groups, len(holdout.truth))
     if groups.max() == 0:
-        lucky = "so a better model cannot be told from a lucky one"
-        reason = f"All {rows} are of one group, {lucky}{_stays(champion)}"
+        reason = f"All {rows} are of one group, so a better model cannot be told from a lucky one{_stays(champion)}"
         return Decision(False, "Kept champion", reason, None, None, checks)
-    gained, champions = _resampled(challenger, champion, holdout, rules.by, groups, seed)
-    values = [_value(model, holdout, rules.by) for model in (challenger, champion)]
-    ahead, interval = rules.by.lead(*values), _interval(gained)
-    measured = _measured(ahead, interval, gained, champions, len(groups))
-    asked = float(gate_memory.asked(belief, measured)[0]) + rules.margin
-    shown = [rules.by.shown(value) for value in values]
-    low, high = map(rules.by.signed, interval)
+    leads, champion_gains = _resample(challenger, champion, holdout, metric, groups, seed)
+    values = [_value(model, holdout, metric) for model in (challenger, champion)]
+    lead = metric.lead(*values)
+    interval = _interval(leads)
+    measured = _measured(lead, interval, leads, champion_gains, len(groups))
+    required = float(gate_memory.asked(belief, measured)[0]) + rules.margin
+    low, high = map(metric.format_signed, interval)
     ends = f"{2 * CONFIDENCE - 1:.0%} interval of the difference {low} to {high}"
-    found = f"{rules.by.comparison(ahead, rows, shown, champion.name)} ({ends})"
-    found += _taught(belief, measured, asked, rules)
-    better = ahead - asked > ROUNDING
-    slices = _slices(challenger, champion, holdout, rules.by, groups, seed)
-    checks = (*checks, GateCheck(f"Better than {champion.name}", better, found), *_unharmed(slices, champion, rules))
-    promoted = better and checks[-1].success
-    ending = f", so it replaces {champion.name}." if better else _doubt(ahead, asked, rules) + _stays(champion)
-    if better and not promoted:
+    comparison = metric.comparison(lead, rows, [metric.format_value(value) for value in values], champion.name)
+    detail = f"{comparison} ({ends}){_describe_memory(belief, measured, required, rules)}"
+    is_better = lead - required > ROUNDING
+    slices = _compare_slices(challenger, champion, holdout, metric, groups, seed)
+    checks = (
+        *checks,
+        GateCheck(f"Better than {champion.name}", is_better, detail),
+        *_check_slices(slices, champion, rules),
+    )
+    promoted = is_better and checks[-1].success
+    if promoted:
+        ending = f", so it replaces {champion.name}."
+    elif is_better:
         ending = f", but {_lowered(checks[-1].detail)}{_stays(champion)}"
+    else:
+        ending = _describe_shortfall(lead, required, rules) + _stays(champion)
     verdict: Literal["Promoted", "Kept champion"] = "Promoted" if promoted else "Kept champion"
-    error, pull = float(measured.error[0]), float(measured.pull[0])
-    return Decision(promoted, verdict, found + ending, ahead, interval, checks, error, pull, slices)
+    error = float(measured.error[0])
+    pull = float(measured.pull[0])
+    return Decision(promoted, verdict, detail + ending, lead, interval, checks, error, pull, slices)
 
 
-def _slices(
+def _compare_slices(
     challenger: Candidate, champion: Candidate, holdout: Holdout, metric: Metric, groups: Ints, seed: int
 ) -> tuple[Slice, ...]:
-    """The challenger against the champion on each slice of the holdout."""
+    """Compare the challenger with the champion on each slice of the holdout."""
     truth = np.asarray(holdout.truth, dtype=object)
     values = {}
     for name, mask in holdout.slices.items():
         part = Holdout(holdout.labels, truth[mask].tolist(), positive=holdout.positive)
-        one, two = (_value(Candidate(c.name, c.probabilities[mask]), part, metric) for c in (challenger, champion))
-        values[name] = one, two
-    return slice_harm.compared(
+        values[name] = (
+            _value(Candidate(challenger.name, challenger.probabilities[mask]), part, metric),
+            _value(Candidate(champion.name, champion.probabilities[mask]), part, metric),
+        )
+    return slice_harm.compare_slices(
         metric,
         indices(holdout.labels, holdout.truth),
         challenger.probabilities,
@@ -212,37 +248,39 @@ def _slices(
         groups,
         holdout.slices,
         values,
-        positive=metric.place(holdout.labels, holdout.positive),
+        positive=metric.positive_index(holdout.labels, holdout.positive),
         seed=seed,
     )
 
 
-def _unharmed(slices: tuple[Slice, ...], champion: Candidate, rules: Rules) -> tuple[GateCheck, ...]:
-    """Whether it is surely worse on no slice; of those that it harms the one that is surest to lose is told."""
+def _check_slices(slices: tuple[Slice, ...], champion: Candidate, rules: Rules) -> tuple[GateCheck, ...]:
+    """Check that no slice is harmed; the detail names the harmed slice whose interval lies lowest."""
     if not slices:
         return ()
-    looked = f"{len(slices)} slices" if len(slices) > 1 else "one slice"
-    harmed = sorted((found for found in slices if found.harmed), key=lambda found: found.interval[1])
+    count = f"{len(slices)} slices" if len(slices) > 1 else "one slice"
+    harmed = sorted((part for part in slices if part.harmed), key=lambda part: part.interval[1])
     if not harmed:
-        detail = f"On none of the {looked} is the challenger surely more than half a point worse"
+        detail = f"On none of the {count} is the challenger surely more than half a point worse"
         return (GateCheck("No slice harmed", True, detail),)
-    worst, metric = harmed[0], rules.by
-    shown = [metric.shown(value) for value in (worst.challenger, worst.champion)]
-    said = metric.comparison(worst.ahead, f"the {worst.rows:,} rows of the slice {worst.name}", shown, champion.name)
-    said += f" (at least {metric.amount(-worst.interval[1])} with {SURELY:.0%} confidence over all {looked})"
+    worst = harmed[0]
+    metric = rules.deciding_metric
+    values = [metric.format_value(value) for value in (worst.challenger, worst.champion)]
+    detail = metric.comparison(worst.ahead, f"the {worst.rows:,} rows of the slice {worst.name}", values, champion.name)
+    least = metric.format_difference(-worst.interval[1])
+    detail += f" (at least {least} with {SLICE_CONFIDENCE:.0%} confidence over all {count})"
     others = len(harmed) - 1
-    said += f"; and it is worse on {others} more slice{'s' * (others > 1)}" if others else ""
-    return (GateCheck("No slice harmed", False, said),)
+    detail += f"; and it is worse on {others} more slice{'s' * (others > 1)}" if others else ""
+    return (GateCheck("No slice harmed", False, detail),)
 
 
-def _must(must: MustResult | None) -> tuple[GateCheck, ...]:
-    """Whether it answers data/must.csv as it must."""
+def _check_must(must: MustResult | None) -> tuple[GateCheck, ...]:
+    """Check that the challenger breaks no line of data/must.csv."""
     if must is None or not must.asked:
         return ()
     return (GateCheck("data/must.csv", not must.broken, str(must)),)
 
 
-def _resampled(
+def _resample(
     challenger: Candidate,
     champion: Candidate,
     holdout: Holdout,
@@ -250,31 +288,31 @@ def _resampled(
     groups: np.ndarray,
     seed: int,
 ) -> tuple[Floats, Floats]:
-    """On each resample, how far the challenger is ahead, and what the champion scores."""
-    challengers, champions = pairs(
+    """The challenger's lead and the champion's gain on each bootstrap resample, each of shape (resamples,)."""
+    challenger_gains, champion_gains = paired_gains(
         metric,
         indices(holdout.labels, holdout.truth),
         challenger.probabilities,
         champion.probabilities,
         groups,
-        positive=metric.place(holdout.labels, holdout.positive),
+        positive=metric.positive_index(holdout.labels, holdout.positive),
         resamples=RESAMPLES,
         seed=seed,
     )
-    return challengers - champions, champions
+    return challenger_gains - champion_gains, champion_gains
 
 
-def _interval(gained: Floats) -> tuple[float, float]:
-    low, high = np.quantile(gained, (1 - CONFIDENCE, CONFIDENCE))
+def _interval(leads: Floats) -> tuple[float, float]:
+    low, high = np.quantile(leads, (1 - CONFIDENCE, CONFIDENCE))
     return float(low), float(high)
 
 
-def _measured(ahead: float, interval: tuple[float, float], gained: Floats, champions: Floats, rows: int) -> Measured:
-    """What the gate's history is made of. The error is that which the 10th percentile stands for: on the low side."""
-    error = max(ahead - interval[0], 0.0) / gate_memory.CAREFUL
-    spread = float(champions.var())
-    pull = -float(np.cov(gained, champions, bias=True)[0, 1]) / spread if spread else 0.0
-    return Measured(*(np.array([figure]) for figure in (ahead, error, min(max(pull, 0.0), 1.0), float(rows))))
+def _measured(lead: float, interval: tuple[float, float], leads: Floats, champion_gains: Floats, rows: int) -> Measured:
+    """The measurement that the gate's memory keeps; its error is derived from the 10th percentile, the low side."""
+    error = max(lead - interval[0], 0.0) / gate_memory.CAREFUL
+    variance = float(champion_gains.var())
+    pull = -float(np.cov(leads, champion_gains, bias=True)[0, 1]) / variance if variance else 0.0
+    return Measured(*(np.array([figure]) for figure in (lead, error, min(max(pull, 0.0), 1.0), float(rows))))
 
 
 def _value(model: Candidate, holdout: Holdout, metric: Metric) -> float:
@@ -282,42 +320,46 @@ def _value(model: Candidate, holdout: Holdout, metric: Metric) -> float:
     return float(getattr(scores, metric.name))
 
 
-def _floor(value: float, rules: Rules) -> tuple[GateCheck, ...]:
+def _check_floor(value: float, rules: Rules) -> tuple[GateCheck, ...]:
     if rules.floor is None:
         return ()
-    reached = rules.by.lead(value, rules.floor) >= 0
-    words = "reaches" if reached else "does not reach"
-    found, asked = (rules.by.shown(figure) for figure in (value, rules.floor))
-    detail = f"The challenger's {rules.by.words} {found} {words} the floor {asked}"
-    return (GateCheck("Floor", reached, detail),)
+    metric = rules.deciding_metric
+    is_reached = metric.lead(value, rules.floor) >= 0
+    verb = "reaches" if is_reached else "does not reach"
+    figure = f"The challenger's {metric.words} {metric.format_value(value)}"
+    return (GateCheck("Floor", is_reached, f"{figure} {verb} the floor {metric.format_value(rules.floor)}"),)
 
 
-def _baseline(value: float, least: float, rules: Rules) -> GateCheck:
-    beaten = rules.by.lead(value, least) > 0
-    words = "beats" if beaten else "does not beat"
-    shown = f"{rules.by.words} {rules.by.shown(value)} {words} {rules.by.shown(least)}"
-    return GateCheck("Baseline", beaten, f"The challenger's {shown}, that of always giving the most frequent class")
+def _check_baseline(value: float, baseline: float, rules: Rules) -> GateCheck:
+    metric = rules.deciding_metric
+    is_beaten = metric.lead(value, baseline) > 0
+    verb = "beats" if is_beaten else "does not beat"
+    figures = f"{metric.words} {metric.format_value(value)} {verb} {metric.format_value(baseline)}"
+    detail = f"The challenger's {figures}, that of always giving the most frequent class"
+    return GateCheck("Baseline", is_beaten, detail)
 
 
-def _taught(belief: Belief, measured: Measured, asked: float, rules: Rules) -> str:
-    """What the history did, as a part of the sentence."""
+def _describe_memory(belief: Belief, measured: Measured, required: float, rules: Rules) -> str:
+    """The effect of earlier challengers on the required lead, as part of a sentence."""
     if not belief.seen:
         return ""
-    otherwise = gate_memory.CAREFUL * float(measured.error[0]) + rules.margin
-    met = f"{belief.seen} earlier challenger{'s' if belief.seen > 1 else ''}"
-    asks, first = (rules.by.amount(amount) for amount in (asked, otherwise))
-    return f"; after {met} more than {asks} is asked, where the first was asked {first}"
+    without_history = gate_memory.CAREFUL * float(measured.error[0]) + rules.margin
+    earlier = f"{belief.seen} earlier challenger{'s' if belief.seen > 1 else ''}"
+    now, first = (rules.deciding_metric.format_difference(amount) for amount in (required, without_history))
+    return f"; after {earlier} the lead must exceed {now} ({first} without history)"
 
 
 def _lowered(sentence: str) -> str:
-    """The sentence as a part of another."""
+    """The sentence as part of another."""
     return sentence[:1].lower() + sentence[1:]
 
 
-def _doubt(ahead: float, asked: float, rules: Rules) -> str:
-    if ahead > 0 and ahead - (asked - rules.margin) <= ROUNDING:
+def _describe_shortfall(lead: float, required: float, rules: Rules) -> str:
+    if lead <= 0:
+        return ""
+    if lead - (required - rules.margin) <= ROUNDING:
         return ", which may be luck"
-    return f", and more than {rules.by.amount(rules.margin)} is asked" if ahead > 0 else ""
+    return f", but not by more than the margin of {rules.deciding_metric.format_difference(rules.margin)}"
 
 
 def _stays(champion: Candidate | None) -> str:

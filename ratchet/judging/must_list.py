@@ -1,8 +1,7 @@
-"""What every model must get right: the lines of data/must.csv and a model's answers enter; what is wrong with the
-lines, and which of them the model breaks, leaves.
+"""Behavioural tests of a model: the lines of data/must.csv and a model's answers enter, the broken lines leave.
 
-A line says which label a text must get, or which other text must get the same answer. Texts are told apart in their
-normal form, and not by the compared form as elsewhere: that a change of case changes no answer is a thing to ask for.
+A line states which label a text must get, or which other text must get the same answer. Texts are distinguished in
+their normal form and not, as elsewhere, in their compared form, so that a line can demand that case does not matter.
 """
 
 from __future__ import annotations
@@ -11,12 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 SHOWN = 60
-"""Characters of a text that a sentence shows."""
+"""Most characters of a text that a sentence shows."""
 
 
 @dataclass(frozen=True)
 class Must:
-    """A line of the list. label, same_as: one of the two is there. line: where it stands in the file."""
+    """A line of data/must.csv. Exactly one of `label` and `same_as` is set.
+
+    Attributes:
+        text: Text to predict.
+        label: Label that the text must get.
+        same_as: Other text that must get the same answer.
+        line: Line number in the file.
+    """
 
     text: str
     label: str | None
@@ -26,7 +32,15 @@ class Must:
 
 @dataclass(frozen=True)
 class BrokenMust:
-    """A line that a model broke. must: the label that the text must get, or the answer to the other text."""
+    """A line that a model broke.
+
+    Attributes:
+        line: Line number in the file.
+        text: Text that was predicted.
+        got: Label that the model gave.
+        must: Label that the text must get, or the answer to the other text.
+        same_as: The other text, if the line names one.
+    """
 
     line: int
     text: str
@@ -43,13 +57,18 @@ class BrokenMust:
 
 @dataclass(frozen=True)
 class MustResult:
-    """How a model answered the list. asked: lines of it."""
+    """A model's result on data/must.csv.
+
+    Attributes:
+        asked: Number of lines.
+        broken: Lines that the model broke.
+    """
 
     asked: int
     broken: tuple[BrokenMust, ...]
 
     def __str__(self) -> str:
-        """Without an end, so that a sentence may go on."""
+        """A sentence without its full stop, so that a caller can continue it."""
         lines = f"{self.asked:,} line{'s' * (self.asked > 1)} of data/must.csv"
         if not self.broken:
             return f"The challenger keeps {'all ' if self.asked > 1 else 'the '}{lines}"
@@ -58,21 +77,26 @@ class MustResult:
 
 
 def quoted(text: str) -> str:
-    """A text as a sentence shows it."""
+    """The text in quotation marks, shortened for a sentence."""
     words = " ".join(text.split())
     return f'"{words if len(words) <= SHOWN else words[: SHOWN - 1] + "…"}"'
 
 
 def texts(musts: Sequence[Must]) -> list[str]:
-    """All texts that a model is asked about, each once."""
+    """All texts of the lines, each once."""
     return list(dict.fromkeys(text for must in musts for text in (must.text, must.same_as) if text is not None))
 
 
 def answered(musts: Sequence[Must], answers: Mapping[str, str]) -> MustResult:
-    """Which lines are broken. answers: the label that the model gives each of `texts`."""
+    """Find the broken lines.
+
+    Args:
+        musts: Lines of data/must.csv.
+        answers: The model's label for each of `texts(musts)`.
+    """
     broken = []
     for must in musts:
-        wanted = must.label if must.same_as is None else answers[must.same_as]
-        if answers[must.text] != wanted:
-            broken.append(BrokenMust(must.line, must.text, answers[must.text], str(wanted), must.same_as))
+        expected = must.label if must.same_as is None else answers[must.same_as]
+        if answers[must.text] != expected:
+            broken.append(BrokenMust(must.line, must.text, answers[must.text], str(expected), must.same_as))
     return MustResult(len(musts), tuple(broken))

@@ -1,16 +1,17 @@
-"""Where is a model weak, and is the challenger worse anywhere, though it may be better on the whole?
+"""Slices of the holdout: the scores on each, and whether the challenger is worse than the champion on any.
 
-A frame enters, named masks leave: short and long texts, scripts, the owner's own columns. Then two models' answers to
-the same rows enter; each slice's difference leaves, with an interval that knows how many slices were looked at.
+A frame enters, named masks leave: short and long texts, scripts, the owner's declared columns. Then two models'
+probabilities for the same rows enter; the difference on each slice leaves, with an interval for all slices together.
 
-Were the two equal, it would be up to chance which answer is whose. So the answers to each group are swapped by the toss
-of a coin, a thousand times, and each slice is measured by how far it then spreads. Of every toss the slice that lost
-most counts: what one in twenty tosses exceeds is the limit for all of them. So at most 5 of 100 challengers that are
-equal on every slice are found worse on any, however many slices there are and whichever share rows; and a slice where
-the two differ on a few groups alone can be found worse by no chance at all, for its tosses come out as far as it does.
+The comparison is a permutation test with a maxT correction. If both models were equal, each pair of answers to a group
+could be swapped. So the answers to each group are swapped by a coin, a thousand times, and the difference on a slice is
+measured in units of its spread over the swaps. The limit for all slices is the 95th percentile of the worst slice of
+each swap. Therefore at most 5 of 100 challengers that are equal on every slice are found worse on any, however many
+slices there are and whichever rows they share. A slice on which the models differ on a few groups only can never be
+found worse, since its swaps spread as far as its difference.
 Source: Westfall and Young 1993, Resampling-Based Multiple Testing, chapter 2 (maxT).
 
-A slice speaks against a challenger where its whole interval lies more than half a point below the champion.
+A slice counts against a challenger if its whole interval lies more than half a point below the champion.
 """
 
 from __future__ import annotations
@@ -27,11 +28,10 @@ from ratchet.judging.gate_memory import SLIDE
 from ratchet.judging.metrics import Floats, Ints, Metric, Scores, score
 
 FEWEST = 30
-"""Rows below which a slice's score says little: at 30 one standard error of an accuracy of 0.8 is 7
-points."""
+"""Fewest rows of a slice: at 30 one standard error of an accuracy of 0.8 is 7 points."""
 
 MOST_VALUES = 8
-"""Values of a declared column that are shown, the most frequent first."""
+"""Most values of a declared column that become slices, the most frequent first."""
 
 HAN = r"\p{Script=Han}"
 LATIN = r"\p{Script=Latin}"
@@ -40,7 +40,7 @@ Masks = dict[str, NDArray[np.bool_]]
 
 
 def slices(frame: pl.DataFrame, columns: Sequence[str] = ()) -> Masks:
-    """Named parts of the frame, each of 30 rows or more; the names carry the cut-offs."""
+    """Masks of the named slices of a frame, each of 30 rows or more; the names contain the cut-offs."""
     parts = _lengths(frame["text"]) | _scripts(frame["text"])
     for column in columns:
         parts |= _values(frame[column])
@@ -54,13 +54,13 @@ def score_by_slice(
     probabilities: Floats,
     positive: str | None = None,
 ) -> dict[str, Scores]:
-    """The scores of each part, in the masks' order."""
+    """The scores of each slice, in the masks' order."""
     true = np.asarray(truth, dtype=object)
     return {name: score(labels, true[mask].tolist(), probabilities[mask], positive) for name, mask in masks.items()}
 
 
 def _lengths(text: pl.Series) -> Masks:
-    """Thirds by number of characters; where many texts are equally long there are fewer."""
+    """Thirds by number of characters; fewer parts if many texts are equally long."""
     characters = text.str.len_chars().to_numpy().astype(np.int64)
     if not len(characters):
         return {}
@@ -73,7 +73,7 @@ def _lengths(text: pl.Series) -> Masks:
 
 
 def _scripts(text: pl.Series) -> Masks:
-    """Chinese characters or Latin letters, only where the texts differ in that."""
+    """Chinese characters or Latin letters; empty if all texts agree in having Chinese characters or none."""
     han, latin = text.str.contains(HAN).to_numpy(), text.str.contains(LATIN).to_numpy()
     if han.all() or not han.any():
         return {}
@@ -99,9 +99,15 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Slice:
-    """How far the challenger is ahead of the champion on a slice, in the metric's unit, above 0 better.
+    """The challenger against the champion on one slice.
 
-    champion, challenger: the metric of either there, as a person knows it. interval: for all slices together.
+    Attributes:
+        name: Name of the slice, with its cut-offs.
+        rows: Number of rows.
+        challenger: The challenger's metric, not negated.
+        champion: The champion's metric, not negated.
+        ahead: Lead of the challenger in the metric's unit; above 0 is better.
+        interval: Interval of the lead that holds for all slices together.
     """
 
     name: str
@@ -113,11 +119,11 @@ class Slice:
 
     @property
     def harmed(self) -> bool:
-        """Whether it is surely worse there."""
+        """Whether the challenger is significantly worse on the slice."""
         return self.interval[1] < -SLIDE
 
 
-def compared(
+def compare_slices(
     metric: Metric,
     true: Ints,
     challenger: Floats,
@@ -129,10 +135,14 @@ def compared(
     positive: int | None,
     seed: int,
 ) -> tuple[Slice, ...]:
-    """Every slice, in the order in which they came. values: of the metric, the challenger's and the champion's."""
+    """Compare two models on every slice, in the order of the masks.
+
+    Args:
+        values: Metric of the challenger and of the champion on each slice.
+    """
     if not slices:
         return ()
-    found = swapped(
+    differences = swapped(
         metric,
         true,
         challenger,
@@ -143,21 +153,26 @@ def compared(
         swaps=SWAPS,
         seed=seed,
     )
-    reach = limit(found) * spread(found)
+    half_widths = limit(differences) * spread(differences)
     return tuple(
-        Slice(name, int(mask.sum()), *values[name], float(ahead), (float(ahead - far), float(ahead + far)))
-        for (name, mask), ahead, far in zip(slices.items(), found[:, 0], reach, strict=True)
+        Slice(name, int(mask.sum()), *values[name], float(lead), (float(lead - half), float(lead + half)))
+        for (name, mask), lead, half in zip(slices.items(), differences[:, 0], half_widths, strict=True)
     )
 
 
-def spread(found: Floats) -> Floats:
-    """How far each slice spreads over the swaps, which are around 0."""
-    deviation: Floats = np.sqrt((found**2).mean(axis=1))
+def spread(differences: Floats) -> Floats:
+    """The standard deviation of each slice's difference over the swaps, whose mean is 0."""
+    deviation: Floats = np.sqrt((differences**2).mean(axis=1))
     return deviation
 
 
-def limit(found: Floats) -> float:
-    """In so many spreads lies the worst slice of all but 5 of 100 swaps. found: as `swapped` gives it."""
-    far = spread(found)[:, None]
-    worst = np.sort(np.divide(-found, far, out=np.zeros_like(found), where=far > 0).max(axis=0))
+def limit(differences: Floats) -> float:
+    """The number of spreads that the worst slice exceeds in 5 of 100 swaps (maxT).
+
+    Args:
+        differences: Return value of `bootstrap.swapped`.
+    """
+    spreads = spread(differences)[:, None]
+    scaled = np.divide(-differences, spreads, out=np.zeros_like(differences), where=spreads > 0)
+    worst = np.sort(scaled.max(axis=0))
     return max(0.0, float(worst[int(np.ceil(CONFIDENCE * len(worst))) - 1]))

@@ -237,7 +237,7 @@ client.set_model_version_tag("reviews", "1", "decided_against", "7")
     assert own.python(told, MLFLOW_TRACKING_URI=own.tracking_uri).status == 0
     judged = own.make("evaluate")
     assert judged.status == 0, judged.text
-    assert "; after 1 earlier challenger more than" in " ".join(judged.text.split())
+    assert "; after 1 earlier challenger the lead must exceed" in " ".join(judged.text.split())
     read = """
 import json, mlflow
 client = mlflow.MlflowClient()

@@ -17,36 +17,42 @@ from tests.support.answers import answers, random_case
 def test_an_interval_holds_the_figure_that_it_is_of(seed: int, classes: int) -> None:
     labels, truth, probabilities = random_case(seed, classes)
     true = score.indices(labels, truth)
-    chosen = 1 if classes == 2 else None
-    found = bootstrap.intervals(true, probabilities, np.arange(300), positive=chosen, resamples=300, seed=seed)
+    positive = 1 if classes == 2 else None
+    intervals = bootstrap.intervals(true, probabilities, np.arange(300), positive=positive, resamples=300, seed=seed)
     scores = score.score(labels, truth, probabilities, "c1" if classes == 2 else None)
-    assert set(found) == {"accuracy", "log_loss", "precision", "recall", "f1", "macro_f1"}
-    for name, (low, high) in found.items():
+    assert set(intervals) == {"accuracy", "log_loss", "precision", "recall", "f1", "macro_f1"}
+    for name, (low, high) in intervals.items():
         assert low <= getattr(scores, name) <= high, name
 
 
 def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
-    rng, held = np.random.default_rng(0), 0
+    rng, covered = np.random.default_rng(0), 0
     for trial in range(200):
         true = rng.integers(0, 2, 400)
-        answered = answers(true, rng.random(400) < 0.8)
+        probabilities = answers(true, rng.random(400) < 0.8)
         groups = np.arange(400)
-        low, high = bootstrap.intervals(true, answered, groups, positive=None, resamples=300, seed=trial)["accuracy"]
-        held += low <= 0.8 <= high
-    assert 178 <= held <= 199  # 95% of 200, give or take 3.3 standard deviations, and a little low as percentiles are
+        low, high = bootstrap.intervals(true, probabilities, groups, positive=None, resamples=300, seed=trial)[
+            "accuracy"
+        ]
+        covered += low <= 0.8 <= high
+    assert (
+        178 <= covered <= 199
+    )  # 95% of 200, give or take 3.3 standard deviations, and a little low as percentiles are
 
 
 def test_rows_of_one_group_make_an_interval_wider_and_one_group_gives_none() -> None:
     rng = np.random.default_rng(1)
     groups = np.repeat(np.arange(40), 10)
     true = rng.integers(0, 2, 400)
-    answered = answers(true, np.repeat(rng.random(40) < 0.7, 10))  # a group is answered wholly right or wholly wrong
+    probabilities = answers(
+        true, np.repeat(rng.random(40) < 0.7, 10)
+    )  # a group is answered wholly right or wholly wrong
     spans = [
-        np.ptp(bootstrap.intervals(true, answered, by, positive=None, resamples=500, seed=0)["accuracy"])
+        np.ptp(bootstrap.intervals(true, probabilities, by, positive=None, resamples=500, seed=0)["accuracy"])
         for by in (groups, np.arange(400))
     ]
     assert spans[0] > 2 * spans[1]
-    assert bootstrap.intervals(true, answered, np.zeros(400, int), positive=None, resamples=10, seed=0) == {}
+    assert bootstrap.intervals(true, probabilities, np.zeros(400, int), positive=None, resamples=10, seed=0) == {}
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "macro_f1", "log_loss"])
@@ -56,8 +62,10 @@ def test_the_bootstrap_computes_the_metric_itself(metric: str) -> None:
     second = random_case(4, 3, 90)[2]
     true = score.indices(labels, truth)
     one_group = np.zeros(90, dtype=np.int64)
-    by = score.METRICS[metric]
-    one, two = bootstrap.pairs(by, true, first, second, one_group, positive=None, resamples=3, seed=0)
+    decider = score.METRICS[metric]
+    first_gains, second_gains = bootstrap.paired_gains(
+        decider, true, first, second, one_group, positive=None, resamples=3, seed=0
+    )
     figures = [getattr(score.score(labels, truth, probabilities), metric) for probabilities in (first, second)]
     expected = figures[1] - figures[0] if metric == "log_loss" else figures[0] - figures[1]
-    assert one - two == pytest.approx([expected] * 3)
+    assert first_gains - second_gains == pytest.approx([expected] * 3)

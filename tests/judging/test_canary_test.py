@@ -41,24 +41,24 @@ def test_a_win_more_is_never_less_evidence_and_a_loss_more_never_more(more: int,
 
 @given(counts, counts)
 def test_both_sides_are_judged_alike(wins: int, losses: int) -> None:
-    one, other = canary_test.judge(1000, wins, losses), canary_test.judge(1000, losses, wins)
-    assert (one.better, one.worse) == (other.worse, other.better)
-    assert other.word == {"better": "worse", "worse": "better", "open": "open"}[one.word]
-    assert not (one.better >= 20 and one.worse >= 20)
+    verdict, mirrored = canary_test.judge(1000, wins, losses), canary_test.judge(1000, losses, wins)
+    assert (verdict.better, verdict.worse) == (mirrored.worse, mirrored.better)
+    assert mirrored.word == {"better": "worse", "worse": "better", "open": "open"}[verdict.word]
+    assert not (verdict.better >= 20 and verdict.worse >= 20)
 
 
 @pytest.mark.parametrize("rows", [100])
 def test_an_equal_challenger_is_sent_back_at_any_time_in_one_trial_of_twenty_at_most(rows: int) -> None:
     """Exactly: every path of wins and losses, with those that were stopped taken out as they are."""
-    going, sent_back = {0: 1.0}, 0.0
+    open_paths, sent_back = {0: 1.0}, 0.0
     for labelled in range(1, rows + 1):
         after: dict[int, float] = {}
-        for wins, share in going.items():
+        for wins, share in open_paths.items():
             for more in (0, 1):
                 after[wins + more] = after.get(wins + more, 0.0) + share / 2
         stopped = {wins for wins in after if canary_test.judge(labelled, wins, labelled - wins).word == "worse"}
         sent_back += sum(after.pop(wins) for wins in stopped)
-        going = after
+        open_paths = after
     assert 0 < sent_back <= 0.05
 
 
@@ -80,5 +80,5 @@ def test_only_texts_on_which_the_two_differ_count(pairs: list[tuple[bool, bool]]
 
 @given(st.lists(st.booleans(), max_size=40), st.lists(st.booleans(), max_size=40))
 def test_split_traffic_counts_pairs_and_the_rest_waits(champion: list[bool], challenger: list[bool]) -> None:
-    found = canary_test.split(champion, challenger)
-    assert found.labelled == min(len(champion), len(challenger))
+    verdict = canary_test.split(champion, challenger)
+    assert verdict.labelled == min(len(champion), len(challenger))

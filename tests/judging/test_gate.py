@@ -49,7 +49,7 @@ def test_a_margin_asks_for_more() -> None:
     right, champion = np.arange(1000) % 10 < 8, np.arange(1000) % 10 < 7
     done = judged(right, champion, rules=gate.Rules(floor=0.6, margin=0.1))
     assert done.verdict == "Kept champion"
-    assert "and more than 10.0 points is asked" in done.reason
+    assert "but not by more than the margin of 10.0 points" in done.reason
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "macro_f1", "log_loss"])

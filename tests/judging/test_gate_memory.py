@@ -120,7 +120,7 @@ def test_a_history_of_failures_keeps_a_champion_that_would_have_fallen_and_says_
     assert first.error is not None
     after = decided(right, champion, taught([(-0.012, 0.005, 0.2, False)] * 20))
     assert (after.verdict, after.difference, after.interval) == ("Kept champion", first.difference, first.interval)
-    assert "; after 20 earlier challengers more than " in after.reason
+    assert "; after 20 earlier challengers the lead must exceed " in after.reason
     assert after.reason.endswith(", which may be luck, so v3 stays.")
 
 

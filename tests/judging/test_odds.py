@@ -100,16 +100,17 @@ def test_of_a_hundred_trials_of_equals_five_at_most_are_decided_for_either(word:
 
 
 @pytest.mark.parametrize(
-    ("wins", "losses", "said"),
+    ("wins", "losses", "ending"),
     [
-        (0, 7, "the challenger is worse (evidence 23.8, 20 is asked)"),
-        (0, 6, "no verdict yet (evidence 14.2, 20 is asked)"),
-        (7, 0, "the challenger is better (evidence 23.8, 20 is asked)"),
+        (0, 7, "the challenger is worse (evidence 23.8, 20 is required)"),
+        (0, 6, "no verdict yet (evidence 14.2, 20 is required)"),
+        (7, 0, "the challenger is better (evidence 23.8, 20 is required)"),
     ],
 )
-def test_what_a_trial_says_by_now(wins: int, losses: int, said: str) -> None:
+def test_what_a_trial_says_by_now(wins: int, losses: int, ending: str) -> None:
     assert str(canary_test.judge(1_234, wins, losses)) == (
-        f"On 1,234 audited live texts the challenger alone was right on {wins}, the champion alone on {losses}: {said}"
+        f"On 1,234 audited live texts the challenger alone was right on {wins}, "
+        f"the champion alone on {losses}: {ending}"
     )
 
 

@@ -98,7 +98,7 @@ def test_at_most_5_of_100_challengers_that_are_equal_on_every_slice_are_found_wo
     for trial in range(1000):
         luck = [rng.random(groups.max() + 1)[groups] < 0.8 for _ in range(2)]
         one, two = (answers(truth, right) for right in luck)
-        done = slice_harm.compared(
+        done = slice_harm.compare_slices(
             METRICS["accuracy"],
             truth,
             one,

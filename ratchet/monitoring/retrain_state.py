@@ -1,4 +1,14 @@
-"""How the loop turns by itself: when such turns began, and what the last turn had learned. `state/pace.json`."""
+"""The memory of automatic retraining, state/pace.json: starts of automatic turns, and the feedback already learned.
+
+The rule itself is ratchet/monitoring/retrain_rules.py. The file is written by
+
+- flows/feedback_intake.py, after feedback was collected (`collected`)
+- flows/lifecycle.py, after a turn (`turned`), or when no turn follows the collected labels (`held`)
+- flows/next_turn.py and flows/published/label_watcher.py, around the request for a turn (`beginning`)
+
+Both of the latter decide by this file and that rule: next_turn passes `found` and `starts` to `retrain_rules.decide` at
+the end of a turn; label_watcher polls `is_due` between turns.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +30,17 @@ from ratchet.state import turn
 
 @dataclass(frozen=True)
 class RetrainState:
-    """starts: of turns that began by themselves, seconds since 1970. run: the last one's flow run.
+    """Content of state/pace.json.
 
-    learned: rows of feedback that the last turn was built on, or that judge a version on trial. kept: in the data now.
-    taught: the rows of each source that the last turn was built on; None where that was not noted yet.
-    looked_at: labels that were left waiting in the log when they were last collected. cause: of the last turn
-    (ratchet/state/turn.py).
+    Attributes:
+        problem: Name of the problem.
+        starts: Starts of automatic turns, seconds since 1970.
+        run: Flow run id of the last automatic turn.
+        learned: Feedback rows that the last turn was built on, or that judge a version on trial.
+        kept: Feedback rows in the data now.
+        taught: Feedback rows of each source that the last turn was built on; None if that was not recorded yet.
+        looked_at: Labels that stayed in the log when labels were last collected.
+        cause: Cause of the last turn (ratchet/state/turn.py).
     """
 
     problem: str
@@ -39,24 +54,23 @@ class RetrainState:
 
 
 def read(here: Places, problem: str) -> RetrainState:
-    """What is noted; of another problem, or of none, nothing is."""
-    found = durable.read_json(here.pace) or {}
-    raw = {
-        each.name: found[each.name] for each in fields(RetrainState) if each.name in found
-    }  # earlier code noted more
+    """Read the state. For another problem only `starts` is kept; a missing or damaged file gives an empty state."""
+    content = durable.read_json(here.pace) or {}
+    names = [field.name for field in fields(RetrainState)]
+    raw = {name: content[name] for name in names if name in content}  # earlier code wrote more fields
     try:
         counts = {name: int(raw.get(name, 0)) for name in ("learned", "kept", "looked_at")}
         taught = (
             {str(name): int(rows) for name, rows in raw["taught"].items()} if raw.get("taught") is not None else None
         )
-        known = RetrainState(**raw | counts | {"starts": tuple(map(float, raw.get("starts", ()))), "taught": taught})
+        state = RetrainState(**raw | counts | {"starts": tuple(map(float, raw.get("starts", ()))), "taught": taught})
     except (AttributeError, TypeError, ValueError):
         return RetrainState(problem)
-    return known if known.problem == problem else replace(RetrainState(problem), starts=known.starts)
+    return state if state.problem == problem else replace(RetrainState(problem), starts=state.starts)
 
 
-def change(here: Places, problem: str, changed: Callable[[RetrainState], RetrainState]) -> None:
-    """Write what becomes of the note; alone, for a run of the loop and the watcher of labels both do."""
+def update(here: Places, problem: str, changed: Callable[[RetrainState], RetrainState]) -> None:
+    """Replace the state under a file lock, since a run of the loop and the label watcher both write it."""
     here.state.mkdir(parents=True, exist_ok=True)
     with open(here.state / "pace.lock", "a", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -65,47 +79,65 @@ def change(here: Places, problem: str, changed: Callable[[RetrainState], Retrain
 
 @contextmanager
 def beginning(here: Places, problem: str) -> Iterator[Callable[[str], None]]:
-    """A turn begins by itself in the block, which tells as what flow run.
+    """Record the start of an automatic turn that the block requests.
 
-    It is noted before anybody is asked for it, so that a kill forgets no start; taken back where the block fails.
+    The start is recorded before the request (write-ahead), so a kill loses no start; it is removed if the block fails.
+
+    Yields:
+        A function that records the id of the turn's flow run.
     """
     now = time.time()
-    change(here, problem, lambda pace: replace(pace, starts=(*retrain_rules.settled(pace.starts, now), now)))
+    update(here, problem, lambda state: replace(state, starts=(*_relevant_starts(state, now), now)))
     try:
-        yield lambda run: change(here, problem, lambda pace: replace(pace, run=run))
+        yield lambda run: update(here, problem, lambda state: replace(state, run=run))
     except Exception:
-        change(here, problem, lambda pace: replace(pace, starts=tuple(each for each in pace.starts if each != now)))
+        update(here, problem, lambda state: replace(state, starts=tuple(at for at in state.starts if at != now)))
         raise
 
 
+def _relevant_starts(state: RetrainState, now: float) -> tuple[float, ...]:
+    return tuple(retrain_rules.relevant_starts(state.starts, now))
+
+
 def turned(here: Places, problem: str, cause: str, taught: Mapping[str, int]) -> None:
-    """A turn was made of this cause, with so many rows of feedback by each source, which are all that the data has."""
+    """Record a finished turn.
+
+    Args:
+        cause: Cause of the turn (ratchet/state/turn.py).
+        taught: Feedback rows of each source that the turn was built on, which are all feedback rows of the data.
+    """
     learned = sum(taught.values())
-    change(here, problem, lambda pace: replace(pace, cause=cause, learned=learned, kept=learned, taught=taught))
+    update(here, problem, lambda state: replace(state, cause=cause, learned=learned, kept=learned, taught=taught))
 
 
 def held(problem: Problem) -> None:
-    """What was collected asked for a turn, which did not begin; so many labels again ask for the next."""
-    change(problem.here, problem.name, lambda pace: replace(pace, learned=pace.kept))
+    """Reset the label counter if no turn follows the collected labels, so the next turn needs as many new ones."""
+    update(problem.here, problem.name, lambda state: replace(state, learned=state.kept))
 
 
 def collected(problem: Problem, looked_at: int, kept: int) -> None:
-    """The labels of the log were looked at: so many were left waiting in it, and so many rows are in the data now.
+    """Record that the labels of the log were collected.
 
-    Starts that seem to lie ahead are noted as of now: else they would hold the next turn back until the clock is there.
+    Starts in the future are set to now; otherwise they would block the next turn until the clock reaches them.
+
+    Args:
+        looked_at: Labels that stay in the log.
+        kept: Feedback rows in the data now.
     """
     now = time.time()
-    change(
+    update(
         problem.here,
         problem.name,
-        lambda pace: replace(
-            pace, starts=tuple(retrain_rules.settled(pace.starts, now)), looked_at=looked_at, kept=kept
-        ),
+        lambda state: replace(state, starts=_relevant_starts(state, now), looked_at=looked_at, kept=kept),
     )
 
 
 def untaught(problem: Problem, kept: Mapping[str, int]) -> dict[str, int]:
-    """Of the rows of feedback that the data has by each source: how many no turn has learned."""
+    """Number of the data's feedback rows of each source that no turn has learned.
+
+    Args:
+        kept: Feedback rows of each source in the data.
+    """
     taught = read(problem.here, problem.name).taught
     return {} if taught is None else {name: max(0, rows - taught.get(name, 0)) for name, rows in kept.items()}
 
@@ -115,32 +147,38 @@ def now() -> float:
 
 
 def starts(problem: Problem) -> tuple[float, ...]:
-    """When turns began by themselves, seconds since 1970."""
+    """Starts of automatic turns, seconds since 1970."""
     return read(problem.here, problem.name).starts
 
 
 def changed(problem: Problem) -> bool:
-    """Whether data, params or code are not those of the last turn."""
+    """Whether data, params or code differ from those of the last turn."""
     return turn.cause(problem.here) != read(problem.here, problem.name).cause
 
 
 def found(problem: Problem, accuracy: float | None, drift: str) -> Signals:
-    """What may ask for a turn."""
-    pace = read(problem.here, problem.name)
-    return Signals(max(0, pace.kept - pace.learned), accuracy, drift, changed(problem))
+    """The signals for `retrain_rules.decide`.
+
+    Args:
+        accuracy: Upper end of the interval of the audited accuracy; None if unknown.
+        drift: The quantities that drifted, in words; empty if none did.
+    """
+    state = read(problem.here, problem.name)
+    return Signals(max(0, state.kept - state.learned), accuracy, drift, changed(problem))
 
 
 def waiting(here: Places, settings: Settings) -> int:
-    """Labels that no turn has learned from: not collected from the log yet, or collected since the last turn.
+    """Number of labels that no turn has learned: not collected from the log yet, or collected since the last turn.
 
-    What was left waiting in the log when it was last collected asks for nothing: others must come.
+    Labels that stayed in the log at the last collection do not count.
     """
-    pace, logged = read(here, settings.problem), predictions.labels(database.place(here), settings.problem)
-    return max(0, logged - pace.looked_at) + max(0, pace.kept - pace.learned)
+    state = read(here, settings.problem)
+    logged = predictions.labels(database.place(here), settings.problem)
+    return max(0, logged - state.looked_at) + max(0, state.kept - state.learned)
 
 
 def is_due(here: Places, settings: Settings) -> bool:
-    """Whether enough labels wait, and a turn may begin now."""
+    """Whether enough labels wait and the cooldown and daily budget allow a turn now."""
     rules = rules_of(settings.optimise)
     if not rules.labels or retrain_rules.holds_back(rules, read(here, settings.problem).starts, time.time()):
         return False

@@ -42,14 +42,14 @@ def test_no_turn_begins_within_the_cooldown_or_above_the_budget_whatever_the_clo
 ) -> None:
     """Measured in what the clock went forward: an hour back and forth again is an hour that it showed to pass."""
     now, passed, starts, began = NOON, 0.0, list[float](), list[float]()
-    for jump, found in looks:
+    for jump, signals in looks:
         now, passed = now + jump, passed + max(0.0, jump)
-        starts = retrain_rules.settled(starts, now)
-        if retrain_rules.decide(given_rules, found, starts, now).trigger:
+        starts = retrain_rules.relevant_starts(starts, now)
+        if retrain_rules.decide(given_rules, signals, starts, now).trigger:
             starts.append(now)
             began.append(passed)
-    for one, two in pairwise(began):
-        assert two - one >= given_rules.cooldown * MINUTE - 1e-3
+    for first, second in pairwise(began):
+        assert second - first >= given_rules.cooldown * MINUTE - 1e-3
     for at in range(len(began) - given_rules.turns):
         assert began[at + given_rules.turns] - began[at] >= DAY - 1e-3
 
@@ -58,26 +58,26 @@ def test_no_turn_begins_within_the_cooldown_or_above_the_budget_whatever_the_clo
 def test_whatever_was_noted_a_turn_may_begin_once_a_day_and_a_cooldown_have_passed(
     given_rules: Rules, starts: list[float]
 ) -> None:
-    noted = retrain_rules.settled([NOON + start for start in starts], NOON)
+    noted = retrain_rules.relevant_starts([NOON + start for start in starts], NOON)
     assert all(start <= NOON for start in noted)
     later = NOON + max(DAY, given_rules.cooldown * MINUTE) + 1
     assert retrain_rules.holds_back(given_rules, noted, later) == ""
 
 
 @given(rules, findings, st.lists(st.floats(-DAY, DAY), max_size=5))
-def test_an_answer_is_a_trigger_or_a_reason_against_it_or_neither(
-    given_rules: Rules, found: Signals, starts: list[float]
+def test_a_decision_has_a_trigger_or_a_reason_against_it_or_neither(
+    given_rules: Rules, signals: Signals, starts: list[float]
 ) -> None:
-    answer = retrain_rules.decide(given_rules, found, [NOON + start for start in starts], NOON)
-    asked = retrain_rules.asks(given_rules, found)
-    assert not (answer.trigger and answer.why_not)
-    assert bool(answer.trigger or answer.why_not) == bool(asked)
-    assert not (answer.trigger and not found.changed), "nothing to learn from: no turn"
-    assert answer.labels_alone <= bool(answer.trigger)
+    decision = retrain_rules.decide(given_rules, signals, [NOON + start for start in starts], NOON)
+    reasons = retrain_rules.triggers(given_rules, signals)
+    assert not (decision.trigger and decision.why_not)
+    assert bool(decision.trigger or decision.why_not) == bool(reasons)
+    assert not (decision.trigger and not signals.changed), "nothing to learn from: no turn"
+    assert decision.labels_alone <= bool(decision.trigger)
 
 
 @pytest.mark.parametrize(
-    ("found", "asked"),
+    ("signals", "trigger"),
     [
         (Signals(50, None, "", True), "50 new labels"),
         (Signals(49, None, "", True), ""),
@@ -89,10 +89,10 @@ def test_an_answer_is_a_trigger_or_a_reason_against_it_or_neither(
         ),
     ],
 )
-def test_what_asks_for_a_turn_is_said_in_its_words(found: Signals, asked: str) -> None:
-    answer = retrain_rules.decide(Rules(50, 0.7, True, 10, 24), found, [], NOON)
-    assert answer.trigger == asked
-    assert answer.labels_alone == (asked == "50 new labels")
+def test_the_trigger_lists_every_signal_that_holds(signals: Signals, trigger: str) -> None:
+    decision = retrain_rules.decide(Rules(50, 0.7, True, 10, 24), signals, [], NOON)
+    assert decision.trigger == trigger
+    assert decision.labels_alone == (trigger == "50 new labels")
 
 
 # --- when the loop turns by itself: an hour's cooldown, two turns a day, one label
@@ -122,7 +122,7 @@ def test_a_turn_that_could_learn_nothing_is_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("starts", "held"),
+    ("starts", "limit"),
     [
         ([NOON - 600], "the next turn may begin in 50 minutes (optimise.cooldown)"),
         ([NOON + 10 * 86_400], "the next turn may begin in 60 minutes (optimise.cooldown)"),
@@ -132,17 +132,17 @@ def test_a_turn_that_could_learn_nothing_is_none() -> None:
         ([NOON - 86_400, NOON - 70_000], ""),
     ],
 )
-def test_what_holds_a_turn_back_is_said(starts: list[float], held: str) -> None:
+def test_the_limit_that_forbids_a_turn_is_named(starts: list[float], limit: str) -> None:
     expected = (
-        RetrainDecision("", f"1 new label; {held}") if held else RetrainDecision("1 new label", "", labels_alone=True)
+        RetrainDecision("", f"1 new label; {limit}") if limit else RetrainDecision("1 new label", "", labels_alone=True)
     )
     assert retrain_rules.decide(RULES, ONE, starts, NOON) == expected
 
 
 def test_starts_of_a_day_and_the_last_one_are_kept() -> None:
     day = 86_400
-    assert retrain_rules.settled([NOON - 3 * day, NOON - day, NOON - day + 1], NOON) == [NOON - day + 1]
-    assert retrain_rules.settled([NOON - 9, NOON - 8], NOON) == [NOON - 9, NOON - 8]
-    assert retrain_rules.settled([NOON - 3 * day], NOON) == [NOON - 3 * day]
-    assert retrain_rules.settled([NOON + 5, NOON - 3 * day], NOON) == [NOON]
-    assert retrain_rules.settled([], NOON) == []
+    assert retrain_rules.relevant_starts([NOON - 3 * day, NOON - day, NOON - day + 1], NOON) == [NOON - day + 1]
+    assert retrain_rules.relevant_starts([NOON - 9, NOON - 8], NOON) == [NOON - 9, NOON - 8]
+    assert retrain_rules.relevant_starts([NOON - 3 * day], NOON) == [NOON - 3 * day]
+    assert retrain_rules.relevant_starts([NOON + 5, NOON - 3 * day], NOON) == [NOON]
+    assert retrain_rules.relevant_starts([], NOON) == []

@@ -20,7 +20,7 @@ from ratchet.project.settings import Settings
 from tests.support.people import ask_of, say, say_of
 
 NAME = "reviews"
-TOLD = {"problem": NAME, "data": {"text": "text", "label": "label"}, "build": {"candidates": ["linear"]}}
+PARAMS = {"problem": NAME, "data": {"text": "text", "label": "label"}, "build": {"candidates": ["linear"]}}
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problem:
     monkeypatch.delenv("RATCHET_PREDICTIONS", raising=False)
     monkeypatch.setenv("RATCHET_STATE", str(tmp_path))
     here = Places(tmp_path, tmp_path, "127.0.0.1", 1, 2, 3)
-    return Problem(here, Settings.model_validate(TOLD), data_pin.Pin("0" * 32, 1, ""))
+    return Problem(here, Settings.model_validate(PARAMS), data_pin.Pin("0" * 32, 1, ""))
 
 
 def waiting(problem: Problem) -> int:
@@ -98,7 +98,7 @@ def test_labels_of_another_problem_in_the_log_ask_for_no_turn_of_this_one(proble
     assert waiting(problem) == 5
 
 
-def test_what_was_left_waiting_asks_for_nothing_until_others_come(problem: Problem) -> None:
+def test_labels_left_in_the_log_do_not_count_until_new_ones_come(problem: Problem) -> None:
     log = problem.here.predictions
     say_of(log, texts("a flood", 60), "good")
     retrain_state.collected(problem, 60, 0)
@@ -122,13 +122,13 @@ def test_a_label_that_is_given_again_counts_once(problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("seen", [0, 2e9])
-def test_a_note_of_earlier_code_goes_on(problem: Problem, seen: float) -> None:
+def test_a_state_file_of_earlier_code_is_read(problem: Problem, seen: float) -> None:
     """It counted all labels of the log, and knew the moment of the newest."""
     say_of(problem.here.predictions, texts("old", 60), "good")
-    noted = {"problem": NAME, "starts": [1.0], "run": "a run", "learned": 50, "kept": 60, "looked_at": 60}
-    durable.write_json(problem.here.pace, noted | {"seen": seen, "cause": "cause"})
-    found = retrain_state.read(problem.here, NAME)
-    assert (found.starts, found.run, found.learned, found.kept, found.cause) == ((1.0,), "a run", 50, 60, "cause")
+    content = {"problem": NAME, "starts": [1.0], "run": "a run", "learned": 50, "kept": 60, "looked_at": 60}
+    durable.write_json(problem.here.pace, content | {"seen": seen, "cause": "cause"})
+    state = retrain_state.read(problem.here, NAME)
+    assert (state.starts, state.run, state.learned, state.kept, state.cause) == ((1.0,), "a run", 50, 60, "cause")
     assert waiting(problem) == 10, "those that were collected since the last turn"
     assert retrain_state.untaught(problem, {"user": 60}) == {}, "what it had learned of each source it did not note"
 
@@ -211,7 +211,7 @@ def test_the_watcher_of_labels_bears_an_answer_that_is_none_of_prefects(problem:
 
     from flows.published import label_watcher
 
-    problem.here.params.write_text(json.dumps(TOLD | {"optimise": {"labels": 1}}))
+    problem.here.params.write_text(json.dumps(PARAMS | {"optimise": {"labels": 1}}))
     say_of(problem.here.predictions, ["a text"], "good")
     with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as server:
         Thread(target=server.serve_forever, daemon=True).start()

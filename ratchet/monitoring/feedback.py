@@ -1,8 +1,10 @@
-"""What people said of the champion's answers, on its way from the log of predictions into the next data version.
+"""Feedback on its way from the prediction log into the next data version.
 
-data/feedback.csv holds what a model may learn from (ratchet/monitoring/labels/feedback_rules.py has its columns), one
-row a text, in the order of the predictions. What may not is in state/quarantine/feedback/, with its reason and under
-the owner's column names, so that it can be taken in after all: make data ADD=state/quarantine/feedback/<problem>.csv
+The labels of the log and the pinned data enter; a FeedbackBatch leaves.
+
+- data/feedback.csv holds the feedback that a model may learn from, one row a text, in the order of the predictions.
+- state/quarantine/feedback/<problem>.csv holds the other rows, each with its reason and under the owner's column names,
+  so that they can still be taken in: make data ADD=state/quarantine/feedback/<problem>.csv
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from ratchet.project.progress import Say
 ANSWERED = """
     select id, score from predictions where problem || '' = ? and id > ? and role != 'shadow' and route != ?
     order by id limit ?"""
-"""Answers that somebody can label, from an id on: by id, and not through all answers of the problem."""
+"""Answers that can be labelled, after an id. SQLite searches by id instead of reading all answers of the problem."""
 EARLIER = """
     select min(id) from (
         select id from predictions where problem || '' = ? and id < ? and role != 'shadow' and route != ?
@@ -51,16 +53,21 @@ CORRECTED = f"""
     select predictions.id, feedback.label, source, predictions.score
     from {HEARD} and problem = ? and source != ? and feedback.label != predictions.label and predictions.id >= ?"""
 BACK = 50_000
-"""Answers before the first new label that tell what was usual."""
+"""Answers before the first new label that establish a source's habit (vetting.py)."""
 
-GIVEN = {"prediction": pl.String, "label": pl.String, "source": pl.String, "sure": pl.Boolean}
+CORRECTION = {"prediction": pl.String, "label": pl.String, "source": pl.String, "sure": pl.Boolean}
 
 
 @dataclass(frozen=True)
 class FeedbackBatch:
-    """What is to become of it. facts: of each row of `said`, without texts (for the expectations to judge).
+    """New feedback, weighed against the data.
 
-    kept: the whole of the next data/feedback.csv. aside: the rows set aside now, with their reasons.
+    Attributes:
+        said: New labels, a row each.
+        facts: Facts of each row of `said`, without texts, for the expectations to validate.
+        kept: Content of the next data/feedback.csv.
+        aside: Rows to quarantine now, with their reasons.
+        table_rows: Rows of the owner's table.
     """
 
     said: pl.DataFrame
@@ -71,7 +78,7 @@ class FeedbackBatch:
 
     @cached_property
     def taken(self) -> pl.DataFrame:
-        """The rows that are learned from now and were not before."""
+        """The rows of `said` that the next data version learns from."""
         return self.said.filter(self.facts["first"] & ~self.facts["waits"])
 
     @property
@@ -79,15 +86,15 @@ class FeedbackBatch:
         return int(self.facts["waits"].sum())
 
     def __str__(self) -> str:
-        """`12 labels came: 9 by users, 3 of the audit; 1 set aside (...)`."""
+        """`13 new labels: 9 by users, 3 by the random audit to learn from; 1 set aside (...).`"""
         if not self.said.height:
             return "No new label waits."
-        came = ", ".join(f"{n:,} {WORDS.get(source, source)}" for source, n in Counter(self.taken["source"]).items())
-        parts = [f"{self.said.height:,} new label{'s' * (self.said.height != 1)}: {came or 'none'} to learn from"]
+        sources = ", ".join(f"{n:,} {WORDS.get(source, source)}" for source, n in Counter(self.taken["source"]).items())
+        parts = [f"{self.said.height:,} new label{'s' * (self.said.height != 1)}: {sources or 'none'} to learn from"]
         parts += [f"{self.waiting:,} wait for the next turn"] if self.waiting else []
         if self.aside.height:
-            why = ", ".join(f"{reason}: {n:,}" for reason, n in Counter(self.aside[REASON]).most_common())
-            parts.append(f"{self.aside.height:,} set aside ({why})")
+            reasons = ", ".join(f"{reason}: {n:,}" for reason, n in Counter(self.aside[REASON]).most_common())
+            parts.append(f"{self.aside.height:,} set aside ({reasons})")
         return "; ".join(parts) + "."
 
 
@@ -99,141 +106,172 @@ def aside_path(here: Places, problem: str) -> Path:
 
 
 def waiting(problem: Problem) -> pl.DataFrame:
-    """What was said of logged predictions and is neither learned from nor set aside.
+    """The labels of the log that are neither learned nor set aside.
 
     Returns:
-        A last word each: prediction, text, predicted, score, label, source, chance, at.
+        The last word on each prediction: prediction, text, predicted, score, label, source, chance, at.
     """
     log = database.place(problem.here)
-    said = feedback_rules.last_words(everything(log, problem.name))
-    done = kept(problem.here.data).select("prediction", "label")
-    names = problem.settings.data
-    lying = pl.DataFrame()
-    with suppress(Refusal):  # what cannot be read is kept, and told, as soon as rows come beside it
-        lying = quarantine.read(aside_path(problem.here, problem.name))
-    if {FILE, names.label} <= set(lying.columns):
-        done = pl.concat([done, lying.select(pl.col(FILE).alias("prediction"), pl.col(names.label).alias("label"))])
-    return said.join(done, on=["prediction", "label"], how="anti", maintain_order="left")
+    labels = feedback_rules.last_words(read_labels(log, problem.name))
+    settled = kept(problem.here.data).select("prediction", "label")
+    quarantined = pl.DataFrame()
+    with suppress(Refusal):  # `lay_aside` keeps and reports an unreadable file when it adds rows
+        quarantined = quarantine.read(aside_path(problem.here, problem.name))
+    if {FILE, problem.settings.data.label} <= set(quarantined.columns):
+        settled = pl.concat([settled, _quarantined_labels(problem, quarantined)])
+    return labels.join(settled, on=["prediction", "label"], how="anti", maintain_order="left")
 
 
-def everything(log: Place, problem: str) -> pl.DataFrame:
-    """Every label that was given, with the prediction that it is of, where that is logged."""
+def _quarantined_labels(problem: Problem, quarantined: pl.DataFrame) -> pl.DataFrame:
+    """The columns prediction and label of quarantined rows."""
+    return quarantined.select(pl.col(FILE).alias("prediction"), pl.col(problem.settings.data.label).alias("label"))
+
+
+def read_labels(log: Place, problem: str) -> pl.DataFrame:
+    """Read all labels of the log, each with its prediction if that is logged."""
     schema = {
         "prediction": pl.String, "label": pl.String, "source": pl.String, "chance": pl.Float64, "at": pl.Float64,
         "text": pl.String, "predicted": pl.String, "score": pl.Float64,
     }  # fmt: skip
-    found = []
+    rows = []
     if database.is_there(log):
         with database.connected(log) as connection:
-            found = connection.execute(
+            rows = connection.execute(
                 "select feedback.prediction, feedback.label, source, chance, feedback.at, text, predictions.label, "
                 "score from feedback left join predictions on predictions.id = prediction "
                 "where problem = ? or problem is null",
                 (problem,),
             ).fetchall()
-    return pl.DataFrame([tuple(row) for row in found], schema=schema, orient="row")
+    return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
 
 
-def traffic(problem: Problem, fresh: pl.DataFrame, learned: pl.DataFrame) -> Traffic:
-    """What was answered around the new labels, what the audit found of it, and what was corrected before.
+def read_traffic(problem: Problem, new: pl.DataFrame, learned: pl.DataFrame) -> Traffic:
+    """Read the answers around the new labels, the audit's findings and the earlier corrections.
 
     Args:
-        fresh: the new labels. learned: rows of data/feedback.csv that stay as they are.
+        new: New labels.
+        learned: Rows of data/feedback.csv that stay unchanged.
     """
-    log, name = database.place(problem.here), problem.name
-    first = fresh["prediction"].min()
+    log = database.place(problem.here)
+    first = new["prediction"].min()
     if first is None:
         return Traffic()
     with database.connected(log) as connection:
-        (start,) = connection.execute(EARLIER, (name, first, BATCH, BACK)).fetchone()
+        (start,) = connection.execute(EARLIER, (problem.name, first, BATCH, BACK)).fetchone()
         start = start or first
-        audits = connection.execute(MEASURED, (name, AUDIT)).fetchall()
-        corrected = connection.execute(CORRECTED, (name, AUDIT, start)).fetchall()
-        rows = [(each, label, source, score >= SURE) for each, label, source, score in corrected]
-        earlier = taken_before(problem, pl.DataFrame(rows, schema=GIVEN, orient="row"), learned)
-        names = {*fresh["prediction"], *earlier["prediction"]}
-        stretches = vetting.stretches(answered(connection, problem, str(start)[:-1]), names)
-    return Traffic(
-        stretches, pl.DataFrame([(each, bool(wrong)) for each, wrong in audits], AUDITED, orient="row"), earlier
-    )
+        audits = connection.execute(MEASURED, (problem.name, AUDIT)).fetchall()
+        corrections = connection.execute(CORRECTED, (problem.name, AUDIT, start)).fetchall()
+        rows = [(prediction, label, source, score >= SURE) for prediction, label, source, score in corrections]
+        earlier = earlier_corrections(problem, pl.DataFrame(rows, schema=CORRECTION, orient="row"), learned)
+        corrected = {*new["prediction"], *earlier["prediction"]}
+        stretches = vetting.stretches(read_answers(connection, problem, str(start)[:-1]), corrected)
+    audited = pl.DataFrame([(prediction, bool(wrong)) for prediction, wrong in audits], AUDITED, orient="row")
+    return Traffic(stretches, audited, earlier)
 
 
-def taken_before(problem: Problem, corrected: pl.DataFrame, learned: pl.DataFrame) -> pl.DataFrame:
-    """Of all corrections in the log, those that the data has, and those that were set aside as unusual: `held`."""
-    names, lying = problem.settings.data, quarantine.read(aside_path(problem.here, problem.name))
-    held = learned.clear().select("prediction", "label")
-    if {FILE, names.label} <= set(lying.columns):
-        unusual = lying.filter(pl.col(REASON) == feedback_rules.REASONS["unusual"])
-        held = unusual.select(pl.col(FILE).alias("prediction"), pl.col(names.label).alias("label"))
-    parts = [(learned.select("prediction", "label"), False), (held, True)]
-    found = [corrected.join(rows, on=["prediction", "label"]).with_columns(held=pl.lit(held)) for rows, held in parts]
-    return pl.concat(found).drop("label")
+def earlier_corrections(problem: Problem, corrections: pl.DataFrame, learned: pl.DataFrame) -> pl.DataFrame:
+    """The corrections of the log that the data has, and those that were set aside as unusual (`held`)."""
+    quarantined = quarantine.read(aside_path(problem.here, problem.name))
+    unusual = learned.clear().select("prediction", "label")
+    if {FILE, problem.settings.data.label} <= set(quarantined.columns):
+        unusual_rows = quarantined.filter(pl.col(REASON) == feedback_rules.REASONS["unusual"])
+        unusual = _quarantined_labels(problem, unusual_rows)
+    on = ["prediction", "label"]
+    return pl.concat(
+        [
+            corrections.join(learned.select(on), on=on).with_columns(held=pl.lit(False)),
+            corrections.join(unusual, on=on).with_columns(held=pl.lit(True)),
+        ]
+    ).drop("label")
 
 
-def answered(connection: Any, problem: Problem, after: str) -> Iterator[Part]:
-    """The answers with ids above that, in order, some at a time.
+def read_answers(connection: Any, problem: Problem, after: str) -> Iterator[Part]:
+    """Read the answers with ids above `after`, in order, in batches.
 
-    Where the log has forgotten what nobody labelled, what is left may all be wrong for all that it tells.
+    Beyond the log's retention only labelled answers are left, so nothing is known of how many were wrong: their scores
+    count as 0.
     """
     forgotten = predictions.identities(1, time.time() - 86_400 * problem.settings.deploy.log.days)[0]
     while rows := connection.execute(ANSWERED, (problem.name, after, BATCH, AT_ONCE)).fetchall():
-        ids = [name for name, _ in rows]
-        yield ids, np.array([0.0 if name < forgotten else score for name, score in rows], np.float64)
+        ids = [prediction for prediction, _ in rows]
+        scores = [0.0 if prediction < forgotten else score for prediction, score in rows]
+        yield ids, np.array(scores, np.float64)
         after = ids[-1]
 
 
 def collect(problem: Problem, said: pl.DataFrame) -> FeedbackBatch:
-    """Weigh what was said against the pinned data, which lies in data/."""
-    before, keys = kept(problem.here.data), compared(said["text"].drop_nulls()).unique()
-    taught, labels, rows = [], set[str](), 0
+    """Weigh labels against the pinned data, which must lie in data/.
+
+    Args:
+        said: Labels as `waiting` returns them.
+    """
+    before = kept(problem.here.data)
+    keys = compared(said["text"].drop_nulls()).unique()
+    parts = []
+    labels = set[str]()
+    table_rows = 0
     for frame in RawRows(problem):
-        rows += int((frame["label_source"] == ORIGINAL).sum())
+        table_rows += int((frame["label_source"] == ORIGINAL).sum())
         labels |= set(frame["label"].drop_nulls().unique())
         keyed = frame.select(compared(frame["text"]).alias("key"), pl.col("label").str.strip_chars())
-        taught.append(keyed.filter(pl.col("key").is_in(keys.implode())))
-    revised = before.filter(~pl.col("prediction").is_in(said["prediction"].implode()))
-    table_says = pl.concat(taught) if taught else pl.DataFrame(schema={"key": pl.String, "label": pl.String})
-    table_says = unrevised(table_says, before, revised)
-    fresh = news(said, table_says, revised)
-    weighed = feedback_rules.weigh(fresh, table_says, labels, traffic(problem, fresh, revised))
-    weighed = feedback_rules.in_turn(weighed, rows, retrain_state.untaught(problem, by_source(before)))
-    new = fresh.filter(weighed["first"] & ~weighed["waits"]).select(
+        parts.append(keyed.filter(pl.col("key").is_in(keys.implode())))
+    unchanged = before.filter(~pl.col("prediction").is_in(said["prediction"].implode()))
+    taught = pl.concat(parts) if parts else pl.DataFrame(schema={"key": pl.String, "label": pl.String})
+    taught = drop_revised(taught, before, unchanged)
+    fresh = keep_informative(said, taught, unchanged)
+    facts = feedback_rules.weigh(fresh, taught, labels, read_traffic(problem, fresh, unchanged))
+    facts = feedback_rules.in_turn(facts, table_rows, retrain_state.untaught(problem, by_source(before)))
+    new = fresh.filter(facts["first"] & ~facts["waits"]).select(
         "text",
         "label",
         pl.col("source").alias("label_source"),
         pl.col("chance").cast(pl.String),
         "prediction",
     )
-    whole = pl.concat([revised, new]).sort("prediction")
-    return FeedbackBatch(fresh, weighed, whole, set_aside(problem, fresh, feedback_rules.reasons(weighed)), rows)
+    next_feedback = pl.concat([unchanged, new]).sort("prediction")
+    aside = rows_to_quarantine(problem, fresh, feedback_rules.reasons(facts))
+    return FeedbackBatch(fresh, facts, next_feedback, aside, table_rows)
 
 
-def news(said: pl.DataFrame, table_says: pl.DataFrame, revised: pl.DataFrame) -> pl.DataFrame:
-    """What says more than the table or what was learned before; of a text that people labelled, an audit's word does.
+def keep_informative(labels: pl.DataFrame, taught: pl.DataFrame, learned: pl.DataFrame) -> pl.DataFrame:
+    """Keep the labels that add information: the table and earlier feedback do not have them yet.
 
-    The rest stays in the log for good, so it must not count: corrections are held to what was answered since the first.
+    An audit label also counts if earlier feedback has it. The other labels stay in the log for good. They must not
+    reach the vetting, which counts corrections among the answers since the first new label.
     """
-    learned = revised.select(compared(revised["text"]).alias("key"), "label")
-    known, told = is_among(said, table_says), is_among(said, learned)
-    return said.filter(~(known | (told & (said["source"] != AUDIT))))
+    learned_keys = learned.select(compared(learned["text"]).alias("key"), "label")
+    in_table = is_taught(labels, taught)
+    in_feedback = is_taught(labels, learned_keys)
+    return labels.filter(~(in_table | (in_feedback & (labels["source"] != AUDIT))))
 
 
-def is_among(said: pl.DataFrame, taught: pl.DataFrame) -> pl.Series:
-    """Whether a row's text is there with that label. taught: columns `key` (compared form), `label`."""
-    there = taught.select("key", "label").unique().with_columns(there=pl.lit(True))
-    keyed = said.select(compared(said["text"]).alias("key"), "label")
-    return keyed.join(there, on=["key", "label"], how="left", maintain_order="left")["there"].fill_null(False)
+def is_taught(labels: pl.DataFrame, taught: pl.DataFrame) -> pl.Series:
+    """Whether each row's text occurs in `taught` with the same label.
+
+    Args:
+        labels: Columns `text` and `label`.
+        taught: Columns `key` (the compared form of the text) and `label`.
+    """
+    pairs = taught.select("key", "label").unique().with_columns(is_taught=pl.lit(True))
+    keyed = labels.select(compared(labels["text"]).alias("key"), "label")
+    return keyed.join(pairs, on=["key", "label"], how="left", maintain_order="left")["is_taught"].fill_null(False)
 
 
-def unrevised(taught: pl.DataFrame, before: pl.DataFrame, revised: pl.DataFrame) -> pl.DataFrame:
-    """What is known of the texts, less what the very people who said it have changed their mind about."""
-    changed = before.join(revised, on="prediction", how="anti")
-    withdrawn = changed.select(compared(changed["text"]).alias("key"), "label")
+def drop_revised(taught: pl.DataFrame, before: pl.DataFrame, unchanged: pl.DataFrame) -> pl.DataFrame:
+    """Drop the labels of earlier feedback whose prediction has a newer label.
+
+    Args:
+        taught: Columns `key` (the compared form of the text) and `label`, of the table and earlier feedback.
+        before: Earlier feedback.
+        unchanged: Earlier feedback whose predictions have no newer label.
+    """
+    revised = before.join(unchanged, on="prediction", how="anti")
+    withdrawn = revised.select(compared(revised["text"]).alias("key"), "label")
     return taught.join(withdrawn, on=["key", "label"], how="anti")
 
 
-def set_aside(problem: Problem, rows: pl.DataFrame, reasons: pl.Series) -> pl.DataFrame:
-    """The rows that are set aside, under the owner's column names; their place is the prediction's id."""
+def rows_to_quarantine(problem: Problem, rows: pl.DataFrame, reasons: pl.Series) -> pl.DataFrame:
+    """The rows that have a reason, under the owner's column names; the file column holds the prediction's id."""
     names = problem.settings.data
     return rows.filter(reasons.is_not_null()).select(
         pl.Series(REASON, reasons.drop_nulls(), dtype=pl.String),
@@ -244,63 +282,67 @@ def set_aside(problem: Problem, rows: pl.DataFrame, reasons: pl.Series) -> pl.Da
     )
 
 
-def settle(problem: Problem, given: Sequence[Label], found: FeedbackBatch | None) -> int:
-    """Note in the log what need not wait there any more, as it was taken in, set aside, or says nothing new.
+def settle(problem: Problem, given: Sequence[Label], batch: FeedbackBatch | None) -> int:
+    """Mark the labels of the log that need not wait any more: taken in, set aside, or without new information.
 
     Args:
-        given: labels that were in the log before any was weighed.
-        found: what became of them; None where none may come in.
+        given: Labels that were in the log before any was weighed.
+        batch: The weighed labels; None if none may be taken in.
 
     Returns:
-        How many labels are left that had not been looked at before.
+        Number of labels that stay in the log and were never looked at before.
     """
-    if found is None:
-        return sum(each.new for each in given)
-    waiting = found.said.filter(found.facts["waits"])
-    same = compared(found.said["text"]).is_in(compared(waiting["text"]).implode()).fill_null(False)
-    stay = set(found.said.filter(same)["prediction"])  # with others of the same text, which may yet be taken instead
-    predictions.take(database.place(problem.here), [each for each in given if each.prediction not in stay])
-    return sum(each.new for each in given if each.prediction in stay)
+    if batch is None:
+        return sum(label.new for label in given)
+    waiting = batch.said.filter(batch.facts["waits"])
+    same_text = compared(batch.said["text"]).is_in(compared(waiting["text"]).implode()).fill_null(False)
+    stay = set(batch.said.filter(same_text)["prediction"])  # other labels of a waiting text may still be taken instead
+    predictions.take(database.place(problem.here), [label for label in given if label.prediction not in stay])
+    return sum(label.new for label in given if label.prediction in stay)
 
 
 def lay_aside(problem: Problem, aside: pl.DataFrame, say: Say) -> None:
-    """Put rows beside those that were set aside before, on the disk before anything relies on it."""
+    """Append rows to the quarantined feedback; they are on the disk when this returns."""
     path = aside_path(problem.here, problem.name)
     quarantine.put(path, quarantine.joined(quarantine.readable(path, say), aside))
 
 
 def withdraw(here: Places, problem: str, gone: pl.Series) -> None:
-    """What the owner has withdrawn is taken out of the log and of what was set aside, so that no turn learns it anew.
+    """Remove texts that the owner has withdrawn from the log and the quarantine, so that no turn learns them again.
 
-    The log keeps the answer, its digest and what was said of it; without a text it teaches nothing. Where texts are
-    kept as `hash`, that is so from the beginning.
+    The log keeps the answer, its digest and its labels; without a text they teach nothing. If the log keeps texts as
+    `hash`, there is no text to remove.
 
     Args:
-        gone: texts in their compared form, whole and redacted: the log has them in the form that `deploy.log` said.
+        gone: Withdrawn texts in their compared form, both whole and redacted: the log has the form that `deploy.log`
+            demanded.
 
     Raises:
-        Refusal: what was set aside cannot be read; nothing is taken out then.
+        Refusal: The quarantine cannot be read. Nothing is removed then.
     """
-    log, path = database.place(here), aside_path(here, problem)
+    log = database.place(here)
+    path = aside_path(here, problem)
     if not gone.len():
         return
-    lying = quarantine.read(path)
+    rows = quarantine.read(path)
     if database.is_there(log):
         with database.connected(log) as connection:
-            take_out(connection, problem, gone)
-    if lying.height:
-        said = pl.any_horizontal(compared(lying[name]).is_in(gone.implode()).fill_null(False) for name in lying.columns)
-        quarantine.put(path, lying.filter(~said))
+            erase_texts(connection, problem, gone)
+    if rows.height:
+        is_gone = pl.any_horizontal(
+            compared(rows[name]).is_in(gone.implode()).fill_null(False) for name in rows.columns
+        )
+        quarantine.put(path, rows.filter(~is_gone))
 
 
-def take_out(connection: Any, problem: str, gone: pl.Series) -> None:
-    """Leave out of the log the texts that are gone, some thousand rows at a time."""
+def erase_texts(connection: Any, problem: str, gone: pl.Series) -> None:
+    """Set withdrawn texts of the log to null, AT_ONCE rows at a time."""
     after = ""
     while rows := connection.execute(
         "select id, text from predictions where problem || '' = ? and id > ? and text is not null order by id limit ?",
         (problem, after, AT_ONCE),
     ).fetchall():
-        found = pl.DataFrame([tuple(row) for row in rows], schema={"id": pl.String, "text": pl.String}, orient="row")
-        for name in found.filter(compared(found["text"]).is_in(gone.implode()))["id"]:
-            connection.execute("update predictions set text = null where id = ?", (name,))
+        texts = pl.DataFrame([tuple(row) for row in rows], schema={"id": pl.String, "text": pl.String}, orient="row")
+        for prediction in texts.filter(compared(texts["text"]).is_in(gone.implode()))["id"]:
+            connection.execute("update predictions set text = null where id = ?", (prediction,))
         after = rows[-1][0]

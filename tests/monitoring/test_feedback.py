@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import expectations
 from ratchet.data.prepare import label_sources, row_facts, split
 from ratchet.data.versions.quarantine import FILE
-from ratchet.monitoring import feedback as harvesting
+from ratchet.monitoring import feedback
 from ratchet.monitoring.labels import feedback_rules, vetting
 from ratchet.monitoring.labels.feedback_rules import REASONS
 from ratchet.monitoring.labels.vetting import AUDITED, Traffic
@@ -34,7 +34,7 @@ SCHEMA = {
 TABLE = pl.DataFrame({"key": ["the table has this"], "label": ["good"]})
 
 
-def said(*rows: Mapping[str, object], every: int = 1) -> pl.DataFrame:
+def labels_of(*rows: Mapping[str, object], every: int = 1) -> pl.DataFrame:
     """Labels of the first answers, or of every so manieth."""
     usual: dict[str, object] = {
         "predicted": "good",
@@ -52,17 +52,17 @@ def said(*rows: Mapping[str, object], every: int = 1) -> pl.DataFrame:
 
 def traffic(answers: int = 1000, score: float = 0.8, audited: int = 0, wrong: int = 0) -> Traffic:
     """So many answers with that probability; an audit labelled some of the last, and found so many of them wrong."""
-    return answered(np.full(answers, score), audited, wrong)
+    return traffic_of(np.full(answers, score), audited, wrong)
 
 
-def answered(scores: np.ndarray, audited: int = 0, wrong: int = 0) -> Traffic:
+def traffic_of(scores: np.ndarray, audited: int = 0, wrong: int = 0) -> Traffic:
     ids = [f"{at:032x}" for at in range(len(scores))]
-    found = [(name, at < wrong) for at, name in enumerate(ids[len(ids) - audited :])]
-    audits = pl.DataFrame(found, AUDITED, orient="row")
+    findings = [(name, at < wrong) for at, name in enumerate(ids[len(ids) - audited :])]
+    audits = pl.DataFrame(findings, AUDITED, orient="row")
     return Traffic(vetting.stretches([(ids, scores)], set(ids)), audits)
 
 
-def why(rows: pl.DataFrame, traffic_: Traffic | None = None) -> list[str | None]:
+def reasons_for(rows: pl.DataFrame, traffic_: Traffic | None = None) -> list[str | None]:
     return feedback_rules.reasons(feedback_rules.weigh(rows, TABLE, LABELS, traffic_ or traffic())).to_list()
 
 
@@ -77,45 +77,45 @@ BAD: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("fact", BAD)
 def test_what_cannot_teach_is_set_aside_with_its_reason(fact: str) -> None:
-    assert why(said({}, BAD[fact])) == [None, REASONS[fact]]
+    assert reasons_for(labels_of({}, BAD[fact])) == [None, REASONS[fact]]
 
 
 def test_two_labels_of_one_text_are_a_conflict_unless_one_source_is_stronger() -> None:
-    two = said({"text": "the same"}, {"text": "The same", "label": "good"})
-    assert why(two) == [REASONS["conflict"]] * 2
-    audited = said({"text": "the same"}, {"text": "The same", "label": "good", "source": "audit"})
-    found = feedback_rules.weigh(audited, TABLE, LABELS, traffic())
-    assert feedback_rules.reasons(found).to_list() == [None, None]
-    assert found["first"].to_list() == [False, True], "the audit's word stands for the text"
+    two = labels_of({"text": "the same"}, {"text": "The same", "label": "good"})
+    assert reasons_for(two) == [REASONS["conflict"]] * 2
+    audited = labels_of({"text": "the same"}, {"text": "The same", "label": "good", "source": "audit"})
+    facts = feedback_rules.weigh(audited, TABLE, LABELS, traffic())
+    assert feedback_rules.reasons(facts).to_list() == [None, None]
+    assert facts["first"].to_list() == [False, True], "the audit's word stands for the text"
 
 
 def test_more_corrections_than_the_model_can_have_made_mistakes_are_set_aside() -> None:
     """A label-flip attack: a hundred answers, of which twenty should be wrong, are called wrong."""
     flipped: list[dict[str, object]] = [{}] * 100
-    assert set(why(said(*flipped), traffic(120, score=0.83))) == {REASONS["improbable"]}
-    assert set(why(said(*flipped, every=10), traffic(1000, score=0.9))) == {None}
+    assert set(reasons_for(labels_of(*flipped), traffic(120, score=0.83))) == {REASONS["improbable"]}
+    assert set(reasons_for(labels_of(*flipped, every=10), traffic(1000, score=0.9))) == {None}
 
 
 def test_who_flips_labels_is_not_believed_where_he_agrees_either() -> None:
     """The opposite of the truth confirms every mistake; the audit's labels are what all others are measured by."""
-    flipped = said(*({} for _ in range(100)), {"label": "good"}, {"label": "good", "source": "audit"})
-    found = why(flipped, traffic(120, score=0.83))
-    assert found == [REASONS["improbable"]] * 101 + [None]
+    flipped = labels_of(*({} for _ in range(100)), {"label": "good"}, {"label": "good", "source": "audit"})
+    reasons = reasons_for(flipped, traffic(120, score=0.83))
+    assert reasons == [REASONS["improbable"]] * 101 + [None]
 
 
 def test_flipped_labels_of_sure_answers_stand_out_of_much_traffic() -> None:
     """Of eight answers one is sure, and that one is called wrong: as many as all eight may be, and not this one."""
-    flipped = said(*({"score": 0.97} for _ in range(60)), {"score": 0.7}, every=8)
-    found = why(flipped, answered(np.where(np.arange(5000) % 8 == 0, 0.97, 0.7)))
-    assert found == [REASONS["improbable"]] * 60 + [None]
+    flipped = labels_of(*({"score": 0.97} for _ in range(60)), {"score": 0.7}, every=8)
+    reasons = reasons_for(flipped, traffic_of(np.where(np.arange(5000) % 8 == 0, 0.97, 0.7)))
+    assert reasons == [REASONS["improbable"]] * 60 + [None]
 
 
 def test_an_audit_that_finds_the_model_wrong_makes_many_corrections_plausible() -> None:
     """The world moved: then people are right to correct more than the model's own probabilities would say."""
-    corrected = said(*({} for _ in range(100)))
-    assert set(why(corrected, traffic(200, score=0.9))) == {REASONS["improbable"]}
-    found = why(corrected, traffic(200, score=0.9, audited=50, wrong=25))
-    assert set(found) == {None}
+    corrected = labels_of(*({} for _ in range(100)))
+    assert set(reasons_for(corrected, traffic(200, score=0.9))) == {REASONS["improbable"]}
+    reasons = reasons_for(corrected, traffic(200, score=0.9, audited=50, wrong=25))
+    assert set(reasons) == {None}
 
 
 def test_what_the_audit_found_lately_counts_for_answers_that_it_has_not_seen_yet() -> None:
@@ -123,17 +123,17 @@ def test_what_the_audit_found_lately_counts_for_answers_that_it_has_not_seen_yet
     ids = [f"{at:032x}" for at in range(400)]
     audits = pl.DataFrame({"prediction": ids[100:150], "wrong": [at % 2 == 0 for at in range(50)]})
     stretches = vetting.stretches([(ids, np.full(400, 0.9))], set(ids))
-    corrected = said(*({"prediction": name} for name in ids[300:350]))
-    assert set(why(corrected, Traffic(stretches, audits))) == {None}
-    assert set(why(corrected, Traffic(stretches))) == {REASONS["improbable"]}
+    corrected = labels_of(*({"prediction": name} for name in ids[300:350]))
+    assert set(reasons_for(corrected, Traffic(stretches, audits))) == {None}
+    assert set(reasons_for(corrected, Traffic(stretches))) == {REASONS["improbable"]}
 
 
 @pytest.mark.parametrize(("corrected", "believed"), [(280, True), (400, False)])
 def test_a_model_may_be_wrong_nearly_half_as_often_again_as_it_says(corrected: int, believed: bool) -> None:
     """Of 1,000 answers 200 should be wrong: 280 corrections are believed, 400 are not."""
     ids = [f"{at * 1000 // corrected:032x}" for at in range(corrected)]
-    found = set(why(said(*({"prediction": name} for name in ids)), traffic(1000, score=0.8)))
-    assert found == ({None} if believed else {REASONS["improbable"]})
+    reasons = set(reasons_for(labels_of(*({"prediction": name} for name in ids)), traffic(1000, score=0.8)))
+    assert reasons == ({None} if believed else {REASONS["improbable"]})
 
 
 def test_chance_alone_makes_an_attack_of_hardly_any_week() -> None:
@@ -150,28 +150,28 @@ def test_chance_alone_makes_an_attack_of_hardly_any_week() -> None:
 
 
 def test_a_few_audited_texts_that_were_wrong_by_chance_open_no_door() -> None:
-    flipped = said(*({} for _ in range(60)))
-    assert set(why(flipped, traffic(100, score=0.8, audited=8, wrong=4))) == {REASONS["improbable"]}
+    flipped = labels_of(*({} for _ in range(60)))
+    assert set(reasons_for(flipped, traffic(100, score=0.8, audited=8, wrong=4))) == {REASONS["improbable"]}
 
 
 def test_what_an_audit_says_is_never_called_improbable() -> None:
-    audited = said(*({"source": "audit"} for _ in range(100)))
-    assert set(why(audited, traffic(120, score=0.95))) == {None}
+    audited = labels_of(*({"source": "audit"} for _ in range(100)))
+    assert set(reasons_for(audited, traffic(120, score=0.95))) == {None}
 
 
 def test_confirming_answers_is_always_plausible() -> None:
-    confirmed = said(*({"label": "good"} for _ in range(100)))
-    assert set(why(confirmed, traffic(100, score=0.99))) == {None}
+    confirmed = labels_of(*({"label": "good"} for _ in range(100)))
+    assert set(reasons_for(confirmed, traffic(100, score=0.99))) == {None}
 
 
 def test_a_flood_waits_its_turn_and_an_audit_does_not() -> None:
-    rows = said(*({"label": "good"} for _ in range(700)), *({"source": "audit"} for _ in range(700)))
-    found = feedback_rules.in_turn(feedback_rules.weigh(rows, TABLE, LABELS, traffic(2000)), table_rows=1000)
-    assert found.filter(source="user")["waits"].sum() == 200, "one source adds 500 in a turn"
-    assert found.filter(source="audit")["waits"].sum() == 0
-    verdict = expectations.check(found, "feedback")
+    rows = labels_of(*({"label": "good"} for _ in range(700)), *({"source": "audit"} for _ in range(700)))
+    facts = feedback_rules.in_turn(feedback_rules.weigh(rows, TABLE, LABELS, traffic(2000)), table_rows=1000)
+    assert facts.filter(source="user")["waits"].sum() == 200, "one source adds 500 in a turn"
+    assert facts.filter(source="audit")["waits"].sum() == 0
+    verdict = expectations.check(facts, "feedback")
     assert verdict.passed, "no flood refuses the rest"
-    more = feedback_rules.in_turn(found.drop("waits"), table_rows=1000, untaught={"user": 450, "audit": 450})
+    more = feedback_rules.in_turn(facts.drop("waits"), table_rows=1000, untaught={"user": 450, "audit": 450})
     assert more.filter(source="user")["waits"].sum() == 650, "with 450 in the data that no turn has learned"
     assert more.filter(source="audit")["waits"].sum() == 0
     assert any("more labels than one turn takes" in check.name for check in verdict.warnings)
@@ -179,7 +179,7 @@ def test_a_flood_waits_its_turn_and_an_audit_does_not() -> None:
 
 def test_the_last_word_of_the_strongest_source_counts() -> None:
     name = "0" * 32
-    rows = said(
+    rows = labels_of(
         {"prediction": name, "label": "bad", "at": 1.0},
         {"prediction": name, "label": "good", "at": 2.0},
         {"prediction": "1" * 32, "label": "bad", "source": "audit", "at": 1.0},
@@ -206,18 +206,18 @@ def test_every_row_is_learned_from_or_has_a_reason_or_a_twin_that_is_learned_fro
     texts: list[str], given_labels: list[str]
 ) -> None:
     """Texts of a few signs meet often; the table has `t` as good."""
-    rows = said(*({"text": text, "label": label} for text, label in zip(texts, given_labels, strict=False)))
-    known = pl.DataFrame({"key": ["t"], "label": ["good"]})
-    found = feedback_rules.weigh(rows, known, LABELS, traffic(100, score=0.7))
-    learned, why_not = found["first"].to_list(), feedback_rules.reasons(found).to_list()
-    told = [(compared(text), label) for text, label in zip(rows["text"], rows["label"], strict=True)]
-    kept = [each for each, is_learned in zip(told, learned, strict=True) if is_learned]
+    rows = labels_of(*({"text": text, "label": label} for text, label in zip(texts, given_labels, strict=False)))
+    table = pl.DataFrame({"key": ["t"], "label": ["good"]})
+    facts = feedback_rules.weigh(rows, table, LABELS, traffic(100, score=0.7))
+    learned, reasons = facts["first"].to_list(), feedback_rules.reasons(facts).to_list()
+    pairs = [(compared(text), label) for text, label in zip(rows["text"], rows["label"], strict=True)]
+    kept = [pair for pair, is_learned in zip(pairs, learned, strict=True) if is_learned]
     assert len({key for key, _ in kept}) == len(kept), "a text is learned once, with one label"
-    assert found.height == rows.height
-    for each, is_learned, reason in zip(told, learned, why_not, strict=True):
+    assert facts.height == rows.height
+    for pair, is_learned, reason in zip(pairs, learned, reasons, strict=True):
         assert not (is_learned and reason)
-        assert is_learned or reason or each in kept or each == ("t", "good"), each
-        if each[1] == "ugly":
+        assert is_learned or reason or pair in kept or pair == ("t", "good"), pair
+        if pair[1] == "ugly":
             assert reason == "no class of the problem"
 
 
@@ -234,16 +234,16 @@ def problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problem:
     here.data.mkdir()
     (here.data / data_pin.TABLE).write_text("text,label\nfine,good\ndull,bad\n")
     (here.data / data_pin.SPLIT).write_text(SplitSpec("text", "reviews").to_json())
-    told = {"problem": "reviews", "data": {"text": "text", "label": "label"}, "build": {"candidates": ["linear"]}}
-    return Problem(here, Settings.model_validate(told), data_pin.Pin("0" * 32, 1, "table reviews.csv"))
+    params = {"problem": "reviews", "data": {"text": "text", "label": "label"}, "build": {"candidates": ["linear"]}}
+    return Problem(here, Settings.model_validate(params), data_pin.Pin("0" * 32, 1, "table reviews.csv"))
 
 
 def texts(word: str, count: int) -> list[str]:
     return [f"{word} {number}" for number in range(count)]
 
 
-def harvested(problem: Problem) -> str:
-    return str(harvesting.collect(problem, harvesting.waiting(problem)))
+def collected(problem: Problem) -> str:
+    return str(feedback.collect(problem, feedback.waiting(problem)))
 
 
 def a_quarter_and_a_week(problem: Problem) -> tuple[list[str], list[str]]:
@@ -263,20 +263,20 @@ FLIPPED = f"160 set aside ({REASONS['improbable']}: 160)."
 
 def test_flips_of_a_week_are_set_aside(problem: Problem) -> None:
     a_quarter_and_a_week(problem)
-    assert harvested(problem) == f"160 new labels: none to learn from; {FLIPPED}"
+    assert collected(problem) == f"160 new labels: none to learn from; {FLIPPED}"
 
 
 def test_one_label_of_an_old_answer_opens_no_door_to_a_flood_of_flips(problem: Problem) -> None:
     old, _ = a_quarter_and_a_week(problem)
     say(problem.here.predictions, old[:1], "bad")
-    assert harvested(problem) == f"161 new labels: 1 by users to learn from; {FLIPPED}"
+    assert collected(problem) == f"161 new labels: 1 by users to learn from; {FLIPPED}"
 
 
 def test_an_old_label_that_says_nothing_new_opens_none_either(problem: Problem) -> None:
     log = problem.here.predictions
     say(log, ask_of(log, ["Fine"], days_ago=86), "good")  # as the table has it
     a_quarter_and_a_week(problem)
-    assert harvested(problem) == f"160 new labels: none to learn from; {FLIPPED}"
+    assert collected(problem) == f"160 new labels: none to learn from; {FLIPPED}"
 
 
 @pytest.mark.parametrize("days_ago", [91, 300])
@@ -285,7 +285,7 @@ def test_answers_that_the_log_should_have_forgotten_open_none(problem: Problem, 
     old = ask_of(log, texts("forgotten", 2_000), days_ago=days_ago)
     say(log, old[:1], "bad")
     say(log, ask_of(log, texts("today", 200))[:160], "bad")
-    assert harvested(problem) == f"161 new labels: 1 by users to learn from; {FLIPPED}"
+    assert collected(problem) == f"161 new labels: 1 by users to learn from; {FLIPPED}"
 
 
 def test_answers_that_nobody_can_label_make_no_room_for_flips(problem: Problem) -> None:
@@ -297,7 +297,7 @@ def test_answers_that_nobody_can_label_make_no_room_for_flips(problem: Problem) 
         predictions.record(log, "reviews", 1, [(text, "good", 0.7) for text in texts("of a file", 1250)])
         ask_of(log, texts("in the shadow", 1250), role="shadow")
     say(log, week[:160], "bad")
-    assert harvested(problem) == f"160 new labels: none to learn from; {FLIPPED}"
+    assert collected(problem) == f"160 new labels: none to learn from; {FLIPPED}"
 
 
 def test_much_traffic_of_the_same_day_makes_no_room_for_flips_that_lie_together(problem: Problem) -> None:
@@ -306,7 +306,7 @@ def test_much_traffic_of_the_same_day_makes_no_room_for_flips_that_lie_together(
     script = ask_of(log, texts("of a script", 200))
     ask_of(log, texts("after", 5_000))
     say(log, script[:160], "bad")
-    assert harvested(problem) == f"160 new labels: none to learn from; {FLIPPED}"
+    assert collected(problem) == f"160 new labels: none to learn from; {FLIPPED}"
 
 
 def test_flips_that_come_a_few_at_a_time_are_counted_together(problem: Problem) -> None:
@@ -316,24 +316,24 @@ def test_flips_that_come_a_few_at_a_time_are_counted_together(problem: Problem) 
     learned = 0
     for start in range(0, 160, 40):
         say(log, week[start : start + 40], "bad")
-        found = harvesting.collect(problem, harvesting.waiting(problem))
-        found.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
-        harvesting.lay_aside(problem, found.aside, print)
-        learned = found.kept.height
+        batch = feedback.collect(problem, feedback.waiting(problem))
+        batch.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
+        feedback.lay_aside(problem, batch.aside, print)
+        learned = batch.kept.height
     assert learned in (80, 120)
-    assert harvesting.waiting(problem).is_empty(), "the rest is set aside"
+    assert feedback.waiting(problem).is_empty(), "the rest is set aside"
 
 
 def test_who_corrects_what_is_wrong_is_believed_all_the_time(problem: Problem) -> None:
     """Every mistake of a quarter, three in ten answers, whenever it is collected."""
     log = problem.here.predictions
     for week in range(12):
-        told = ask_of(log, texts(f"of week {week}", 200), days_ago=84 - 7 * week)
-        say(log, [name for at, name in enumerate(told) if at % 10 < 3], "bad")
-        found = harvesting.collect(problem, harvesting.waiting(problem))
-        assert found.aside.is_empty()
+        ids = ask_of(log, texts(f"of week {week}", 200), days_ago=84 - 7 * week)
+        say(log, [name for at, name in enumerate(ids) if at % 10 < 3], "bad")
+        batch = feedback.collect(problem, feedback.waiting(problem))
+        assert batch.aside.is_empty()
         if week % 3 == 0:
-            found.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
+            batch.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
 
 
 def test_labels_whose_neighbours_the_log_has_forgotten_are_believed(problem: Problem) -> None:
@@ -342,18 +342,18 @@ def test_labels_whose_neighbours_the_log_has_forgotten_are_believed(problem: Pro
     old = ask_of(log, texts("labelled long ago", 150), days_ago=120)
     say(log, old, "bad")
     ask_of(log, texts("of today", 300))
-    assert harvested(problem) == "150 new labels: 150 by users to learn from."
+    assert collected(problem) == "150 new labels: 150 by users to learn from."
 
 
 def used_to_correct(problem: Problem, a_week: int) -> None:
     """Ten weeks of 200 answers; so many of each were corrected by users, and learned."""
     log = problem.here.predictions
     for week in range(10):
-        told = ask_of(log, texts(f"of week {week}", 200), days_ago=80 - 7 * week)
-        say(log, told[:: 200 // a_week][:a_week], "bad")
-    found = harvesting.collect(problem, harvesting.waiting(problem))
-    assert found.aside.is_empty()
-    found.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
+        ids = ask_of(log, texts(f"of week {week}", 200), days_ago=80 - 7 * week)
+        say(log, ids[:: 200 // a_week][:a_week], "bad")
+    batch = feedback.collect(problem, feedback.waiting(problem))
+    assert batch.aside.is_empty()
+    batch.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
 
 
 def test_a_source_that_corrects_several_times_as_much_as_it_used_to_is_set_aside(problem: Problem) -> None:
@@ -363,22 +363,22 @@ def test_a_source_that_corrects_several_times_as_much_as_it_used_to_is_set_aside
     week = ask_of(log, texts("today", 200))
     say(log, week[:80], "bad")
     say(log, week[100:110], "bad", "chosen", 0.5)
-    why = "several times as many corrections as this source used to give"
-    assert harvested(problem) == f"90 new labels: 10 that were asked for to learn from; 80 set aside ({why}: 80)."
+    reason = "several times as many corrections as this source used to give"
+    assert collected(problem) == f"90 new labels: 10 that were asked for to learn from; 80 set aside ({reason}: 80)."
 
 
 def test_a_source_that_corrects_twice_as_much_as_it_used_to_is_believed(problem: Problem) -> None:
     log = problem.here.predictions
     used_to_correct(problem, 10)
     say(log, ask_of(log, texts("today", 200))[:20], "bad")
-    assert harvested(problem) == "20 new labels: 20 by users to learn from."
+    assert collected(problem) == "20 new labels: 20 by users to learn from."
 
 
 def test_who_has_corrected_hardly_anything_has_no_habit_yet(problem: Problem) -> None:
     log = problem.here.predictions
     used_to_correct(problem, 2)
     say(log, ask_of(log, texts("today", 200))[:60], "bad")
-    assert harvested(problem) == "60 new labels: 60 by users to learn from."
+    assert collected(problem) == "60 new labels: 60 by users to learn from."
 
 
 def test_what_was_unusual_once_is_usual_where_it_goes_on(problem: Problem) -> None:
@@ -387,22 +387,22 @@ def test_what_was_unusual_once_is_usual_where_it_goes_on(problem: Problem) -> No
     used_to_correct(problem, 10)
     for expected in (0, 80):
         say(log, ask_of(log, texts(f"before {expected}", 200))[:80], "bad")
-        found = harvesting.collect(problem, harvesting.waiting(problem))
-        assert found.taken.height == expected
-        harvesting.lay_aside(problem, found.aside, print)
+        batch = feedback.collect(problem, feedback.waiting(problem))
+        assert batch.taken.height == expected
+        feedback.lay_aside(problem, batch.aside, print)
 
 
 def test_a_label_that_was_learned_is_news_again_where_who_said_it_first_changes_their_mind(problem: Problem) -> None:
     log = problem.here.predictions
     first, second = ask_of(log, ["grand", "Grand"])
     say(log, [first, second], "good")
-    found = harvesting.collect(problem, harvesting.waiting(problem))
-    assert found.kept["prediction"].to_list() == [first]
-    found.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
-    assert harvesting.collect(problem, harvesting.waiting(problem)).said.is_empty()
+    batch = feedback.collect(problem, feedback.waiting(problem))
+    assert batch.kept["prediction"].to_list() == [first]
+    batch.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
+    assert feedback.collect(problem, feedback.waiting(problem)).said.is_empty()
     say(log, [first], "bad")
-    found = harvesting.collect(problem, harvesting.waiting(problem))
-    assert found.aside[FILE].to_list() == [first, second], "one text, two labels"
+    batch = feedback.collect(problem, feedback.waiting(problem))
+    assert batch.aside[FILE].to_list() == [first, second], "one text, two labels"
 
 
 def test_what_waits_of_a_flood_stays_in_the_log_across_its_days(problem: Problem) -> None:
@@ -411,9 +411,9 @@ def test_what_waits_of_a_flood_stays_in_the_log_across_its_days(problem: Problem
     flood = ask_of(log, [*texts("of a flood", 700), "of a flood 699"], days_ago=100)
     say(log, flood, "good")
     given = predictions.untaken(log, "reviews")
-    found = harvesting.collect(problem, harvesting.waiting(problem))
-    assert (found.taken.height, found.waiting) == (500, 200)
-    assert harvesting.settle(problem, given, found) == 201
+    batch = feedback.collect(problem, feedback.waiting(problem))
+    assert (batch.taken.height, batch.waiting) == (500, 200)
+    assert feedback.settle(problem, given, batch) == 201
     with database.connected(log) as connection:
         predictions.forget(connection, "reviews", predictions.identities(1)[0])
         left = connection.execute("select prediction from feedback order by prediction").fetchall()
@@ -423,5 +423,5 @@ def test_what_waits_of_a_flood_stays_in_the_log_across_its_days(problem: Problem
 def test_where_nothing_may_come_in_nothing_is_settled(problem: Problem) -> None:
     log = problem.here.predictions
     say(log, ask_of(log, texts("new", 3), days_ago=100), "good")
-    assert harvesting.settle(problem, predictions.untaken(log, "reviews"), None) == 3
+    assert feedback.settle(problem, predictions.untaken(log, "reviews"), None) == 3
     assert predictions.labels(log, "reviews") == 3

@@ -15,8 +15,7 @@ from ratchet.data.prepare.label_sources import AUDIT, CHOSEN, USER
 from ratchet.data.prepare.row_facts import compared
 from ratchet.data.versions import feedback_table, quarantine
 from ratchet.data.versions.quarantine import FILE, LINE, REASON
-from ratchet.monitoring import canary_outcomes
-from ratchet.monitoring import feedback as harvesting
+from ratchet.monitoring import canary_outcomes, feedback
 from ratchet.monitoring.labels import feedback_rules
 from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.database import Place
@@ -97,7 +96,7 @@ def kept(log: Place) -> list[tuple[object, ...]]:
 def test_the_stronger_source_stays_and_the_last_time_counts(fresh: Callable[[str], Place]) -> None:
     log = fresh("sources")
     (name,) = logged(log, "dull")
-    for at, (source, chance, told) in enumerate(
+    for at, (source, chance, expected) in enumerate(
         [
             (USER, None, (USER, 0, None)),
             (USER, None, (USER, 1, None)),
@@ -111,7 +110,7 @@ def test_the_stronger_source_stays_and_the_last_time_counts(fresh: Callable[[str
         ]
     ):
         say(log, name, "good", source, at, chance)
-        assert kept(log) == [("good", *told)]
+        assert kept(log) == [("good", *expected)]
     say(log, name, "bad", USER, 9)
     assert kept(log) == [("bad", USER, 9, None), ("good", AUDIT, 8, None)]
     assert (predictions.labels(log, "films"), predictions.labels(log, "books")) == (2, 0)
@@ -126,12 +125,12 @@ def test_what_the_audit_took_back_no_user_brings_back(fresh: Callable[[str], Pla
     say(log, name, "bad", AUDIT, 2)
     for at, source in enumerate(after, 3):
         say(log, name, "good", source, at)
-    assert feedback_rules.last_words(harvesting.everything(log, "films"))["label"].to_list() == ["bad"]
+    assert feedback_rules.last_words(feedback.read_labels(log, "films"))["label"].to_list() == ["bad"]
     assert [said[2:] for said in canary_outcomes.audited(log, "films", 1)] == [("bad", "good")]
     assert [each.said for each in predictions.audited(log, "films", 1, 9)] == ["bad"]
     with database.connected(log) as connection:
-        found = connection.execute(harvesting.MEASURED, ("films", AUDIT)).fetchall()
-    assert [(each, bool(wrong)) for each, wrong in found] == [(name, True)]
+        rows = connection.execute(feedback.MEASURED, ("films", AUDIT)).fetchall()
+    assert [(each, bool(wrong)) for each, wrong in rows] == [(name, True)]
 
 
 def test_a_label_waits_until_it_is_taken_and_is_forgotten_after_it(fresh: Callable[[str], Place]) -> None:
@@ -229,8 +228,8 @@ def test_a_trial_counts_a_text_once_and_the_last_word_of_the_audit(fresh: Callab
         predictions.MISTAKES,
         predictions.AUDITED,
         canary_outcomes.AUDITED,
-        harvesting.MEASURED,
-        harvesting.CORRECTED,
+        feedback.MEASURED,
+        feedback.CORRECTED,
     ],
 )
 def test_who_looks_for_labels_does_not_go_through_all_that_was_answered(tmp_path: Path, statement: str) -> None:
@@ -250,7 +249,7 @@ def test_of_the_answers_only_those_are_read_that_are_asked_for_and_once(tmp_path
                     f"explain query plan {statement}", [None] * statement.count("?")
                 ).fetchall()
             ]
-            for statement in (harvesting.ANSWERED, canary_outcomes.SHADOWED)
+            for statement in (feedback.ANSWERED, canary_outcomes.SHADOWED)
         )
     assert since == ["SEARCH predictions USING PRIMARY KEY (id>?)"]
     assert [step for step in shadow if "PRIMARY KEY" not in step and step.startswith("SEARCH")] == [
@@ -263,7 +262,7 @@ def test_a_withdrawn_text_leaves_the_log_and_its_answer_stays(fresh: Callable[[s
     logged(log, "dull", "grim", "Dull ", None)
     logged(log, "dull", problem="books")
     with database.connected(log) as connection:
-        harvesting.take_out(connection, "films", compared(pl.Series(["dull"])))
+        feedback.erase_texts(connection, "films", compared(pl.Series(["dull"])))
         texts = connection.execute("select problem, text from predictions order by id").fetchall()
     left = [("films", None), ("films", "grim"), ("films", None), ("films", None), ("books", "dull")]
     assert [tuple(row) for row in texts] == left
@@ -279,27 +278,27 @@ def test_a_withdrawn_text_leaves_a_log_of_any_policy(tmp_path: Path, policy: str
     logged(log, kept(gone), kept(stays), kept(f"{gone.upper()} "))
     said = pl.DataFrame({"text": [kept(gone), stays], "label": ["bad", "bad"]}, schema_overrides={"text": pl.String})
     quarantine.put(
-        harvesting.aside_path(here, "films"),
+        feedback.aside_path(here, "films"),
         said.select(pl.lit("why").alias(REASON), pl.lit("1").alias(FILE), pl.lit("1").alias(LINE), pl.all()),
     )
     rows = pl.DataFrame({"text": [gone, stays], "label": ["bad", "bad"]})
-    found = row_diff.revise(rows, rows[1:])
-    assert found.withdrawn == 1
-    harvesting.withdraw(here, "films", found.gone)
+    difference = row_diff.revise(rows, rows[1:])
+    assert difference.withdrawn == 1
+    feedback.withdraw(here, "films", difference.gone)
     with database.connected(log) as connection:
         left = connection.execute("select text, label, length(digest) from predictions order by id").fetchall()
     assert [tuple(row) for row in left] == [(None, "bad", 16), (kept(stays), "bad", 16), (None, "bad", 16)]
     if policy != "hash":
-        assert quarantine.read(harvesting.aside_path(here, "films"))["text"].to_list() == [stays]
-        assert feedback_table.carried(said, rows["text"][1:], found.gone).is_empty()
+        assert quarantine.read(feedback.aside_path(here, "films"))["text"].to_list() == [stays]
+        assert feedback_table.carried(said, rows["text"][1:], difference.gone).is_empty()
 
 
 def test_a_challenger_is_held_against_what_the_champion_was_asked_since(fresh: Callable[[str], Place]) -> None:
     log = fresh("apart")
     before = logged(log, "a", "b", now=1.0)
-    its = logged(log, "c", "d", version=2, label="good", role="challenger", now=2.0)
+    trial = logged(log, "c", "d", version=2, label="good", role="challenger", now=2.0)
     since = logged(log, "e", now=3.0)
-    for name in (*before, *its, *since):
+    for name in (*before, *trial, *since):
         say(log, name, "good", AUDIT, 4.0)
     say(log, since[0], "bad", AUDIT, 5.0)
     assert canary_outcomes.answered_apart(log, "films", 1, 2) == ([True], [True, True])
@@ -327,9 +326,9 @@ def test_tables_of_version_2_are_brought_to_this_one(fresh: Callable[[str], Plac
         assert kept(log) == [("good", USER, 7, None)]
     say(log, "1", "good", CHOSEN, 8, 0.5)
     assert kept(log) == [("good", CHOSEN, 8, 0.5)]
-    found = predictions.find(log, "1")
-    assert found is not None
-    assert (found.text, found.said) == ("dull", "good")
+    prediction = predictions.find(log, "1")
+    assert prediction is not None
+    assert (prediction.text, prediction.said) == ("dull", "good")
 
 
 def test_tables_of_version_3_keep_what_was_said_and_all_of_it_waits(
@@ -367,6 +366,6 @@ def test_predictions_are_kept_by_version_newest_first_without_texts(tmp_path: Pa
     path = tmp_path / "predictions.db"
     predictions.record(path, "reviews", 1, [("x" * 10, "good", 0.9), ("y" * 20, "bad", 0.8)])
     predictions.record(path, "reviews", 2, [("z" * 30, "good", 0.7)])
-    (found,) = predictions.latest(path, "reviews", 1, 1)
-    assert (found.characters, found.label, found.score, found.text) == (20, "bad", 0.8, None)
+    (prediction,) = predictions.latest(path, "reviews", 1, 1)
+    assert (prediction.characters, prediction.label, prediction.score, prediction.text) == (20, "bad", 0.8, None)
     assert predictions.latest(tmp_path / "absent.db", "reviews", 1, 5) == []

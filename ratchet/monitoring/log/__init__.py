@@ -1,1 +1,1 @@
-"""The log of answers and of what people said of them: SQLite, or PostgreSQL."""
+"""The log of predictions and their labels, in SQLite or PostgreSQL."""

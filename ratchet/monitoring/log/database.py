@@ -1,5 +1,7 @@
-"""Where the log of predictions is: state/predictions.db, SQLite in WAL mode, or PostgreSQL; its tables, and their
-upgrades."""
+"""Location, connection, tables and schema upgrades of the prediction log.
+
+The log is state/predictions.db (SQLite in WAL mode), or the PostgreSQL database that RATCHET_PREDICTIONS names.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,9 @@ from ratchet.project.paths import LOG_VARIABLE, Places
 from ratchet.state import sqlite_file
 
 Place = Path | str
-"""A file of SQLite, or the address of a PostgreSQL database."""
+"""Path of an SQLite file, or address of a PostgreSQL database."""
 VERSION = 4
-"""Of the tables, kept in `user_version`; UPGRADES[n] leads from version n to the next."""
+"""Schema version, kept in `user_version`; UPGRADES[n] upgrades version n to n + 1."""
 TABLES = (
     """create table if not exists predictions (
     id text primary key, at real not null, problem text not null, version integer not null, role text not null,
@@ -32,7 +34,7 @@ TABLES = (
     "create index if not exists untaken on feedback (prediction) where taken is null",
 )
 UPGRADES: tuple[tuple[str, ...], ...] = (
-    (),  # version 0 is the same table, from before versions were kept
+    (),  # version 0 has the same tables as version 1, without a version number
     (
         "drop index if exists latest",
         "alter table predictions rename to before",
@@ -61,21 +63,21 @@ UPGRADES: tuple[tuple[str, ...], ...] = (
 
 
 def place(here: Places) -> Place:
-    """Where the log is: a file of the state, or the database that RATCHET_PREDICTIONS names."""
+    """Location of the log: the database that RATCHET_PREDICTIONS names, or a file of the state."""
     return os.environ.get(LOG_VARIABLE) or here.predictions
 
 
 def is_there(log: Place) -> bool:
-    """Whether anything can have been logged."""
+    """Whether the log can hold anything: False if its SQLite file does not exist."""
     return isinstance(log, str) or log.exists()
 
 
 @contextmanager
 def connected(log: Place) -> Iterator[Any]:
-    """A connection that waits for a writer, and commits where the block ends well.
+    """A connection that waits for another writer, and commits if the block raises nothing.
 
     Raises:
-        Refusal: another program holds the file all the while, or the database is not reached.
+        Refusal: Another program keeps the file locked, or the database cannot be reached.
     """
     if isinstance(log, str):
         with remote(log) as connection:
@@ -108,7 +110,7 @@ def local(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def lay_out(connection: sqlite3.Connection) -> None:
-    """Make the tables where there are none."""
+    """Create the tables in an empty database."""
     connection.execute("pragma journal_mode = wal")
     if is_empty(connection):
         connection.execute("begin immediate")
@@ -122,7 +124,7 @@ def is_empty(connection: sqlite3.Connection) -> bool:
 
 
 def upgrade(path: Path) -> None:
-    """Bring tables of an older version to this one, all steps or none."""
+    """Upgrade the tables from an older schema version in one transaction."""
     with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
         connection.execute("begin exclusive")
         (version,) = connection.execute("pragma user_version").fetchone()

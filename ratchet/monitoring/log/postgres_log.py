@@ -1,6 +1,7 @@
-"""The prediction log in PostgreSQL, where services of several machines write to one: RATCHET_PREDICTIONS names it.
+"""The prediction log in PostgreSQL, for services on several machines that share a log (RATCHET_PREDICTIONS).
 
-Behind the same calls as a connection of sqlite3, as far as this project makes them; what it refuses is an OSError.
+RemoteLog offers the part of sqlite3's connection interface that this project uses. Errors of the database become
+OSError.
 """
 
 from __future__ import annotations
@@ -25,33 +26,33 @@ TABLES = (
     "create index if not exists said on feedback (at)",
     "create index if not exists untaken on feedback (prediction) where taken is null",
 )
-"""Made where they are not there, and brought to VERSION where they are older: each statement may be run again."""
+"""Creates the tables, or upgrades older ones to VERSION; every statement is idempotent."""
 VERSION = 4
 MARK = "Ratchet, log of predictions, version "
-"""The comment on the table `predictions` in front of its version; version 2 and older had no comment."""
+"""Comment on the table `predictions`, followed by its version; version 2 and older had no comment."""
 PATIENCE = 10
-"""Seconds until a server that says nothing is given up."""
+"""Seconds to wait for a connection."""
 
 
 class RemoteLog:
-    """One connection. A block with it is a transaction.
+    """A connection. As a context manager it is a transaction.
 
     Raises:
-        OSError: the database is not reached, or does not take what it is given.
+        OSError: The database cannot be reached, or rejects a statement.
     """
 
     def __init__(self, address: str) -> None:
         import psycopg2
 
         self._address = address
-        with self._told():
+        with self._os_errors():
             plain = "postgresql://" + address.partition("://")[2]
             self._connection = psycopg2.connect(plain, connect_timeout=PATIENCE)
             with self._connection, self._connection.cursor() as cursor:
                 cursor.execute("select obj_description(to_regclass('predictions'), 'pg_class')")
-                version = stated((cursor.fetchone() or (None,))[0])
+                version = version_of((cursor.fetchone() or (None,))[0])
                 if version < VERSION:
-                    cursor.execute("select pg_advisory_xact_lock(7243392)")  # two services that begin at once
+                    cursor.execute("select pg_advisory_xact_lock(7243392)")  # two services may start at once
                     for statement in (*TABLES, f"comment on table predictions is '{MARK}{VERSION}'"):
                         cursor.execute(statement)
         if version > VERSION:
@@ -59,27 +60,27 @@ class RemoteLog:
             raise OSError(f"{without_password(address)}: its log is of version {version}, this code knows {VERSION}")
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> Any:
-        """Run one statement in SQLite's words; its cursor."""
-        with self._told():
+        """Run one statement in SQLite's dialect; returns the cursor."""
+        with self._os_errors():
             cursor = self._connection.cursor()
             cursor.execute(statement.replace("?", "%s"), [storable(value) for value in values])
             return cursor
 
     def executemany(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """Run `insert into ... values (?, ...) ...` for all rows in few messages."""
+        """Run `insert into ... values (?, ...) ...` for all rows, a thousand a message."""
         from psycopg2.extras import execute_values
 
         before, _, after = statement.partition("(")
-        with self._told(), self._connection.cursor() as cursor:
-            kept = [tuple(map(storable, row)) for row in rows]
-            if kept:
-                execute_values(cursor, f"{before}%s{after.partition(')')[2]}", kept, page_size=1000)
+        with self._os_errors(), self._connection.cursor() as cursor:
+            values = [tuple(map(storable, row)) for row in rows]
+            if values:
+                execute_values(cursor, f"{before}%s{after.partition(')')[2]}", values, page_size=1000)
 
     def __enter__(self) -> RemoteLog:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._told():
+        with self._os_errors():
             if kind is None:
                 self._connection.commit()
             else:
@@ -89,22 +90,22 @@ class RemoteLog:
         self._connection.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _os_errors(self) -> Iterator[None]:
         import psycopg2
 
         try:
             yield
         except psycopg2.Error as error:
-            said = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise OSError(f"{without_password(self._address)}: {said}") from error
+            message = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise OSError(f"{without_password(self._address)}: {message}") from error
 
 
 def storable(value: object) -> object:
-    """The value; in a text the one character that PostgreSQL has no place for is replaced."""
+    """The value, with U+0000 replaced in texts, which PostgreSQL cannot store."""
     return value.replace("\x00", "\ufffd") if isinstance(value, str) else value
 
 
-def stated(comment: str | None) -> int:
-    """The version that the comment on the table says; 0 where there is no table, or no such comment."""
+def version_of(comment: str | None) -> int:
+    """The schema version in the comment on the table; 0 without a table or such a comment."""
     number = (comment or "").removeprefix(MARK)
     return int(number) if number.isdecimal() else 0

@@ -1,9 +1,12 @@
-"""The log of what was answered and of what people said of it: state/predictions.db, SQLite in WAL mode; or PostgreSQL.
+"""Queries of the prediction log: state/predictions.db (SQLite in WAL mode) or PostgreSQL.
 
-A prediction has an id that is given out with the answer; feedback is a label that a person gives for an id. Whether a
-text is kept whole is the writer's choice (`deploy.log.texts`); its digest is always there. chance: the probability
-with which a text was chosen to be asked about; null for labels that nobody chose. taken: when the label that the loop
-has taken in or set aside was given, the same as `at` unless it was given again since; null for one that still waits.
+The log has two tables (database.py). `predictions` holds the answers; each has an id that the service returns with the
+answer. `feedback` holds labels that people give for an id. The writer decides whether a text is kept whole
+(`deploy.log.texts`); its digest is always kept. Two columns of `feedback` need a word:
+
+- chance: Probability with which the text was chosen to be labelled (active learning); null if it was not chosen.
+- taken: The label's `at` when the loop took it in or set it aside. It differs from `at` if the label was given again
+  since, and is null if the label still waits.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from ratchet.monitoring.log.database import Place, connected, is_there
 
 INSERT = "insert into predictions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing"
 BATCH = "make predict"
-"""The route of what was answered with no service: nobody was shown an id to label it by."""
+"""The route of answers that no service gave. Their ids were shown to nobody, so they cannot be labelled."""
 RANK = "case {}.source " + "".join(f"when '{name}' then {rank} " for name, rank in STRENGTH.items()) + "else 0 end"
 WEAKER = f"{RANK.format('excluded')} < {RANK.format('feedback')}"
 FEEDBACK = f"""insert into feedback (prediction, label, source, at, chance) values (?, ?, ?, ?, ?)
@@ -28,15 +31,15 @@ FEEDBACK = f"""insert into feedback (prediction, label, source, at, chance) valu
     at = case when {WEAKER} then feedback.at else excluded.at end,
     source = case when {WEAKER} then feedback.source else excluded.source end,
     chance = case when {WEAKER} then feedback.chance else excluded.chance end"""
-"""Said twice, a label counts once, as of the last time that the strongest source (audit, chosen, user) said it: what
-an audit took back stays taken back, whoever says it after."""
+"""Upsert of a label. A repeated label counts once, with the time at which its strongest source (audit, chosen, user)
+gave it last. So a label that an audit revoked stays revoked when a weaker source repeats it."""
 HEARD = "feedback cross join predictions where predictions.id = prediction"
-"""Labels with the answers that they are of; written as SQLite reads the smaller table first, which it cannot know."""
+"""Labels joined with their answers. `cross join` makes SQLite read feedback, the smaller table, first."""
 LAST = """not exists (select 1 from feedback as later where later.prediction = feedback.prediction
     and later.source = feedback.source and (later.at, later.label) > (feedback.at, feedback.label))"""
-"""That a label is the last word of its source on that prediction: who changed their mind counts once."""
+"""Condition: the label is the last of its source on that prediction, so a changed label counts once."""
 OURS = "not exists (select 1 from predictions where id = prediction and problem != ?)"
-"""That a label is of no other problem; one whose prediction is gone is of any."""
+"""Condition: the label belongs to no other problem. A label whose prediction is gone belongs to every problem."""
 
 MISTAKES = f"""
     select predictions.*, feedback.label from {HEARD} and problem = ? and feedback.label != predictions.label
@@ -52,22 +55,34 @@ FORGET_LABELS = """delete from feedback where prediction < ? and not exists (
     select 1 from feedback as waits where waits.prediction = feedback.prediction
     and (waits.taken is null or waits.taken != waits.at))
     and (? = '' or not exists (select 1 from predictions where id = prediction and problem != ?))"""
-"""All that was said of an answer goes at once: a user's word that waits must not outlive the audit's stronger one."""
+"""Deletes all labels of an answer together: a waiting label of a user must not outlive the audit's stronger label."""
 FORGET_ANSWERS = """delete from predictions where id < ? and (? = '' or problem = ?)
     and id not in (select prediction from feedback)"""
 
 AT_ONCE, REPEATS, LEAST = 5_000, 20, 20_000
-"""Rows that are read together; how many times as many rows as distinct texts are read at most, or at least so many."""
+"""Rows of one query; and the search for distinct texts ends after REPEATS rows a text, but not before LEAST rows."""
 
 Row = tuple[str, float, str, int, str, str, str, float, int, str, "str | None", "float | None"]
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One answer as it is logged. at: seconds since 1970. role: `champion`, `challenger` or `shadow`.
+    """A logged answer.
 
-    text: None where the policy is not to keep it, or only redacted. seconds: from the request to the answer.
-    said: the label that a person gave last, None where nobody did.
+    Attributes:
+        id: 32 hexadecimal digits that rise with time.
+        at: Seconds since 1970.
+        problem: Name of the problem.
+        version: Model version that answered.
+        role: `champion`, `challenger` or `shadow`.
+        route: Route of the request.
+        label: Predicted label.
+        score: Probability of that label.
+        characters: Length of the text.
+        digest: Digest of the text.
+        text: Text, redacted if the policy says so; None if the policy keeps none.
+        seconds: Time from the request to the answer.
+        said: Label that a person gave last; None if there is none.
     """
 
     id: str
@@ -87,7 +102,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Label:
-    """What somebody said of a prediction. at: seconds since 1970. new: the loop has not looked at that label yet."""
+    """A label that a person gave.
+
+    Attributes:
+        prediction: Id of the prediction.
+        label: Label.
+        at: Seconds since 1970.
+        new: Whether the loop has not looked at this label yet.
+    """
 
     prediction: str
     label: str
@@ -96,7 +118,7 @@ class Label:
 
 
 def identities(count: int, now: float | None = None) -> list[str]:
-    """New ids, in rising order: milliseconds since 1970, 64 random bits, a number; 32 hexadecimal digits."""
+    """New ids in rising order: 32 hexadecimal digits of milliseconds since 1970, 64 random bits and a counter."""
     head = f"{int(1000 * (time.time() if now is None else now)):012x}{os.urandom(8).hex()}"
     return [f"{head}{number:04x}" for number in range(count)] if count <= 1 << 16 else _many(count)
 
@@ -106,16 +128,19 @@ def _many(count: int) -> list[str]:
 
 
 def repeatable(count: int, began: int, token: str, part: int) -> list[str]:
-    """Ids of a part of a long piece of work, the same each time: a part that is made again is not logged twice.
+    """Ids of one part of a batch job, the same at each call, so that a repeated part is not logged twice.
 
     Args:
-        count: of them, at most 65,536. began: milliseconds since 1970. token: 8 hexadecimal digits, of the work.
+        count: Number of ids, at most 65,536.
+        began: Start of the job, milliseconds since 1970.
+        token: 8 hexadecimal digits that identify the job.
+        part: Number of the part.
     """
     return [f"{began:012x}{token}{part:08x}{number:04x}" for number in range(count)]
 
 
 def digest(text: str) -> str:
-    """Tells equal texts from others without keeping them: the first 64 bits of SHA-256."""
+    """The first 64 bits of the text's SHA-256: it identifies equal texts without keeping them."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -126,9 +151,11 @@ def record(
     answers: Sequence[tuple[str, str, float]],
     names: Sequence[str] | None = None,
 ) -> None:
-    """Add what was answered with no server, each as (text, label, score of that label); no text is kept.
+    """Log answers that no service gave, without their texts.
 
-    names: ids; new ones by default. Of an id that is there already, nothing is changed.
+    Args:
+        answers: Text, predicted label and score of each answer.
+        names: Ids; new ones by default. An id that is logged already is left unchanged.
     """
     now = time.time()
     names = identities(len(answers), now) if names is None else names
@@ -141,28 +168,30 @@ def record(
 
 
 def latest(log: Place, problem: str, version: int, most: int) -> list[Prediction]:
-    """What one version answered last, newest first; a text that was asked again counts once, by its newest answer.
+    """The last answers of a version, newest first; a repeated text counts once, with its newest answer.
 
-    So somebody who asks one thing all day is one text. The search for `most` texts has an end.
+    The search ends after max(LEAST, REPEATS * most) rows.
     """
-    found: dict[str, Prediction] = {}
-    before, left = "g", max(LEAST, REPEATS * most)  # above any id, in whatever order of signs: ids are hexadecimal
-    while left > 0 and len(found) < most and is_there(log):
+    answers: dict[str, Prediction] = {}
+    before = "g"  # above any hexadecimal id, in every collation
+    left = max(LEAST, REPEATS * most)
+    while left > 0 and len(answers) < most and is_there(log):
         with connected(log) as connection:
             rows = connection.execute(
                 "select * from predictions where problem = ? and version = ? and id < ? order by id desc limit ?",
                 (problem, version, before, min(left, AT_ONCE)),
             ).fetchall()
-        for each in (Prediction(*row) for row in rows):
-            found.setdefault(each.digest or each.id, each)
+        for answer in (Prediction(*row) for row in rows):
+            answers.setdefault(answer.digest or answer.id, answer)
         if len(rows) < min(left, AT_ONCE):
             break
-        before, left = rows[-1][0], left - len(rows)
-    return list(found.values())[:most]
+        before = rows[-1][0]
+        left -= len(rows)
+    return list(answers.values())[:most]
 
 
 def earliest(log: Place, problem: str, version: int, before: str, most: int) -> list[Prediction]:
-    """What one version answered first, of what has an id before that one; each text once."""
+    """The first answers of a version with ids below `before`; each text once."""
     if not is_there(log):
         return []
     with connected(log) as connection:
@@ -170,34 +199,35 @@ def earliest(log: Place, problem: str, version: int, before: str, most: int) -> 
             "select * from predictions where problem = ? and version = ? and id < ? order by id limit ?",
             (problem, version, before, most),
         ).fetchall()
-    return list({each.digest or each.id: each for each in (Prediction(*row) for row in rows)}.values())
+    answers = [Prediction(*row) for row in rows]
+    return list({answer.digest or answer.id: answer for answer in answers}.values())
 
 
 def audited(log: Place, problem: str, version: int, most: int) -> list[Prediction]:
-    """Answers that a random audit said the right label of, in `said`, newest first; each text once."""
+    """Answers with the label of the random audit in `said`, newest first; each text once."""
     if not is_there(log):
         return []
     with connected(log) as connection:
         rows = connection.execute(AUDITED, (problem, version, most)).fetchall()
-    found: dict[str, Prediction] = {}
-    for *row, said in rows:
-        each = replace(Prediction(*row), said=said)
-        found.setdefault(each.digest or each.id, each)
-    return list(found.values())
+    answers: dict[str, Prediction] = {}
+    for *row, label in rows:
+        answer = replace(Prediction(*row), said=label)
+        answers.setdefault(answer.digest or answer.id, answer)
+    return list(answers.values())
 
 
 def labels(log: Place, problem: str) -> int:
-    """How many labels of a problem wait to be taken in, each counted once a prediction and label."""
+    """Number of labels of a problem that wait to be taken in; a label that was given twice counts once."""
     if not is_there(log):
         return 0
     with connected(log) as connection:
-        found = connection.execute(f"select count(*) from feedback where taken is null and {OURS}", (problem,))
-        (count,) = found.fetchone()
+        cursor = connection.execute(f"select count(*) from feedback where taken is null and {OURS}", (problem,))
+        (count,) = cursor.fetchone()
     return int(count)
 
 
 def untaken(log: Place, problem: str) -> list[Label]:
-    """The labels of a problem that were given, or given again, since the loop took in or set aside what there was."""
+    """The labels of a problem that were given, or given again, since the loop last collected labels."""
     if not is_there(log):
         return []
     with connected(log) as connection:
@@ -210,68 +240,72 @@ def untaken(log: Place, problem: str) -> list[Label]:
 
 
 def take(log: Place, labels: Sequence[Label]) -> None:
-    """Note that these are taken in or set aside, so that they may be forgotten in their time; some at a time.
+    """Mark labels as taken in or set aside, so that `forget` may delete them; AT_ONCE in a transaction.
 
-    One that is given again meanwhile is another, and waits.
+    A label that was given again in the meantime is not marked and waits.
     """
     for start in range(0, len(labels), AT_ONCE):
         with connected(log) as connection:
-            for each in labels[start : start + AT_ONCE]:
-                connection.execute(TAKE, (each.prediction, each.label, each.at))
+            for label in labels[start : start + AT_ONCE]:
+                connection.execute(TAKE, (label.prediction, label.label, label.at))
 
 
 def forget(connection: Any, problem: str, before: str) -> None:
-    """Remove the answers with an id below that one, but for what somebody labelled and no data version has yet.
+    """Delete the answers with ids below `before`, except those with labels that still wait.
 
-    problem: whose answers; those of all where it is empty.
+    Args:
+        problem: Problem of the answers; empty for all problems.
     """
     connection.execute(FORGET_LABELS, (before, problem, problem))
     connection.execute(FORGET_ANSWERS, (before, problem, problem))
 
 
 def find(log: Place, name: str) -> Prediction | None:
-    """The prediction of that id, with what was said of it last; None where none is logged."""
+    """The prediction of an id with its last label in `said`; None if it is not logged."""
     if not is_there(log):
         return None
     with connected(log) as connection:
         row = connection.execute("select * from predictions where id = ?", (name,)).fetchone()
         if row is None:
             return None
-        said = connection.execute(
+        label = connection.execute(
             "select label from feedback where prediction = ? order by at desc limit 1", (name,)
         ).fetchone()
-    return replace(Prediction(*row), said=said[0] if said else None)
+    return replace(Prediction(*row), said=label[0] if label else None)
 
 
 def mistakes(log: Place, problem: str, most: int) -> list[Prediction]:
-    """The answers that people corrected last, newest first."""
+    """The answers that people corrected last, newest correction first."""
     if not is_there(log):
         return []
     with connected(log) as connection:
         rows = connection.execute(MISTAKES, (problem, most)).fetchall()
-    return [replace(Prediction(*row), said=said) for *row, said in rows]
+    return [replace(Prediction(*row), said=label) for *row, label in rows]
 
 
 def unlabelled(log: Place, problem: str, most: int) -> list[Prediction]:
-    """Of the last `most` answers whose text is kept: those to texts of which nobody has said anything, newest first.
+    """The answers without a label among the last `most` answers whose text is kept, newest first.
 
-    Each text is there once, with its last answer; what was answered in the shadow is left out, as nobody saw it.
+    A repeated text counts once, with its last answer. Shadow answers are left out, since nobody saw them.
     """
-    return _unheard(log, problem, most, (AUDIT, CHOSEN, USER))
+    return _without_label(log, problem, most, (AUDIT, CHOSEN, USER))
 
 
 def unaudited(log: Place, problem: str, most: int) -> list[Prediction]:
-    """The same with those that people corrected or that were chosen: an audit without them would see fewer mistakes."""
-    return _unheard(log, problem, most, (AUDIT,))
+    """Like `unlabelled`, but without an audit label only.
+
+    Answers that people corrected or that were chosen are included: an audit without them would see fewer mistakes.
+    """
+    return _without_label(log, problem, most, (AUDIT,))
 
 
-def _unheard(log: Place, problem: str, most: int, sources: Sequence[str]) -> list[Prediction]:
+def _without_label(log: Place, problem: str, most: int, sources: Sequence[str]) -> list[Prediction]:
     """The last answers to texts that have no label of these sources."""
     if not is_there(log):
         return []
     marks = ", ".join("?" * len(sources))
     with connected(log) as connection:
-        heard = connection.execute(
+        labelled = connection.execute(
             f"select distinct digest from {HEARD} and problem = ? and source in ({marks})",
             (problem, *sources),
         ).fetchall()
@@ -280,10 +314,10 @@ def _unheard(log: Place, problem: str, most: int, sources: Sequence[str]) -> lis
             "and role in ('champion', 'challenger') and text is not null order by id desc limit ?",
             (problem, most),
         ).fetchall()
-    passed = {digest for (digest,) in heard}
-    found = list[Prediction]()
-    for each in (Prediction(*row) for row in rows):
-        if each.digest not in passed:
-            passed.add(each.digest)
-            found.append(each)
-    return found
+    skipped = {digest for (digest,) in labelled}
+    answers = list[Prediction]()
+    for answer in (Prediction(*row) for row in rows):
+        if answer.digest not in skipped:
+            skipped.add(answer.digest)
+            answers.append(answer)
+    return answers

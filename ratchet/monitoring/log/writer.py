@@ -1,9 +1,9 @@
-"""The one writer of the prediction log: a process beside the service, `python -m ratchet.monitoring.log.writer`.
+"""The single writer of the prediction log: a process beside the service, `python -m ratchet.monitoring.log.writer`.
 
-A thread would fight the service for the interpreter (a third of its requests a second, measured). Messages come on
-standard input and reports leave on standard output, each with its length before it. Whatever has arrived is written
-in one transaction; it is on the disk before the report. At the end of its input, which is also what a killed service
-leaves, it writes what it has and ends.
+A thread would compete with the service for the interpreter lock (measured: a third of the requests a second). Messages
+arrive on standard input and reports leave on standard output, each prefixed with its length. All messages that have
+arrived are written in one transaction; the rows are on the disk before the report leaves. At the end of its input,
+which also follows a killed service, the writer writes what it has and ends.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from ratchet.monitoring.log.predictions import FEEDBACK, INSERT, Row, digest
 from ratchet.project.paths import places
 
 AGAIN = 1.0
-"""Seconds until a write that failed is tried again."""
+"""Seconds until a failed write is tried again."""
 PATIENCE = 60.0
-"""Seconds until rows that the database does not take are given up: the disk is full, or another holds the file."""
+"""Seconds after which rows that cannot be written are dropped: the disk is full, or the file is locked."""
 SWEEP = 3600.0
-"""Seconds between two looks for rows that are older than they may be."""
+"""Seconds between two deletions of expired rows."""
 AT_ONCE = 1 << 20
 """Bytes read at a time."""
 MOST = 64 * AT_ONCE
 """Bytes written in one transaction."""
 LENGTH = 4
-"""Bytes that say how long a message is."""
+"""Bytes of a message's length prefix."""
 
 
 class Answers(Struct, array_like=True, tag="answers"):
-    """What one request was told: parallel lists of an entry a text."""
+    """The answers to one request; the lists have one entry a text."""
 
     ids: list[str]
     texts: list[str]
@@ -59,9 +59,16 @@ class Answers(Struct, array_like=True, tag="answers"):
 
 
 class Said(Struct, array_like=True, tag="said"):
-    """A label that somebody gives for an id. known: whether it is one of the problem's; another is not written.
+    """A label that a person gives for a prediction.
 
-    chance: with which it was chosen to be asked, where it was."""
+    Attributes:
+        prediction: Id of the prediction.
+        label: Label.
+        source: `user`, `chosen` or `audit`.
+        known: Whether the label is a class of the problem; otherwise it is not written.
+        at: Seconds since 1970.
+        chance: Probability with which the text was chosen to be labelled; None if it was not chosen.
+    """
 
     prediction: str
     label: str
@@ -72,28 +79,42 @@ class Said(Struct, array_like=True, tag="said"):
 
 
 class Policy(Struct, array_like=True, tag="policy", frozen=True):
-    """What is kept of a text (`whole`, `redacted`, `hash`), and for how many days; problem: the service's own."""
+    """The retention policy (`deploy.log`).
+
+    Attributes:
+        texts: `whole`, `redacted` or `hash`.
+        days: Days after which an answer is deleted.
+        problem: Problem of the service.
+    """
 
     texts: str = "whole"
     days: int = 90
     problem: str = ""
 
     def kept(self, text: str) -> str | None:
+        """The text as the log keeps it; None if it keeps none."""
         if self.texts == "whole":
             return text
         return redacted(text) if self.texts == "redacted" else None
 
 
 class Message(Struct, array_like=True):
-    """number: counts up; a message that comes again has its old one."""
+    """A message to the writer. Its number rises; a repeated message keeps its number."""
 
     number: int
     body: Answers | Said | Policy
 
 
 class Report(Struct, array_like=True):
-    """The messages up to this number are settled. found: for each `Said` among them whether its id was there; None: not
-    written. failed: writes that did not succeed so far."""
+    """The writer's report.
+
+    Attributes:
+        number: All messages up to this number are settled.
+        written: Answers written.
+        dropped: Answers given up.
+        failed: Failed writes since the writer started.
+        found: By message number of each `Said`, whether its prediction is logged; None if it was not written.
+    """
 
     number: int
     written: int
@@ -112,7 +133,7 @@ def framed(body: bytes) -> bytes:
 
 
 def frames(buffer: bytearray) -> Iterator[bytes]:
-    """The whole messages at the beginning of a buffer, which are taken out of it."""
+    """Take the complete messages from the beginning of a buffer."""
     at = 0
     while len(buffer) - at >= LENGTH:
         end = at + LENGTH + int.from_bytes(buffer[at : at + LENGTH], "big")
@@ -124,31 +145,39 @@ def frames(buffer: bytearray) -> Iterator[bytes]:
 
 
 class Writer:
-    """A connection that is opened when it is needed, and anew after an error or where the file is another one."""
+    """A connection to the log. It is opened on demand, and again after an error or if the file was replaced."""
 
     def __init__(self, log: Place) -> None:
         self._log = log
         self._connection: Any = None
-        self._file = 0
+        self._inode = 0
         self.policy = Policy()
 
     def write(self, rows: list[Row], said: dict[int, Said]) -> dict[int, bool | None] | None:
-        """Insert rows, then feedback for ids that are there: whether each is; None where the database took nothing."""
+        """Insert answers, then labels of logged predictions, in one transaction.
+
+        Args:
+            rows: Answers.
+            said: Labels by message number.
+
+        Returns:
+            By message number, whether the prediction is logged; None if the transaction failed.
+        """
         try:
             connection = self._opened()
             with connection:
                 connection.executemany(INSERT, rows)
-                return {number: give(connection, each) for number, each in said.items()}
+                return {number: write_label(connection, label) for number, label in said.items()}
         except (sqlite3.Error, OSError) as error:
             print(f"{time.strftime('%F %T')}  The log of predictions was not written: {error}", file=sys.stderr)
             self.close()
             return None
 
     def forget(self) -> None:
-        """Remove what is older than the policy says; where that fails, the next time does it.
+        """Delete answers older than the policy's days; a failure is retried at the next sweep.
 
-        What somebody has labelled stays until the loop has taken it in or set it aside, so that no acknowledged label
-        is ever lost. A database may be that of other projects, too, which say themselves how long theirs stays.
+        Labelled answers stay until the loop has taken the label in or set it aside, so no acknowledged label is lost.
+        A PostgreSQL database may be shared with other projects, so only this problem's answers are deleted there.
         """
         before = predictions.identities(1, time.time() - 86_400 * self.policy.days)[0]
         try:
@@ -160,29 +189,29 @@ class Writer:
 
     def rows(self, answers: Answers) -> list[Row]:
         return [
-            (name, answers.at, answers.problem, answers.version, answers.role, answers.route, label, score,
+            (prediction, answers.at, answers.problem, answers.version, answers.role, answers.route, label, score,
              len(text), digest(text), self.policy.kept(text), answers.seconds)
-            for name, text, label, score in zip(
+            for prediction, text, label, score in zip(
                 answers.ids, answers.texts, answers.labels, answers.scores, strict=True
             )
         ]  # fmt: skip
 
     def _opened(self) -> Any:
-        if self._connection is None or self._is_another():
+        if self._connection is None or self._is_replaced():
             self.close()
-            self._connection = RemoteLog(self._log) if isinstance(self._log, str) else self._file_opened(self._log)
+            self._connection = RemoteLog(self._log) if isinstance(self._log, str) else self._open_file(self._log)
         return self._connection
 
-    def _is_another(self) -> bool:
-        """Whether the file is not the one that was opened: a restore has put another in its place."""
-        return isinstance(self._log, Path) and not (self._log.exists() and self._log.stat().st_ino == self._file)
+    def _is_replaced(self) -> bool:
+        """Whether the path no longer names the opened file, as after a restore."""
+        return isinstance(self._log, Path) and not (self._log.exists() and self._log.stat().st_ino == self._inode)
 
-    def _file_opened(self, path: Path) -> sqlite3.Connection:
+    def _open_file(self, path: Path) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=5)
         database.lay_out(connection)
         connection.execute("pragma synchronous = full")
-        self._file = path.stat().st_ino
+        self._inode = path.stat().st_ino
         return connection
 
     def close(self) -> None:
@@ -191,68 +220,86 @@ class Writer:
         self._connection = None
 
 
-def give(connection: Any, said: Said) -> bool:
-    """Write feedback where its prediction is there and its label a known one; whether the prediction is."""
-    found = connection.execute("select 1 from predictions where id = ?", (said.prediction,)).fetchone() is not None
-    if found and said.known:
+def write_label(connection: Any, said: Said) -> bool:
+    """Write a label if its prediction is logged and it is a known label; returns whether the prediction is logged."""
+    row = connection.execute("select 1 from predictions where id = ?", (said.prediction,)).fetchone()
+    if row is not None and said.known:
         connection.execute(FEEDBACK, (said.prediction, said.label, said.source, said.at, said.chance))
-    return found
+    return row is not None
 
 
 def main(log: Place, source: int = 0, sink: int = 1) -> None:
-    """Write what comes, until the end of the input."""
-    writer, buffer, rows = Writer(log), bytearray(), list[Row]()
+    """Write all messages until the end of the input.
+
+    Args:
+        log: Location of the log.
+        source: File descriptor of the messages.
+        sink: File descriptor of the reports.
+    """
+    writer = Writer(log)
+    buffer = bytearray()
+    rows = list[Row]()
     last = failed = 0
-    failing: float | None = None  # since when
-    swept, ended = float("-inf"), False
-    while not ended or rows:
-        ended = ended or not arrived(source, buffer, AGAIN if failing is not None else None)
+    failing_since: float | None = None
+    last_sweep = float("-inf")
+    is_at_end = False
+    while not is_at_end or rows:
+        is_at_end = is_at_end or not receive(source, buffer, AGAIN if failing_since is not None else None)
         messages = [MESSAGE.decode(frame) for frame in frames(buffer)]
-        said = {each.number: each.body for each in messages if isinstance(each.body, Said)}
+        labels = {message.number: message.body for message in messages if isinstance(message.body, Said)}
         for message in messages:
             last = message.number
             if isinstance(message.body, Policy):
-                writer.policy, swept = message.body, float("-inf")
+                writer.policy = message.body
+                last_sweep = float("-inf")
             elif isinstance(message.body, Answers):
                 rows += writer.rows(message.body)
-        found = writer.write(rows, said) if rows or said else {}
+        found = writer.write(rows, labels) if rows or labels else {}
         if found is None:
-            failing, failed = failing if failing is not None else time.monotonic(), failed + 1
-            found = dict.fromkeys(said)
-            if not ended and time.monotonic() - failing < PATIENCE:
-                tell(sink, Report(-1, 0, 0, failed, found))
+            failing_since = failing_since if failing_since is not None else time.monotonic()
+            failed += 1
+            found = dict.fromkeys(labels)
+            if not is_at_end and time.monotonic() - failing_since < PATIENCE:
+                send(sink, Report(-1, 0, 0, failed, found))
                 continue
-            tell(sink, Report(last, 0, len(rows), failed, found))
+            send(sink, Report(last, 0, len(rows), failed, found))
         elif messages or rows:
-            tell(sink, Report(last, len(rows), 0, failed, found))
-        failing = None
+            send(sink, Report(last, len(rows), 0, failed, found))
+        failing_since = None
         rows.clear()
-        if time.monotonic() - swept > SWEEP:
-            swept = time.monotonic()
+        if time.monotonic() - last_sweep > SWEEP:
+            last_sweep = time.monotonic()
             writer.forget()
     writer.close()
 
 
-def arrived(source: int, buffer: bytearray, patience: float | None) -> bool:
-    """Wait for input, as long as that takes or so many seconds, and take what is there; False at its end."""
+def receive(source: int, buffer: bytearray, patience: float | None) -> bool:
+    """Wait for input and append all of it to the buffer.
+
+    Args:
+        patience: Seconds to wait; None waits for ever.
+
+    Returns:
+        False at the end of the input.
+    """
     while len(buffer) < MOST and select.select([source], [], [], patience)[0]:
-        some = os.read(source, AT_ONCE)
-        if not some:
+        chunk = os.read(source, AT_ONCE)
+        if not chunk:
             return False
-        buffer += some
+        buffer += chunk
         patience = 0
     return True
 
 
-def tell(sink: int, report: Report) -> None:
-    """Send a report; where the service is gone nobody needs it."""
+def send(sink: int, report: Report) -> None:
+    """Send a report; a service that is gone needs none."""
     with suppress(BrokenPipeError):
         os.write(sink, framed(pack(report)))
 
 
 if __name__ == "__main__":
     for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, signal.SIG_IGN)  # the end of the input is the sign to end, and comes after the last answer
-    os.nice(10)  # what it writes can wait for a few milliseconds; who asks the service should not
+        signal.signal(sign, signal.SIG_IGN)  # the writer ends at the end of its input, after the last answer
+    os.nice(10)  # a write can wait for a few milliseconds, a request should not
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     main(database.place(places()))

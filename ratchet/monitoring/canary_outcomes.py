@@ -1,4 +1,7 @@
-"""Who was right on live texts: answers of two versions held against what the random audit says."""
+"""Outcomes of a canary or shadow trial: the prediction log enters, the Verdict on two versions leaves.
+
+A version was right on a live text if it gave the label of the random audit.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,16 @@ from ratchet.project.problem import Problem
 
 
 def of_trial(problem: Problem, champion: int, challenger: int) -> Verdict:
-    """The verdict so far; the audit's labels alone count, for nobody chose their texts."""
+    """The verdict so far. Only audit labels count, since their texts are a random sample."""
     log = database.place(problem.here)
     if not database.is_there(log):
         return canary_test.judge(0, 0, 0)
     if problem.settings.deploy.canary.shadow:
-        both = answered_by_both(log, problem.name, champion, challenger)
-        return canary_test.paired([its == truth for truth, its, _ in both], [mine == truth for truth, _, mine in both])
-    return canary_test.split(*answered_apart(log, problem.name, champion, challenger))
+        rows = shadow_labels(log, problem.name, champion, challenger)
+        champion_right = [champion_label == truth for truth, champion_label, _ in rows]
+        challenger_right = [challenger_label == truth for truth, _, challenger_label in rows]
+        return canary_test.paired(champion_right, challenger_right)
+    return canary_test.split(*split_outcomes(log, problem.name, champion, challenger))
 
 
 AUDITED = f"""
@@ -31,25 +36,32 @@ SHADOWED = f"""
 
 
 def audited(log: Place, problem: str, version: int) -> list[tuple[str, str, str, str]]:
-    """Id, digest, the audit's last word and the version's label, of each text that the audit labelled; by id."""
+    """Id, digest, last audit label and the version's label of each distinct audited text, sorted by id."""
     with database.connected(log) as connection:
         rows = connection.execute(AUDITED, (problem, version, AUDIT)).fetchall()
-    return sorted({digest or name: (name, digest, *said) for name, digest, *said in rows}.values())
+    return sorted({digest or name: (name, digest, *labels) for name, digest, *labels in rows}.values())
 
 
-def answered_by_both(log: Place, problem: str, champion: int, challenger: int) -> list[tuple[str, str, str]]:
-    """The audit's label, the champion's and the challenger's in its shadow, of each text that both answered."""
+def shadow_labels(log: Place, problem: str, champion: int, challenger: int) -> list[tuple[str, str, str]]:
+    """The audit's, the champion's and the shadow challenger's label of each text that both versions answered."""
     with database.connected(log) as connection:
-        its = dict(connection.execute(SHADOWED, (problem, challenger, AUDIT)).fetchall())
-    return [(truth, label, its[text]) for _, text, truth, label in audited(log, problem, champion) if text in its]
+        by_digest = dict(connection.execute(SHADOWED, (problem, challenger, AUDIT)).fetchall())
+    return [
+        (truth, label, by_digest[digest])
+        for _, digest, truth, label in audited(log, problem, champion)
+        if digest in by_digest
+    ]
 
 
-def answered_apart(log: Place, problem: str, champion: int, challenger: int) -> tuple[list[bool], list[bool]]:
-    """Whether the champion was right, and whether the challenger was, on the texts that each was asked since both are.
+def split_outcomes(log: Place, problem: str, champion: int, challenger: int) -> tuple[list[bool], list[bool]]:
+    """Whether the champion and the challenger were right on each of their own texts since the challenger's first.
 
-    What the champion was asked before would hold the world of then against that of today.
+    Earlier answers of the champion are left out: they would compare the traffic of then with the traffic of now.
     """
-    mine = audited(log, problem, challenger)
-    began = mine[0][0] if mine else ""
-    its = [found for found in audited(log, problem, champion) if found[0] >= began]
-    return [label == truth for *_, truth, label in its], [label == truth for *_, truth, label in mine]
+    challenger_rows = audited(log, problem, challenger)
+    start = challenger_rows[0][0] if challenger_rows else ""
+    champion_rows = [row for row in audited(log, problem, champion) if row[0] >= start]
+    return (
+        [label == truth for *_, truth, label in champion_rows],
+        [label == truth for *_, truth, label in challenger_rows],
+    )

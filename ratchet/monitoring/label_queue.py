@@ -1,7 +1,9 @@
-"""What people are to label next: the prediction log enters, state/queue.json leaves, which the service's page offers.
+"""The queue of texts to label: the prediction log enters, state/queue.json leaves, which the service's page offers.
 
-Two lists, for two purposes. Audits are drawn by the hash of their text, whatever the model made of it: their labels
-judge. Chosen texts are those that would teach the next version most: their labels train. Of either no more than MOST.
+The queue has two lists of at most MOST texts:
+
+- audit: a random sample by the hash of the text, independent of the model; its labels judge.
+- chosen: the texts that would teach the next version most (active learning); their labels train.
 """
 
 from __future__ import annotations
@@ -22,16 +24,20 @@ from ratchet.project.data_pin import SplitSpec
 from ratchet.project.problem import Problem
 
 RECENT = 5_000
-"""Answers that are looked at: the last ones."""
+"""Number of last answers that are considered."""
 MOST = 50
-"""Texts of either list; more would be of last week by the time that somebody has come so far."""
+"""Most texts of a list; more would be outdated by the time that a person reaches them."""
 
 
 @dataclass(frozen=True)
 class Queue:
-    """Ids of predictions whose texts are to be labelled. at: seconds since 1970, when the log was read.
+    """Predictions whose texts are to be labelled.
 
-    audit: in the order of their hash. chosen: each with the probability with which it was drawn.
+    Attributes:
+        problem: Name of the problem.
+        at: Time at which the log was read, seconds since 1970.
+        audit: Ids of the audit, in the order of their hash.
+        chosen: Chosen ids, each with the probability of its draw.
     """
 
     problem: str
@@ -41,10 +47,10 @@ class Queue:
 
 
 def refresh(problem: Problem) -> Queue:
-    """Read the log, rank what has no label, and leave the queue on the disk.
+    """Rank the unlabelled answers of the log and write the queue to the disk.
 
     Raises:
-        Refusal: the log cannot be read, or data/ does not say how rows are split.
+        Refusal: The log cannot be read, or data/ does not define the split.
     """
     now, log, spec = time.time(), database.place(problem.here), problem.split
     queue = Queue(
@@ -57,41 +63,37 @@ def refresh(problem: Problem) -> Queue:
     return queue
 
 
-def audits(asked: list[Prediction], spec: SplitSpec, share: float) -> tuple[str, ...]:
-    """Those in the audit, in the order of their hash, which is a random one."""
-    asked = worth_asking(asked)
-    texts = [each.text or "" for each in asked]
-    where = audit_sample.places(texts, spec)
-    drawn = np.flatnonzero(audit_sample.is_audited(texts, spec, share))
-    return tuple(asked[at].id for at in drawn[np.argsort(where[drawn])][:MOST])
+def audits(answers: list[Prediction], spec: SplitSpec, share: float) -> tuple[str, ...]:
+    """Ids of the answers in the random audit, in the order of their hash, which is random."""
+    answers = with_text(answers)
+    texts = [answer.text or "" for answer in answers]
+    places = audit_sample.places(texts, spec)
+    audited = np.flatnonzero(audit_sample.is_audited(texts, spec, share))
+    return tuple(answers[at].id for at in audited[np.argsort(places[audited])][:MOST])
 
 
-def chosen(asked: list[Prediction], spec: SplitSpec, seed: int) -> tuple[tuple[str, float], ...]:
-    """Those that would teach most, of those that may train at all."""
-    asked = worth_asking(asked)
-    able = audit_sample.may_train([each.text or "" for each in asked], spec)
-    asked = [each for each, may in zip(asked, able, strict=True) if may]
-    drawn = choose([each.text or "" for each in asked], [1 - each.score for each in asked], MOST, seed)
-    return tuple((asked[choice.index].id, choice.chance) for choice in drawn)
+def chosen(answers: list[Prediction], spec: SplitSpec, seed: int) -> tuple[tuple[str, float], ...]:
+    """Ids and draw probabilities of the answers that would teach most, among those that may train."""
+    answers = with_text(answers)
+    may_train = audit_sample.may_train([answer.text or "" for answer in answers], spec)
+    answers = [answer for answer, is_allowed in zip(answers, may_train, strict=True) if is_allowed]
+    choices = choose([answer.text or "" for answer in answers], [1 - answer.score for answer in answers], MOST, seed)
+    return tuple((answers[choice.index].id, choice.chance) for choice in choices)
 
 
-def worth_asking(asked: list[Prediction]) -> list[Prediction]:
-    """Those whose text says anything: nobody can label a blank one, and no version learns from it."""
-    return [each for each in asked if (each.text or "").strip()]
+def with_text(answers: list[Prediction]) -> list[Prediction]:
+    """The answers whose text is not blank: a blank text cannot be labelled, and no version learns from it."""
+    return [answer for answer in answers if (answer.text or "").strip()]
 
 
 def read(path: Path, problem: str) -> Queue:
-    """The queue as it was left, where it is the problem's; an empty one otherwise, or where it is damaged."""
-    return understood(durable.read_json(path) or {}, problem)
-
-
-def understood(written: dict[str, Any], problem: str) -> Queue:
-    """The queue that a note holds; an empty one where it is none."""
+    """Read the queue; an empty one if the file is missing, damaged or of another problem."""
+    content = durable.read_json(path) or {}
     empty = Queue(problem, 0.0)
-    if written.get("problem") != problem:
+    if content.get("problem") != problem:
         return empty
     try:
-        chosen = tuple((str(name), float(chance)) for name, chance in written["chosen"])
-        return Queue(problem, float(written["at"]), tuple(map(str, written["audit"])), chosen)
+        chosen = tuple((str(name), float(chance)) for name, chance in content["chosen"])
+        return Queue(problem, float(content["at"]), tuple(map(str, content["audit"])), chosen)
     except (KeyError, TypeError, ValueError):
         return empty

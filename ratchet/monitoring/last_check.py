@@ -1,7 +1,8 @@
-"""The last look at live traffic, as state/watch.json keeps it: for `make status`, Prometheus, and the next look.
+"""The last drift check of live traffic, state/watch.json: for `make status`, Prometheus and the next check.
 
-The next look needs two things of it: when the one before was, for it may spend what has come in since, and what was
-called, for a verdict must not come and go (ratchet/monitoring/drift/drift.py).
+The next check needs two of its values: its time, since alpha spending depends on the time passed
+(ratchet/monitoring/drift/alpha_spending.py), and what it called a drift, since a verdict must not flicker
+(ratchet/monitoring/drift/drift.py).
 """
 
 from __future__ import annotations
@@ -13,16 +14,27 @@ from typing import TYPE_CHECKING, Any
 from ratchet.project import durable
 from ratchet.project.paths import Places
 
-if TYPE_CHECKING:  # the service reads a note, and needs nothing of what made it
+if TYPE_CHECKING:  # the service reads this file and must not import what a drift check needs
     from ratchet.monitoring.drift.drift import Drift
 
 
 @dataclass(frozen=True)
 class LastCheck:
-    """One look. at, tested: seconds since 1970; tested: when something was last compared, None where it never was.
+    """A drift check.
 
-    called: what had drifted. effects, p_values: of all that was compared. figures: `estimated`, `measured` and so on,
-    each with value, low, high and rows. calibration: the error on audited rows; None where it is not known.
+    Attributes:
+        problem: Name of the problem.
+        version: Version that was checked.
+        at: Time of the check, seconds since 1970.
+        tested: Time of the last check that compared anything, seconds since 1970; None if none did.
+        verdict: The verdict in words.
+        drifted: Whether anything drifted.
+        rows: Distinct texts that were checked.
+        called: Names of the quantities that drifted.
+        effects: Effect of each quantity that was compared.
+        p_values: p-value of each quantity that was compared.
+        figures: The accuracies (`estimated`, `measured` and so on), each with value, low, high and rows.
+        calibration: Calibration error on audited rows; None if unknown.
     """
 
     problem: str
@@ -39,46 +51,52 @@ class LastCheck:
     calibration: float | None = None
 
 
-def of(problem: str, version: int, at: float, before: LastCheck | None, found: Drift) -> LastCheck:
-    """What is kept of a look. before: the one before it, of the same version."""
-    known = found.accuracy
+def of(problem: str, version: int, at: float, before: LastCheck | None, drift: Drift) -> LastCheck:
+    """Summarise a drift check for state/watch.json.
+
+    Args:
+        at: Time of the check, seconds since 1970.
+        before: The previous check of the same version.
+        drift: Result of the check.
+    """
+    accuracy = drift.accuracy
     figures = {
-        "holdout": known.holdout,
-        "estimated": known.estimated,
-        "measured": known.measured,
-        "always": known.always,
+        "holdout": accuracy.holdout,
+        "estimated": accuracy.estimated,
+        "measured": accuracy.measured,
+        "always": accuracy.always,
     }
     return LastCheck(
         problem,
         version,
         at,
-        at if found.shifts else before.tested if before else None,
-        found.verdict,
-        found.drifted,
-        found.rows,
-        tuple(each.what for each in found.shifts if each.drifted),
-        {each.what: each.effect for each in found.shifts},
-        {each.what: each.p_value for each in found.shifts},
+        at if drift.shifts else before.tested if before else None,
+        drift.verdict,
+        drift.drifted,
+        drift.rows,
+        tuple(shift.what for shift in drift.shifts if shift.drifted),
+        {shift.what: shift.effect for shift in drift.shifts},
+        {shift.what: shift.p_value for shift in drift.shifts},
         {name: asdict(figure) for name, figure in figures.items() if figure is not None},
-        known.honesty.error if known.honesty else None,
+        accuracy.honesty.error if accuracy.honesty else None,
     )
 
 
-def keep(here: Places, look: LastCheck) -> None:
-    """Put it in place of the one before."""
-    durable.write_json(here.watch, asdict(look))
+def keep(here: Places, check: LastCheck) -> None:
+    """Write the check in place of the previous one."""
+    durable.write_json(here.watch, asdict(check))
 
 
 def last(here: Places, problem: str, version: int | None = None) -> LastCheck | None:
-    """The last look at this problem; None where there was none, or not at that version."""
-    found = read(durable.read_json(here.watch))
-    if found is None or found.problem != problem or version not in (None, found.version):
+    """The last check of this problem; None if there was none, or if it was of another version."""
+    check = read(durable.read_json(here.watch))
+    if check is None or check.problem != problem or version not in (None, check.version):
         return None
-    return found
+    return check
 
 
 def read(content: Mapping[str, Any] | None) -> LastCheck | None:
-    """The look that a note tells of; None where it is none of ours."""
+    """The check in the content of the file; None if the content is not a check."""
     try:
         return LastCheck(**{**content, "called": tuple(content["called"])}) if content else None
     except (TypeError, KeyError):

@@ -1,1 +1,1 @@
-"""One candidate, trained in a process of its own."""
+"""Training of a candidate in its own process."""

@@ -1,7 +1,7 @@
-"""What the processor used, in joules, from the counters that Linux shows for it (Intel and AMD: RAPL, powercap).
+"""Energy used by the processor, in joules, from the RAPL counters of Linux (powercap; Intel and AMD).
 
-The counters are of the whole processor, whatever else ran on it meanwhile. Many systems show them to root alone, and
-virtual machines mostly not at all: then there is no figure, which is said, and never a guess.
+The counters cover the whole processor, including other programs. Many systems show them to root only, and most virtual
+machines do not show them; then there is no figure instead of a guess.
 Source: https://docs.kernel.org/power/powercap/powercap.html
 """
 
@@ -15,28 +15,33 @@ COUNTERS = Path("/sys/class/powercap")
 
 @dataclass(frozen=True)
 class Reading:
-    """One look at every processor package. microjoules: by counter; each begins anew at its `wraps_at`."""
+    """Counters of all processor packages at one moment.
+
+    Attributes:
+        microjoules: Value by counter.
+        wraps_at: Value by counter after which it restarts at 0.
+    """
 
     microjoules: dict[str, int]
     wraps_at: dict[str, int]
 
 
 def read(counters: Path = COUNTERS) -> Reading | None:
-    """What the counters say now; None where this user cannot read any."""
+    """Read the counters; None if this user cannot read them."""
     packages = sorted(counters.glob("*-rapl:[0-9]*"))
-    packages = [path for path in packages if path.name.count(":") == 1]  # what is below a package is part of it
+    packages = [path for path in packages if path.name.count(":") == 1]  # a package's counter includes its parts
     try:
-        used = {path.name: int((path / "energy_uj").read_text()) for path in packages}
-        wraps = {path.name: int((path / "max_energy_range_uj").read_text()) for path in packages}
+        microjoules = {path.name: int((path / "energy_uj").read_text()) for path in packages}
+        wraps_at = {path.name: int((path / "max_energy_range_uj").read_text()) for path in packages}
     except (OSError, ValueError):
         return None
-    return Reading(used, wraps) if used else None
+    return Reading(microjoules, wraps_at) if microjoules else None
 
 
 def joules(before: Reading | None, after: Reading | None) -> float | None:
-    """What was used between two looks; None where either could not be taken.
+    """Energy used between two readings; None if either is missing.
 
-    A counter that is lower than before began anew once; one that began anew twice in between cannot be told from that.
+    A counter below its earlier value is taken to have wrapped once; a second wrap cannot be detected.
     """
     if before is None or after is None or set(before.microjoules) != set(after.microjoules):
         return None

@@ -1,10 +1,10 @@
-"""One candidate in a process of its own: rows and hyperparameters in, a saved model out, progress on the way.
+"""Training of a candidate in its own process: rows and a Job enter; a saved model and its progress leave.
 
-The process ends when the training does, so its memory is given back; it ends when its parent dies, too. It is given
-the training and the validation rows alone: the holdout never reaches a process that trains.
+The process ends with the training, which frees its memory, or with its parent. It gets the training and validation rows
+only: the holdout never reaches a training process. It is a child of the fork server if there is one (prefork.py).
 
     folder/rows/train.parquet, validation.parquet    columns text, label
-    folder/<model>/job.json                          what to train; the folder has this name once all is in it
+    folder/<model>/job.json                          the Job; a folder gets its final name once it is complete
     folder/<model>/saved/                            the model, as models/<model>.py saves it
     folder/<model>/validation.npy                    its probabilities for the validation rows
     folder/<model>/result.json                       seconds, joules and learning curve
@@ -42,7 +42,15 @@ from ratchet.training import energy
 
 @dataclass(frozen=True)
 class Job:
-    """What to train. params: hyperparameters by name. minutes: wall-clock limit, after which the process is ended."""
+    """A training to run.
+
+    Attributes:
+        model: Name of the model file.
+        params: Hyperparameters by name.
+        labels: Classes.
+        seed: Random seed.
+        minutes: Wall-clock limit; the process is killed after it.
+    """
 
     model: str
     params: Mapping[str, Any]
@@ -53,7 +61,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Tick:
-    """A sign of life: `done` of `total` steps, what was measured at this one, and seconds since the start."""
+    """Progress of a training.
+
+    Attributes:
+        model: Name of the model file.
+        done: Steps done.
+        total: Steps in all.
+        metrics: Metrics of this step.
+        seconds: Seconds since the start.
+    """
 
     model: str
     done: int
@@ -64,9 +80,16 @@ class Tick:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training. seconds: of fit alone. joules: of the processor meanwhile, None where it does not say.
+    """A finished training.
 
-    curve: one dict of metrics a step. probabilities: validation rows.
+    Attributes:
+        model: Name of the model file.
+        params: Hyperparameters by name.
+        saved: Folder of the saved model.
+        seconds: Duration of `fit`.
+        joules: Energy that the processor used meanwhile; None if unknown.
+        curve: Metrics of each step.
+        probabilities: Probabilities of the validation rows, shape (rows, classes).
     """
 
     model: str
@@ -79,130 +102,142 @@ class Trained:
 
 
 def train(job: Job, folder: Path, on_tick: Callable[[Tick], None]) -> Trained:
-    """Train one candidate in a process of its own.
+    """Train a candidate in its own process.
 
     Args:
-        folder: holds rows/; the candidate's own folder is made below it.
-        on_tick: called in this thread, for each sign of life.
+        job: What to train.
+        folder: Folder that contains rows/; the candidate gets a folder below it.
+        on_tick: Called in this thread for each Tick.
 
     Raises:
-        TimeoutError: it took longer than the job allows.
-        Refusal: the process failed; the message ends in its last words, its log has the rest.
+        TimeoutError: The training took longer than the job allows.
+        Refusal: The process failed; the message contains the last line of its log.
     """
-    place = folder / f"{job.model}.{os.getpid()}"  # the process of a killed parent may write for a moment longer
-    (place / "saved").mkdir(parents=True)
-    (place / "job.json").write_text(json.dumps(asdict(job)), encoding="utf-8")
-    with started(place) as (process, said):
+    candidate = folder / f"{job.model}.{os.getpid()}"  # the process of a killed parent may still write for a moment
+    (candidate / "saved").mkdir(parents=True)
+    (candidate / "job.json").write_text(json.dumps(asdict(job)), encoding="utf-8")
+    with running(candidate) as (process, output):
         limit = threading.Timer(job.minutes * 60, process.kill)
         limit.start()
         try:
-            for line in said:
+            for line in output:
                 if line.startswith('{"model"'):
                     on_tick(Tick(**json.loads(line)))
             status = process.wait()
         finally:
-            overran = not limit.is_alive()
+            is_over_limit = not limit.is_alive()
             limit.cancel()
             process.kill()
             process.wait()
-    if status != 0 and overran:
+    if status != 0 and is_over_limit:
         raise TimeoutError(f"{job.model} did not finish within build.minutes = {job.minutes:g}")
     if status != 0:
-        raise Refusal(
-            f"{job.model} must train to its end.", last_words(place / "log.txt"), f"Its log: {place / 'log.txt'}"
-        )
-    durable.replace(place, folder / job.model)
+        log = candidate / "log.txt"
+        raise Refusal(f"{job.model} must train to its end.", last_line(log), f"Its log: {log}")
+    durable.replace(candidate, folder / job.model)
     return read(job, folder)
 
 
 @contextmanager
-def started(place: Path) -> Iterator[tuple[subprocess.Popen[bytes] | Child, IO[str]]]:
-    """The process that trains, and what it says; it ends at the latest with the block, or with this process."""
-    words = ["ratchet.training.job", str(place)]
-    alive, lifeline = os.pipe()
-    heard, said = os.pipe()
+def running(candidate: Path) -> Iterator[tuple[subprocess.Popen[bytes] | Child, IO[str]]]:
+    """Run the training process of a candidate's folder.
+
+    The process ends at the latest with the block or with this process, since its standard input closes then.
+
+    Yields:
+        The process and its standard output.
+    """
+    arguments = ["ratchet.training.job", str(candidate)]
+    stdin_read, stdin_write = os.pipe()
+    stdout_read, stdout_write = os.pipe()
     process: subprocess.Popen[bytes] | Child
-    with os.fdopen(lifeline, "wb"), os.fdopen(heard, encoding="utf-8") as hearing:
-        with os.fdopen(alive) as stdin, os.fdopen(said) as stdout, open(place / "log.txt", "wb") as log:
+    with os.fdopen(stdin_write, "wb"), os.fdopen(stdout_read, encoding="utf-8") as output:
+        with (
+            os.fdopen(stdin_read) as stdin,
+            os.fdopen(stdout_write) as stdout,
+            open(candidate / "log.txt", "wb") as log,
+        ):
             try:
                 files = [stdin.fileno(), stdout.fileno(), log.fileno()]
-                process = prefork.ask(words, files, os.environ, str(ROOT))
+                process = prefork.ask(arguments, files, os.environ, str(ROOT))
             except NoForkServer:
-                command = [sys.executable, "-m", *words]
+                command = [sys.executable, "-m", *arguments]
                 process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=log, cwd=ROOT)
-        yield process, hearing
+        yield process, output
 
 
 def finished(job: Job, folder: Path) -> Trained | None:
-    """The candidate where this very job was trained to its end in this folder before; else None."""
+    """The result of this exact job if it was trained to its end in this folder; otherwise None."""
     try:
-        known = json.loads((folder / job.model / "job.json").read_text(encoding="utf-8"))
+        earlier = json.loads((folder / job.model / "job.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return read(job, folder) if known == json.loads(json.dumps(asdict(job))) else None
+    return read(job, folder) if earlier == json.loads(json.dumps(asdict(job))) else None
 
 
 def read(job: Job, folder: Path) -> Trained:
-    """What a finished training left."""
-    place = folder / job.model
-    result = json.loads((place / "result.json").read_text(encoding="utf-8"))
+    """Read the result of a finished training."""
+    candidate = folder / job.model
+    result = json.loads((candidate / "result.json").read_text(encoding="utf-8"))
     return Trained(
         job.model,
         job.params,
-        place / "saved",
+        candidate / "saved",
         result["seconds"],
         result["joules"],
         tuple(result["curve"]),
-        np.load(place / "validation.npy", allow_pickle=False),
+        np.load(candidate / "validation.npy", allow_pickle=False),
     )
 
 
 def clear_unfinished(folder: Path) -> None:
-    """Leave only whole candidates in a folder: rows are laid out anew, and a training that was cut off starts again."""
-    for left in (*folder.glob("*.*"), folder / "rows"):
-        shutil.rmtree(left, ignore_errors=True)
+    """Remove the rows and all unfinished candidates of a folder: both are made again."""
+    for leftover in (*folder.glob("*.*"), folder / "rows"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
-def last_words(log: Path) -> str:
+def last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1] if lines else "no output: the process was killed, by the system for its memory perhaps"
 
 
 def write_rows(train: Iterable[pl.DataFrame], validation: pl.DataFrame, folder: Path) -> None:
-    """Lay out prepared rows for the processes that train; those of training come in batches."""
+    """Write prepared rows for the training processes; the training rows come in batches."""
     for part, batches in (("train", train), ("validation", [validation])):
         store((frame.select("text", "label") for frame in batches), folder / "rows" / f"{part}.parquet")
 
 
-def main(place: Path) -> None:
-    """What the process does: fit, save, predict the validation rows."""
+def main(candidate: Path) -> None:
+    """The training process: fit, save, predict the validation rows."""
     threading.Thread(target=end_with_parent, daemon=True).start()
-    raw = json.loads((place / "job.json").read_text(encoding="utf-8"))
+    raw = json.loads((candidate / "job.json").read_text(encoding="utf-8"))
     job = Job(**raw | {"labels": tuple(raw["labels"])})
-    train, validation = (StoredRows(place.parent / "rows" / f"{part}.parquet") for part in ("train", "validation"))
-    judging = validation.read()
-    seen = Rows(Column(train, "text"), Column(train, "label"))
-    unseen = Rows(judging["text"].to_list(), judging["label"].to_list())
-    file = models.get(job.model)
+    stored_train = StoredRows(candidate.parent / "rows" / "train.parquet")
+    validation_frame = StoredRows(candidate.parent / "rows" / "validation.parquet").read()
+    train = Rows(Column(stored_train, "text"), Column(stored_train, "label"))
+    validation = Rows(validation_frame["text"].to_list(), validation_frame["label"].to_list())
+    model = models.get(job.model)
     curve: list[dict[str, float]] = []
-    started, powered = time.monotonic(), energy.read()
+    started = time.monotonic()
+    energy_before = energy.read()
 
     def progress(done: int, total: int, metrics: Mapping[str, float]) -> None:
         curve.append({name: float(value) for name, value in metrics.items()})
         tick = Tick(job.model, done, total, curve[-1], round(time.monotonic() - started, 2))
         print(json.dumps(asdict(tick)), flush=True)
 
-    classifier = file.fit(seen, unseen, job.labels, file.Params(**job.params), seed=job.seed, progress=progress)
-    seconds, joules = round(time.monotonic() - started, 3), energy.joules(powered, energy.read())
-    classifier.save(place / "saved")
-    np.save(place / "validation.npy", classifier.predict_proba(unseen.texts), allow_pickle=False)
+    classifier = model.fit(train, validation, job.labels, model.Params(**job.params), seed=job.seed, progress=progress)
+    seconds = round(time.monotonic() - started, 3)
+    joules = energy.joules(energy_before, energy.read())
+    classifier.save(candidate / "saved")
+    np.save(candidate / "validation.npy", classifier.predict_proba(validation.texts), allow_pickle=False)
     result = {"seconds": seconds, "joules": joules, "curve": curve}
-    (place / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    (candidate / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 def end_with_parent() -> None:
-    """Standard input closes when the parent dies, however it dies."""
-    os.read(0, 1)  # not sys.stdin: a thread that holds its lock makes the interpreter's own end fatal
+    """End this process when standard input closes, which happens whenever the parent dies."""
+    os.read(0, 1)  # not sys.stdin: a thread that holds its lock makes the exit of the interpreter fatal
     os._exit(1)
 
 

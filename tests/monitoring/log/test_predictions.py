@@ -218,7 +218,7 @@ def test_a_trial_counts_a_text_once_and_the_last_word_of_the_audit(fresh: Callab
         ("bad", "bad"),
         ("good", "good"),
     ]
-    assert canary_outcomes.answered_by_both(log, "films", 1, 2) == [("good", "bad", "good"), ("good", "good", "good")]
+    assert canary_outcomes.shadow_labels(log, "films", 1, 2) == [("good", "bad", "good"), ("good", "good", "good")]
     assert canary_outcomes.audited(log, "films", 2) == []
 
 
@@ -301,8 +301,8 @@ def test_a_challenger_is_held_against_what_the_champion_was_asked_since(fresh: C
     for name in (*before, *trial, *since):
         say(log, name, "good", AUDIT, 4.0)
     say(log, since[0], "bad", AUDIT, 5.0)
-    assert canary_outcomes.answered_apart(log, "films", 1, 2) == ([True], [True, True])
-    assert canary_outcomes.answered_apart(log, "films", 1, 3) == ([False, False, True], [])
+    assert canary_outcomes.split_outcomes(log, "films", 1, 2) == ([True], [True, True])
+    assert canary_outcomes.split_outcomes(log, "films", 1, 3) == ([False, False, True], [])
 
 
 @needs_postgres

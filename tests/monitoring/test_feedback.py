@@ -143,7 +143,7 @@ def test_chance_alone_makes_an_attack_of_hardly_any_week() -> None:
     for _ in range(1000):
         wrong = [name for name, is_wrong in zip(names, chance.random(1000) < 0.15, strict=True) if is_wrong]
         rows = pl.DataFrame({"prediction": wrong}).with_columns(source=pl.lit("user"), wrong=True, sure=False)
-        suspected += vetting.doubted(rows, Traffic(vetting.stretches([(names, np.full(1000, 0.9))], set())))[
+        suspected += vetting.implausible(rows, Traffic(vetting.stretches([(names, np.full(1000, 0.9))], set())))[
             "improbable"
         ].any()
     assert suspected <= 5

@@ -1,1 +1,1 @@
-"""Which labels to believe, and which to ask for. Pure."""
+"""Vetting of labels, and choice of the texts to label. Pure."""

@@ -1,14 +1,14 @@
-"""Which texts to have labelled next: those that the model doubts, spread over what they say.
+"""Active learning: choice of the texts to label next, doubtful and diverse ones.
 
-Texts and the model's doubts enter; choices leave, in the order in which they were drawn, each with its chance. Copies
-and near-copies count as one text. One text after the other is drawn at random, with a probability in proportion to
+Texts and the model's doubts enter; choices leave in the order of their draws, each with its probability. Copies and
+near-copies count as one text. Texts are drawn one after another at random, with a probability proportional to
 
     doubt ** SHARPNESS * distance
 
-where the distance is that to the nearest text drawn so far: the seeding of k-means++, weighed by doubt (Arthur and
-Vassilvitskii 2007; Ash et al. 2020). The chance of a choice is the probability that it had in the draw that took it,
-given the draws before, and no text has none: so estimates over chosen rows can be weighed (Farquhar et al. 2021). What
-choosing is worth: benchmarks/bench_labels.py, decisions/0020.
+where the distance is the one to the nearest text drawn so far. This is the seeding of k-means++ weighted by doubt
+(Arthur and Vassilvitskii 2007; Ash et al. 2020). The chance of a choice is its probability in the draw that took it,
+given the draws before, and is never 0; so estimates over chosen rows can be reweighted (Farquhar et al. 2021). The
+benefit is measured in benchmarks/bench_labels.py and decisions/0020.
 """
 
 from __future__ import annotations
@@ -27,131 +27,156 @@ Floats = NDArray[np.float64]
 Numbers = NDArray[np.intp]
 
 SHARPNESS = 2
-"""Of the doubts; more of it asks about the most doubtful alone."""
+"""Exponent of the doubts; a larger one chooses only the most doubtful texts."""
 LEAST = 1e-3
-"""A doubt or a distance below this counts as this one: nothing that is there is never asked."""
+"""Lower bound of doubts and distances, so that every text has a chance."""
 READ = 1_000
-"""Characters of a text that are looked at, so that a queue of long ones is ranked as soon as one of short ones."""
+"""Characters of a text that are read, so that ranking long texts takes no longer than ranking short ones."""
 DIRECTIONS = 50
-"""In which texts differ, at most: the strongest ones."""
+"""Most dimensions of the texts' space (latent semantic analysis)."""
 HASHES, BAND = 48, 3
-"""Smallest hashes of a text's words and pairs, and how many of them, in a row, near-copies must share."""
+"""MinHash values of a text's words and pairs, and how many adjacent ones near-copies must share (one LSH band)."""
 ALIKE = 0.75
-"""Share of all of those hashes that they must have in common: an estimate of the share of words (Broder 1997)."""
+"""Share of all MinHash values that near-copies must share: an estimate of the shared words (Broder 1997)."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A text that is to be labelled. index: its place among the texts. chance: the probability of its draw."""
+    """A text to label.
+
+    Attributes:
+        index: Index of the text.
+        chance: Probability of its draw.
+    """
 
     index: int
     chance: float
 
 
 def choose(texts: Sequence[str], doubts: Sequence[float], most: int, seed: int) -> list[Choice]:
-    """At most so many of the texts.
+    """Choose at most `most` of the texts.
 
     Args:
-        doubts: how unsure the model is of each, 1 less the probability of its answer.
-        seed: of the draws; the same one gives the same choices.
+        doubts: Doubt of each text: 1 minus the probability of its predicted label.
+        most: Number of choices.
+        seed: Random seed; the same seed gives the same choices.
     """
     if not texts:
         return []
-    counted = _Words.of([text[:READ] for text in texts])
-    kept = distinct(counted)
-    places = directions(counted.matrix[kept])
-    doubt = np.clip(np.asarray(doubts, np.float64)[kept], LEAST, 0.5) ** SHARPNESS
-    rng, nearest, choices = np.random.default_rng(seed), np.ones(len(kept)), list[Choice]()
+    words = _Words.of([text[:READ] for text in texts])
+    kept = distinct(words)
+    points = directions(words.matrix[kept])
+    weights = np.clip(np.asarray(doubts, np.float64)[kept], LEAST, 0.5) ** SHARPNESS
+    rng = np.random.default_rng(seed)
+    distances = np.ones(len(kept))  # to the nearest choice; -1 for a choice itself
+    choices = list[Choice]()
     for _ in range(min(most, len(kept))):
-        shares = doubt * np.maximum(nearest, LEAST)
-        shares[nearest < 0] = 0
-        shares /= shares.sum()
-        at = int(rng.choice(len(kept), p=shares))
-        choices.append(Choice(int(kept[at]), float(shares[at])))
-        nearest = np.where(nearest < 0, nearest, np.clip(1 - np.einsum("ij,j->i", places, places[at]), 0, nearest))
-        nearest[at] = -1
+        probabilities = weights * np.maximum(distances, LEAST)
+        probabilities[distances < 0] = 0
+        probabilities /= probabilities.sum()
+        at = int(rng.choice(len(kept), p=probabilities))
+        choices.append(Choice(int(kept[at]), float(probabilities[at])))
+        to_choice = 1 - np.einsum("ij,j->i", points, points[at])
+        distances = np.where(distances < 0, distances, np.clip(to_choice, 0, distances))
+        distances[at] = -1
     return choices
 
 
 @dataclass(frozen=True)
 class _Words:
-    """What texts are made of, a row a text. matrix: words, counted. smallest: HASHES of words and pairs."""
+    """The words of some texts, a row a text.
+
+    Attributes:
+        matrix: Counts of words, shape (texts, words).
+        smallest: MinHash values of words and pairs, shape (texts, HASHES).
+    """
 
     matrix: csr_matrix
     smallest: NDArray[np.uint64]
 
     @classmethod
     def of(cls, texts: Sequence[str]) -> _Words:
-        """The words of these texts."""
-        owners, hashes, smallest, at = [], list[NDArray[np.uint64]](), list[NDArray[np.uint64]](), 0
-        for some in blocks(texts):
-            block = read(some)
+        """Read the words of texts."""
+        owners = []
+        hashes = list[NDArray[np.uint64]]()
+        smallest = list[NDArray[np.uint64]]()
+        start = 0
+        for batch in blocks(texts):
+            block = read(batch)
             (words, *_) = block.words
-            owners.append(block.owner[words.starts] + at)
+            owners.append(block.owner[words.starts] + start)
             hashes.append(words.hashes)
             smallest.append(_smallest(block))
-            at += len(some)
-        owner, columns = np.concatenate(owners), np.unique(np.concatenate(hashes), return_inverse=True)[1]
+            start += len(batch)
+        owner = np.concatenate(owners)
+        columns = np.unique(np.concatenate(hashes), return_inverse=True)[1]
         shape = (len(texts), int(columns.max(initial=0)) + 1)
         matrix = coo_matrix((np.ones(len(owner), np.float32), (owner, columns)), shape=shape).tocsr()
         return cls(matrix, np.vstack(smallest))
 
 
 def _smallest(block: Block) -> NDArray[np.uint64]:
-    """Of each text of a block, the smallest values that HASHES functions give to its words and pairs (MinHash)."""
+    """MinHash of each text of a block: the smallest value of each of HASHES functions over its words and pairs."""
     owner = np.concatenate([block.owner[grams.starts[grams.valid]] for grams in block.words[:2]])
     hashes = np.concatenate([grams.hashes[grams.valid] for grams in block.words[:2]])
     order = np.argsort(owner, kind="stable")
     owner, hashes = owner[order], hashes[order]
     firsts = np.flatnonzero(np.diff(owner, prepend=-1))
-    found = np.full((block.size, HASHES), np.iinfo(np.uint64).max)
-    for number, factor in enumerate(odd(HASHES)):
+    smallest = np.full((block.size, HASHES), np.iinfo(np.uint64).max)
+    for number, factor in enumerate(odd_numbers(HASHES)):
         if len(firsts):
-            found[owner[firsts], number] = np.minimum.reduceat(hashes * factor, firsts)
-    return found
+            smallest[owner[firsts], number] = np.minimum.reduceat(hashes * factor, firsts)
+    return smallest
 
 
-def odd(count: int) -> NDArray[np.uint64]:
-    """So many odd numbers, always the same: to multiply by one of them modulo 2**64 is to mix."""
+def odd_numbers(count: int) -> NDArray[np.uint64]:
+    """Fixed odd factors; multiplication by an odd number modulo 2**64 is a hash function."""
     return np.random.default_rng(0).integers(1 << 63, size=count, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 
 
-def distinct(counted: _Words) -> Numbers:
-    """The places of the texts, the first of all near-copies alone."""
-    smallest, here = counted.smallest, np.arange(len(counted.smallest))
-    copies = np.zeros(len(here), np.bool_)
+def distinct(words: _Words) -> Numbers:
+    """The indices of the texts without near-copies; the first of several near-copies stays (MinHash with LSH)."""
+    smallest = words.smallest
+    indices = np.arange(len(smallest))
+    is_copy = np.zeros(len(indices), np.bool_)
     for start in range(0, HASHES, BAND):
-        keys = (smallest[:, start : start + BAND] * odd(BAND)).sum(axis=1)
-        firsts, of = np.unique(keys, return_index=True, return_inverse=True)[1:]
-        first = firsts[of]
-        copies |= (first != here) & ((smallest == smallest[first]).mean(axis=1) >= ALIKE)
-    return np.flatnonzero(~copies)
+        keys = (smallest[:, start : start + BAND] * odd_numbers(BAND)).sum(axis=1)
+        firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)[1:]
+        first = firsts[inverse]
+        is_copy |= (first != indices) & ((smallest == smallest[first]).mean(axis=1) >= ALIKE)
+    return np.flatnonzero(~is_copy)
 
 
 def directions(matrix: csr_matrix) -> Floats:
-    """Texts as points on a sphere: their words weighed (tf-idf), in the strongest directions; 0 for one of rare words.
+    """Texts as points on the unit sphere: tf-idf in the strongest singular directions; 0 for a text of rare words only.
 
-    Source: Halko, Martinsson and Tropp (2011), the randomised decomposition, with two power iterations.
+    Source: Halko, Martinsson and Tropp (2011), randomised SVD, with two power iterations.
+
+    Args:
+        matrix: Counts of words, shape (texts, words).
+
+    Returns:
+        Shape (texts, dimensions).
     """
-    known = matrix[:, np.bincount(matrix.indices, minlength=matrix.shape[1]) >= 2]
-    weighed = tfidf(known, rarity(known)).astype(np.float64)
-    most = min(DIRECTIONS, *weighed.shape)
-    if most == 0:
+    common = matrix[:, np.bincount(matrix.indices, minlength=matrix.shape[1]) >= 2]
+    weighted = tfidf(common, rarity(common)).astype(np.float64)
+    dimensions = min(DIRECTIONS, *weighted.shape)
+    if dimensions == 0:
         return np.zeros((matrix.shape[0], 1))
-    basis = orthonormal(weighed @ np.random.default_rng(0).standard_normal((weighed.shape[1], most + 10)))
+    basis = orthonormal(weighted @ np.random.default_rng(0).standard_normal((weighted.shape[1], dimensions + 10)))
     for _ in range(2):
-        basis = orthonormal(weighed @ (weighed.T @ basis))
-    turned = weighed.T @ basis
-    strengths, turns = np.linalg.eigh(turned.T @ turned)
-    points = basis @ (turns * np.sqrt(np.maximum(strengths, 0)))[:, ::-1][:, :most]
+        basis = orthonormal(weighted @ (weighted.T @ basis))
+    projected = weighted.T @ basis
+    eigenvalues, eigenvectors = np.linalg.eigh(projected.T @ projected)
+    points = basis @ (eigenvectors * np.sqrt(np.maximum(eigenvalues, 0)))[:, ::-1][:, :dimensions]
     return np.asarray(points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-9))
 
 
 def orthonormal(columns: Floats) -> Floats:
-    """Columns of length 1 that span the same, by their small matrix of products.
+    """An orthonormal basis of the columns' span, from the small Gram matrix.
 
-    LAPACK's QR of a tall matrix takes fifty times as long where other programs keep the cores busy: its threads wait.
+    LAPACK's QR of a tall matrix takes fifty times as long if other programs keep the cores busy: its threads wait.
     """
-    strengths, turns = np.linalg.eigh(columns.T @ columns)
-    kept = strengths > 1e-9 * max(strengths[-1], 1e-300)
-    return np.asarray(columns @ (turns[:, kept] / np.sqrt(strengths[kept])))
+    eigenvalues, eigenvectors = np.linalg.eigh(columns.T @ columns)
+    kept = eigenvalues > 1e-9 * max(eigenvalues[-1], 1e-300)
+    return np.asarray(columns @ (eigenvectors[:, kept] / np.sqrt(eigenvalues[kept])))

@@ -28,7 +28,7 @@ def varied(count: int) -> list[str]:
 
 
 @given(TEXTS, st.data())
-def test_whatever_the_texts_each_choice_is_another_one_and_has_a_chance(texts: list[str], data: st.DataObject) -> None:
+def test_choices_are_distinct_and_each_has_a_chance_whatever_the_texts(texts: list[str], data: st.DataObject) -> None:
     doubts = data.draw(st.lists(st.floats(0, 1), min_size=len(texts), max_size=len(texts)))
     most, seed = data.draw(st.integers(1, 30)), data.draw(st.integers(0, 9))
     choices = choose(texts, doubts, most, seed)
@@ -62,7 +62,7 @@ def test_a_chance_is_the_probability_of_its_draw() -> None:
         assert taken[choice.index] / 2_000 == pytest.approx(choice.chance, abs=0.03)
 
 
-def test_doubt_and_novelty_are_what_is_chosen_for() -> None:
+def test_doubtful_and_novel_texts_are_chosen() -> None:
     sure, unsure = [0.02] * 50, [0.45] * 50
     chosen = Counter(choice.index < 50 for choice in choose(varied(100), [*sure, *unsure], 30, seed=1))
     assert chosen[False] >= 28
@@ -71,28 +71,28 @@ def test_doubt_and_novelty_are_what_is_chosen_for() -> None:
     assert chosen[False] >= 16, "of fifty texts that say one thing few are asked"
 
 
-def asked(texts: list[str | None], score: float = 0.6) -> list[Prediction]:
-    one = Prediction("", 1.0, "films", 1, "champion", "page", "bad", score, 4, "", None, 0.1)
+def answers_to(texts: list[str | None], score: float = 0.6) -> list[Prediction]:
+    template = Prediction("", 1.0, "films", 1, "champion", "page", "bad", score, 4, "", None, 0.1)
     return [
-        replace(one, id=f"{number:032x}", text=text, digest=digest(text or "")) for number, text in enumerate(texts)
+        replace(template, id=f"{number:032x}", text=text, digest=digest(text or "")) for number, text in enumerate(texts)
     ]
 
 
 def test_audits_are_of_the_audit_in_the_order_of_their_hash_and_chosen_ones_of_the_side_that_trains() -> None:
-    found = asked([f"film {number} {text}" for number, text in enumerate(varied(3_000))])
-    texts = {each.id: each.text or "" for each in found}
-    drawn = label_queue.audits(found, SPEC, 0.05)
+    answers = answers_to([f"film {number} {text}" for number, text in enumerate(varied(3_000))])
+    texts = {each.id: each.text or "" for each in answers}
+    drawn = label_queue.audits(answers, SPEC, 0.05)
     where = audit_sample.places([texts[name] for name in drawn], SPEC)
     assert len(drawn) == label_queue.MOST
     assert (np.diff(where) > 0).all()
     assert where.max() < 0.05
-    assert label_queue.audits(list(reversed(found)), SPEC, 0.05) == drawn, "the order of the log is no matter"
-    chosen = label_queue.chosen(found, SPEC, seed=0)
+    assert label_queue.audits(list(reversed(answers)), SPEC, 0.05) == drawn, "the order of the log is no matter"
+    chosen = label_queue.chosen(answers, SPEC, seed=0)
     assert len(chosen) == label_queue.MOST
     assert audit_sample.may_train([texts[name] for name, _ in chosen], SPEC).all()
-    assert label_queue.chosen(found, SPEC, seed=1) != chosen
+    assert label_queue.chosen(answers, SPEC, seed=1) != chosen
 
 
-def test_blank_texts_and_empty_logs_ask_nobody_anything() -> None:
-    assert label_queue.audits(asked(["", " \n"]), SPEC, 0.1) == label_queue.audits([], SPEC, 0.1) == ()
-    assert label_queue.chosen(asked(["", " \n"]), SPEC, 0) == label_queue.chosen([], SPEC, 0) == ()
+def test_blank_texts_and_empty_logs_give_an_empty_queue() -> None:
+    assert label_queue.audits(answers_to(["", " \n"]), SPEC, 0.1) == label_queue.audits([], SPEC, 0.1) == ()
+    assert label_queue.chosen(answers_to(["", " \n"]), SPEC, 0) == label_queue.chosen([], SPEC, 0) == ()

@@ -1,1 +1,1 @@
-"""Has what the model meets moved? Samples enter, tests and estimates leave. Pure."""
+"""Drift detection: samples enter, tests and estimates leave. Pure."""

@@ -1,4 +1,4 @@
-"""What a version's accuracy comes to: when it was judged, now by estimate, and now by audited labels."""
+"""A version's accuracy on the holdout, now by estimate, and now by audited labels."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from ratchet.monitoring.drift.performance_estimate import FEWEST, Honesty, Rate
 from ratchet.monitoring.drift.samples import Audited, LiveSample, Reference
 
 RECENT = 1_000
-"""Audited rows, the newest, that say how it is now."""
+"""Newest audited rows that measure the current accuracy."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What could be known; None where it could not.
+    """The accuracies that could be computed; None for the others.
 
-    holdout: when it was judged. estimated: without labels. measured: on audited rows. honesty: calibration on these.
-    always: the accuracy over all audited rows, in an interval that holds for all looks together: the one to act on.
-    held_back: by how much the estimate missed on parts of the holdout. missed: by how much on the audited rows.
+    Attributes:
+        holdout: Accuracy on the holdout.
+        estimated: Estimate of the live accuracy without labels.
+        measured: Accuracy on the newest audited rows.
+        honesty: Calibration on these rows.
+        held_back: Errors of the estimate on parts of the holdout (cross-validation).
+        missed: Error of the estimate on the audited rows.
+        always: Accuracy on all audited rows with an anytime-valid interval; use this one to trigger actions.
     """
 
     holdout: Rate | None = None
@@ -31,26 +36,27 @@ class Accuracy:
 
     @property
     def usual_error(self) -> float | None:
-        """By how much the estimate missed on the holdout, the direction aside, on average."""
+        """Mean absolute error of the estimate on parts of the holdout."""
         return sum(map(abs, self.held_back)) / len(self.held_back) if self.held_back else None
 
 
-def accuracies(judged: Reference, met: LiveSample, audited: Audited) -> Accuracy:
-    """All of it."""
+def accuracies(reference: Reference, live: LiveSample, audited: Audited) -> Accuracy:
+    """Compute all accuracies for which there are enough rows."""
     measured = honesty = None
     always = performance_estimate.always(audited.right) if len(audited.labels) else None
     if len(audited.labels) >= FEWEST:
         measured = performance_estimate.measured(audited.right[:RECENT])
         honesty = performance_estimate.honesty(audited.scores[:RECENT], audited.right[:RECENT])
-    if judged.right is None or len(judged.right) < FEWEST:
+    if reference.right is None or len(reference.right) < FEWEST:
         return Accuracy(measured=measured, honesty=honesty, always=always)
-    known = performance_estimate.calibrate(judged.scores, judged.right, judged.groups)
+    calibration = performance_estimate.calibrate(reference.scores, reference.right, reference.groups)
+    enough_live = len(live.scores) >= FEWEST
     return Accuracy(
-        holdout=performance_estimate.measured(judged.right, judged.groups),
-        estimated=performance_estimate.estimated(known, met.scores) if len(met.scores) >= FEWEST else None,
+        holdout=performance_estimate.measured(reference.right, reference.groups),
+        estimated=performance_estimate.estimated(calibration, live.scores) if enough_live else None,
         measured=measured,
         honesty=honesty,
-        held_back=performance_estimate.held_back(judged.scores, judged.right, judged.groups),
-        missed=float((known.chance(audited.scores) - audited.right)[:RECENT].mean()) if measured else None,
+        held_back=performance_estimate.held_back(reference.scores, reference.right, reference.groups),
+        missed=float((calibration.chance(audited.scores) - audited.right)[:RECENT].mean()) if measured else None,
         always=always,
     )

@@ -1,8 +1,8 @@
-"""Has what the model meets moved away from what it was judged on? Two sets of answers enter, a Drift leaves.
+"""Drift of live traffic from the holdout: a reference and a live sample enter, a Drift leaves.
 
-Length, answers and confidence are compared always; words, word length and signs where texts are kept; the share of
-right answers where randomly audited labels came. How sure all of it together must be is the caller's to say
-(spending.py), and a move that is certain but too small to matter is none.
+Text length, predicted label and confidence are always compared; words, word length and signs if texts are kept; the
+accuracy if audited labels exist. The caller sets the false alarm rate of all tests together (alpha_spending.py). A
+significant shift that is too small to matter is no drift.
 """
 
 from __future__ import annotations
@@ -11,26 +11,32 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ratchet.monitoring.drift import label_shift as priors
+from ratchet.monitoring.drift import label_shift as label_shifts
 from ratchet.monitoring.drift import two_sample
 from ratchet.monitoring.drift.accuracy import RECENT, Accuracy, accuracies
 from ratchet.monitoring.drift.alpha_spending import holm
 from ratchet.monitoring.drift.domain_classifier import domain
 from ratchet.monitoring.drift.label_shift import Prior
-from ratchet.monitoring.drift.samples import FEWEST, NOBODY, Audited, Flags, LiveSample, Reference
+from ratchet.monitoring.drift.samples import FEWEST, NO_AUDIT, Audited, Flags, LiveSample, Reference
 from ratchet.monitoring.drift.text_statistics import Traits, traits
 from ratchet.monitoring.drift.two_sample import Ints, Sample, Shift
 
 STANDS = 0.01
-"""A move that was called stands until its p-value is above this: a verdict must not come and go from look to look."""
+"""A called drift stands until its p-value exceeds this, so that the verdict does not flicker between checks."""
 
 
 @dataclass(frozen=True)
 class Drift:
-    """The verdict over all that was compared, in words first, and what the accuracy comes to.
+    """The result of a drift check.
 
-    rows: distinct texts that were looked at. shifts, shares: empty where there was too little to compare.
-    unread: why texts were not compared, empty where they were.
+    Attributes:
+        drifted: Whether anything drifted.
+        verdict: The verdict in words.
+        rows: Distinct texts of the live sample.
+        accuracy: The version's accuracies.
+        shifts: Tests of all quantities that were compared; empty if there were too few rows.
+        shares: Shares of the classes now; empty if there were too few rows.
+        unread: Why texts were not compared; empty if they were.
     """
 
     drifted: bool
@@ -50,97 +56,112 @@ class Drift:
 
     @property
     def moved(self) -> str:
-        """What drifted, in words; empty where nothing did."""
+        """The quantities that drifted, in words; empty if none did."""
         return " and ".join(shift.what for shift in self.shifts if shift.drifted)
 
 
 def compare(
-    judged: Reference,
-    met: LiveSample,
-    audited: Audited = NOBODY,
+    reference: Reference,
+    live: LiveSample,
+    audited: Audited = NO_AUDIT,
     alpha: float = 0.01,
     standing: frozenset[str] = frozenset(),
 ) -> Drift:
-    """Hold what is met now against what the version was judged on.
+    """Compare live traffic with the holdout on which the version was judged.
 
     Args:
-        alpha: the chance of a false alarm that this look may take. standing: what earlier looks called.
+        reference: Holdout answers.
+        live: Live answers.
+        audited: Audited live answers.
+        alpha: Chance of a false alarm that this check may spend.
+        standing: Names of the quantities that earlier checks called.
     """
-    rows = len(met.labels)
-    accuracy = accuracies(judged, met, audited)
+    rows = len(live.labels)
+    accuracy = accuracies(reference, live, audited)
     if rows < FEWEST:
-        but = f" ({met.learnt:,} more are of those that it was trained on)" if met.learnt else ""
-        verdict = f"Too early to tell: {rows} distinct texts were answered{but}, {FEWEST} are needed."
+        learnt = f" ({live.learnt:,} more are of those that it was trained on)" if live.learnt else ""
+        verdict = f"Too early to tell: {rows} distinct texts were answered{learnt}, {FEWEST} are needed."
         return Drift(False, verdict, rows, accuracy)
-    found = [*of_answers(judged, met), *of_truth(judged, audited)]
-    unread = too_few_texts(judged, met)
+    shifts = [*of_answers(reference, live), *of_truth(reference, audited)]
+    unread = too_few_texts(reference, live)
     if not unread:
-        found += of_texts(traits(judged.texts), judged.text_groups, traits(met.texts), met.teach)
-    shifts = called(found, alpha, standing)
-    moved = [each.what for each in shifts if each.drifted]
-    return Drift(bool(moved), words(moved, rows), rows, accuracy, shifts, label_shift(judged, met), unread)
+        shifts += of_texts(traits(reference.texts), reference.text_groups, traits(live.texts), live.teach)
+    judged = called(shifts, alpha, standing)
+    moved = [shift.what for shift in judged if shift.drifted]
+    shares = label_shift(reference, live)
+    return Drift(bool(moved), verdict_of(moved, rows), rows, accuracy, judged, shares, unread)
 
 
-def words(moved: list[str], rows: int) -> str:
+def verdict_of(moved: list[str], rows: int) -> str:
     if not moved:
         return f"Steady: the last {rows:,} distinct texts look like the holdout."
     listed = " and ".join([", ".join(moved[:-1]), moved[-1]] if moved[1:] else moved)
     return f"Drifted: {listed} moved over the last {rows:,} distinct texts."
 
 
-def called(found: list[Shift], alpha: float, standing: frozenset[str]) -> tuple[Shift, ...]:
-    """The shifts with the verdict on each, those that are called first."""
-    held = holm([each.p_value for each in found], alpha)
-    told = [
-        replace(
-            each, drifted=each.effect >= each.worth and (sure or (each.what in standing and each.p_value <= STANDS))
-        )
-        for each, sure in zip(found, held, strict=True)
-    ]
-    return tuple(sorted(told, key=lambda each: (not each.drifted, each.p_value)))
+def called(shifts: list[Shift], alpha: float, standing: frozenset[str]) -> tuple[Shift, ...]:
+    """The shifts with the verdict on each, drifted ones first.
 
-
-def of_answers(judged: Reference, met: LiveSample) -> list[Shift]:
-    """Length, label and confidence, held against the holdout; and the label also against the first texts of all.
-
-    A holdout of few groups (46 films) says little of how often a label is usual, so a class that becomes more frequent
-    hardly shows against it.
+    Args:
+        alpha: Family-wise error of all tests.
+        standing: Names of the quantities that earlier checks called.
     """
-    found = [
-        two_sample.numbers("text length", Sample(judged.characters, judged.groups), met.characters, ",.0f"),
-        two_sample.classes("predicted label", judged.labels, judged.groups, met.labels),
-        two_sample.numbers("confidence", Sample(judged.scores, judged.groups), met.scores),
+    significant = holm([shift.p_value for shift in shifts], alpha)
+    judged = []
+    for shift, is_significant in zip(shifts, significant, strict=True):
+        stands = shift.what in standing and shift.p_value <= STANDS
+        judged.append(replace(shift, drifted=shift.effect >= shift.worth and (is_significant or stands)))
+    return tuple(sorted(judged, key=lambda shift: (not shift.drifted, shift.p_value)))
+
+
+def of_answers(reference: Reference, live: LiveSample) -> list[Shift]:
+    """Shifts of text length, predicted label and confidence from the holdout.
+
+    The predicted label is also compared with the first live texts. A holdout of few groups (46 films) determines the
+    shares of the classes poorly, so a class that becomes more frequent hardly shows against it.
+    """
+    shifts = [
+        two_sample.numbers("text length", Sample(reference.characters, reference.groups), live.characters, ",.0f"),
+        two_sample.classes("predicted label", reference.labels, reference.groups, live.labels),
+        two_sample.numbers("confidence", Sample(reference.scores, reference.groups), live.scores),
     ]
-    if len(met.first) >= FEWEST:
-        found.append(two_sample.classes("predicted label since it went live", met.first, None, met.labels))
-    return found
+    if len(live.first) >= FEWEST:
+        shifts.append(two_sample.classes("predicted label since it went live", live.first, None, live.labels))
+    return shifts
 
 
-def of_truth(judged: Reference, audited: Audited) -> list[Shift]:
-    """Whether it is right as often as it was, where enough audited labels came."""
-    if judged.right is None or len(audited.labels) < FEWEST:
+def of_truth(reference: Reference, audited: Audited) -> list[Shift]:
+    """The shift of the accuracy; empty with too few audited labels."""
+    if reference.right is None or len(audited.labels) < FEWEST:
         return []
-    before, now = (np.where(right > 0, "right", "wrong") for right in (judged.right, audited.right[:RECENT]))
-    return [two_sample.classes("accuracy", before, judged.groups, now)]
+    before, now = (np.where(right > 0, "right", "wrong") for right in (reference.right, audited.right[:RECENT]))
+    return [two_sample.classes("accuracy", before, reference.groups, now)]
 
 
 def of_texts(before: Traits, groups: Ints | None, now: Traits, teach: Flags) -> list[Shift]:
-    """Word length, signs, unknown words, and the classifier. Half of the reference says which words are known.
+    """Shifts of word length, signs, unknown words, and of the words by the domain classifier.
 
-    teach: which of the recent texts teach the classifier.
+    Args:
+        before: Traits of the holdout's texts; half of them define the known words.
+        groups: Groups of the holdout's texts.
+        now: Traits of the live texts.
+        teach: Mask of the live texts that train the classifier.
     """
-    mine = teaching(groups, before.words.size)
-    learnt, rest = before.words.of(mine), before.words.of(~mine)
-    scored = None if groups is None else groups[~mine]
-    known = np.unique(learnt.hashes)
+    training = teaching(groups, before.words.size)
+    train_words = before.words.of(training)
+    scored_words = before.words.of(~training)
+    scored_groups = None if groups is None else groups[~training]
+    known = np.unique(train_words.hashes)
+    unknown = Sample(scored_words.unknown(known), scored_groups)
     return [
         *of_form(before, now, groups),
-        two_sample.numbers("unknown words", Sample(rest.unknown(known), scored), now.words.unknown(known), ".0%"),
-        domain((learnt, rest), scored, (now.words.of(teach), now.words.of(~teach))),
+        two_sample.numbers("unknown words", unknown, now.words.unknown(known), ".0%"),
+        domain((train_words, scored_words), scored_groups, (now.words.of(teach), now.words.of(~teach))),
     ]
 
 
 def of_form(before: Traits, now: Traits, groups: Ints | None) -> list[Shift]:
+    """Shifts of word length and of signs and digits."""
     return [
         two_sample.numbers("word length", Sample(before.word_length, groups), now.word_length, ".2f"),
         two_sample.numbers("signs and digits", Sample(before.no_letters, groups), now.no_letters, ".1%"),
@@ -148,27 +169,28 @@ def of_form(before: Traits, now: Traits, groups: Ints | None) -> list[Shift]:
 
 
 def teaching(groups: Ints | None, rows: int) -> Flags:
-    """A half of the reference, no group in both."""
-    place = np.arange(rows) if groups is None else np.unique(groups, return_inverse=True)[1]
+    """Mask of a random half of the reference that trains; no group is in both halves."""
+    group = np.arange(rows) if groups is None else np.unique(groups, return_inverse=True)[1]
     if not rows:
         return np.zeros(0, np.bool_)
-    return np.asarray((np.random.default_rng(0).permutation(place.max() + 1) % 2 == 0)[place])
+    return np.asarray((np.random.default_rng(0).permutation(group.max() + 1) % 2 == 0)[group])
 
 
-def too_few_texts(judged: Reference, met: LiveSample) -> str:
-    """Why texts cannot be compared; empty where they can."""
-    kept = len(met.texts)
+def too_few_texts(reference: Reference, live: LiveSample) -> str:
+    """Why texts cannot be compared; empty if they can."""
+    kept = len(live.texts)
     if kept < FEWEST:
         return f"The log keeps the texts of {kept} of them (deploy.log.texts), {FEWEST} are needed to compare words."
-    if len(judged.texts) < FEWEST:
-        return f"The holdout has {len(judged.texts)} texts, {FEWEST} are needed to compare words."
+    if len(reference.texts) < FEWEST:
+        return f"The holdout has {len(reference.texts)} texts, {FEWEST} are needed to compare words."
     return ""
 
 
-def label_shift(judged: Reference, met: LiveSample) -> tuple[Prior, ...]:
-    """The classes' shares now; nothing where the truth of the holdout is not known."""
-    if judged.truth is None:
+def label_shift(reference: Reference, live: LiveSample) -> tuple[Prior, ...]:
+    """The shares of the classes now; empty if the truth of the holdout is unknown."""
+    if reference.truth is None:
         return ()
-    labels, place = np.unique(np.concatenate([judged.truth, judged.labels, met.labels]), return_inverse=True)
-    true, predicted, recent = np.split(place, np.cumsum([len(judged.truth), len(judged.labels)]))
-    return priors.priors(labels.tolist(), true, predicted, recent, judged.groups)
+    names = np.concatenate([reference.truth, reference.labels, live.labels])
+    labels, index = np.unique(names, return_inverse=True)
+    true, predicted, recent = np.split(index, np.cumsum([len(reference.truth), len(reference.labels)]))
+    return label_shifts.shares_now(labels.tolist(), true, predicted, recent, reference.groups)

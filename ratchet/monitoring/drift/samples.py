@@ -1,6 +1,6 @@
-"""What a drift is judged by: rows that a version was judged on, rows that it has met since, rows whose truth is known.
+"""The samples of a drift check: holdout rows, live rows, and live rows whose true label is known.
 
-Plain columns, one entry a row. Nothing here computes; drift.py compares, accuracy.py estimates and measures.
+Plain columns with one entry a row. drift.py compares them; accuracy.py estimates and measures the accuracy.
 """
 
 from __future__ import annotations
@@ -14,17 +14,23 @@ from numpy.typing import NDArray
 from ratchet.monitoring.drift.two_sample import Floats, Ints, Names
 
 FEWEST = 50
-"""Distinct texts below which nothing is said: no test has power there."""
+"""Fewest distinct texts of a check: below them no test has power."""
 
 Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What a version met and answered when it was judged, one entry a row; None where that is not known.
+    """The version's holdout rows and its answers to them.
 
-    truth: the right labels. groups: numbers of the rows' groups, None where each row stands alone.
-    texts, text_groups: of the holdout, which may have other rows than the answers.
+    Attributes:
+        characters: Length of each text.
+        labels: Predicted labels.
+        scores: Probability of each predicted label.
+        truth: True labels; None if unknown.
+        groups: Index of each row's group; None if each row stands alone.
+        texts: Texts of the holdout, which may be of other rows than the answers.
+        text_groups: Index of each text's group; None if each text stands alone.
     """
 
     characters: Floats
@@ -42,11 +48,18 @@ class Reference:
 
 @dataclass(frozen=True)
 class LiveSample:
-    """What it has met and answered since: distinct texts, newest first. texts: of those that were kept.
+    """Live rows and the version's answers: distinct texts, newest first.
 
-    teach: which of the texts teach the classifier of domain.py; the rest is scored. A text keeps its half for good.
-    first: the answers to the first texts since the version is live, none of them among the others here.
-    learnt: how many more there were that it was trained on, of which it is surer than of any others.
+    Attributes:
+        characters: Length of each text.
+        labels: Predicted labels.
+        scores: Probability of each predicted label.
+        texts: The texts that the log kept.
+        teach: Mask of the texts that train the domain classifier (domain_classifier.py); the others are scored. A text
+            stays in its half for good.
+        first: Predicted labels of the first texts since the version went live; none of these rows is in the others.
+        learnt: Number of further texts that the version was trained on. They are left out because the version is more
+            confident about them.
     """
 
     characters: Floats
@@ -60,7 +73,13 @@ class LiveSample:
 
 @dataclass(frozen=True)
 class Audited:
-    """Answers of which a random audit has said what would have been right, newest first."""
+    """Live answers that the random audit labelled, newest first.
+
+    Attributes:
+        labels: Predicted labels.
+        scores: Probability of each predicted label.
+        truth: Labels of the audit.
+    """
 
     labels: Names
     scores: Floats
@@ -71,4 +90,4 @@ class Audited:
         return np.asarray(self.labels == self.truth, np.float64)
 
 
-NOBODY = Audited(np.zeros(0, np.str_), np.zeros(0), np.zeros(0, np.str_))
+NO_AUDIT = Audited(np.zeros(0, np.str_), np.zeros(0), np.zeros(0, np.str_))

@@ -21,8 +21,8 @@ from ratchet.monitoring import last_check
 from ratchet.monitoring.drift import alpha_spending, drift, two_sample
 from ratchet.monitoring.drift.domain_classifier import areas
 from ratchet.monitoring.drift.drift import Drift
-from ratchet.monitoring.drift.samples import NOBODY, LiveSample, Reference
-from ratchet.monitoring.drift.two_sample import Sample, dealt
+from ratchet.monitoring.drift.samples import NO_AUDIT, LiveSample, Reference
+from ratchet.monitoring.drift.two_sample import Sample, permutation_p_value
 from ratchet.monitoring.last_check import LastCheck
 from ratchet.monitoring.log import database, predictions
 from ratchet.project.paths import Places
@@ -30,8 +30,8 @@ from ratchet.serving.answering.metrics import gauges
 from tests.support.films import HOURLY, audited, judged, met, sides
 
 
-def called(found: Drift) -> set[str]:
-    return {each.what for each in found.shifts if each.drifted}
+def drifted_names(result: Drift) -> set[str]:
+    return {shift.what for shift in result.shifts if shift.drifted}
 
 
 # What moved, and what did not
@@ -39,10 +39,10 @@ def called(found: Drift) -> set[str]:
 
 def test_unchanged_traffic_is_left_alone() -> None:
     """In 8 splits by film; at a level of 5% a look, which is 700 times what an hourly look may spend."""
-    found = [drift.compare(judged(held), met(rest), audited(rest), alpha=0.05) for held, rest in map(sides, range(8))]
-    assert sum(each.drifted for each in found) <= 2  # more with a chance of 0.6%, were each at its level
-    assert {len(each.shifts) for each in found} == {8}
-    assert all(each.verdict == "Steady: the last 1,000 distinct texts look like the holdout." for each in found)
+    results = [drift.compare(judged(held), met(rest), audited(rest), alpha=0.05) for held, rest in map(sides, range(8))]
+    assert sum(result.drifted for result in results) <= 2  # more with a chance of 0.6%, were each at its level
+    assert {len(result.shifts) for result in results} == {8}
+    assert all(result.verdict == "Steady: the last 1,000 distinct texts look like the holdout." for result in results)
 
 
 def planted(rest: pl.DataFrame, what: str) -> pl.DataFrame:
@@ -66,11 +66,11 @@ def planted(rest: pl.DataFrame, what: str) -> pl.DataFrame:
 )
 def test_what_moved_is_called_by_its_name(what: str) -> None:
     held, rest = sides(0)
-    found = drift.compare(judged(held), met(planted(rest, what)), alpha=HOURLY)
-    assert found.drifted
-    assert what in called(found)
-    assert what in found.verdict
-    assert found.verdict.startswith("Drifted: ")
+    result = drift.compare(judged(held), met(planted(rest, what)), alpha=HOURLY)
+    assert result.drifted
+    assert what in drifted_names(result)
+    assert what in result.verdict
+    assert result.verdict.startswith("Drifted: ")
 
 
 def test_a_class_that_grows_is_seen_against_the_first_answers() -> None:
@@ -80,54 +80,54 @@ def test_a_class_that_grows_is_seen_against_the_first_answers() -> None:
         said=pl.Series(np.where(np.random.default_rng(0).random(1_000) < 0.2, "fresh", rest["said"]))
     )
     first = sides(1, 3_000)[1]["said"].to_numpy().astype(str)
-    assert called(drift.compare(judged(held), replace(met(more), first=first), alpha=HOURLY)) == {
+    assert drifted_names(drift.compare(judged(held), replace(met(more), first=first), alpha=HOURLY)) == {
         "predicted label since it went live"
     }
-    assert called(drift.compare(judged(held), replace(met(rest), first=first), alpha=HOURLY)) == set()
+    assert drifted_names(drift.compare(judged(held), replace(met(rest), first=first), alpha=HOURLY)) == set()
 
 
 def test_labels_that_changed_their_meaning_show_in_the_audit_alone() -> None:
     held, rest = sides(0, 400)
     turned = rest.with_columns(label=pl.Series(np.where(np.arange(400) % 3 == 0, "other", rest["label"])))
-    found = drift.compare(judged(held), met(rest), audited(turned), alpha=HOURLY)
-    assert called(found) == {"accuracy"}
-    known = found.accuracy
-    assert known.measured
-    assert known.holdout
-    assert known.always
-    assert known.missed
-    assert known.measured.high < known.holdout.low
-    assert known.always.high < known.holdout.low
-    assert known.missed > 0.15
+    result = drift.compare(judged(held), met(rest), audited(turned), alpha=HOURLY)
+    assert drifted_names(result) == {"accuracy"}
+    accuracy = result.accuracy
+    assert accuracy.measured
+    assert accuracy.holdout
+    assert accuracy.always
+    assert accuracy.missed
+    assert accuracy.measured.high < accuracy.holdout.low
+    assert accuracy.always.high < accuracy.holdout.low
+    assert accuracy.missed > 0.15
 
 
 @pytest.mark.parametrize("rows", [0, 1, 49])
 def test_of_few_texts_nothing_is_said(rows: int) -> None:
     held, rest = sides(0)
-    found = drift.compare(judged(held), met(rest.head(rows)), NOBODY)
-    assert not found.drifted
-    assert found.verdict == f"Too early to tell: {rows} distinct texts were answered, 50 are needed."
-    assert found.shifts == ()
-    assert found.accuracy.estimated is None
+    result = drift.compare(judged(held), met(rest.head(rows)), NO_AUDIT)
+    assert not result.drifted
+    assert result.verdict == f"Too early to tell: {rows} distinct texts were answered, 50 are needed."
+    assert result.shifts == ()
+    assert result.accuracy.estimated is None
 
 
 def test_where_texts_are_not_kept_the_rest_is_compared_and_that_is_said() -> None:
     held, rest = sides(0)
-    found = drift.compare(judged(held), met(rest, texts=False), alpha=HOURLY)
-    assert {each.what for each in found.shifts} == {"text length", "predicted label", "confidence"}
-    assert "deploy.log.texts" in found.unread
-    assert found.unread in drift_report.as_markdown(drift_report.report("p", 1, "linear", 0.0, found))
+    result = drift.compare(judged(held), met(rest, texts=False), alpha=HOURLY)
+    assert {each.what for each in result.shifts} == {"text length", "predicted label", "confidence"}
+    assert "deploy.log.texts" in result.unread
+    assert result.unread in drift_report.as_markdown(drift_report.report("p", 1, "linear", 0.0, result))
 
 
 def test_a_version_of_before_truth_was_kept_is_watched_without_an_estimate() -> None:
     held, rest = sides(0)
-    found = drift.compare(
+    result = drift.compare(
         replace(judged(held), truth=None, groups=None), met(planted(rest, "confidence")), alpha=HOURLY
     )
-    assert "confidence" in called(found)
-    assert found.accuracy.holdout is None
-    assert found.accuracy.estimated is None
-    assert found.shares == ()
+    assert "confidence" in drifted_names(result)
+    assert result.accuracy.holdout is None
+    assert result.accuracy.estimated is None
+    assert result.shares == ()
 
 
 def test_chinese_texts_of_another_kind_are_told_apart() -> None:
@@ -137,18 +137,18 @@ def test_chinese_texts_of_another_kind_are_told_apart() -> None:
     texts = [["".join(chance.choice(some, 12)) for _ in range(400)] for some in (words, words, others)]
     plain = np.full(400, "a"), chance.random(400)
     teach = np.arange(400) % 2 == 0
-    known = Reference(np.full(400, 24.0), *plain, texts=tuple(texts[0]))
+    reference = Reference(np.full(400, 24.0), *plain, texts=tuple(texts[0]))
     same, moved = (LiveSample(np.full(400, 24.0), *plain, texts=tuple(some), teach=teach) for some in texts[1:])
-    assert called(drift.compare(known, same, alpha=HOURLY)) == set()
-    assert "words" in called(drift.compare(known, moved, alpha=HOURLY))
+    assert drifted_names(drift.compare(reference, same, alpha=HOURLY)) == set()
+    assert "words" in drifted_names(drift.compare(reference, moved, alpha=HOURLY))
 
 
 def test_a_verdict_does_not_come_and_go() -> None:
     """A move that a look was sure enough to call stands for one that is less sure, until it is no longer there."""
     held, rest = sides(0)
     weak = met(rest.with_columns(score=(pl.col("score") - 0.02).clip(0.5)))
-    (found,) = [each for each in drift.compare(judged(held), weak, alpha=0.05).shifts if each.what == "confidence"]
-    assert 1e-9 < found.p_value < 0.01
+    (shift,) = [item for item in drift.compare(judged(held), weak, alpha=0.05).shifts if item.what == "confidence"]
+    assert 1e-9 < shift.p_value < 0.01
     assert not drift.compare(judged(held), weak, alpha=1e-9).drifted
     assert drift.compare(judged(held), weak, alpha=1e-9, standing=frozenset({"confidence"})).drifted
     assert not drift.compare(judged(held), met(rest), alpha=1e-9, standing=frozenset({"confidence"})).drifted
@@ -172,9 +172,9 @@ def test_a_clock_that_jumps_neither_saves_nor_owes_much(hours: float) -> None:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=9), st.floats(1e-6, 0.5))
 def test_holm_is_between_bonferroni_and_nothing(p_values: list[float], alpha: float) -> None:
-    held = alpha_spending.holm(p_values, alpha)
-    assert all(p <= alpha for p, yes in zip(p_values, held, strict=True) if yes)
-    assert all(yes for p, yes in zip(p_values, held, strict=True) if p <= alpha / len(p_values))
+    significant = alpha_spending.holm(p_values, alpha)
+    assert all(p <= alpha for p, yes in zip(p_values, significant, strict=True) if yes)
+    assert all(yes for p, yes in zip(p_values, significant, strict=True) if p <= alpha / len(p_values))
 
 
 # The tests themselves
@@ -193,10 +193,10 @@ def test_rows_of_a_group_count_for_fewer() -> None:
 @given(st.integers(0, 2**32 - 1), st.integers(2, 20))
 def test_dealing_out_the_same_scores_gives_a_p_value_that_is_one(seed: int, bins: int) -> None:
     counts = np.random.default_rng(seed).integers(0, 60, (2, bins))
-    p_value = dealt(counts[0], counts[1], areas)
+    p_value = permutation_p_value(counts[0], counts[1], areas)
     assert 0 < p_value <= 1
     if counts.sum(axis=1).min() > 0:
-        flipped = dealt(counts[0][::-1], counts[1][::-1], areas)
+        flipped = permutation_p_value(counts[0][::-1], counts[1][::-1], areas)
         assert p_value + flipped > 0.9  # what is high on one side is low on the other
 
 
@@ -204,12 +204,12 @@ def test_of_many_rare_classes_chance_is_no_drift() -> None:
     """A thousand classes and 60 texts: chi-squared called four such looks in a hundred as sure as one in 100,000."""
     chance, names = np.random.default_rng(0), np.array([f"c{number:03}" for number in range(1_000)])
     shares = 1 / np.arange(1, 1_001)
-    found = [
+    shifts = [
         two_sample.classes("label", drawn[0], None, drawn[1])
         for drawn in ([chance.choice(names, rows, p=shares / shares.sum()) for rows in (2_000, 60)] for _ in range(100))
     ]
-    assert sum(each.p_value < 0.01 for each in found) <= 6  # more with a chance of 1 in 10,000
-    assert min(each.p_value for each in found) > 1e-4
+    assert sum(shift.p_value < 0.01 for shift in shifts) <= 6  # more with a chance of 1 in 10,000
+    assert min(shift.p_value for shift in shifts) > 1e-4
 
 
 def test_a_class_that_was_rare_and_is_not_any_more_is_seen() -> None:
@@ -222,8 +222,8 @@ def test_a_class_that_was_rare_and_is_not_any_more_is_seen() -> None:
 
 def look() -> tuple[Drift, LastCheck]:
     held, rest = sides(0)
-    found = drift.compare(judged(held), met(planted(rest, "words")), audited(rest), alpha=HOURLY)
-    return found, last_check.of("film-reviews", 3, 1_700_000_000.0, None, found)
+    result = drift.compare(judged(held), met(planted(rest, "words")), audited(rest), alpha=HOURLY)
+    return result, last_check.of("film-reviews", 3, 1_700_000_000.0, None, result)
 
 
 def test_a_look_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
@@ -239,18 +239,18 @@ def test_a_look_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
 
 def test_gauges_read_as_prometheus_reads_them() -> None:
     text = generate_latest(gauges(look()[1])).decode()
-    found = {
+    samples = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-    assert found["ratchet_drifted", (("version", "3"),)] == 1
-    assert found["ratchet_watched_timestamp_seconds", (("version", "3"),)] == 1_700_000_000
-    assert found["ratchet_drift", (("version", "3"), ("what", "words"))] > 0.05
-    assert 0 < found["ratchet_calibration_error", (("version", "3"),)] < 0.1
+    assert samples["ratchet_drifted", (("version", "3"),)] == 1
+    assert samples["ratchet_watched_timestamp_seconds", (("version", "3"),)] == 1_700_000_000
+    assert samples["ratchet_drift", (("version", "3"), ("what", "words"))] > 0.05
+    assert 0 < samples["ratchet_calibration_error", (("version", "3"),)] < 0.1
     for name in ("estimated", "measured", "always", "holdout"):
         low, value, high = (
-            found[f"ratchet_accuracy_{name}", (("bound", bound), ("version", "3"))]
+            samples[f"ratchet_accuracy_{name}", (("bound", bound), ("version", "3"))]
             for bound in ("low", "value", "high")
         )
         assert low < value < high
@@ -276,21 +276,21 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_whole_asks_no_other_host_and_shows_no_text() -> None:
-    found, _ = look()
-    told = drift_report.report("film-reviews", 3, "<b>linear", 1_700_000_000.0, found)
-    written = drift_report.as_html(told)
+    result, _ = look()
+    report = drift_report.report("film-reviews", 3, "<b>linear", 1_700_000_000.0, result)
+    content = drift_report.as_html(report)
     page = Page()
-    page.feed(written)
+    page.feed(content)
     page.close()
     assert page.open == []
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
     assert len(page.addresses) == 2
     assert not page.tags & {"script", "link", "iframe", "b"}
-    assert "http" not in written.replace("http-equiv", "")
-    assert "url(" not in written
-    assert f"<h1>{found.verdict}</h1>" in written
-    assert not any(text in written for text in sides(0)[1]["text"].head(50))
-    assert drift_report.as_markdown(told).splitlines()[0] == found.verdict
+    assert "http" not in content.replace("http-equiv", "")
+    assert "url(" not in content
+    assert f"<h1>{result.verdict}</h1>" in content
+    assert not any(text in content for text in sides(0)[1]["text"].head(50))
+    assert drift_report.as_markdown(report).splitlines()[0] == result.verdict
 
 
 # What it was judged on, and what it has met
@@ -328,8 +328,8 @@ def test_a_text_that_is_asked_again_and_again_counts_once(tmp_path: Path) -> Non
     path = tmp_path / "predictions.db"
     logged(path, ["first", "second"])
     again = logged(path, ["first"] * 300, "bad")
-    found = predictions.latest(path, "reviews", 1, 10)
-    assert [(each.id, each.label) for each in found] == [(again[-1], "bad"), (found[1].id, "good")]
+    answers = predictions.latest(path, "reviews", 1, 10)
+    assert [(each.id, each.label) for each in answers] == [(again[-1], "bad"), (answers[1].id, "good")]
     assert predictions.latest(path, "reviews", 2, 10) == []
 
 
@@ -338,9 +338,9 @@ def test_a_flood_of_one_text_hides_no_other_and_costs_no_more(tmp_path: Path, mo
     path = tmp_path / "predictions.db"
     logged(path, [f"text {number}" for number in range(100)])
     logged(path, ["flood"] * 5 * most)
-    found = predictions.latest(path, "reviews", 1, most)
-    assert len({each.digest for each in found}) == len(found) == most
-    assert found[0].digest == predictions.digest("flood")
+    answers = predictions.latest(path, "reviews", 1, most)
+    assert len({each.digest for each in answers}) == len(answers) == most
+    assert answers[0].digest == predictions.digest("flood")
 
 
 def test_the_first_answers_are_none_of_the_last(tmp_path: Path) -> None:
@@ -364,6 +364,6 @@ def test_only_audited_labels_measure(tmp_path: Path) -> None:
         connection.execute(
             "insert into feedback (prediction, label, source, at) values (?, 'good', 'audit', 9)", (names[0],)
         )
-    found = predictions.audited(path, "reviews", 1, 10)
-    assert [(each.id, each.said) for each in found] == [(names[0], "good"), (names[3], "bad")]
+    answers = predictions.audited(path, "reviews", 1, 10)
+    assert [(each.id, each.said) for each in answers] == [(names[0], "good"), (names[3], "bad")]
     assert predictions.audited(path, "reviews", 2, 10) == []

@@ -19,14 +19,14 @@ def test_the_estimate_without_labels_is_right_where_texts_became_harder() -> Non
     for seed in range(12):
         held, rest = sides(seed, 3_000)
         hard = rest.sort("score").head(1_000)
-        known = drift.compare(judged(held), met(hard), audited(hard)).accuracy
-        assert known.estimated
-        assert known.measured
-        assert known.holdout
-        harder.append(known.holdout.value - known.measured.value)
-        off.append(abs(known.estimated.value - known.measured.value))
-        inside += known.estimated.low <= known.measured.value <= known.estimated.high
-        assert known.missed == pytest.approx(known.estimated.value - known.measured.value)
+        accuracy = drift.compare(judged(held), met(hard), audited(hard)).accuracy
+        assert accuracy.estimated
+        assert accuracy.measured
+        assert accuracy.holdout
+        harder.append(accuracy.holdout.value - accuracy.measured.value)
+        off.append(abs(accuracy.estimated.value - accuracy.measured.value))
+        inside += accuracy.estimated.low <= accuracy.measured.value <= accuracy.estimated.high
+        assert accuracy.missed == pytest.approx(accuracy.estimated.value - accuracy.measured.value)
     assert np.mean(harder) > 0.08
     assert np.mean(off) < 0.03
     assert inside >= 8
@@ -38,20 +38,20 @@ def test_calibration_is_found_again_from_what_it_made(seed: int, slope: float, i
     logits = chance.uniform(0, 4, 4_000)
     scores = 1 / (1 + np.exp(-logits))
     right = (chance.random(4_000) < 1 / (1 + np.exp(-(intercept + slope * logits)))).astype(float)
-    found = performance_estimate.calibrate(scores, right)
-    assert found.chance(scores).mean() == pytest.approx(right.mean(), abs=0.005)
-    errors = np.sqrt(np.diag(found.spread))
-    assert abs(found.intercept - intercept) < 6 * errors[0] + 0.05
-    assert abs(found.slope - slope) < 6 * errors[1] + 0.05
+    calibration = performance_estimate.calibrate(scores, right)
+    assert calibration.chance(scores).mean() == pytest.approx(right.mean(), abs=0.005)
+    errors = np.sqrt(np.diag(calibration.spread))
+    assert abs(calibration.intercept - intercept) < 6 * errors[0] + 0.05
+    assert abs(calibration.slope - slope) < 6 * errors[1] + 0.05
 
 
 @pytest.mark.parametrize("right", [0.0, 1.0])
 @pytest.mark.parametrize("score", [0.5, 1.0])
 def test_a_model_that_is_always_right_or_always_wrong_is_no_trouble(right: float, score: float) -> None:
-    found = performance_estimate.calibrate(np.full(60, score), np.full(60, right))
-    told = performance_estimate.estimated(found, np.full(60, score))
-    assert abs(told.value - right) < 0.05
-    assert 0 <= told.low <= told.value <= told.high <= 1
+    calibration = performance_estimate.calibrate(np.full(60, score), np.full(60, right))
+    rate = performance_estimate.estimated(calibration, np.full(60, score))
+    assert abs(rate.value - right) < 0.05
+    assert 0 <= rate.low <= rate.value <= rate.high <= 1
 
 
 @given(st.integers(1, 400), st.data())
@@ -104,11 +104,11 @@ def test_the_share_of_each_class_is_found_through_the_mistakes(count: int) -> No
 
     true, predicted = rows(before, 4_000)
     answers = rows(now, 3_000)[1]
-    found = {
-        each.label: each for each in label_shift.priors([f"c{at}" for at in range(count)], true, predicted, answers)
+    shares = {
+        each.label: each for each in label_shift.shares_now([f"c{at}" for at in range(count)], true, predicted, answers)
     }
-    assert sum(each.recent for each in found.values()) == pytest.approx(1)
-    first = found["c0"]
+    assert sum(each.recent for each in shares.values()) == pytest.approx(1)
+    first = shares["c0"]
     if count == 2:
         assert first.low <= 0.4 <= first.high
     assert abs(first.recent - 0.4) < 0.05
@@ -122,8 +122,10 @@ def test_shares_are_no_surer_for_copies_of_a_row() -> None:
     predicted, recent = np.where(chance.random(60) < 0.7, true, 1 - true), chance.integers(0, 2, 5_000)
 
     def width(copies: int, groups: np.ndarray | None) -> float:
-        found = label_shift.priors(["a", "b"], np.repeat(true, copies), np.repeat(predicted, copies), recent, groups)
-        return found[0].high - found[0].low
+        shares = label_shift.shares_now(
+            ["a", "b"], np.repeat(true, copies), np.repeat(predicted, copies), recent, groups
+        )
+        return shares[0].high - shares[0].low
 
     once = width(1, None)
     assert width(10, np.repeat(np.arange(60), 10)) == pytest.approx(once, rel=0.25)

@@ -74,7 +74,8 @@ def test_doubtful_and_novel_texts_are_chosen() -> None:
 def answers_to(texts: list[str | None], score: float = 0.6) -> list[Prediction]:
     template = Prediction("", 1.0, "films", 1, "champion", "page", "bad", score, 4, "", None, 0.1)
     return [
-        replace(template, id=f"{number:032x}", text=text, digest=digest(text or "")) for number, text in enumerate(texts)
+        replace(template, id=f"{number:032x}", text=text, digest=digest(text or ""))
+        for number, text in enumerate(texts)
     ]
 
 

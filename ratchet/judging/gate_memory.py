@@ -1,16 +1,17 @@
-"""What earlier challengers teach the gate: their differences enter, the difference to ask of the next one leaves.
+"""The gate's memory: differences of earlier challengers enter, the lead required of the next challenger leaves.
 
-The true differences of challengers are believed to be normal, mostly: about one in ten is of another kind, and may be
-far better or far worse. Mean and spread of the normal are learned from the differences seen so far (empirical Bayes, on
-a grid). A challenger is worth its risk where what it should gain outweighs the chance that it takes production down by
-a slide; the price of that chance is higher where the holdout measures less. While little is known the gate asks what it
-asks with no history at all, which is 90% confidence: history may make it stricter at once, and bolder by and by.
+Model. The true differences of challengers follow a mixture: nine in ten are normal, one in ten is an outlier that may
+be far better or far worse. Mean and spread of the normal part are learned from the observed differences (empirical
+Bayes on a grid). A challenger is worth its risk if its expected gain outweighs the risk of a slide, a loss of SLIDE in
+production; the price of that risk is higher if the holdout measures less precisely. Without history the gate requires 90%
+confidence. History may make it stricter at once, and bolder only gradually.
 
-The champion was picked on these very rows, so part of its lead is luck, and a challenger meets it: the more it answers
-anew, the more (its `pull`). Most of the estimated luck is given back; fresh rows dilute it by themselves.
+Selection bias. The champion was selected on the same rows, so part of its lead is luck, and a challenger is measured
+against it; the more answers it changes, the more of it (its `pull`). Most of the estimated luck is given back to the
+challenger; new rows dilute it.
 
-All functions are pure, and count lifetimes along the last axis, so that benchmarks/bench_gate.py judges this very code
-on thousands of lifetimes at once. Source: Efron 2010, Large-Scale Inference, chapters 1 and 2; decisions/0018.
+All functions are pure, and their last axis counts lifetimes, so that benchmarks/bench_gate.py simulates thousands of
+lifetimes with this code. Source: Efron 2010, Large-Scale Inference, chapters 1 and 2; decisions/0018.
 """
 
 from __future__ import annotations
@@ -23,40 +24,44 @@ import numpy as np
 from ratchet.judging.metrics import Floats
 
 SLIDE = 0.005
-"""The loss that must not happen, in the metric's unit: half a point. All below counts in slides."""
+"""The loss that must not happen, in the metric's unit: half a point. The unit of all values below is a slide."""
 CAREFUL = 1.2815515655446004
-"""Standard errors asked with no history: 90% confidence, one-sided."""
+"""Standard errors required without history: 90% confidence, one-sided."""
 PRICE = 54.0
-"""What the certainty of a slide is worth, in slides, where the standard error is one slide; grows with its square."""
+"""Price of a certain slide, in slides, at a standard error of one slide; it grows with the square of the error."""
 ODD, ODD_SPREAD = 0.1, 4.0
-"""The share of challengers that are of another kind, and the spread of their differences about none."""
+"""Share of outliers among challengers, and the standard deviation of their differences around 0."""
 EXPECTED, DOUBT = -0.8, 0.8
-"""Where the mean is thought to be before anything was seen, and how far off that may be: most are a little worse."""
+"""Prior mean and standard deviation of the mean difference: most challengers are a little worse."""
 STRICTEST = 2.0
-"""Standard errors that are asked at most, however poor the history: on a small holdout more would be differences that
-hardly any challenger has (decisions/0022). A constant 2 slides in less than 1% of lifetimes in every world."""
+"""Most standard errors that are required, however poor the history. On a small holdout more would exceed the
+difference of almost any challenger (decisions/0022). A constant 2 gives slides in less than 1% of lifetimes in every
+world."""
 PATIENCE = 4.0
-"""After this many challengers, half of the way to what was learned is gone, where it is the bolder way."""
+"""Number of challengers after which the requirement has moved half of the way to a bolder learned one."""
 GIVEN_BACK = 0.65
-"""The share of the champion's estimated luck that is given back to a challenger."""
+"""Share of the champion's estimated luck that is given back to a challenger."""
 KEPT = 0.985
-"""What one challenger later is left of what another showed: after 46 of them half, as worlds change."""
+"""Decay factor per challenger: after 46 challengers the weight of an observation has halved, as worlds change."""
 LEAST_ERROR = 0.02
+"""Lower bound of a standard error, in slides."""
 
 _MEANS, _SPREADS = (
     axis.reshape(-1, 1) for axis in np.meshgrid(np.linspace(-2.8, 2.8, 15), np.geomspace(0.2, 4.0, 8), indexing="ij")
 )
 _START = np.log(_SPREADS) / 4 - ((_MEANS - EXPECTED) / DOUBT) ** 2 / 2
-"""The weights before anything was seen: a wide spread is a little likelier than a narrow one."""
+"""Log prior of each grid point: a wide spread is slightly more likely than a narrow one."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One challenger against the champion of its time, or as many as there are lifetimes.
+    """A challenger against the champion of its time. All arrays have shape (lifetimes,).
 
-    difference, error: challenger minus champion in the metric's unit, above 0 better, and its standard error.
-    pull: by how much the difference falls for each unit of the champion's luck on these rows, 0 to 1.
-    rows: of the holdout at the time.
+    Attributes:
+        difference: Challenger minus champion in the metric's unit; above 0 is better.
+        error: Standard error of the difference.
+        pull: Decrease of the difference for each unit of the champion's luck on these rows, 0 to 1.
+        rows: Rows of the holdout at that time.
     """
 
     difference: Floats
@@ -67,7 +72,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class PastChallenger:
-    """An earlier challenger: which version it is, which champion it met, what was measured, and whether it won."""
+    """An earlier challenger.
+
+    Attributes:
+        version: Its version.
+        against: The champion's version.
+        measured: The measured difference.
+        promoted: Whether it was promoted.
+    """
 
     version: int
     against: int
@@ -77,11 +89,12 @@ class PastChallenger:
 
 @dataclass(frozen=True)
 class Belief:
-    """What is believed after some challengers.
+    """The posterior after some challengers.
 
-    weight: the log-likelihood of each mean and spread, shape (grid, lifetimes).
-    luck: of the champion, in slides times rows, so that it stays as it is while the holdout grows.
-    seen: how many challengers.
+    Attributes:
+        weight: Log weight of each mean and spread of the grid, shape (grid, lifetimes).
+        luck: The champion's luck in slides times rows, which is invariant when the holdout grows; shape (lifetimes,).
+        seen: Number of challengers.
     """
 
     weight: Floats
@@ -90,12 +103,17 @@ class Belief:
 
 
 def unknowing(lifetimes: int = 1) -> Belief:
-    """What is believed before the first challenger has met a champion."""
+    """The prior, before the first challenger."""
     return Belief(np.repeat(_START, lifetimes, axis=1), np.zeros(lifetimes))
 
 
 def learned(history: Iterable[PastChallenger], champion: int) -> Belief:
-    """What is believed when a challenger meets that champion. history: oldest first."""
+    """The posterior for a challenger of the given champion.
+
+    Args:
+        history: Earlier challengers, oldest first.
+        champion: Version of the champion.
+    """
     belief = unknowing()
     luck: dict[int, Floats] = {}
     for past in history:
@@ -107,81 +125,98 @@ def learned(history: Iterable[PastChallenger], champion: int) -> Belief:
 
 
 def after(belief: Belief, measured: Measured, promoted: np.ndarray) -> Belief:
-    """The belief once that challenger was decided on."""
-    error = _error(measured)
-    corrected = measured.difference / SLIDE + _given(belief, measured)
+    """The posterior after a decision on a challenger.
+
+    Args:
+        promoted: Whether the challenger was promoted, shape (lifetimes,).
+    """
+    error = _error_in_slides(measured)
+    corrected = measured.difference / SLIDE + _luck_given_back(belief, measured)
     weight = _START + KEPT * (belief.weight - _START) + np.log(_density(corrected, error, _MEANS, _SPREADS**2))
-    knowing = replace(belief, weight=weight, seen=belief.seen + 1)
-    share, means, _ = _expected(corrected, error, *_normal(knowing))
-    gain = share * means[0] + (1 - share) * means[1]
-    lucky = (measured.difference / SLIDE - gain) * measured.rows
-    return replace(knowing, luck=belief.luck + np.where(promoted, lucky, 0.0))
+    updated = replace(belief, weight=weight, seen=belief.seen + 1)
+    usual_chance, means, _ = _posterior(corrected, error, *_predictive(updated))
+    gain = usual_chance * means[0] + (1 - usual_chance) * means[1]
+    luck = (measured.difference / SLIDE - gain) * measured.rows
+    return replace(updated, luck=belief.luck + np.where(promoted, luck, 0.0))
 
 
 def asked(belief: Belief, measured: Measured) -> Floats:
-    """The difference that a challenger must exceed, in the metric's unit, never below 0; heeds no difference itself."""
+    """The lead that a challenger must exceed, in the metric's unit and at least 0.
+
+    It depends on the error, pull and rows of `measured`, but not on its difference.
+    """
     if belief.seen == 0:
         return CAREFUL * measured.error
-    error = _error(measured)
-    worth = _worth(error, *_normal(belief))
-    patience = np.where(worth > CAREFUL, 0.0, PATIENCE)
-    known = belief.seen / (belief.seen + patience)
-    errors = np.minimum(known * worth + (1 - known) * CAREFUL, STRICTEST)
-    return np.maximum(errors * error - _given(belief, measured), 0.0) * SLIDE
+    error = _error_in_slides(measured)
+    learned_errors = _break_even_errors(error, *_predictive(belief))
+    patience = np.where(learned_errors > CAREFUL, 0.0, PATIENCE)
+    trust = belief.seen / (belief.seen + patience)
+    errors = np.minimum(trust * learned_errors + (1 - trust) * CAREFUL, STRICTEST)
+    return np.maximum(errors * error - _luck_given_back(belief, measured), 0.0) * SLIDE
 
 
-def _error(measured: Measured) -> Floats:
+def _error_in_slides(measured: Measured) -> Floats:
     return np.maximum(measured.error / SLIDE, LEAST_ERROR)
 
 
-def _given(belief: Belief, measured: Measured) -> Floats:
-    """What a challenger is given back of the champion's luck, in slides."""
+def _luck_given_back(belief: Belief, measured: Measured) -> Floats:
+    """The part of the champion's luck that is given back to a challenger, in slides."""
     return GIVEN_BACK * measured.pull * belief.luck / measured.rows
 
 
-def _normal(belief: Belief) -> tuple[Floats, Floats]:
-    """Mean and variance of the next challenger's true difference, if it is of the usual kind."""
+def _predictive(belief: Belief) -> tuple[Floats, Floats]:
+    """Mean and variance of the next challenger's true difference, if it is no outlier."""
     share = np.exp(belief.weight - belief.weight.max(axis=0))
     share /= share.sum(axis=0)
     mean = (share * _MEANS).sum(axis=0)
     return mean, (share * (_SPREADS**2 + _MEANS**2)).sum(axis=0) - mean**2
 
 
-def _worth(error: Floats, mean: Floats, variance: Floats) -> Floats:
-    """The standard errors from which on a challenger is worth its risk, by halving."""
+def _break_even_errors(error: Floats, mean: Floats, variance: Floats) -> Floats:
+    """The number of standard errors above which the expected gain outweighs the risk, by bisection."""
     from scipy.special import ndtr
 
-    low, high = np.full_like(error, -2.0), np.full_like(error, 6.0)
+    low = np.full_like(error, -2.0)
+    high = np.full_like(error, 6.0)
     for _ in range(14):
         middle = (low + high) / 2
-        share, means, variances = _expected(middle * error, error, mean, variance)
-        usual, odd = (ndtr((-1 - at) / np.sqrt(spread)) for at, spread in zip(means, variances, strict=True))
-        gain = share * means[0] + (1 - share) * means[1]
-        enough = gain > PRICE * error**2 * (share * usual + (1 - share) * odd)
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+        usual_chance, means, variances = _posterior(middle * error, error, mean, variance)
+        usual_risk, odd_risk = (ndtr((-1 - at) / np.sqrt(spread)) for at, spread in zip(means, variances, strict=True))
+        gain = usual_chance * means[0] + (1 - usual_chance) * means[1]
+        risk = usual_chance * usual_risk + (1 - usual_chance) * odd_risk
+        is_worth_it = gain > PRICE * error**2 * risk
+        low = np.where(is_worth_it, low, middle)
+        high = np.where(is_worth_it, middle, high)
     return high
 
 
 def _density(difference: Floats, error: Floats, mean: Floats, variance: Floats) -> Floats:
-    """How likely that difference is, up to a constant."""
-    usual, odd = _parts(difference, error, mean, variance)
-    both: Floats = usual + odd
-    return both
+    """The density of a difference under the mixture, up to a constant."""
+    usual, odd = _component_densities(difference, error, mean, variance)
+    density: Floats = usual + odd
+    return density
 
 
-def _parts(difference: Floats, error: Floats, mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
-    """The density of a usual challenger and that of an odd one, each with its share; never quite 0."""
-    around, wide = np.sqrt(variance + error**2), np.sqrt(ODD_SPREAD**2 + error**2)
-    usual = (1 - ODD) / around * np.exp(-(((difference - mean) / around) ** 2) / 2)
-    odd = ODD / wide * np.exp(-((difference / wide) ** 2) / 2)
+def _component_densities(difference: Floats, error: Floats, mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
+    """The densities of the normal part and of the outliers, weighted by their shares; the latter is never 0."""
+    usual_spread = np.sqrt(variance + error**2)
+    odd_spread = np.sqrt(ODD_SPREAD**2 + error**2)
+    usual = (1 - ODD) / usual_spread * np.exp(-(((difference - mean) / usual_spread) ** 2) / 2)
+    odd = ODD / odd_spread * np.exp(-((difference / odd_spread) ** 2) / 2)
     return usual, np.maximum(odd, np.finfo(float).tiny)
 
 
-def _expected(
+def _posterior(
     difference: Floats, error: Floats, mean: Floats, variance: Floats
 ) -> tuple[Floats, tuple[Floats, Floats], tuple[Floats, Floats]]:
-    """The chance that the challenger is a usual one; the mean and the variance of its true difference for either."""
-    usual, odd = _parts(difference, error, mean, variance)
-    trust, wide = variance / (variance + error**2), ODD_SPREAD**2 / (ODD_SPREAD**2 + error**2)
-    means = (trust * difference + (1 - trust) * mean, wide * difference)
-    return usual / (usual + odd), means, (trust * error**2, wide * error**2)
+    """The posterior of a challenger's true difference given its measured difference.
+
+    Returns:
+        The chance that it is no outlier; the means, and the variances, of the true difference as a usual challenger and
+        as an outlier.
+    """
+    usual, odd = _component_densities(difference, error, mean, variance)
+    usual_shrinkage = variance / (variance + error**2)
+    odd_shrinkage = ODD_SPREAD**2 / (ODD_SPREAD**2 + error**2)
+    means = (usual_shrinkage * difference + (1 - usual_shrinkage) * mean, odd_shrinkage * difference)
+    return usual / (usual + odd), means, (usual_shrinkage * error**2, odd_shrinkage * error**2)

@@ -12,9 +12,9 @@ from tests.support.answers import judged, share
 
 
 def test_the_first_good_model_is_promoted() -> None:
-    done = judged(share(400, 0.8), None)
-    assert (done.promote, done.verdict) == (True, "Promoted")
-    assert done.reason == (
+    decision = judged(share(400, 0.8), None)
+    assert (decision.promote, decision.verdict) == (True, "Promoted")
+    assert decision.reason == (
         "The first model to pass: the challenger's accuracy 80.0% beats 50.0%, "
         "that of always giving the most frequent class."
     )
@@ -28,36 +28,36 @@ def test_a_model_below_the_floor_is_refused_with_or_without_a_champion() -> None
 
 
 def test_a_model_no_better_than_the_most_frequent_class_is_refused() -> None:
-    done = judged(share(400, 0.5), None, rules=gate.Rules(floor=0.2))
-    assert done.verdict == "Refused"
-    assert "does not beat 50.0%, that of always giving the most frequent class" in done.reason
+    decision = judged(share(400, 0.5), None, rules=gate.Rules(floor=0.2))
+    assert decision.verdict == "Refused"
+    assert "does not beat 50.0%, that of always giving the most frequent class" in decision.reason
 
 
 def test_a_clearly_better_challenger_is_promoted_and_says_by_how_much() -> None:
-    done = judged(np.arange(1000) % 10 < 8, np.arange(1000) % 10 < 7)
-    assert done.promote
-    assert done.difference == pytest.approx(0.1)
-    assert done.interval is not None
-    assert done.interval[0] < 0.1 < done.interval[1]
-    assert done.reason.startswith(
+    decision = judged(np.arange(1000) % 10 < 8, np.arange(1000) % 10 < 7)
+    assert decision.promote
+    assert decision.difference == pytest.approx(0.1)
+    assert decision.interval is not None
+    assert decision.interval[0] < 0.1 < decision.interval[1]
+    assert decision.reason.startswith(
         "The challenger is right on 80.0% of 1,000 holdout rows, v3 on 70.0%: 10.0 points more (80% interval of "
     )
-    assert done.reason.endswith("so it replaces v3.")
+    assert decision.reason.endswith("so it replaces v3.")
 
 
 def test_a_margin_asks_for_more() -> None:
     right, champion = np.arange(1000) % 10 < 8, np.arange(1000) % 10 < 7
-    done = judged(right, champion, rules=gate.Rules(floor=0.6, margin=0.1))
-    assert done.verdict == "Kept champion"
-    assert "but not by more than the margin of 10.0 points" in done.reason
+    decision = judged(right, champion, rules=gate.Rules(floor=0.6, margin=0.1))
+    assert decision.verdict == "Kept champion"
+    assert "but not by more than the margin of 10.0 points" in decision.reason
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "macro_f1", "log_loss"])
 def test_the_same_answers_never_replace_the_champion(metric: str) -> None:
     right = share(300, 0.8)
-    done = judged(right, right.copy(), rules=gate.Rules(metric, floor=0.69 if metric == "log_loss" else 0.6))
-    assert (done.promote, done.verdict, done.difference) == (False, "Kept champion", 0.0)
-    assert done.reason == "The challenger answers all 300 holdout rows as v3 does, so v3 stays."
+    decision = judged(right, right.copy(), rules=gate.Rules(metric, floor=0.69 if metric == "log_loss" else 0.6))
+    assert (decision.promote, decision.verdict, decision.difference) == (False, "Kept champion", 0.0)
+    assert decision.reason == "The challenger answers all 300 holdout rows as v3 does, so v3 stays."
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "macro_f1", "log_loss"])
@@ -89,9 +89,9 @@ def test_rows_that_go_together_make_the_interval_wider() -> None:
 
 
 def test_one_group_cannot_judge() -> None:
-    done = judged(share(300, 0.9), share(300, 0.7), ["only"] * 300)
-    assert done.verdict == "Kept champion"
-    assert "of one group" in done.reason
+    decision = judged(share(300, 0.9), share(300, 0.7), ["only"] * 300)
+    assert decision.verdict == "Kept champion"
+    assert "of one group" in decision.reason
 
 
 def test_an_unknown_metric_is_refused_by_name() -> None:

@@ -26,19 +26,19 @@ histories = st.lists(st.tuples(figures, errors, pulls, st.booleans()), max_size=
 
 
 @given(figures, errors, pulls)
-def test_without_a_history_ninety_percent_confidence_is_asked(difference: float, error: float, pull: float) -> None:
-    for nothing in (gate_memory.unknowing(), gate_memory.learned([], 3)):
-        asked = gate_memory.asked(nothing, measured(difference, error, pull))
-        assert asked == pytest.approx(1.2815515655 * error, rel=1e-9)
+def test_without_a_history_ninety_percent_confidence_is_required(difference: float, error: float, pull: float) -> None:
+    for belief in (gate_memory.unknowing(), gate_memory.learned([], 3)):
+        required = gate_memory.asked(belief, measured(difference, error, pull))
+        assert required == pytest.approx(1.2815515655 * error, rel=1e-9)
 
 
 @settings(max_examples=60)
 @given(histories, errors, pulls, figures, figures)
-def test_what_is_asked_is_a_number_from_none_up_and_heeds_no_difference(
-    found: list[tuple[float, float, float, bool]], error: float, pull: float, one: float, two: float
+def test_the_required_lead_is_at_least_0_and_does_not_depend_on_the_difference(
+    past: list[tuple[float, float, float, bool]], error: float, pull: float, one: float, two: float
 ) -> None:
     """So a better difference never turns a promotion into a refusal, and a worse one is never promoted."""
-    belief = taught(found)
+    belief = taught(past)
     first, second = (float(gate_memory.asked(belief, measured(each, error, pull))[0]) for each in (one, two))
     assert first == second
     assert np.isfinite(first)
@@ -48,15 +48,15 @@ def test_what_is_asked_is_a_number_from_none_up_and_heeds_no_difference(
 @settings(max_examples=40)
 @given(histories, errors)
 def test_one_lifetime_at_a_time_or_many_at_once_comes_to_the_same(
-    found: list[tuple[float, float, float, bool]], error: float
+    challengers: list[tuple[float, float, float, bool]], error: float
 ) -> None:
     """The simulation folds step by step on many lifetimes; production reads the history of one."""
     belief = gate_memory.unknowing(3)
-    for past in pasts(found):
+    for past in pasts(challengers):
         many = Measured(*(np.repeat(each, 3) for each in vars(past.measured).values()))
         belief = gate_memory.after(belief, many, np.repeat(past.promoted, 3))
-    asked = gate_memory.asked(belief, Measured(*(np.repeat(each, 3) for each in vars(measured(0, error)).values())))
-    assert asked == pytest.approx(np.repeat(gate_memory.asked(taught(found), measured(0, error)), 3))
+    required = gate_memory.asked(belief, Measured(*(np.repeat(each, 3) for each in vars(measured(0, error)).values())))
+    assert required == pytest.approx(np.repeat(gate_memory.asked(taught(challengers), measured(0, error)), 3))
 
 
 def test_bad_challengers_make_it_stricter_and_good_ones_bolder() -> None:
@@ -73,11 +73,11 @@ def test_the_luck_of_a_champion_is_given_back_and_fresh_rows_dilute_it() -> None
     lucky, other = gate_memory.learned(history, history[-1].version), gate_memory.learned(history, 1)
     assert lucky.luck[0] > 0
     assert other.luck[0] == 0
-    asked = [
+    required = [
         float(gate_memory.asked(belief, measured(0, 0.006, 0.3, rows))[0])
         for belief, rows in ((lucky, 3000), (lucky, 30_000), (other, 3000))
     ]
-    assert asked[0] < asked[1] < asked[2]
+    assert required[0] < required[1] < required[2]
 
 
 # --- the decision
@@ -129,11 +129,11 @@ def test_an_empty_history_decides_by_the_tenth_percentile_as_ever(metric: str) -
     rng, seen = np.random.default_rng(1), set()
     for _ in range(25):
         one, two = (rng.random(200) < right for right in (0.83, 0.8))
-        done = judged(one, two, rules=gate.Rules(metric, floor=0.9 if metric == "log_loss" else 0.5))
-        assert done.interval is not None
-        assert done.promote == (done.interval[0] > 0)
-        assert "earlier" not in done.reason
-        seen.add(done.promote)
+        decision = judged(one, two, rules=gate.Rules(metric, floor=0.9 if metric == "log_loss" else 0.5))
+        assert decision.interval is not None
+        assert decision.promote == (decision.interval[0] > 0)
+        assert "earlier" not in decision.reason
+        seen.add(decision.promote)
     assert seen == {True, False}
 
 
@@ -141,10 +141,10 @@ def test_error_and_pull_are_those_of_counting_wins_and_losses() -> None:
     rng = np.random.default_rng(0)
     champion = rng.random(4000) < 0.8
     right = champion ^ (rng.random(4000) < 0.08)
-    done = decided(right, champion, None)
+    decision = decided(right, champion, None)
     won, lost = int((right & ~champion).sum()), int((champion & ~right).sum())
-    assert done.error == pytest.approx(np.sqrt(won + lost) / 4000, rel=0.06)
-    assert done.pull == pytest.approx(won / (~champion).sum() + lost / champion.sum(), abs=0.04)
+    assert decision.error == pytest.approx(np.sqrt(won + lost) / 4000, rel=0.06)
+    assert decision.pull == pytest.approx(won / (~champion).sum() + lost / champion.sum(), abs=0.04)
 
 
 # --- what a version remembers
@@ -155,18 +155,18 @@ def version(number: int, **tags: str) -> Version:
 
 
 def test_a_decision_is_remembered_by_its_version_and_read_back() -> None:
-    done = decided(share(400, 0.85), np.roll(share(400, 0.8), 7), None)
-    tags = {evaluation.GATE: evaluation.told(done, "accuracy", 400), "decided_against": "3", "decision": "promote"}
+    decision = decided(share(400, 0.85), np.roll(share(400, 0.8), 7), None)
+    tags = {evaluation.GATE: evaluation.told(decision, "accuracy", 400), "decided_against": "3", "decision": "promote"}
     past = evaluation.remembered(version(4, **tags), "accuracy")
     assert past is not None
     assert (past.version, past.against, past.promoted) == (4, 3, True)
-    found = [float(each[0]) for each in vars(past.measured).values()]
-    assert found == pytest.approx([done.difference, done.error, done.pull, 400])
+    figures_read = [float(each[0]) for each in vars(past.measured).values()]
+    assert figures_read == pytest.approx([decision.difference, decision.error, decision.pull, 400])
     assert evaluation.remembered(version(4, **tags), "f1") is None
 
 
 @pytest.mark.parametrize("tag", ["", "none", "{}", "[1]", "7", '{"metric": "accuracy", "ahead": "NaN"}', "null", "{"])
-def test_a_tag_that_tells_nothing_teaches_nothing(tag: str) -> None:
+def test_a_damaged_tag_teaches_nothing(tag: str) -> None:
     assert evaluation.remembered(version(4, gate=tag, decided_against="3"), "accuracy") is None
     whole = json.dumps({"metric": "accuracy", "ahead": 0.1, "error": 0.1, "pull": 0.1, "rows": 10})
     assert evaluation.remembered(version(4, gate=whole, decided_against="none"), "accuracy") is None
@@ -181,7 +181,7 @@ SOUND = {"metric": "accuracy", "ahead": 0.1, "error": 0.1, "pull": 0.1, "rows": 
     [{"ahead": 1.5}, {"ahead": "0.1"}, {"ahead": True}, {"error": -0.1}, {"error": 7}, {"pull": -1}, {"pull": 1.1},
      {"rows": 0}, {"rows": 10.5}, {"rows": 1e300}, {"rows": -10}, {"rows": None}],
 )  # fmt: skip
-def test_what_cannot_have_been_measured_teaches_nothing(nonsense: dict[str, object]) -> None:
+def test_impossible_measurements_teach_nothing(nonsense: dict[str, object]) -> None:
     """Somebody has typed it into MLflow: no share differs by more than 1, no error is negative, ..."""
     assert evaluation.remembered(version(4, gate=json.dumps(SOUND), decided_against="3"), "accuracy") is not None
     assert evaluation.remembered(version(4, gate=json.dumps(SOUND | nonsense), decided_against="3"), "accuracy") is None
@@ -193,8 +193,8 @@ def test_no_version_was_held_against_itself_or_none(against: str) -> None:
 
 
 def test_log_loss_may_differ_by_more_than_a_share_can() -> None:
-    told = json.dumps(SOUND | {"metric": "log_loss", "ahead": -2.5})
-    assert evaluation.remembered(version(4, gate=told, decided_against="3"), "log_loss") is not None
+    tag = json.dumps(SOUND | {"metric": "log_loss", "ahead": -2.5})
+    assert evaluation.remembered(version(4, gate=tag, decided_against="3"), "log_loss") is not None
 
 
 # --- over a lifetime

@@ -29,21 +29,21 @@ def believed(true: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("error", [0.3, 0.4, 0.5])
-def test_what_is_asked_is_where_the_gain_is_worth_54_times_the_risk_of_half_a_point(error: float) -> None:
+def test_the_required_lead_is_where_the_gain_is_worth_54_times_the_risk_of_half_a_point(error: float) -> None:
     """By integrating over every true difference, for a gate that has long known its world."""
     weight = np.full((120, 1), -1e9)
     weight[ONE_KIND] = 0
-    known = Belief(weight, np.zeros(1), seen=10**9)
-    asked = float(gate_memory.asked(known, measured(0, error * HALF_A_POINT))[0]) / HALF_A_POINT
+    belief = Belief(weight, np.zeros(1), seen=10**9)
+    required = float(gate_memory.asked(belief, measured(0, error * HALF_A_POINT))[0]) / HALF_A_POINT
     true = np.linspace(-20, 20, 400_001)
-    for seen, worth in ((asked - 0.001 * error, False), (asked + 0.001 * error, True)):
+    for seen, worth in ((required - 0.001 * error, False), (required + 0.001 * error, True)):
         likely = believed(true) * norm.pdf(seen, true, error)
         gain, slide = (likely * true).sum(), likely[true < -1].sum()
         assert (gain > 54 * error**2 * slide) == worth
 
 
 @pytest.mark.parametrize("error", [0.01, 0.013, 0.03])
-def test_however_bad_the_history_two_standard_errors_are_asked_at_most(error: float) -> None:
+def test_however_bad_the_history_at_most_two_standard_errors_are_required(error: float) -> None:
     bad = taught([(-0.02, 0.005, 0.2, False)] * 40)
     assert float(gate_memory.asked(bad, measured(0, error))[0]) == pytest.approx(2 * error)
 
@@ -60,8 +60,8 @@ def test_of_what_a_challenger_taught_half_is_left_after_46_more() -> None:
 
 
 def test_after_four_challengers_half_of_the_way_to_bolder_is_gone() -> None:
-    found = [(0.006, 0.005, 0.2, False)] * 4
-    belief = taught(found)
+    challengers = [(0.006, 0.005, 0.2, False)] * 4
+    belief = taught(challengers)
     settled = Belief(belief.weight, belief.luck, seen=10**9)
     half, whole = (float(gate_memory.asked(each, measured(0, 0.004))[0]) / 0.004 for each in (belief, settled))
     assert whole < 1
@@ -107,7 +107,7 @@ def test_of_a_hundred_trials_of_equals_five_at_most_are_decided_for_either(word:
         (7, 0, "the challenger is better (evidence 23.8, 20 is required)"),
     ],
 )
-def test_what_a_trial_says_by_now(wins: int, losses: int, ending: str) -> None:
+def test_the_sentence_of_a_trial(wins: int, losses: int, ending: str) -> None:
     assert str(canary_test.judge(1_234, wins, losses)) == (
         f"On 1,234 audited live texts the challenger alone was right on {wins}, "
         f"the champion alone on {losses}: {ending}"
@@ -125,7 +125,7 @@ def test_in_a_month_five_in_a_hundred_is_spent_at_most_however_often_one_looks(w
     assert alpha_spending.allowed(None) + sum(map(alpha_spending.allowed, looks)) <= 0.05 * (1 + 1e-9)
 
 
-def test_who_looks_each_hour_of_a_month_may_spend_all_of_it() -> None:
+def test_hourly_checks_may_spend_the_whole_alpha_of_a_month() -> None:
     assert alpha_spending.allowed(None) + 720 * alpha_spending.allowed(1.0) == pytest.approx(0.05)
 
 

@@ -35,7 +35,7 @@ def of(
 # --- by hand, and properties
 
 
-def test_what_met_nobody_stays_as_measured() -> None:
+def test_a_version_without_a_comparison_stays_as_measured() -> None:
     for history in ([], [past(3, 2, 0.02, True)]):
         assert selection_bias.corrected(0.8, (0.776, 0.822), 1139, history, 1) == selection_bias.Figure(
             0.8, 0.776, 0.822, 0
@@ -51,13 +51,15 @@ def test_one_point_of_the_grid_is_the_filter_of_the_textbook(monkeypatch: pytest
     monkeypatch.setattr(selection_bias, "ODD", 1e-300)
     rows, each = np.array([1000.0]), np.array([2000.0])
     measured = Measured(np.array([0.015]), np.array([0.005]), np.array([0.9]), rows)
-    weight, stays, comes = selection_bias.after(np.zeros((1, 1)), selection_bias.of_none(rows, each), measured, each)
-    assert float(stays.mean[0, 0]) == pytest.approx(-0.75)
-    assert float(comes.mean[0, 0]) == pytest.approx(0.75)
-    assert float(stays.variance[0, 0]) == pytest.approx(2 - 0.25 / 2)
-    assert float(comes.variance[0, 0]) == pytest.approx(2 - 0.25 / 2 + 1 - 1 / 2 - 2 * 0.5 / 2)
-    high, _ = selection_bias.shown(weight, comes, np.array([0.0]))
-    assert float(high[0]) == pytest.approx(0.00375)
+    weight, champion_luck, challenger_luck = selection_bias.after(
+        np.zeros((1, 1)), selection_bias.of_none(rows, each), measured, each
+    )
+    assert float(champion_luck.mean[0, 0]) == pytest.approx(-0.75)
+    assert float(challenger_luck.mean[0, 0]) == pytest.approx(0.75)
+    assert float(champion_luck.variance[0, 0]) == pytest.approx(2 - 0.25 / 2)
+    assert float(challenger_luck.variance[0, 0]) == pytest.approx(2 - 0.25 / 2 + 1 - 1 / 2 - 2 * 0.5 / 2)
+    bias, _ = selection_bias.shown(weight, challenger_luck, np.array([0.0]))
+    assert float(bias[0]) == pytest.approx(0.00375)
 
 
 histories = st.lists(
@@ -67,11 +69,11 @@ histories = st.lists(
 
 @settings(max_examples=80)
 @given(histories, st.floats(0, 1), st.floats(0.001, 0.1))
-def test_never_more_nor_surer_than_measured(
-    found: list[tuple[float, float, bool, int]], value: float, half: float
+def test_the_corrected_figure_is_never_higher_nor_its_interval_narrower(
+    challengers: list[tuple[float, float, bool, int]], value: float, half: float
 ) -> None:
     live, rows, history = 1, 1000, []
-    for number, (difference, error, promoted, fresh) in enumerate(found, 2):
+    for number, (difference, error, promoted, fresh) in enumerate(challengers, 2):
         rows += fresh
         history.append(past(number, live, difference, promoted, error, rows))
         live = number if promoted else live

@@ -56,43 +56,45 @@ def test_a_challenger_that_wins_but_loses_ten_points_on_300_rows_stays_out_and_i
     assert champion[:300].mean() - challenger[:300].mean() == pytest.approx(0.1)
     alone = decided(challenger, champion, {})
     assert alone.promote
-    done = decided(challenger, champion, parts(2400, 1200))
-    assert (done.promote, done.verdict) == (False, "Kept champion")
-    assert "on the whole" not in done.reason
+    decision = decided(challenger, champion, parts(2400, 1200))
+    assert (decision.promote, decision.verdict) == (False, "Kept champion")
+    assert "on the whole" not in decision.reason
     assert (
         ", but the challenger is right on 70.0% of the 300 rows of the slice shop = a, v3 on 80.0%: 10.0 points fewer "
-        "(at least 5." in done.reason
+        "(at least 5." in decision.reason
     )
-    assert done.reason.endswith(" points with 95% confidence over all 8 slices), so v3 stays.")
-    assert [found.name for found in done.slices if found.harmed] == ["shop = a"]
-    failed = [check for check in done.checks if not check.success]
+    assert decision.reason.endswith(" points with 95% confidence over all 8 slices), so v3 stays.")
+    assert [found.name for found in decision.slices if found.harmed] == ["shop = a"]
+    failed = [check for check in decision.checks if not check.success]
     assert [check.name for check in failed] == ["No slice harmed"]
-    assert (done.difference, done.error, done.pull) == (alone.difference, alone.error, alone.pull)
+    assert (decision.difference, decision.error, decision.pull) == (alone.difference, alone.error, alone.pull)
 
 
-def test_what_was_decided_comes_back_as_it_was() -> None:
+def test_a_stored_decision_is_read_back_unchanged() -> None:
     challenger, champion = better_but_for_a_shop()
-    done = decided(challenger, champion, parts(2400, 1200))
-    assert gate.recalled(asdict(done)) == done
-    old = {name: value for name, value in asdict(done).items() if name not in ("slices", "broken")}
-    assert gate.recalled(old).reason == done.reason
+    decision = decided(challenger, champion, parts(2400, 1200))
+    assert gate.recalled(asdict(decision)) == decision
+    old = {name: value for name, value in asdict(decision).items() if name not in ("slices", "broken")}
+    assert gate.recalled(old).reason == decision.reason
 
 
-def test_who_wins_everywhere_goes_live_and_each_slice_has_its_interval() -> None:
+def test_a_winner_on_every_slice_goes_live_and_each_slice_has_its_interval() -> None:
     at = np.arange(2400)
-    done = decided(at % 20 < 17, at % 20 < 15, parts(2400, 1200))
-    assert done.promote
-    assert [check.name for check in done.checks][-1] == "No slice harmed"
-    assert done.checks[-1].detail == ("On none of the 8 slices is the challenger surely more than half a point worse")
-    for found in done.slices:
-        assert found.interval[0] <= found.ahead <= found.interval[1]
-        assert found.challenger - found.champion == pytest.approx(found.ahead)
+    decision = decided(at % 20 < 17, at % 20 < 15, parts(2400, 1200))
+    assert decision.promote
+    assert [check.name for check in decision.checks][-1] == "No slice harmed"
+    assert decision.checks[-1].detail == (
+        "On none of the 8 slices is the challenger surely more than half a point worse"
+    )
+    for part in decision.slices:
+        assert part.interval[0] <= part.ahead <= part.interval[1]
+        assert part.challenger - part.champion == pytest.approx(part.ahead)
 
 
 @pytest.mark.parametrize("kind", ["rows", "groups"])
 def test_at_most_5_of_100_challengers_that_are_equal_on_every_slice_are_found_worse_on_one(kind: str) -> None:
     """1,200 rows, 8 slices that share rows, of 30 to 600; both models are right on 80%, each on other rows."""
-    rng, slices, found = np.random.default_rng(7), parts(1200, 600), 0
+    rng, slices, harmed = np.random.default_rng(7), parts(1200, 600), 0
     truth = np.arange(1200) % 2
     groups = np.arange(1200) if kind == "rows" else np.arange(1200) // 4
     for trial in range(1000):
@@ -109,8 +111,8 @@ def test_at_most_5_of_100_challengers_that_are_equal_on_every_slice_are_found_wo
             positive=None,
             seed=trial,
         )
-        found += any(one.interval[1] < 0 for one in done)  # even without the half point that is let pass
-    assert 20 < found <= 50 + 3 * 6.9  # 5 of 100, and three standard deviations of 1,000 trials
+        harmed += any(one.interval[1] < 0 for one in done)  # even without the half point that is let pass
+    assert 20 < harmed <= 50 + 3 * 6.9  # 5 of 100, and three standard deviations of 1,000 trials
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3, 4])
@@ -121,9 +123,9 @@ def test_a_few_rows_keep_nobody_out(lost: int) -> None:
     challenger = at % 20 < 17
     challenger[:30] = champion[:30]
     challenger[np.flatnonzero(champion[:30])[:lost]] = False
-    done = decided(challenger, champion, {"few": at < 30} | parts(2400, 1200))
-    assert done.promote
-    assert not any(found.harmed for found in done.slices)
+    decision = decided(challenger, champion, {"few": at < 30} | parts(2400, 1200))
+    assert decision.promote
+    assert not any(found.harmed for found in decision.slices)
 
 
 def test_more_slices_ask_for_more() -> None:
@@ -151,10 +153,10 @@ def test_half_a_point_is_let_pass_however_many_rows_say_so() -> None:
     challenger[(at % 250 == 0) & (at < 50_000)] = False  # 0.4 points in the first half
     challenger[(at % 250 > 245) & (at >= 50_000)] = True
     first = at < 50_000
-    done = decided(challenger, champion, {"first": first, "second": ~first})
-    assert done.slices[0].ahead == pytest.approx(-0.004)
-    assert done.slices[0].interval[1] < 0
-    assert done.promote
+    decision = decided(challenger, champion, {"first": first, "second": ~first})
+    assert decision.slices[0].ahead == pytest.approx(-0.004)
+    assert decision.slices[0].interval[1] < 0
+    assert decision.promote
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "macro_f1", "log_loss"])
@@ -162,12 +164,12 @@ def test_any_metric_sees_the_harm_with_the_sign_turned_to_better(metric: str) ->
     challenger, champion = better_but_for_a_shop()
     rules = gate.Rules(metric, floor=0.9 if metric == "log_loss" else 0.5)
     assert decided(challenger, champion, {}, rules).promote
-    done = decided(challenger, champion, parts(2400, 1200), rules)
-    assert not done.promote
-    assert [found.name for found in done.slices if found.harmed] == ["shop = a"]
+    decision = decided(challenger, champion, parts(2400, 1200), rules)
+    assert not decision.promote
+    assert [part.name for part in decision.slices if part.harmed] == ["shop = a"]
     sign = -1 if metric == "log_loss" else 1
-    for found in done.slices:
-        assert sign * (found.challenger - found.champion) == pytest.approx(found.ahead)
+    for part in decision.slices:
+        assert sign * (part.challenger - part.champion) == pytest.approx(part.ahead)
 
 
 def test_rows_of_one_group_are_one_witness() -> None:

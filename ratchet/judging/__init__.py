@@ -1,1 +1,1 @@
-"""How good is a model, and does it go live? Pure: answers enter, a decision leaves."""
+"""Scores of a model, and the decision whether it goes live. Pure: probabilities enter, a decision leaves."""

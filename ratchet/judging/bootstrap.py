@@ -79,10 +79,13 @@ def swapped(
     sums = [
         [metric.sums(true[part], model[part], groups[part], positive) for model in (first, second)] for part in parts
     ]
-    differing = [np.flatnonzero((one != two).any(axis=1)) for one, two in sums]  # a swap of other groups has no effect
+    differing = [
+        np.flatnonzero((first_sums != second_sums).any(axis=1)) for first_sums, second_sums in sums
+    ]  # a swap of other groups has no effect
     tossed = np.unique(np.concatenate([np.zeros(0, np.int64), *differing]))
     halves = [
-        ((one + two).sum(axis=0) / 2, (one - two)[rows] / 2) for (one, two), rows in zip(sums, differing, strict=True)
+        ((first_sums + second_sums).sum(axis=0) / 2, (first_sums - second_sums)[rows] / 2)
+        for (first_sums, second_sums), rows in zip(sums, differing, strict=True)
     ]
     columns = [np.searchsorted(tossed, rows) for rows in differing]
     rng = np.random.default_rng(seed)

@@ -3,8 +3,8 @@
 Model. The true differences of challengers follow a mixture: nine in ten are normal, one in ten is an outlier that may
 be far better or far worse. Mean and spread of the normal part are learned from the observed differences (empirical
 Bayes on a grid). A challenger is worth its risk if its expected gain outweighs the risk of a slide, a loss of SLIDE in
-production; the price of that risk is higher if the holdout measures less precisely. Without history the gate requires 90%
-confidence. History may make it stricter at once, and bolder only gradually.
+production; the price of that risk is higher if the holdout measures less precisely. Without history the gate requires
+90% confidence. History may make it stricter at once, and bolder only gradually.
 
 Selection bias. The champion was selected on the same rows, so part of its lead is luck, and a challenger is measured
 against it; the more answers it changes, the more of it (its `pull`). Most of the estimated luck is given back to the

@@ -58,15 +58,15 @@ class Luck:
     variance: Floats
     rows: Floats
 
-    def on(self, rows: Floats, each: Floats) -> Luck:
+    def on(self, rows: Floats, row_variance: Floats) -> Luck:
         """The luck on a holdout that has grown: new rows dilute it.
 
         Args:
             rows: Rows of the holdout now.
-            each: Variance of one row.
+            row_variance: Variance of one row.
         """
         new_rows = np.maximum(rows - self.rows, 0.0)
-        variance = (self.variance * self.rows**2 + new_rows * each) / rows**2
+        variance = (self.variance * self.rows**2 + new_rows * row_variance) / rows**2
         return Luck(self.mean * self.rows / rows, variance, np.asarray(rows))
 
 
@@ -93,34 +93,34 @@ def unknowing(lifetimes: int = 1) -> Floats:
     return weight
 
 
-def of_none(rows: Floats, each: Floats) -> Luck:
+def of_none(rows: Floats, row_variance: Floats) -> Luck:
     """The prior luck of a model without a comparison: symmetric around 0.
 
     Args:
         rows: Rows of the holdout.
-        each: Variance of one row, in squared slides.
+        row_variance: Variance of one row, in squared slides.
     """
     shape = (len(_MEANS), len(rows))
-    return Luck(np.zeros(shape), np.broadcast_to(each / rows, shape), rows)
+    return Luck(np.zeros(shape), np.broadcast_to(row_variance / rows, shape), rows)
 
 
-def after(weight: Floats, champion: Luck, measured: Measured, each: Floats) -> tuple[Floats, Luck, Luck]:
+def after(weight: Floats, champion: Luck, measured: Measured, row_variance: Floats) -> tuple[Floats, Luck, Luck]:
     """Update by a challenger.
 
     Args:
         weight: Log weight of each grid point.
         champion: The champion's luck.
         measured: The challenger's measured difference.
-        each: Variance of one row, in squared slides.
+        row_variance: Variance of one row, in squared slides.
 
     Returns:
         The updated weights, the champion's luck and the challenger's luck.
     """
-    champion = champion.on(measured.rows, each)
+    champion = champion.on(measured.rows, row_variance)
     difference = measured.difference / SLIDE
     error = np.maximum(measured.error / SLIDE, LEAST_ERROR)
-    pull = _pull(error, each / measured.rows)
-    noise = np.maximum(error**2 - pull**2 * each / measured.rows, error**2 / 4)
+    pull = _pull(error, row_variance / measured.rows)
+    noise = np.maximum(error**2 - pull**2 * row_variance / measured.rows, error**2 / 4)
     usual = _kalman_update(champion, difference, pull, noise, _MEANS, _SPREADS**2)
     odd_variance = np.full_like(_MEANS, ODD_SPREAD**2)
     odd = _kalman_update(champion, difference, pull, noise, np.zeros_like(_MEANS), odd_variance)

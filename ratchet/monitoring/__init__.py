@@ -1,1 +1,1 @@
-"""What live traffic and people brought: the log, feedback, labels to ask for, drift, when to retrain."""
+"""Monitoring of live traffic: prediction log, feedback, label queue, drift, and the rule for retraining."""

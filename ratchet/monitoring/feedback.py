@@ -199,14 +199,14 @@ def read_answers(connection: Any, problem: Problem, after: str) -> Iterator[Part
         after = ids[-1]
 
 
-def collect(problem: Problem, said: pl.DataFrame) -> FeedbackBatch:
+def collect(problem: Problem, labels_given: pl.DataFrame) -> FeedbackBatch:
     """Weigh labels against the pinned data, which must lie in data/.
 
     Args:
-        said: Labels as `waiting` returns them.
+        labels_given: Labels as `waiting` returns them.
     """
     before = kept(problem.here.data)
-    keys = compared(said["text"].drop_nulls()).unique()
+    keys = compared(labels_given["text"].drop_nulls()).unique()
     parts = []
     labels = set[str]()
     table_rows = 0
@@ -215,10 +215,10 @@ def collect(problem: Problem, said: pl.DataFrame) -> FeedbackBatch:
         labels |= set(frame["label"].drop_nulls().unique())
         keyed = frame.select(compared(frame["text"]).alias("key"), pl.col("label").str.strip_chars())
         parts.append(keyed.filter(pl.col("key").is_in(keys.implode())))
-    unchanged = before.filter(~pl.col("prediction").is_in(said["prediction"].implode()))
+    unchanged = before.filter(~pl.col("prediction").is_in(labels_given["prediction"].implode()))
     taught = pl.concat(parts) if parts else pl.DataFrame(schema={"key": pl.String, "label": pl.String})
     taught = drop_revised(taught, before, unchanged)
-    fresh = keep_informative(said, taught, unchanged)
+    fresh = keep_informative(labels_given, taught, unchanged)
     facts = feedback_rules.weigh(fresh, taught, labels, read_traffic(problem, fresh, unchanged))
     facts = feedback_rules.in_turn(facts, table_rows, retrain_state.untaught(problem, by_source(before)))
     new = fresh.filter(facts["first"] & ~facts["waits"]).select(

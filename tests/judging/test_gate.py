@@ -66,15 +66,15 @@ def test_the_same_answers_never_replace_the_champion(metric: str) -> None:
 def test_swapping_the_two_turns_the_figures_round(metric: str, seed: int) -> None:
     """Never may each replace the other, or two models could swap for ever."""
     rng = np.random.default_rng(seed)
-    one, two = (rng.random(200) < right for right in (0.8, 0.8))
+    first, second = (rng.random(200) < right for right in (0.8, 0.8))
     groups = [f"g{at % 40}" for at in range(200)]
     rules = gate.Rules(metric, floor=0.9 if metric == "log_loss" else 0.5)
-    there, back = judged(one, two, groups, rules), judged(two, one, groups, rules)
-    assert not (there.promote and back.promote)
-    assert there.difference is not None
+    forward, back = judged(first, second, groups, rules), judged(second, first, groups, rules)
+    assert not (forward.promote and back.promote)
+    assert forward.difference is not None
     assert back.difference is not None
-    assert there.difference == pytest.approx(-back.difference)
-    assert there.interval == pytest.approx(tuple(-end for end in reversed(back.interval or ())))
+    assert forward.difference == pytest.approx(-back.difference)
+    assert forward.interval == pytest.approx(tuple(-end for end in reversed(back.interval or ())))
 
 
 def test_rows_that_go_together_make_the_interval_wider() -> None:

@@ -35,11 +35,13 @@ def test_without_a_history_ninety_percent_confidence_is_required(difference: flo
 @settings(max_examples=60)
 @given(histories, errors, pulls, figures, figures)
 def test_the_required_lead_is_at_least_0_and_does_not_depend_on_the_difference(
-    past: list[tuple[float, float, float, bool]], error: float, pull: float, one: float, two: float
+    past: list[tuple[float, float, float, bool]], error: float, pull: float, difference: float, other_difference: float
 ) -> None:
     """So a better difference never turns a promotion into a refusal, and a worse one is never promoted."""
     belief = taught(past)
-    first, second = (float(gate_memory.asked(belief, measured(each, error, pull))[0]) for each in (one, two))
+    first, second = (
+        float(gate_memory.asked(belief, measured(each, error, pull))[0]) for each in (difference, other_difference)
+    )
     assert first == second
     assert np.isfinite(first)
     assert first >= 0
@@ -128,8 +130,8 @@ def test_a_history_of_failures_keeps_a_champion_that_would_have_fallen_and_says_
 def test_an_empty_history_decides_by_the_tenth_percentile_as_ever(metric: str) -> None:
     rng, seen = np.random.default_rng(1), set()
     for _ in range(25):
-        one, two = (rng.random(200) < right for right in (0.83, 0.8))
-        decision = judged(one, two, rules=gate.Rules(metric, floor=0.9 if metric == "log_loss" else 0.5))
+        challenger, champion = (rng.random(200) < right for right in (0.83, 0.8))
+        decision = judged(challenger, champion, rules=gate.Rules(metric, floor=0.9 if metric == "log_loss" else 0.5))
         assert decision.interval is not None
         assert decision.promote == (decision.interval[0] > 0)
         assert "earlier" not in decision.reason

@@ -64,7 +64,7 @@ def test_a_challenger_that_wins_but_loses_ten_points_on_300_rows_stays_out_and_i
         "(at least 5." in decision.reason
     )
     assert decision.reason.endswith(" points with 95% confidence over all 8 slices), so v3 stays.")
-    assert [found.name for found in decision.slices if found.harmed] == ["shop = a"]
+    assert [part.name for part in decision.slices if part.harmed] == ["shop = a"]
     failed = [check for check in decision.checks if not check.success]
     assert [check.name for check in failed] == ["No slice harmed"]
     assert (decision.difference, decision.error, decision.pull) == (alone.difference, alone.error, alone.pull)
@@ -100,7 +100,7 @@ def test_at_most_5_of_100_challengers_that_are_equal_on_every_slice_are_found_wo
     for trial in range(1000):
         luck = [rng.random(groups.max() + 1)[groups] < 0.8 for _ in range(2)]
         one, two = (answers(truth, right) for right in luck)
-        done = slice_harm.compare_slices(
+        slices_compared = slice_harm.compare_slices(
             METRICS["accuracy"],
             truth,
             one,
@@ -111,7 +111,7 @@ def test_at_most_5_of_100_challengers_that_are_equal_on_every_slice_are_found_wo
             positive=None,
             seed=trial,
         )
-        harmed += any(one.interval[1] < 0 for one in done)  # even without the half point that is let pass
+        harmed += any(one.interval[1] < 0 for one in slices_compared)  # even without the half point that is let pass
     assert 20 < harmed <= 50 + 3 * 6.9  # 5 of 100, and three standard deviations of 1,000 trials
 
 
@@ -125,7 +125,7 @@ def test_a_few_rows_keep_nobody_out(lost: int) -> None:
     challenger[np.flatnonzero(champion[:30])[:lost]] = False
     decision = decided(challenger, champion, {"few": at < 30} | parts(2400, 1200))
     assert decision.promote
-    assert not any(found.harmed for found in decision.slices)
+    assert not any(part.harmed for part in decision.slices)
 
 
 def test_more_slices_ask_for_more() -> None:
@@ -138,11 +138,11 @@ def test_more_slices_ask_for_more() -> None:
 def test_slices_of_the_same_rows_count_once() -> None:
     challenger, champion = better_but_for_a_shop()
     shop = np.arange(2400) < 300
-    one, many = (
+    single, many = (
         decided(challenger, champion, {f"slice {number}": shop for number in range(count)}).slices[0]
         for count in (1, 12)
     )
-    assert one.interval == pytest.approx(many.interval)
+    assert single.interval == pytest.approx(many.interval)
 
 
 def test_half_a_point_is_let_pass_however_many_rows_say_so() -> None:

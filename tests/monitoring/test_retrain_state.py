@@ -65,8 +65,8 @@ def test_a_run_of_the_loop_and_the_watcher_write_the_note_at_one_moment(problem:
         retrain_state.turned(problem.here, NAME, "cause", {"user": number})
 
     with ThreadPoolExecutor(2) as both:
-        for done in [both.submit(what, number) for number in range(20) for what in (begin, turn)]:
-            done.result()
+        for future in [both.submit(action, number) for number in range(20) for action in (begin, turn)]:
+            future.result()
     assert len(retrain_state.starts(problem)) == 20
     assert retrain_state.read(problem.here, NAME).cause == "cause"
 

@@ -78,35 +78,35 @@ class Shift:
     drifted: bool = False
 
 
-def numbers(what: str, reference: Sample, recent: Floats, shown: str = ".3g") -> Shift:
+def numbers(name: str, reference: Sample, recent: Floats, median_format: str = ".3g") -> Shift:
     """Compare the distributions of a number by the Kolmogorov-Smirnov test.
 
     Args:
-        what: Name of the quantity.
+        name: Name of the quantity.
         reference: Numbers of the reference.
         recent: Recent numbers.
-        shown: Format of the medians.
+        median_format: Format of the medians.
     """
     before = np.sort(reference.values)
     now = np.sort(recent)
     pooled = np.concatenate([before, now])
     distance = float(np.abs(_distribution(before, pooled) - _distribution(now, pooled)).max())
     return Shift(
-        what,
-        f"{np.median(before):{shown}}",
-        f"{np.median(now):{shown}}",
+        name,
+        f"{np.median(before):{median_format}}",
+        f"{np.median(now):{median_format}}",
         _kolmogorov(distance, effective(reference), len(now)),
         distance,
         WORTH_NUMBERS,
-        _bars(before, now, shown),
+        _bars(before, now, median_format),
     )
 
 
-def classes(what: str, reference: Names, groups: Ints | None, recent: Names) -> Shift:
+def classes(quantity: str, reference: Names, groups: Ints | None, recent: Names) -> Shift:
     """Compare the shares of classes by a chi-squared or permutation test.
 
     Args:
-        what: Name of the quantity.
+        quantity: Name of the quantity.
         reference: Class of each reference row.
         groups: Index of each reference row's group; None if each row stands alone.
         recent: Class of each recent row.
@@ -118,7 +118,7 @@ def classes(what: str, reference: Names, groups: Ints | None, recent: Names) -> 
     if len(names) > 1:
         p_value = _chi_squared(before * _effective_share(names, reference, groups), now)
     bars = tuple((str(name), a / before.sum(), b / now.sum()) for name, a, b in zip(names, before, now, strict=True))
-    return Shift(what, _most_frequent(bars, 1), _most_frequent(bars, 2), p_value, effect, WORTH_SHARES, bars)
+    return Shift(quantity, _most_frequent(bars, 1), _most_frequent(bars, 2), p_value, effect, WORTH_SHARES, bars)
 
 
 def effective(sample: Sample) -> float:
@@ -219,11 +219,11 @@ def _counts(names: Names, rows: Names) -> Floats:
     return np.bincount(np.searchsorted(names, rows), minlength=len(names)).astype(np.float64)
 
 
-def _bars(reference: Floats, recent: Floats, shown: str) -> tuple[Bar, ...]:
+def _bars(reference: Floats, recent: Floats, median_format: str) -> tuple[Bar, ...]:
     """The histogram of both samples in tenths of the reference; fewer bars if many values are equal."""
     cuts = np.unique(np.quantile(reference, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
     counts = [np.bincount(np.searchsorted(cuts, values), minlength=len(cuts) + 1) for values in (reference, recent)]
-    names = [f"to {cut:{shown}}" for cut in cuts] + ["more"]
+    names = [f"to {cut:{median_format}}" for cut in cuts] + ["more"]
     return tuple((name, a / len(reference), b / len(recent)) for name, a, b in zip(names, *counts, strict=True))
 
 

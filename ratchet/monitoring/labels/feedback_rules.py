@@ -40,11 +40,11 @@ def last_words(labels: pl.DataFrame) -> pl.DataFrame:
     return labels.sort("prediction", strength, "at", "label").unique("prediction", keep="last", maintain_order=True)
 
 
-def weigh(said: pl.DataFrame, table: pl.DataFrame, labels: set[str], traffic: Traffic) -> pl.DataFrame:
+def weigh(rows: pl.DataFrame, table: pl.DataFrame, labels: set[str], traffic: Traffic) -> pl.DataFrame:
     """The facts of each label, without its text, for the expectations to validate.
 
     Args:
-        said: Last words: columns prediction, text, predicted, score, label and source. Text, predicted and score are
+        rows: Last words: columns prediction, text, predicted, score, label and source. Text, predicted and score are
             null if the prediction is not logged.
         table: Labels of the owner's table and of earlier feedback for these texts: columns `key` (the compared form)
             and `label`.
@@ -61,8 +61,8 @@ def weigh(said: pl.DataFrame, table: pl.DataFrame, labels: set[str], traffic: Tr
         - `first`: whether this row stands for its text
         - `class_share`: share of the label among the `first` rows; null for the others
     """
-    row_check = row_facts.alone(said.select("text", "label"))
-    keyed = said.with_columns(
+    row_check = row_facts.alone(rows.select("text", "label"))
+    keyed = rows.with_columns(
         row_check[row_facts.KEY].alias("key"), row_check["set_aside"].alias("bad")
     ).with_row_index("row", 1)
     labels_of_key = table.group_by("key").agg(pl.col("label").unique().alias("taught"))

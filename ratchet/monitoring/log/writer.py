@@ -153,12 +153,12 @@ class Writer:
         self._inode = 0
         self.policy = Policy()
 
-    def write(self, rows: list[Row], said: dict[int, Said]) -> dict[int, bool | None] | None:
+    def write(self, rows: list[Row], labels: dict[int, Said]) -> dict[int, bool | None] | None:
         """Insert answers, then labels of logged predictions, in one transaction.
 
         Args:
             rows: Answers.
-            said: Labels by message number.
+            labels: Labels by message number.
 
         Returns:
             By message number, whether the prediction is logged; None if the transaction failed.
@@ -167,7 +167,7 @@ class Writer:
             connection = self._opened()
             with connection:
                 connection.executemany(INSERT, rows)
-                return {number: write_label(connection, label) for number, label in said.items()}
+                return {number: write_label(connection, label) for number, label in labels.items()}
         except (sqlite3.Error, OSError) as error:
             print(f"{time.strftime('%F %T')}  The log of predictions was not written: {error}", file=sys.stderr)
             self.close()
@@ -220,11 +220,11 @@ class Writer:
         self._connection = None
 
 
-def write_label(connection: Any, said: Said) -> bool:
+def write_label(connection: Any, message: Said) -> bool:
     """Write a label if its prediction is logged and it is a known label; returns whether the prediction is logged."""
-    row = connection.execute("select 1 from predictions where id = ?", (said.prediction,)).fetchone()
-    if row is not None and said.known:
-        connection.execute(FEEDBACK, (said.prediction, said.label, said.source, said.at, said.chance))
+    row = connection.execute("select 1 from predictions where id = ?", (message.prediction,)).fetchone()
+    if row is not None and message.known:
+        connection.execute(FEEDBACK, (message.prediction, message.label, message.source, message.at, message.chance))
     return row is not None
 
 

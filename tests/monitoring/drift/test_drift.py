@@ -39,7 +39,10 @@ def drifted_names(result: Drift) -> set[str]:
 
 def test_unchanged_traffic_is_left_alone() -> None:
     """In 8 splits by film; at a level of 5% a look, which is 700 times what an hourly look may spend."""
-    results = [drift.compare(judged(held), met(rest), audited(rest), alpha=0.05) for held, rest in map(sides, range(8))]
+    results = [
+        drift.compare(judged(holdout_rows), met(rest), audited(rest), alpha=0.05)
+        for holdout_rows, rest in map(sides, range(8))
+    ]
     assert sum(result.drifted for result in results) <= 2  # more with a chance of 0.6%, were each at its level
     assert {len(result.shifts) for result in results} == {8}
     assert all(result.verdict == "Steady: the last 1,000 distinct texts look like the holdout." for result in results)
@@ -65,8 +68,8 @@ def planted(rest: pl.DataFrame, what: str) -> pl.DataFrame:
     ["text length", "predicted label", "confidence", "words", "unknown words", "signs and digits", "word length"],
 )
 def test_what_moved_is_called_by_its_name(what: str) -> None:
-    held, rest = sides(0)
-    result = drift.compare(judged(held), met(planted(rest, what)), alpha=HOURLY)
+    holdout_rows, rest = sides(0)
+    result = drift.compare(judged(holdout_rows), met(planted(rest, what)), alpha=HOURLY)
     assert result.drifted
     assert what in drifted_names(result)
     assert what in result.verdict
@@ -75,21 +78,21 @@ def test_what_moved_is_called_by_its_name(what: str) -> None:
 
 def test_a_class_that_grows_is_seen_against_the_first_answers() -> None:
     """By 20 points: against the holdout, whose 50 films differ more than that, it does not show."""
-    held, rest = sides(0)
+    holdout_rows, rest = sides(0)
     more = rest.with_columns(
         said=pl.Series(np.where(np.random.default_rng(0).random(1_000) < 0.2, "fresh", rest["said"]))
     )
     first = sides(1, 3_000)[1]["said"].to_numpy().astype(str)
-    assert drifted_names(drift.compare(judged(held), replace(met(more), first=first), alpha=HOURLY)) == {
+    assert drifted_names(drift.compare(judged(holdout_rows), replace(met(more), first=first), alpha=HOURLY)) == {
         "predicted label since it went live"
     }
-    assert drifted_names(drift.compare(judged(held), replace(met(rest), first=first), alpha=HOURLY)) == set()
+    assert drifted_names(drift.compare(judged(holdout_rows), replace(met(rest), first=first), alpha=HOURLY)) == set()
 
 
 def test_labels_that_changed_their_meaning_show_in_the_audit_alone() -> None:
-    held, rest = sides(0, 400)
+    holdout_rows, rest = sides(0, 400)
     turned = rest.with_columns(label=pl.Series(np.where(np.arange(400) % 3 == 0, "other", rest["label"])))
-    result = drift.compare(judged(held), met(rest), audited(turned), alpha=HOURLY)
+    result = drift.compare(judged(holdout_rows), met(rest), audited(turned), alpha=HOURLY)
     assert drifted_names(result) == {"accuracy"}
     accuracy = result.accuracy
     assert accuracy.measured
@@ -103,8 +106,8 @@ def test_labels_that_changed_their_meaning_show_in_the_audit_alone() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 49])
 def test_of_few_texts_nothing_is_said(rows: int) -> None:
-    held, rest = sides(0)
-    result = drift.compare(judged(held), met(rest.head(rows)), NO_AUDIT)
+    holdout_rows, rest = sides(0)
+    result = drift.compare(judged(holdout_rows), met(rest.head(rows)), NO_AUDIT)
     assert not result.drifted
     assert result.verdict == f"Too early to tell: {rows} distinct texts were answered, 50 are needed."
     assert result.shifts == ()
@@ -112,17 +115,17 @@ def test_of_few_texts_nothing_is_said(rows: int) -> None:
 
 
 def test_where_texts_are_not_kept_the_rest_is_compared_and_that_is_said() -> None:
-    held, rest = sides(0)
-    result = drift.compare(judged(held), met(rest, texts=False), alpha=HOURLY)
+    holdout_rows, rest = sides(0)
+    result = drift.compare(judged(holdout_rows), met(rest, texts=False), alpha=HOURLY)
     assert {each.what for each in result.shifts} == {"text length", "predicted label", "confidence"}
     assert "deploy.log.texts" in result.unread
     assert result.unread in drift_report.as_markdown(drift_report.report("p", 1, "linear", 0.0, result))
 
 
 def test_a_version_of_before_truth_was_kept_is_watched_without_an_estimate() -> None:
-    held, rest = sides(0)
+    holdout_rows, rest = sides(0)
     result = drift.compare(
-        replace(judged(held), truth=None, groups=None), met(planted(rest, "confidence")), alpha=HOURLY
+        replace(judged(holdout_rows), truth=None, groups=None), met(planted(rest, "confidence")), alpha=HOURLY
     )
     assert "confidence" in drifted_names(result)
     assert result.accuracy.holdout is None
@@ -145,13 +148,15 @@ def test_chinese_texts_of_another_kind_are_told_apart() -> None:
 
 def test_a_verdict_does_not_come_and_go() -> None:
     """A move that a look was sure enough to call stands for one that is less sure, until it is no longer there."""
-    held, rest = sides(0)
+    holdout_rows, rest = sides(0)
     weak = met(rest.with_columns(score=(pl.col("score") - 0.02).clip(0.5)))
-    (shift,) = [item for item in drift.compare(judged(held), weak, alpha=0.05).shifts if item.what == "confidence"]
+    (shift,) = [
+        item for item in drift.compare(judged(holdout_rows), weak, alpha=0.05).shifts if item.what == "confidence"
+    ]
     assert 1e-9 < shift.p_value < 0.01
-    assert not drift.compare(judged(held), weak, alpha=1e-9).drifted
-    assert drift.compare(judged(held), weak, alpha=1e-9, standing=frozenset({"confidence"})).drifted
-    assert not drift.compare(judged(held), met(rest), alpha=1e-9, standing=frozenset({"confidence"})).drifted
+    assert not drift.compare(judged(holdout_rows), weak, alpha=1e-9).drifted
+    assert drift.compare(judged(holdout_rows), weak, alpha=1e-9, standing=frozenset({"confidence"})).drifted
+    assert not drift.compare(judged(holdout_rows), met(rest), alpha=1e-9, standing=frozenset({"confidence"})).drifted
 
 
 # How sure a look must be
@@ -221,15 +226,15 @@ def test_a_class_that_was_rare_and_is_not_any_more_is_seen() -> None:
 
 
 def look() -> tuple[Drift, LastCheck]:
-    held, rest = sides(0)
-    result = drift.compare(judged(held), met(planted(rest, "words")), audited(rest), alpha=HOURLY)
+    holdout_rows, rest = sides(0)
+    result = drift.compare(judged(holdout_rows), met(planted(rest, "words")), audited(rest), alpha=HOURLY)
     return result, last_check.of("film-reviews", 3, 1_700_000_000.0, None, result)
 
 
 def test_a_look_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
-    here, (_, kept) = Places(tmp_path, tmp_path, "", 0, 0, 0), look()
-    last_check.keep(here, kept)
-    assert last_check.last(here, "film-reviews", 3) == kept
+    here, (_, check) = Places(tmp_path, tmp_path, "", 0, 0, 0), look()
+    last_check.keep(here, check)
+    assert last_check.last(here, "film-reviews", 3) == check
     assert last_check.last(here, "film-reviews", 4) is None
     assert last_check.last(here, "another") is None
     for damaged in ("{}", "[]", '{"problem": "film-reviews"}', "{", json.dumps({"called": 1, "x": 2})):
@@ -298,29 +303,29 @@ def test_the_page_is_whole_asks_no_other_host_and_shows_no_text() -> None:
 
 def test_right_labels_are_added_to_an_old_reference_of_these_very_rows_alone() -> None:
     rows = pl.DataFrame({"text": ["one", "three", "five"], "label": ["a", "b", "a"], "group": ["x", "y", "x"]})
-    known = {"characters": [3, 5], "label": ["a", "a"], "score": [0.9, 0.8]}
-    assert drift_check.completed(known, rows) == {**known, "truth": ["a", "b"], "group": [0, 1]}
-    assert drift_check.completed(known, rows.drop("group")) == {**known, "truth": ["a", "b"]}
+    reference = {"characters": [3, 5], "label": ["a", "a"], "score": [0.9, 0.8]}
+    assert drift_check.completed(reference, rows) == {**reference, "truth": ["a", "b"], "group": [0, 1]}
+    assert drift_check.completed(reference, rows.drop("group")) == {**reference, "truth": ["a", "b"]}
     for other in (rows.reverse(), rows.head(1), rows.with_columns(text=pl.lit("x"))):
-        assert drift_check.completed(known, other) == known
-    new = {**known, "truth": ["b", "b"]}
+        assert drift_check.completed(reference, other) == reference
+    new = {**reference, "truth": ["b", "b"]}
     assert drift_check.completed(new, rows) == new
 
 
 def test_what_it_was_trained_on_is_told_from_the_rest_also_where_nothing_was_asked() -> None:
     train = [pl.DataFrame({"text": ["one", "two words"]}), pl.DataFrame({"text": ["three"]})]
-    asked = [
+    answers = [
         predictions.Prediction(name, 0.0, "p", 1, "champion", "", "a", 0.9, 3, "", text, None)
         for name, text in (("0", "two   words"), ("1", "four"), ("2", None), ("3", "three"), ("4", "three"))
     ]
-    assert drift_check.trained_on(asked, train) == {"0", "3", "4"}
+    assert drift_check.trained_on(answers, train) == {"0", "3", "4"}
     assert drift_check.trained_on([], train) == frozenset()
-    assert drift_check.trained_on(asked, []) == frozenset()
+    assert drift_check.trained_on(answers, []) == frozenset()
 
 
-def logged(path: Path, texts: list[str], said: str = "good") -> list[str]:
+def logged(path: Path, texts: list[str], label: str = "good") -> list[str]:
     names = predictions.identities(len(texts))
-    predictions.record(path, "reviews", 1, [(text, said, 0.9) for text in texts], names)
+    predictions.record(path, "reviews", 1, [(text, label, 0.9) for text in texts], names)
     return names
 
 

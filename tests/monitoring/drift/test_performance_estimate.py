@@ -17,9 +17,9 @@ def test_the_estimate_without_labels_is_right_where_texts_became_harder() -> Non
     """By eight points or more on average; and its interval holds the truth in most of the splits."""
     off, harder, inside = [], [], 0
     for seed in range(12):
-        held, rest = sides(seed, 3_000)
+        holdout_rows, rest = sides(seed, 3_000)
         hard = rest.sort("score").head(1_000)
-        accuracy = drift.compare(judged(held), met(hard), audited(hard)).accuracy
+        accuracy = drift.compare(judged(holdout_rows), met(hard), audited(hard)).accuracy
         assert accuracy.estimated
         assert accuracy.measured
         assert accuracy.holdout

@@ -126,7 +126,7 @@ def test_what_the_audit_took_back_no_user_brings_back(fresh: Callable[[str], Pla
     for at, source in enumerate(after, 3):
         say(log, name, "good", source, at)
     assert feedback_rules.last_words(feedback.read_labels(log, "films"))["label"].to_list() == ["bad"]
-    assert [said[2:] for said in canary_outcomes.audited(log, "films", 1)] == [("bad", "good")]
+    assert [row[2:] for row in canary_outcomes.audited(log, "films", 1)] == [("bad", "good")]
     assert [each.said for each in predictions.audited(log, "films", 1, 9)] == ["bad"]
     with database.connected(log) as connection:
         rows = connection.execute(feedback.MEASURED, ("films", AUDIT)).fetchall()
@@ -143,13 +143,19 @@ def test_a_label_waits_until_it_is_taken_and_is_forgotten_after_it(fresh: Callab
         say(log, name, "good", USER, 0.1 + 0.2)
     assert predictions.labels(log, "films") == 2
     given = predictions.untaken(log, "films")
-    assert [(each.prediction, each.label, each.new) for each in given] == [(ours, "good", True), (later, "good", True)]
+    assert [(label.prediction, label.label, label.new) for label in given] == [
+        (ours, "good", True),
+        (later, "good", True),
+    ]
     predictions.take(log, given[:1])
-    assert [each.prediction for each in predictions.untaken(log, "films")] == [later]
+    assert [label.prediction for label in predictions.untaken(log, "films")] == [later]
     say(log, ours, "good", USER, 7)
-    assert [(each.prediction, each.new) for each in predictions.untaken(log, "films")] == [(ours, False), (later, True)]
+    assert [(label.prediction, label.new) for label in predictions.untaken(log, "films")] == [
+        (ours, False),
+        (later, True),
+    ]
     assert predictions.labels(log, "films") == 1, "it is no other label for having been said again"
-    predictions.take(log, [each for each in predictions.untaken(log, "films") if each.prediction == ours])
+    predictions.take(log, [label for label in predictions.untaken(log, "films") if label.prediction == ours])
     before = predictions.identities(1, 2.0)[0]
 
     def texts() -> set[str]:
@@ -213,7 +219,7 @@ def test_a_trial_counts_a_text_once_and_the_last_word_of_the_audit(fresh: Callab
         say(log, name, label, AUDIT, at)
     say(log, later, "good", AUDIT, 9)
     say(log, plain, "good", USER, 10)
-    assert [said[2:] for said in canary_outcomes.audited(log, "films", 1)] == [
+    assert [row[2:] for row in canary_outcomes.audited(log, "films", 1)] == [
         ("good", "bad"),
         ("bad", "bad"),
         ("good", "good"),
@@ -276,10 +282,12 @@ def test_a_withdrawn_text_leaves_a_log_of_any_policy(tmp_path: Path, policy: str
     log, kept = database.place(here), Policy(policy).kept
     assert isinstance(log, Path)
     logged(log, kept(gone), kept(stays), kept(f"{gone.upper()} "))
-    said = pl.DataFrame({"text": [kept(gone), stays], "label": ["bad", "bad"]}, schema_overrides={"text": pl.String})
+    feedback_rows = pl.DataFrame(
+        {"text": [kept(gone), stays], "label": ["bad", "bad"]}, schema_overrides={"text": pl.String}
+    )
     quarantine.put(
         feedback.aside_path(here, "films"),
-        said.select(pl.lit("why").alias(REASON), pl.lit("1").alias(FILE), pl.lit("1").alias(LINE), pl.all()),
+        feedback_rows.select(pl.lit("why").alias(REASON), pl.lit("1").alias(FILE), pl.lit("1").alias(LINE), pl.all()),
     )
     rows = pl.DataFrame({"text": [gone, stays], "label": ["bad", "bad"]})
     difference = row_diff.revise(rows, rows[1:])
@@ -290,7 +298,7 @@ def test_a_withdrawn_text_leaves_a_log_of_any_policy(tmp_path: Path, policy: str
     assert [tuple(row) for row in left] == [(None, "bad", 16), (kept(stays), "bad", 16), (None, "bad", 16)]
     if policy != "hash":
         assert quarantine.read(feedback.aside_path(here, "films"))["text"].to_list() == [stays]
-        assert feedback_table.carried(said, rows["text"][1:], difference.gone).is_empty()
+        assert feedback_table.carried(feedback_rows, rows["text"][1:], difference.gone).is_empty()
 
 
 def test_a_challenger_is_held_against_what_the_champion_was_asked_since(fresh: Callable[[str], Place]) -> None:

@@ -16,7 +16,7 @@ outcomes = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60)
 
 @pytest.mark.parametrize("rows", range(0, 41, 4))
 @pytest.mark.parametrize("chance", [0.5, 0.4, 0.1])
-def test_equals_come_to_an_evidence_of_one_on_average_and_weaker_ones_to_less(rows: int, chance: float) -> None:
+def test_the_mean_e_value_is_one_for_equal_models_and_less_for_worse_ones(rows: int, chance: float) -> None:
     """Exactly, over every number of wins: what makes it an e-value."""
     mean = sum(
         comb(rows, wins) * chance**wins * (1 - chance) ** (rows - wins) * canary_test.evidence(wins, rows - wins)
@@ -26,7 +26,7 @@ def test_equals_come_to_an_evidence_of_one_on_average_and_weaker_ones_to_less(ro
 
 
 @given(counts, counts)
-def test_it_is_one_on_average_after_every_further_row_too(more: int, fewer: int) -> None:
+def test_the_e_process_is_a_martingale(more: int, fewer: int) -> None:
     """So it may be looked at after every row, and one may stop as one likes: a martingale, while both are equal."""
     after = (canary_test.evidence(more + 1, fewer) + canary_test.evidence(more, fewer + 1)) / 2
     assert after == pytest.approx(canary_test.evidence(more, fewer), rel=1e-6)

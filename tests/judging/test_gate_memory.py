@@ -49,7 +49,7 @@ def test_the_required_lead_is_at_least_0_and_does_not_depend_on_the_difference(
 
 @settings(max_examples=40)
 @given(histories, errors)
-def test_one_lifetime_at_a_time_or_many_at_once_comes_to_the_same(
+def test_one_lifetime_and_many_at_once_give_the_same_result(
     challengers: list[tuple[float, float, float, bool]], error: float
 ) -> None:
     """The simulation folds step by step on many lifetimes; production reads the history of one."""

@@ -60,7 +60,7 @@ def test_a_worked_example_of_every_score() -> None:
         (["a", "b"], np.full((2, 2), np.nan), "must be numbers"),
     ],
 )
-def test_what_cannot_be_scored_is_refused(truth: list[str], probabilities: np.ndarray, rule: str) -> None:
+def test_invalid_probabilities_are_refused(truth: list[str], probabilities: np.ndarray, rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         score.score(("a", "b"), truth, probabilities)
 

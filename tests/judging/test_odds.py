@@ -48,7 +48,7 @@ def test_however_bad_the_history_at_most_two_standard_errors_are_required(error:
     assert float(gate_memory.asked(bad, measured(0, error))[0]) == pytest.approx(2 * error)
 
 
-def test_of_what_a_challenger_taught_half_is_left_after_46_more() -> None:
+def test_the_weight_of_a_challenger_halves_after_46_more() -> None:
     """What two histories that differ in their oldest challenger alone say of each kind."""
 
     def apart(later: int) -> np.ndarray:

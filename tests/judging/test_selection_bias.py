@@ -122,9 +122,7 @@ def test_the_truth_lies_in_the_interval_in_95_of_100_lifetimes(world: str) -> No
         assert last.below_measured > 0.2
 
 
-def test_its_benchmark_at_its_smallest_ends_in_its_figures(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_benchmark_prints_its_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["bench_coverage", "--lifetimes", "4"])
     monkeypatch.setattr(bench_coverage, "HOLDOUTS", ((500, 6),))
     monkeypatch.setattr(bench_coverage, "WORLDS", ("mixed",))

@@ -116,7 +116,7 @@ def test_at_most_5_of_100_challengers_that_are_equal_on_every_slice_are_found_wo
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3, 4])
-def test_a_few_rows_keep_nobody_out(lost: int) -> None:
+def test_a_few_lost_rows_harm_no_slice(lost: int) -> None:
     """All that differ in a slice of 30 rows are lost: with four of them a coin does as badly once in sixteen."""
     at = np.arange(2400)
     champion = at % 20 < 15
@@ -172,7 +172,7 @@ def test_any_metric_sees_the_harm_with_the_sign_turned_to_better(metric: str) ->
         assert sign * (part.challenger - part.champion) == pytest.approx(part.ahead)
 
 
-def test_rows_of_one_group_are_one_witness() -> None:
+def test_rows_of_one_group_count_as_one() -> None:
     """300 rows of five customers, one of whom lost: the same ten points are luck."""
     challenger, champion = better_but_for_a_shop()
     challenger = np.where(np.arange(2400) < 300, champion, challenger)

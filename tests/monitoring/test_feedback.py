@@ -76,7 +76,7 @@ BAD: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("fact", BAD)
-def test_what_cannot_teach_is_set_aside_with_its_reason(fact: str) -> None:
+def test_unusable_labels_are_set_aside_with_their_reason(fact: str) -> None:
     assert reasons_for(labels_of({}, BAD[fact])) == [None, REASONS[fact]]
 
 
@@ -96,7 +96,7 @@ def test_more_corrections_than_the_model_can_have_made_mistakes_are_set_aside() 
     assert set(reasons_for(labels_of(*flipped, every=10), traffic(1000, score=0.9))) == {None}
 
 
-def test_who_flips_labels_is_not_believed_where_he_agrees_either() -> None:
+def test_agreeing_labels_of_a_flipping_source_are_improbable_too() -> None:
     """The opposite of the truth confirms every mistake; the audit's labels are what all others are measured by."""
     flipped = labels_of(*({} for _ in range(100)), {"label": "good"}, {"label": "good", "source": "audit"})
     reasons = reasons_for(flipped, traffic(120, score=0.83))
@@ -118,7 +118,7 @@ def test_an_audit_that_finds_the_model_wrong_makes_many_corrections_plausible() 
     assert set(reasons) == {None}
 
 
-def test_what_the_audit_found_lately_counts_for_answers_that_it_has_not_seen_yet() -> None:
+def test_recent_audit_findings_count_for_later_answers() -> None:
     """Fifty audited answers, half of them wrong, and after these the ones that people correct."""
     ids = [f"{at:032x}" for at in range(400)]
     audits = pl.DataFrame({"prediction": ids[100:150], "wrong": [at % 2 == 0 for at in range(50)]})
@@ -154,7 +154,7 @@ def test_a_few_audited_texts_that_were_wrong_by_chance_open_no_door() -> None:
     assert set(reasons_for(flipped, traffic(100, score=0.8, audited=8, wrong=4))) == {REASONS["improbable"]}
 
 
-def test_what_an_audit_says_is_never_called_improbable() -> None:
+def test_audit_labels_are_never_improbable() -> None:
     audited = labels_of(*({"source": "audit"} for _ in range(100)))
     assert set(reasons_for(audited, traffic(120, score=0.95))) == {None}
 
@@ -288,7 +288,7 @@ def test_answers_that_the_log_should_have_forgotten_open_none(problem: Problem, 
     assert collected(problem) == f"161 new labels: 1 by users to learn from; {FLIPPED}"
 
 
-def test_answers_that_nobody_can_label_make_no_room_for_flips(problem: Problem) -> None:
+def test_unlabelable_answers_make_no_room_for_flips(problem: Problem) -> None:
     """5,000 rows through make predict FILE=, and 5,000 that were answered in the shadow, in the midst of the week's."""
     log = problem.here.predictions
     week = []
@@ -324,7 +324,7 @@ def test_flips_that_come_a_few_at_a_time_are_counted_together(problem: Problem) 
     assert feedback.waiting(problem).is_empty(), "the rest is set aside"
 
 
-def test_who_corrects_what_is_wrong_is_believed_all_the_time(problem: Problem) -> None:
+def test_honest_corrections_are_always_believed(problem: Problem) -> None:
     """Every mistake of a quarter, three in ten answers, whenever it is collected."""
     log = problem.here.predictions
     for week in range(12):
@@ -374,14 +374,14 @@ def test_a_source_that_corrects_twice_as_much_as_it_used_to_is_believed(problem:
     assert collected(problem) == "20 new labels: 20 by users to learn from."
 
 
-def test_who_has_corrected_hardly_anything_has_no_habit_yet(problem: Problem) -> None:
+def test_a_source_with_few_corrections_has_no_habit_yet(problem: Problem) -> None:
     log = problem.here.predictions
     used_to_correct(problem, 2)
     say(log, ask_of(log, texts("today", 200))[:60], "bad")
     assert collected(problem) == "60 new labels: 60 by users to learn from."
 
 
-def test_what_was_unusual_once_is_usual_where_it_goes_on(problem: Problem) -> None:
+def test_a_lasting_change_of_habit_is_unusual_only_once(problem: Problem) -> None:
     """Twenty people instead of one correct answers from now on: their first week is set aside, no more."""
     log = problem.here.predictions
     used_to_correct(problem, 10)
@@ -392,7 +392,7 @@ def test_what_was_unusual_once_is_usual_where_it_goes_on(problem: Problem) -> No
         feedback.lay_aside(problem, batch.aside, print)
 
 
-def test_a_label_that_was_learned_is_news_again_where_who_said_it_first_changes_their_mind(problem: Problem) -> None:
+def test_a_learned_label_is_weighed_again_after_its_first_source_revised_it(problem: Problem) -> None:
     log = problem.here.predictions
     first, second = ask_of(log, ["grand", "Grand"])
     say(log, [first, second], "good")
@@ -405,7 +405,7 @@ def test_a_label_that_was_learned_is_news_again_where_who_said_it_first_changes_
     assert batch.aside[FILE].to_list() == [first, second], "one text, two labels"
 
 
-def test_what_waits_of_a_flood_stays_in_the_log_across_its_days(problem: Problem) -> None:
+def test_waiting_labels_of_a_flood_outlive_the_retention_days(problem: Problem) -> None:
     """Of 700 labels 500 are taken; the rest, and a copy of one of their texts, stay however old they are."""
     log = problem.here.predictions
     flood = ask_of(log, [*texts("of a flood", 700), "of a flood 699"], days_ago=100)
@@ -420,7 +420,7 @@ def test_what_waits_of_a_flood_stays_in_the_log_across_its_days(problem: Problem
     assert [name for (name,) in left] == flood[500:]
 
 
-def test_where_nothing_may_come_in_nothing_is_settled(problem: Problem) -> None:
+def test_without_a_batch_no_label_is_settled(problem: Problem) -> None:
     log = problem.here.predictions
     say(log, ask_of(log, texts("new", 3), days_ago=100), "good")
     assert feedback.settle(problem, predictions.untaken(log, "reviews"), None) == 3

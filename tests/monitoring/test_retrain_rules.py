@@ -101,7 +101,7 @@ RULES = Rules(1, 0.7, True, 60, 2)
 ONE = Signals(1, None, "", True)
 
 
-def test_a_turn_says_what_began_it() -> None:
+def test_a_turn_names_its_trigger() -> None:
     assert retrain_rules.decide(RULES, ONE, [], NOON) == RetrainDecision("1 new label", "", labels_alone=True)
     assert retrain_rules.decide(RULES, Signals(2_000, None, "", True), [], NOON).trigger == "2,000 new labels"
     assert retrain_rules.decide(RULES, Signals(0, None, "", True), [], NOON) == RetrainDecision("", "")

@@ -46,7 +46,7 @@ def texts(word: str, count: int) -> list[str]:
     return [f"{word} {number}" for number in range(count)]
 
 
-def test_a_start_is_noted_before_anybody_is_asked_for_the_turn(problem: Problem) -> None:
+def test_a_start_is_recorded_before_the_turn_is_requested(problem: Problem) -> None:
     with retrain_state.beginning(problem.here, NAME) as noted:
         assert len(retrain_state.starts(problem)) == 1, "whoever is killed here has begun a turn"
         noted("a run")
@@ -56,7 +56,7 @@ def test_a_start_is_noted_before_anybody_is_asked_for_the_turn(problem: Problem)
     assert len(retrain_state.starts(problem)) == 1, "no turn began"
 
 
-def test_a_run_of_the_loop_and_the_watcher_write_the_note_at_one_moment(problem: Problem) -> None:
+def test_concurrent_writers_of_the_state_lose_nothing(problem: Problem) -> None:
     def begin(number: int) -> None:
         with retrain_state.beginning(problem.here, NAME) as noted:
             noted(str(number))
@@ -71,7 +71,7 @@ def test_a_run_of_the_loop_and_the_watcher_write_the_note_at_one_moment(problem:
     assert retrain_state.read(problem.here, NAME).cause == "cause"
 
 
-def test_labels_that_leave_the_log_with_their_answers_make_the_others_no_news(problem: Problem) -> None:
+def test_labels_deleted_from_the_log_do_not_change_the_count_of_new_ones(problem: Problem) -> None:
     log = problem.here.predictions
     say_of(log, texts("old", 60), "good")
     collect(problem)

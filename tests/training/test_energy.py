@@ -22,7 +22,7 @@ def counters(folder: Path, *packages: tuple[int, int]) -> Path:
 
 
 @given(st.lists(st.tuples(st.integers(0, 999_999), st.integers(0, 999_999)), min_size=1, max_size=3))
-def test_energy_is_what_all_packages_used_also_where_a_counter_began_anew(
+def test_energy_is_the_sum_of_all_packages_and_counters_may_wrap(
     tmp_path_factory: pytest.TempPathFactory, moves: list[tuple[int, int]]
 ) -> None:
     folder = tmp_path_factory.mktemp("powercap")
@@ -31,7 +31,7 @@ def test_energy_is_what_all_packages_used_also_where_a_counter_began_anew(
     assert energy.joules(before, after) == pytest.approx(sum(used for _, used in moves) / 1e6)
 
 
-def test_a_machine_that_does_not_show_its_energy_gives_no_figure(tmp_path: Path) -> None:
+def test_a_machine_without_counters_gives_no_figure(tmp_path: Path) -> None:
     assert energy.read(tmp_path / "none") is None
     assert energy.joules(None, None) is None
     folder = counters(tmp_path / "damaged", (1, 9))

@@ -67,7 +67,7 @@ def planted(rest: pl.DataFrame, what: str) -> pl.DataFrame:
     "what",
     ["text length", "predicted label", "confidence", "words", "unknown words", "signs and digits", "word length"],
 )
-def test_what_moved_is_called_by_its_name(what: str) -> None:
+def test_a_planted_shift_is_called_by_its_name(what: str) -> None:
     holdout_rows, rest = sides(0)
     result = drift.compare(judged(holdout_rows), met(planted(rest, what)), alpha=HOURLY)
     assert result.drifted
@@ -105,7 +105,7 @@ def test_labels_that_changed_their_meaning_show_in_the_audit_alone() -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 1, 49])
-def test_of_few_texts_nothing_is_said(rows: int) -> None:
+def test_too_few_texts_give_no_verdict(rows: int) -> None:
     holdout_rows, rest = sides(0)
     result = drift.compare(judged(holdout_rows), met(rest.head(rows)), NO_AUDIT)
     assert not result.drifted
@@ -114,7 +114,7 @@ def test_of_few_texts_nothing_is_said(rows: int) -> None:
     assert result.accuracy.estimated is None
 
 
-def test_where_texts_are_not_kept_the_rest_is_compared_and_that_is_said() -> None:
+def test_without_texts_the_other_quantities_are_compared() -> None:
     holdout_rows, rest = sides(0)
     result = drift.compare(judged(holdout_rows), met(rest, texts=False), alpha=HOURLY)
     assert {each.what for each in result.shifts} == {"text length", "predicted label", "confidence"}
@@ -122,7 +122,7 @@ def test_where_texts_are_not_kept_the_rest_is_compared_and_that_is_said() -> Non
     assert result.unread in drift_report.as_markdown(drift_report.report("p", 1, "linear", 0.0, result))
 
 
-def test_a_version_of_before_truth_was_kept_is_watched_without_an_estimate() -> None:
+def test_a_reference_without_true_labels_gives_no_estimate() -> None:
     holdout_rows, rest = sides(0)
     result = drift.compare(
         replace(judged(holdout_rows), truth=None, groups=None), met(planted(rest, "confidence")), alpha=HOURLY
@@ -146,7 +146,7 @@ def test_chinese_texts_of_another_kind_are_told_apart() -> None:
     assert "words" in drifted_names(drift.compare(reference, moved, alpha=HOURLY))
 
 
-def test_a_verdict_does_not_come_and_go() -> None:
+def test_a_called_drift_stands_until_its_p_value_is_large() -> None:
     """A move that a look was sure enough to call stands for one that is less sure, until it is no longer there."""
     holdout_rows, rest = sides(0)
     weak = met(rest.with_columns(score=(pl.col("score") - 0.02).clip(0.5)))
@@ -196,7 +196,7 @@ def test_rows_of_a_group_count_for_fewer() -> None:
 
 @settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 20))
-def test_dealing_out_the_same_scores_gives_a_p_value_that_is_one(seed: int, bins: int) -> None:
+def test_the_permutation_p_value_is_valid(seed: int, bins: int) -> None:
     counts = np.random.default_rng(seed).integers(0, 60, (2, bins))
     p_value = permutation_p_value(counts[0], counts[1], areas)
     assert 0 < p_value <= 1
@@ -205,7 +205,7 @@ def test_dealing_out_the_same_scores_gives_a_p_value_that_is_one(seed: int, bins
         assert p_value + flipped > 0.9  # what is high on one side is low on the other
 
 
-def test_of_many_rare_classes_chance_is_no_drift() -> None:
+def test_many_rare_classes_give_no_false_drift() -> None:
     """A thousand classes and 60 texts: chi-squared called four such looks in a hundred as sure as one in 100,000."""
     chance, names = np.random.default_rng(0), np.array([f"c{number:03}" for number in range(1_000)])
     shares = 1 / np.arange(1, 1_001)
@@ -217,7 +217,7 @@ def test_of_many_rare_classes_chance_is_no_drift() -> None:
     assert min(shift.p_value for shift in shifts) > 1e-4
 
 
-def test_a_class_that_was_rare_and_is_not_any_more_is_seen() -> None:
+def test_a_rare_class_that_becomes_frequent_is_detected() -> None:
     before, now = np.repeat(["a", "b"], [995, 5]), np.repeat(["a", "b"], [45, 15])
     assert two_sample.classes("label", before, None, now).p_value < HOURLY / 9
 
@@ -231,7 +231,7 @@ def look() -> tuple[Drift, LastCheck]:
     return result, last_check.of("film-reviews", 3, 1_700_000_000.0, None, result)
 
 
-def test_a_look_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
+def test_a_check_is_read_back_unchanged(tmp_path: Path) -> None:
     here, (_, check) = Places(tmp_path, tmp_path, "", 0, 0, 0), look()
     last_check.keep(here, check)
     assert last_check.last(here, "film-reviews", 3) == check
@@ -280,7 +280,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_whole_asks_no_other_host_and_shows_no_text() -> None:
+def test_the_report_is_valid_html_without_external_links_or_texts() -> None:
     result, _ = look()
     report = drift_report.report("film-reviews", 3, "<b>linear", 1_700_000_000.0, result)
     content = drift_report.as_html(report)
@@ -301,7 +301,7 @@ def test_the_page_is_whole_asks_no_other_host_and_shows_no_text() -> None:
 # What it was judged on, and what it has met
 
 
-def test_right_labels_are_added_to_an_old_reference_of_these_very_rows_alone() -> None:
+def test_true_labels_are_added_only_to_a_reference_of_the_same_rows() -> None:
     rows = pl.DataFrame({"text": ["one", "three", "five"], "label": ["a", "b", "a"], "group": ["x", "y", "x"]})
     reference = {"characters": [3, 5], "label": ["a", "a"], "score": [0.9, 0.8]}
     assert drift_check.completed(reference, rows) == {**reference, "truth": ["a", "b"], "group": [0, 1]}
@@ -312,7 +312,7 @@ def test_right_labels_are_added_to_an_old_reference_of_these_very_rows_alone() -
     assert drift_check.completed(new, rows) == new
 
 
-def test_what_it_was_trained_on_is_told_from_the_rest_also_where_nothing_was_asked() -> None:
+def test_training_texts_are_recognised_among_the_answers() -> None:
     train = [pl.DataFrame({"text": ["one", "two words"]}), pl.DataFrame({"text": ["three"]})]
     answers = [
         predictions.Prediction(name, 0.0, "p", 1, "champion", "", "a", 0.9, 3, "", text, None)
@@ -329,7 +329,7 @@ def logged(path: Path, texts: list[str], label: str = "good") -> list[str]:
     return names
 
 
-def test_a_text_that_is_asked_again_and_again_counts_once(tmp_path: Path) -> None:
+def test_a_repeated_text_counts_once(tmp_path: Path) -> None:
     path = tmp_path / "predictions.db"
     logged(path, ["first", "second"])
     again = logged(path, ["first"] * 300, "bad")
@@ -348,7 +348,7 @@ def test_a_flood_of_one_text_hides_no_other_and_costs_no_more(tmp_path: Path, mo
     assert answers[0].digest == predictions.digest("flood")
 
 
-def test_the_first_answers_are_none_of_the_last(tmp_path: Path) -> None:
+def test_the_first_answers_do_not_overlap_the_last(tmp_path: Path) -> None:
     path = tmp_path / "predictions.db"
     names = logged(path, [f"text {number}" for number in range(30)])
     last = predictions.latest(path, "reviews", 1, 10)

@@ -33,7 +33,7 @@ def test_the_estimate_without_labels_is_right_where_texts_became_harder() -> Non
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.3, 3), st.floats(-1, 1))
-def test_calibration_is_found_again_from_what_it_made(seed: int, slope: float, intercept: float) -> None:
+def test_calibration_recovers_the_parameters_that_generated_the_rows(seed: int, slope: float, intercept: float) -> None:
     chance = np.random.default_rng(seed)
     logits = chance.uniform(0, 4, 4_000)
     scores = 1 / (1 + np.exp(-logits))
@@ -47,7 +47,7 @@ def test_calibration_is_found_again_from_what_it_made(seed: int, slope: float, i
 
 @pytest.mark.parametrize("right", [0.0, 1.0])
 @pytest.mark.parametrize("score", [0.5, 1.0])
-def test_a_model_that_is_always_right_or_always_wrong_is_no_trouble(right: float, score: float) -> None:
+def test_calibration_of_a_model_that_is_always_right_or_wrong_is_finite(right: float, score: float) -> None:
     calibration = performance_estimate.calibrate(np.full(60, score), np.full(60, right))
     rate = performance_estimate.estimated(calibration, np.full(60, score))
     assert abs(rate.value - right) < 0.05
@@ -94,7 +94,7 @@ def test_the_interval_for_all_looks_holds_at_every_row() -> None:
 
 
 @pytest.mark.parametrize("count", [2, 20])
-def test_the_share_of_each_class_is_found_through_the_mistakes(count: int) -> None:
+def test_class_shares_are_recovered_despite_mistakes(count: int) -> None:
     chance = np.random.default_rng(0)
     before, now = np.full(count, 1 / count), np.r_[0.4, np.full(count - 1, 0.6 / (count - 1))]
 

@@ -42,7 +42,7 @@ def test_choices_are_distinct_and_each_has_a_chance_whatever_the_texts(texts: li
         assert len(copies) == 1, "whatever is there can be chosen, or a copy of it: all texts without a word are one"
 
 
-def test_near_copies_are_one_text_and_kin_are_not() -> None:
+def test_near_copies_are_one_text_and_similar_texts_are_not() -> None:
     texts = [
         "The plot is thin, the jokes are old and the ending comes an hour too late for anyone to care",
         "the plot is thin; the jokes are OLD, and the ending comes an hour too late for anyone to care!",
@@ -79,7 +79,7 @@ def answers_to(texts: list[str | None], score: float = 0.6) -> list[Prediction]:
     ]
 
 
-def test_audits_are_of_the_audit_in_the_order_of_their_hash_and_chosen_ones_of_the_side_that_trains() -> None:
+def test_audits_come_in_hash_order_and_chosen_texts_from_the_training_side() -> None:
     answers = answers_to([f"film {number} {text}" for number, text in enumerate(varied(3_000))])
     texts = {each.id: each.text or "" for each in answers}
     drawn = label_queue.audits(answers, SPEC, 0.05)

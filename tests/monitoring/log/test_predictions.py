@@ -117,7 +117,7 @@ def test_the_stronger_source_stays_and_the_last_time_counts(fresh: Callable[[str
 
 
 @pytest.mark.parametrize("after", [(USER,), (CHOSEN,), (USER, CHOSEN, USER)])
-def test_what_the_audit_took_back_no_user_brings_back(fresh: Callable[[str], Place], after: tuple[str, ...]) -> None:
+def test_a_label_that_the_audit_revoked_stays_revoked(fresh: Callable[[str], Place], after: tuple[str, ...]) -> None:
     """An audit says good, then bad; whoever says good after it has not changed the audit's mind."""
     log = fresh("taken_back")
     (name,) = logged(log, "dull", label="good")
@@ -193,7 +193,7 @@ def test_a_label_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path, monkey
     writer.close()
 
 
-def test_what_nobody_said_anything_of_is_there_once_and_newest_first(fresh: Callable[[str], Place]) -> None:
+def test_unlabelled_answers_are_distinct_and_newest_first(fresh: Callable[[str], Place]) -> None:
     log = fresh("unheard")
     first = logged(log, "seen", "corrected", "audited", None, "twice", "twice")
     logged(log, "of another problem", problem="books")
@@ -238,14 +238,14 @@ def test_a_trial_counts_a_text_once_and_the_last_word_of_the_audit(fresh: Callab
         feedback.CORRECTED,
     ],
 )
-def test_who_looks_for_labels_does_not_go_through_all_that_was_answered(tmp_path: Path, statement: str) -> None:
+def test_queries_for_labels_do_not_scan_all_answers(tmp_path: Path, statement: str) -> None:
     """SQLite does not know by itself that there are a hundred answers for each label, and would go through them."""
     with database.connected(tmp_path / "predictions.db") as connection:
         plan = connection.execute(f"explain query plan {statement}", [None] * statement.count("?")).fetchall()
     assert not [step for *_, step in plan if "predictions" in step.split()[:2] and "PRIMARY KEY" not in step]
 
 
-def test_of_the_answers_only_those_are_read_that_are_asked_for_and_once(tmp_path: Path) -> None:
+def test_queries_for_answers_search_by_key(tmp_path: Path) -> None:
     """Those since a moment; and those in the shadow, not once for each text that was audited."""
     with database.connected(tmp_path / "predictions.db") as connection:
         since, shadow = (
@@ -301,7 +301,7 @@ def test_a_withdrawn_text_leaves_a_log_of_any_policy(tmp_path: Path, policy: str
         assert feedback_table.carried(feedback_rows, rows["text"][1:], difference.gone).is_empty()
 
 
-def test_a_challenger_is_held_against_what_the_champion_was_asked_since(fresh: Callable[[str], Place]) -> None:
+def test_split_traffic_compares_answers_since_the_challengers_first(fresh: Callable[[str], Place]) -> None:
     log = fresh("apart")
     before = logged(log, "a", "b", now=1.0)
     trial = logged(log, "c", "d", version=2, label="good", role="challenger", now=2.0)
@@ -322,7 +322,7 @@ def test_the_last_answers_are_found_in_a_database_that_sorts_as_a_language_does(
     assert [each.id for each in predictions.latest(log, "films", 1, 9)] == ids[::-1]
 
 
-def test_tables_of_version_2_are_brought_to_this_one(fresh: Callable[[str], Place], request: pytest.FixtureRequest):
+def test_tables_of_version_2_are_upgraded(fresh: Callable[[str], Place], request: pytest.FixtureRequest):
     log = fresh("second")
     if isinstance(log, Path):
         with closing(sqlite3.connect(log)) as connection:
@@ -339,7 +339,7 @@ def test_tables_of_version_2_are_brought_to_this_one(fresh: Callable[[str], Plac
     assert (prediction.text, prediction.said) == ("dull", "good")
 
 
-def test_tables_of_version_3_keep_what_was_said_and_all_of_it_waits(
+def test_upgraded_tables_of_version_3_keep_all_labels_waiting(
     fresh: Callable[[str], Place], request: pytest.FixtureRequest
 ):
     """They knew of no label whether it was taken in: what the data has already is looked at once more, and marked."""

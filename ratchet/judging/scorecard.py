@@ -1,4 +1,4 @@
-"""The scorecard of a challenger: one row a metric, as numbers. Words and columns are made from it last."""
+"""The scorecard of a challenger, a row a metric: stored rows enter, ScorecardRows and table cells leave."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 DECIDES = " *decides*"
-"""What earlier versions wrote behind the name of the metric that decides."""
+"""Suffix that earlier versions appended to the name of the deciding metric."""
 NUMBER = re.compile(r"[-+]?\d+\.\d+")
 
 
@@ -17,12 +17,12 @@ class ScorecardRow:
     """One figure of the challenger, of the champion and of the baseline.
 
     Attributes:
-        metric: the words of the metric, e.g. `macro F1`.
-        challenger: its figure.
-        champion: the champion's figure; None where there was none to compare with.
-        baseline: the figure of always answering the most frequent class; None where it has none.
-        decides: whether the decision goes by this metric.
-        interval: the 80% interval of the difference; None where it was not measured.
+        metric: Name of the metric for a person, e.g. `macro F1`.
+        challenger: The challenger's figure.
+        champion: The champion's figure; None without a champion to compare with.
+        baseline: Figure of always answering the most frequent class; None if there is none.
+        decides: Whether this metric decides.
+        interval: 80% interval of the difference; None if it was not measured.
     """
 
     metric: str
@@ -39,7 +39,7 @@ class ScorecardRow:
 
     @property
     def cells(self) -> dict[str, str]:
-        """The columns of a table that shows the row."""
+        """The row as cells of a table, by column."""
         change = "" if self.difference is None else f"{self.difference:+.4f}"
         if self.interval is not None:
             change += f" [{self.interval[0]:+.4f}, {self.interval[1]:+.4f}]"
@@ -53,7 +53,7 @@ class ScorecardRow:
 
 
 def read(rows: Iterable[Mapping[str, Any]]) -> list[ScorecardRow]:
-    """The rows that were written down as dictionaries; those of earlier versions held formatted strings."""
+    """Read stored rows; rows of earlier versions hold formatted strings."""
     return [_read(row) for row in rows]
 
 
@@ -73,5 +73,5 @@ def _read(row: Mapping[str, Any]) -> ScorecardRow:
 
 
 def _number(cell: str) -> float | None:
-    """The number in a cell of a table; None where it says `none` or nothing."""
+    """The number in a cell of a table; None for `none` or an empty cell."""
     return float(cell) if NUMBER.fullmatch(cell) else None

@@ -49,7 +49,7 @@ class Drift:
 
     @property
     def headline(self) -> str:
-        """The verdict in a few words: `too early to tell`, `drifted` or `steady`."""
+        """The verdict in short: `too early to tell`, `drifted` or `steady`."""
         if self.rows < FEWEST:
             return "too early to tell"
         return "drifted" if self.drifted else "steady"

@@ -294,8 +294,8 @@ def settle(problem: Problem, given: Sequence[Label], batch: FeedbackBatch | None
     """
     if batch is None:
         return sum(label.new for label in given)
-    waiting = batch.said.filter(batch.facts["waits"])
-    same_text = compared(batch.said["text"]).is_in(compared(waiting["text"]).implode()).fill_null(False)
+    waiting_rows = batch.said.filter(batch.facts["waits"])
+    same_text = compared(batch.said["text"]).is_in(compared(waiting_rows["text"]).implode()).fill_null(False)
     stay = set(batch.said.filter(same_text)["prediction"])  # other labels of a waiting text may still be taken instead
     predictions.take(database.place(problem.here), [label for label in given if label.prediction not in stay])
     return sum(label.new for label in given if label.prediction in stay)

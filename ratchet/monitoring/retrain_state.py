@@ -69,12 +69,12 @@ def read(here: Places, problem: str) -> RetrainState:
     return state if state.problem == problem else replace(RetrainState(problem), starts=state.starts)
 
 
-def update(here: Places, problem: str, changed: Callable[[RetrainState], RetrainState]) -> None:
+def update(here: Places, problem: str, transform: Callable[[RetrainState], RetrainState]) -> None:
     """Replace the state under a file lock, since a run of the loop and the label watcher both write it."""
     here.state.mkdir(parents=True, exist_ok=True)
     with open(here.state / "pace.lock", "a", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        durable.write_json(here.pace, asdict(changed(read(here, problem))))
+        durable.write_json(here.pace, asdict(transform(read(here, problem))))
 
 
 @contextmanager

@@ -239,14 +239,14 @@ def untaken(log: Place, problem: str) -> list[Label]:
     return [Label(name, label, at, bool(new)) for name, label, at, new in rows]
 
 
-def take(log: Place, labels: Sequence[Label]) -> None:
+def take(log: Place, given_labels: Sequence[Label]) -> None:
     """Mark labels as taken in or set aside, so that `forget` may delete them; AT_ONCE in a transaction.
 
     A label that was given again in the meantime is not marked and waits.
     """
-    for start in range(0, len(labels), AT_ONCE):
+    for start in range(0, len(given_labels), AT_ONCE):
         with connected(log) as connection:
-            for label in labels[start : start + AT_ONCE]:
+            for label in given_labels[start : start + AT_ONCE]:
                 connection.execute(TAKE, (label.prediction, label.label, label.at))
 
 

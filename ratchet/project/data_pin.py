@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import yaml
@@ -24,7 +24,8 @@ SPLIT = "split.json"
 FEEDBACK = "feedback.csv"
 MUST = "must.csv"
 ON_TOP = {FEEDBACK: "feedback on ", MUST: f"{MUST} beside "}
-"""How data.dvc's `meta.source` begins where such a file came to the bytes: then nothing can rebuild them."""
+"""Prefixes of data.dvc's `meta.source` for the files that may lie beside the table."""
+KINDS: tuple[Literal["example", "table"], ...] = ("example", "table")
 MD5 = re.compile(r"[0-9a-f]{32}\.dir")
 
 
@@ -80,11 +81,47 @@ def pinned(here: Places) -> Pin:
         ) from None
 
 
+@dataclass(frozen=True)
+class Source:
+    """What the bytes of data/ were made from, as data.dvc's `meta.source` states it.
+
+    Attributes:
+        kind: `example` or `table`; None for any other text, which `name` then holds whole.
+        name: name of the example, or of the table's files.
+        feedback: whether data/ holds feedback.csv.
+        must: whether data/ holds must.csv.
+    """
+
+    kind: Literal["example", "table"] | None
+    name: str
+    feedback: bool = False
+    must: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Source:
+        """Read `meta.source`. Prefixes may come in any order and more than once; every text is a source."""
+        table, prefixes = text, set[str]()
+        while prefix := next((prefix for prefix in ON_TOP.values() if table.startswith(prefix)), None):
+            table = table.removeprefix(prefix)
+            prefixes.add(prefix)
+        kind = next((kind for kind in KINDS if table.startswith(f"{kind} ")), None)
+        name = table.removeprefix(f"{kind} ") if kind else table
+        return cls(kind, name, ON_TOP[FEEDBACK] in prefixes, ON_TOP[MUST] in prefixes)
+
+    def __str__(self) -> str:
+        """The text of `meta.source`."""
+        table = f"{self.kind} {self.name}" if self.kind else self.name
+        return ON_TOP[FEEDBACK] * self.feedback + ON_TOP[MUST] * self.must + table
+
+    @property
+    def example(self) -> str | None:
+        """The example that can rebuild the bytes; None for a table, and where feedback.csv or must.csv was added."""
+        return self.name if self.kind == "example" and not (self.feedback or self.must) else None
+
+
 def made_from(source: str, feedback: bool, must: bool) -> str:
-    """What data.dvc says that the bytes were made from. source: the table's, with or without what came to it."""
-    while (bare := source.removeprefix(ON_TOP[FEEDBACK]).removeprefix(ON_TOP[MUST])) != source:
-        source = bare
-    return ON_TOP[FEEDBACK] * feedback + ON_TOP[MUST] * must + source
+    """The text of `meta.source` for the same table, with these files beside it."""
+    return str(replace(Source.parse(source), feedback=feedback, must=must))
 
 
 def as_pinned(here: Places, pin: Pin) -> Pin:

@@ -1,7 +1,8 @@
-"""Which column of a table is the text and which the label, where nobody has said: the only sensible one, or a question.
+"""Guess which column of a table is the text and which is the label, where the person did not name them.
 
-A text column is long, has spaces or Chinese in it, and hardly repeats. A label column has 2 to 1,000 values, few beside
-the rows. With two candidates for either, a person chooses.
+A table and the named columns enter; the columns leave, or a refusal with a command to type. A text column has long
+values with spaces or Chinese characters, which hardly repeat. A label column has 2 to 1,000 values, few compared with
+the rows. With several candidates for either, the person chooses.
 """
 
 from __future__ import annotations
@@ -15,28 +16,35 @@ from ratchet.project.errors import Refusal
 from ratchet.project.settings import Data
 
 LONG = 12
-"""Characters of a text on average, at least; an ideograph counts as 3, about a word."""
+"""Least mean length of a text, in characters; an ideograph counts as 3, about a word."""
 APART = 0.5
-"""Share of different values in a text column, at least."""
+"""Least share of distinct values in a text column."""
 CLASSES = range(2, 1001)
-"""Different values of a label column."""
+"""Number of distinct values of a label column."""
 ROWS_A_CLASS = 5
-"""Rows for each value of a label column, at least, on average."""
+"""Least mean number of rows for each value of a label column."""
 LABEL_LONGEST = 60
 """Characters of the longest label."""
 FILLED = 0.5
-"""Share of rows in which either column has a value, at least."""
+"""Least share of rows with a value, for either column."""
 DATE = r"^\d{4}-\d\d?-\d\d?\b|^\d\d?[./]\d\d?[./]\d{2,4}\b"
-"""Dates repeat as labels do, and are none."""
+"""Dates repeat as labels do, but are not labels."""
 SHOWN = 30
-"""Columns that a question lists."""
+"""Most columns that a refusal lists."""
 
 
-def columns(table: pl.DataFrame, source: str, text: str, label: str, group: str | None) -> Data:
-    """The columns as they were named, and what was not named as the table has it.
+def guess_columns(table: pl.DataFrame, source: str, text: str, label: str, group: str | None) -> Data:
+    """The named columns, and a guess for those that were not named.
+
+    Args:
+        table: all columns of type String.
+        source: what the person typed as SOURCE, for the command in a refusal.
+        text: name of the text column; empty to guess.
+        label: name of the label column; empty to guess.
+        group: name of the group column; None for none.
 
     Raises:
-        Refusal: the table lacks a named column, two names are one column, or the choice is not plain.
+        Refusal: the table lacks a named column, one column is named twice, or there is not exactly one candidate.
     """
     refuse_unknown(table, source, text, label, group)
     free = [name for name in table.columns if name not in (text, label, group)]
@@ -48,76 +56,82 @@ def columns(table: pl.DataFrame, source: str, text: str, label: str, group: str 
 
 
 def refuse_unknown(table: pl.DataFrame, source: str, text: str, label: str, group: str | None) -> None:
+    """Raise unless the named columns are in the table, each named once.
+
+    Raises:
+        Refusal: one is missing, or two names are one column.
+    """
     named = [name for name in (text, label, group) if name]
     unknown = [name for name in named if name not in table.columns]
     if unknown:
-        received = f"no {' and no '.join(map(repr, unknown))} among {listed(table.columns)}"
-        raise Refusal("TEXT, LABEL and GROUP name columns of the table.", received, f"Type: {command(source)}")
+        received = f"no {' and no '.join(map(repr, unknown))} among {shortened(table.columns)}"
+        raise Refusal("TEXT, LABEL and GROUP name columns of the table.", received, f"Type: {make_command(source)}")
     if len(set(named)) < len(named):
         received = ", ".join(map(repr, named))
-        raise Refusal("TEXT, LABEL and GROUP are columns of their own.", received, f"Type: {command(source)}")
+        raise Refusal("TEXT, LABEL and GROUP are columns of their own.", received, f"Type: {make_command(source)}")
 
 
 def candidates(table: pl.DataFrame, names: list[str], fits: Callable[[pl.Series], bool]) -> list[str]:
-    """The columns that fit, but for those whose name is one of their values: their first row was no header."""
-    return [name for name in names if fits(known(table[name])) and not (table[name] == name).any()]
+    """The columns that fit; a column whose name is also one of its values is left out: its header was a row."""
+    return [name for name in names if fits(present_values(table[name])) and not (table[name] == name).any()]
 
 
-def known(column: pl.Series) -> pl.Series:
-    """The values that are there; none at all where they are too few."""
+def present_values(column: pl.Series) -> pl.Series:
+    """The values that are not null; an empty series where they are too few (FILLED)."""
     values = column.drop_nulls()
     return values if values.len() >= FILLED * column.len() else values.clear()
 
 
 def is_text(values: pl.Series) -> bool:
-    """Whether the values read like texts."""
+    """Whether the values look like texts."""
     if not values.len() or values.n_unique() < APART * values.len():
         return False
-    worded = values.str.contains(r"\p{L}\s+\S|\p{Han}{2}")
-    return mean_length(values) >= LONG and int(worded.sum()) > 0.5 * values.len()
+    with_words = values.str.contains(r"\p{L}\s+\S|\p{Han}{2}")
+    return mean_length(values) >= LONG and int(with_words.sum()) > 0.5 * values.len()
 
 
 def mean_length(values: pl.Series) -> float:
-    """Characters of a value on average."""
+    """Mean length of the values in characters; an ideograph counts as 3."""
     lengths = (values.str.len_chars() + 2 * values.str.count_matches(r"\p{Han}")).drop_nulls()
     return int(lengths.sum()) / max(1, lengths.len())
 
 
 def is_label(values: pl.Series) -> bool:
-    """Whether the values read like names of classes."""
-    different = values.n_unique()
-    if different not in CLASSES or different * ROWS_A_CLASS > values.len():
+    """Whether the values look like names of classes."""
+    distinct = values.n_unique()
+    if distinct not in CLASSES or distinct * ROWS_A_CLASS > values.len():
         return False
     return not (values.str.len_chars() > LABEL_LONGEST).any() and not values.str.contains(DATE).all()
 
 
 def question(table: pl.DataFrame, source: str, texts: list[str], labels: list[str], group: str | None) -> Refusal:
-    """What a person has to choose between, with a command that is ready to type."""
-    found = [
+    """The refusal that lists the candidates, with a command that is ready to type."""
+    choices = [
         f"{len(names) or 'no'} column{'s' if len(names) != 1 else ''} that could be the {role}"
-        + (f" ({listed(names)})" if names else "")
+        + (f" ({shortened(names)})" if names else "")
         for role, names in (("text", texts), ("label", labels))
         if len(names) != 1
     ]
-    received = f"{' and '.join(found)}; columns {listed([described(table, name) for name in table.columns])}"
+    received = f"{' and '.join(choices)}; columns {shortened([with_distinct(table, name) for name in table.columns])}"
     text = max(texts, key=lambda name: mean_length(table[name]), default="column")
     label = min(labels, key=lambda name: table[name].n_unique(), default="column")
-    example = command(source, text, label, group)
+    example = make_command(source, text, label, group)
     return Refusal("TEXT and LABEL name the table's columns.", received, f"Choose, for example: {example}")
 
 
-def described(table: pl.DataFrame, name: str) -> str:
+def with_distinct(table: pl.DataFrame, name: str) -> str:
+    """A column's name with its number of distinct values."""
     return f"{name} ({table[name].drop_nulls().n_unique():,} different)"
 
 
-def listed(names: list[str]) -> str:
-    """Names on one line, each cut, the first few."""
+def shortened(names: list[str]) -> str:
+    """The first SHOWN names on one line, each cut to 60 characters."""
     cut = ["".join(c if c.isprintable() else " " for c in name[:60]) for name in names[:SHOWN]]
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(cut) + more
 
 
-def command(source: str, text: str = "column", label: str = "column", group: str | None = None) -> str:
-    """The line to type; quoted where a shell needs it."""
+def make_command(source: str, text: str = "column", label: str = "column", group: str | None = None) -> str:
+    """The command to type, quoted for a shell."""
     words = {"SOURCE": source, "TEXT": text, "LABEL": label} | ({"GROUP": group} if group else {})
     return " ".join(["make data", *(shlex.quote(f"{name}={value}") for name, value in words.items())])

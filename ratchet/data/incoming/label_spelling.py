@@ -1,4 +1,8 @@
-"""Labels as people type them -> one spelling for each class: white space goes, a difference in case is asked about."""
+"""Labels as people type them -> one spelling for each class.
+
+White space around a label is removed. Labels that differ only in case or inner spacing are refused, or merged where the
+person said so.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +15,31 @@ NAMED = 5
 """Groups of spellings that a refusal lists."""
 
 
-def stripped(labels: pl.Series) -> tuple[pl.Series, int]:
-    """The labels without white space around them (nothing else is no label), and how many had some."""
-    bare = labels.str.strip_chars()
-    return bare.replace({"": None}), int((bare != labels).sum())
+def strip_labels(labels: pl.Series) -> tuple[pl.Series, int]:
+    """Remove the white space around labels.
+
+    Returns:
+        The labels, null where nothing is left; and how many labels were changed.
+    """
+    trimmed = labels.str.strip_chars()
+    return trimmed.replace({"": None}), int((trimmed != labels).sum())
 
 
-def told(padded: int) -> list[str]:
-    """What was done to labels, in a line; none where nothing was."""
+def stripped_lines(padded: int) -> list[str]:
+    """A line that says how many labels had white space around them; no line for none."""
     return [f"White space around {padded:,} label{'s' if padded != 1 else ''} was taken off."] if padded else []
 
 
 def spellings(labels: pl.Series) -> list[list[tuple[str, int]]]:
-    """Labels that differ in nothing but case or inner spacing: each group's spellings with their rows, commonest first.
+    """Labels that differ only in case or inner spacing: one class to a person, and several to a model.
 
-    They are one class to a person and two to a model.
+    Returns:
+        For each such class its spellings with their rows, the commonest first.
     """
     counted = labels.drop_nulls().rename("label").to_frame().group_by("label").len().sort("label")
     keyed = counted.with_columns(compared(counted["label"]).alias("key"))
-    torn = keyed.filter(pl.col("key").is_duplicated()).sort("key", "len", "label", descending=[False, True, False])
-    groups = torn.group_by("key", maintain_order=True)
+    ambiguous = keyed.filter(pl.col("key").is_duplicated()).sort("key", "len", "label", descending=[False, True, False])
+    groups = ambiguous.group_by("key", maintain_order=True)
     return [[(label, rows) for label, rows, _ in group.iter_rows()] for _, group in groups]
 
 
@@ -38,10 +47,10 @@ def refuse_spellings(labels: pl.Series, command: str) -> None:
     """Raise where classes have more than one spelling.
 
     Args:
-        command: what to type to have them merged.
+        command: the command that merges them.
 
     Raises:
-        Refusal: there are some; each spelling with its rows, and the merge that is proposed.
+        Refusal: a class has several; the message lists each spelling with its rows.
     """
     groups = spellings(labels)
     if not groups:
@@ -55,9 +64,13 @@ def refuse_spellings(labels: pl.Series, command: str) -> None:
     )
 
 
-def merged(labels: pl.Series) -> tuple[pl.Series, list[str]]:
-    """Each group of spellings under its commonest one, and a line for each that says so."""
+def merge_spellings(labels: pl.Series) -> tuple[pl.Series, list[str]]:
+    """Replace every spelling by the commonest one of its class.
+
+    Returns:
+        The labels, and a line for each merged class.
+    """
     groups = spellings(labels)
-    to = {label: group[0][0] for group in groups for label, _ in group[1:]}
+    commonest = {label: group[0][0] for group in groups for label, _ in group[1:]}
     lines = [f"Merged into {group[0][0]!r}: {', '.join(repr(label) for label, _ in group[1:])}." for group in groups]
-    return labels.replace(to), lines
+    return labels.replace(commonest), lines

@@ -1,8 +1,8 @@
-"""data/must.csv: a list that a person writes, and that every model must keep before it goes live.
+"""data/must.csv: answers that a person requires, and that every model must give before it goes live.
 
-It is a file of the data version like the others. A person puts it into data/ or edits it there; whoever turns the loop
-next, and `make data`, finds that it is not as it is pinned, refuses it by its line or pins it as a new data version. It
-trains nothing and plays no part in the holdout: the table's own rows stay where they are.
+The list is a file of the data version like the others. A person puts it into data/ or edits it there. The next turn of
+the loop, or `make data`, finds that the file differs from the pinned one, and refuses it by its line or pins it as a
+new data version. No model is trained or scored on the list: the rows of the table stay where they are.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -23,7 +24,7 @@ from ratchet.data.tables.reading import read as read_table
 from ratchet.data.versions import dvc_cache, dvc_repo, transaction
 from ratchet.judging.must_list import Must
 from ratchet.project import data_pin, problem
-from ratchet.project.data_pin import MUST, Pin
+from ratchet.project.data_pin import MUST, Pin, Source
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.project.problem import Problem
@@ -34,14 +35,14 @@ from ratchet.state.ledger import DataChange
 NAMED = f"data/{MUST}"
 COLUMNS = ("text", "label", "same_as")
 LISTED = 20
-"""Labels that a sentence lists."""
+"""Most labels that a refusal lists."""
 
 
-def kept(folder: Path) -> tuple[Must, ...]:
-    """The lines of the list in a folder; none where it has none.
+def read_list(folder: Path) -> tuple[Must, ...]:
+    """The lines of the list in a folder; empty where the folder has no list.
 
     Raises:
-        Refusal: it is no table of these columns.
+        Refusal: the file is not a table of these columns.
     """
     path = folder / MUST
     if not path.exists():
@@ -56,72 +57,74 @@ def kept(folder: Path) -> tuple[Must, ...]:
         )
     columns = [reading.frame[name].to_list() if name in names else [None] * reading.frame.height for name in COLUMNS]
     rows = zip(*columns, reading.places["line"].to_list(), strict=True)
-    return tuple(Must(text or "", bare(label), same_as, line) for text, label, same_as, line in rows)
+    return tuple(Must(text or "", trim(label), same_as, line) for text, label, same_as, line in rows)
 
 
-def bare(label: str | None) -> str | None:
-    """A label without white space around it; none where nothing is left."""
+def trim(label: str | None) -> str | None:
+    """A label without white space around it; None where nothing is left."""
     return (label or "").strip() or None
 
 
 def refuse_faulty(musts: Sequence[Must], labels: Sequence[str]) -> None:
-    """Raise unless every line says something that a model of these classes can keep.
+    """Raise unless a model of these classes can satisfy every line.
 
     Raises:
-        Refusal: one does not.
+        Refusal: a line is faulty; the message has its number and the fault.
     """
-    wrong = fault(musts, labels)
-    if wrong is not None:
+    fault = find_fault(musts, labels)
+    if fault is not None:
+        line, reason = fault
         raise Refusal(
             f"Each line of {NAMED} says which label a text must get, or under same_as which text must get the same.",
-            f"line {wrong[0]}: {wrong[1]}",
+            f"line {line}: {reason}",
             "Nothing was changed: mend that line, or remove it.",
         )
 
 
 def sound(folder: Path, labels: Sequence[str]) -> tuple[Must, ...]:
-    """The lines of the list in a folder, fit for the classes.
+    """The lines of the list in a folder, checked against the classes.
 
     Raises:
-        Refusal: they are not.
+        Refusal: a line is faulty.
     """
-    musts = kept(folder)
+    musts = read_list(folder)
     refuse_faulty(musts, sorted(labels))
     return musts
 
 
-def lay_out(musts: Sequence[Must], folder: Path) -> None:
-    """Write the list into a folder that is to be data/; no file where there is no line."""
+def write_list(musts: Sequence[Must], folder: Path) -> None:
+    """Write the list into a folder that will become data/; no file for an empty list."""
     if musts:
         canonical_csv.write(as_frame(musts), folder / MUST)
 
 
 def is_edited(here: Places) -> bool:
-    """Whether somebody wrote, changed or removed the list since it was pinned, and nothing else in data/.
+    """Whether a person wrote, changed or removed the list since it was pinned, and changed nothing else in data/.
 
-    A whole version that the cache has may also be what data.dvc pinned before somebody took another one (git checkout):
-    then it counts whether data/ was written in after data.dvc.
+    data/ may also hold a whole other version that the cache has, because data.dvc was changed by `git checkout`. Then
+    the list counts as edited only if data/ was written after data.dvc.
     """
     path = here.data / MUST
     try:
         version = data_pin.pinned(here).version
-        there = {found.name for found in here.data.iterdir()}
+        names = {path.name for path in here.data.iterdir()}
     except (Refusal, FileNotFoundError):
         return False
-    known = dvc_cache.listed(here, version)
-    if there == {MUST}:
+    pinned = dvc_cache.listed(here, version)
+    if names == {MUST}:
         return True
-    if known is None:
-        return MUST in there and dvc_cache.digest(here.data, but=MUST) == version
-    if known.get(MUST) == (md5_of(path) if MUST in there else None):
+    if pinned is None:
+        return MUST in names and dvc_cache.digest(here.data, but=MUST) == version
+    if pinned.get(MUST) == (md5_of(path) if MUST in names else None):
         return False
-    others = there - {MUST}
-    if others != set(known) - {MUST} or any(md5_of(here.data / name) != known[name] for name in others):
+    others = names - {MUST}
+    if others != set(pinned) - {MUST} or any(md5_of(here.data / name) != pinned[name] for name in others):
         return False
-    return dvc_cache.listed(here, dvc_cache.digest(here.data)) is None or written_after_the_pin(here)
+    return dvc_cache.listed(here, dvc_cache.digest(here.data)) is None or is_newer_than_pin(here)
 
 
-def written_after_the_pin(here: Places) -> bool:
+def is_newer_than_pin(here: Places) -> bool:
+    """Whether data/ or the list was written after data.dvc."""
     paths = [path for path in (here.data, here.data / MUST) if path.exists()]
     return max(path.stat().st_mtime_ns for path in paths) > (here.root / "data.dvc").stat().st_mtime_ns
 
@@ -132,107 +135,116 @@ def md5_of(path: Path) -> str:
 
 
 def take_in(here: Places, say: Say) -> Pin | None:
-    """Pin the list as a person left it in data/ as a new data version; None where it is as it was pinned.
+    """Pin an edited list as a new data version; None where the list is as it was pinned.
 
     Raises:
-        Refusal: a line of it says nothing that a model could keep; it stays as it is, and so does everything else.
+        Refusal: a line is faulty; the list and everything else stay as they are.
     """
     if not is_edited(here):
         return None
-    fill_in(here)
+    restore_other_files(here)
     current = problem.load()
     raw = RawRows(current)
-    before = listed_before(here, current)
+    before = read_pinned_list(here, current)
     musts = sound(here.data, [label for label in raw.labels if label is not None])
     with transaction.laying_out(here) as folder:
         for path in here.data.iterdir():
             if path.name != MUST:
                 transaction.beside(path, folder / path.name)
-        lay_out(musts, folder)
-        source = data_pin.made_from(current.pin.source, (folder / data_pin.FEEDBACK).exists(), bool(musts))
-        pin = data_pin.as_pinned(here, dvc_repo.into_cache(here, folder, source))
-        line = as_line(current, pin, raw.rows, told(before, musts))
-        transaction.make(here, pin, None, None, line, [])
-    say(f"{line.why} data.dvc pins {pin.short}.")
+        write_list(musts, folder)
+        has_feedback = (folder / data_pin.FEEDBACK).exists()
+        source = replace(Source.parse(current.pin.source), feedback=has_feedback, must=bool(musts))
+        pin = data_pin.as_pinned(here, dvc_repo.into_cache(here, folder, str(source)))
+        change = data_change(current, pin, raw.rows, change_sentence(before, musts))
+        transaction.make(here, pin, None, None, change, [])
+    say(f"{change.why} data.dvc pins {pin.short}.")
     return pin
 
 
-def fill_in(here: Places) -> None:
-    """Where data/ holds the list alone, put the pinned files beside it."""
+def restore_other_files(here: Places) -> None:
+    """Where data/ holds only the list, put the other pinned files beside it."""
     if {path.name for path in here.data.iterdir()} != {MUST}:
         return
     pin = data_pin.pinned(here)
     dvc_repo.lay_beside(here, pin, incoming_table.rebuilder(here, pin.source), MUST)
 
 
-def listed_before(here: Places, current: Problem) -> tuple[Must, ...] | None:
-    """The list as it is pinned; None where that cannot be known any more."""
-    known = dvc_cache.listed(here, current.pin.version)
-    if known is None:
+def read_pinned_list(here: Places, current: Problem) -> tuple[Must, ...] | None:
+    """The list of the pinned version; None where the cache does not have the version any more."""
+    pinned = dvc_cache.listed(here, current.pin.version)
+    if pinned is None:
         return None
-    path = dvc_cache.path_of(here, known.get(MUST, ""))
-    if MUST not in known:
+    if MUST not in pinned:
         return ()
+    path = dvc_cache.path_of(here, pinned[MUST])
     if not path.exists():
         return None
     rows = enumerate(canonical_csv.read(path).iter_rows(), 2)
     return tuple(Must(text, label, same_as, line) for line, (text, label, same_as) in rows)
 
 
-def told(before: Sequence[Must] | None, after: Sequence[Must]) -> str:
-    """What changed, and what follows, in counts: no text of the list stands in the ledger."""
-    asked = f"{len(after):,} line{'s' * (len(after) != 1)}" if after else "nothing"
-    follows = f"{asked} of {NAMED} must be kept by every model that is to go live."
+def change_sentence(before: Sequence[Must] | None, after: Sequence[Must]) -> str:
+    """What changed in the list, and what follows. It has counts and no text, because it stands in the ledger."""
+    number = f"{len(after):,} line{'s' * (len(after) != 1)}" if after else "nothing"
+    rule = f"{number} of {NAMED} must be kept by every model that is to go live."
     if not after:
-        follows = f"{NAMED} is gone: no list must be kept any more."
+        rule = f"{NAMED} is gone: no list must be kept any more."
     if before is None:
-        return f"{follows} It continues: no row changes its side of the split."
-    old, new = (Counter((one.text, one.label, one.same_as) for one in musts) for musts in (before, after))
-    came, gone = (new - old).total(), (old - new).total()
-    counted = ", ".join(f"{count:,} {words}" for count, words in ((came, "new"), (gone, "gone")) if count)
-    changed = f" ({counted})" if counted else " (the same as before)"
-    return f"{follows.removesuffix('.')}{changed}. It continues: no row changes its side of the split."
+        return f"{rule} It continues: no row changes its side of the split."
+    old, new = (Counter((must.text, must.label, must.same_as) for must in musts) for musts in (before, after))
+    added, removed = (new - old).total(), (old - new).total()
+    counts = ", ".join(f"{count:,} {words}" for count, words in ((added, "new"), (removed, "gone")) if count)
+    changes = f" ({counts})" if counts else " (the same as before)"
+    return f"{rule.removesuffix('.')}{changes}. It continues: no row changes its side of the split."
 
 
-def as_line(current: Problem, pin: Pin, rows: int, why: str) -> DataChange:
+def data_change(current: Problem, pin: Pin, rows: int, why: str) -> DataChange:
     """The ledger's line of the new version."""
     data = current.settings.data
-    named = {"text": data.text, "label": data.label, "group": data.group}
-    return DataChange(current.name, current.pin.version, pin.version, rows, 0, ledger.person(), why, named)
+    columns = {"text": data.text, "label": data.label, "group": data.group}
+    return DataChange(current.name, current.pin.version, pin.version, rows, 0, ledger.person(), why, columns)
 
 
-def coming(here: Places, same: bool, last: Sequence[Must]) -> tuple[Must, ...]:
-    """The list that goes along with a next table: what lies in data/, where that is the problem's or nobody pinned it;
-    otherwise that of the problem's last version.
+def list_for_next(here: Places, same: bool, last: Sequence[Must]) -> tuple[Must, ...]:
+    """The list that goes along with a next table.
+
+    It is the one in data/, where that belongs to the problem or is pinned for none; otherwise that of the problem's
+    last version.
 
     Args:
-        same: the table is the next version of the problem whose data is pinned. last: that problem's own list.
+        same: whether the table is the next version of the problem whose data is pinned.
+        last: the list of the problem's last version.
     """
-    lies, is_laid_out = (here.data / MUST).exists(), (here.data / data_pin.TABLE).exists()
-    if (same and (lies or is_laid_out)) or (lies and not is_pinned(here)):
-        return kept(here.data)
+    has_list = (here.data / MUST).exists()
+    has_table = (here.data / data_pin.TABLE).exists()
+    if (same and (has_list or has_table)) or (has_list and not is_pinned(here)):
+        return read_list(here.data)
     return tuple(last)
 
 
 def is_pinned(here: Places) -> bool:
-    """Whether the list that lies in data/ is the one that is pinned."""
+    """Whether the list in data/ is the pinned one."""
     try:
-        known = dvc_cache.listed(here, data_pin.pinned(here).version)
+        pinned = dvc_cache.listed(here, data_pin.pinned(here).version)
     except Refusal:
         return False
-    return known is not None and known.get(MUST) == md5_of(here.data / MUST)
+    return pinned is not None and pinned.get(MUST) == md5_of(here.data / MUST)
 
 
-def fault(musts: Sequence[Must], labels: Sequence[str]) -> tuple[int, str] | None:
-    """The first line that says nothing that a model could keep, and what is wrong with it; None where none does.
+def find_fault(musts: Sequence[Must], labels: Sequence[str]) -> tuple[int, str] | None:
+    """The first line that no model could satisfy.
 
-    labels: the classes of the table.
+    Args:
+        labels: the classes of the table.
+
+    Returns:
+        The line's number and the reason; None where there is no such line.
     """
-    return first_odd(musts, labels) or first_clash(musts)
+    return find_invalid(musts, labels) or find_conflict(musts)
 
 
-def first_odd(musts: Sequence[Must], labels: Sequence[str]) -> tuple[int, str] | None:
-    """The first line that is wrong by itself."""
+def find_invalid(musts: Sequence[Must], labels: Sequence[str]) -> tuple[int, str] | None:
+    """The first line that is wrong by itself, and the reason."""
     for must in musts:
         if not normal(must.text):
             return must.line, "a blank text"
@@ -250,16 +262,16 @@ def first_odd(musts: Sequence[Must], labels: Sequence[str]) -> tuple[int, str] |
     return None
 
 
-def first_clash(musts: Sequence[Must]) -> tuple[int, str] | None:
-    """The first line that an earlier one says already, or that cannot hold beside the earlier ones.
+def find_conflict(musts: Sequence[Must]) -> tuple[int, str] | None:
+    """The first line that repeats or contradicts earlier lines, and the reason.
 
-    Texts that must get the same answer are one set, which may have one label.
+    Texts that must get the same answer form one set (union-find), which may have one label.
     """
-    said: dict[tuple[str, str, str], int] = {}
+    lines: dict[tuple[str, str, str], int] = {}
     parent: dict[str, str] = {}
     label: dict[str, tuple[str, int]] = {}
 
-    def set_of(text: str) -> str:
+    def root_of(text: str) -> str:
         while parent.setdefault(text, text) != text:
             text = parent[text]
         return text
@@ -267,42 +279,47 @@ def first_clash(musts: Sequence[Must]) -> tuple[int, str] | None:
     for must in musts:
         text = normal(must.text)
         other = normal(must.same_as or "")
-        one = (min(text, other), max(text, other), "") if must.label is None else (text, "", must.label)
-        if one in said:
-            return must.line, f"the same as line {said[one]}"
-        said[one] = must.line
-        found = set_of(text)
+        key = (min(text, other), max(text, other), "") if must.label is None else (text, "", must.label)
+        if key in lines:
+            return must.line, f"the same as line {lines[key]}"
+        lines[key] = must.line
+        root = root_of(text)
         if must.label is None:
-            merged = set_of(other)
-            known = [label[each] for each in (found, merged) if each in label]
-            parent[merged] = found
-            label |= {found: known[0]} if known else {}
-            if len({name for name, _ in known}) > 1:
-                lines = " and ".join(f"{name} by line {line}" for name, line in known)
-                return must.line, f"two texts that must get the same answer, and must get {lines}"
-        elif found in label and label[found][0] != must.label:
-            name, line = label[found]
+            merged = root_of(other)
+            labels = [label[member] for member in (root, merged) if member in label]
+            parent[merged] = root
+            label |= {root: labels[0]} if labels else {}
+            if len({name for name, _ in labels}) > 1:
+                required = " and ".join(f"{name} by line {line}" for name, line in labels)
+                return must.line, f"two texts that must get the same answer, and must get {required}"
+        elif root in label and label[root][0] != must.label:
+            name, line = label[root]
             return must.line, f"the label {must.label!r} for a text that must get {name!r} by line {line}"
         else:
-            label.setdefault(found, (must.label, must.line))
+            label.setdefault(root, (must.label, must.line))
     return None
 
 
 def normal(text: str) -> str:
+    """The text in normal form, in which lines are compared."""
     return normalise([text])[0]
 
 
 def as_frame(musts: Sequence[Must]) -> pl.DataFrame:
-    """The list as data/ holds it."""
+    """The list as the table that must.csv holds."""
     rows = [(must.text, must.label, must.same_as) for must in musts]
     return pl.DataFrame(rows, schema=dict.fromkeys(COLUMNS, pl.String), orient="row")
 
 
 def without(musts: Sequence[Must], gone: pl.Series) -> tuple[Must, ...]:
-    """The lines that hold none of the texts that were withdrawn. gone: in compared form."""
+    """The lines that hold none of the withdrawn texts.
+
+    Args:
+        gone: the withdrawn texts in compared form.
+    """
     kept = []
     for must in musts:
-        held = compared(pl.Series([text for text in (must.text, must.same_as) if text is not None]))
-        if not held.is_in(gone.implode()).any():
+        texts = compared(pl.Series([text for text in (must.text, must.same_as) if text is not None]))
+        if not texts.is_in(gone.implode()).any():
             kept.append(must)
     return tuple(kept)

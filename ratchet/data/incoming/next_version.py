@@ -1,4 +1,8 @@
-"""What a next version of a problem's data means: the loop continues, a new lineage begins, or it is refused."""
+"""Compare a table with the last version of its problem's data.
+
+The last version and the incoming table enter. A `VersionChange` leaves, whose sentence says whether the loop continues
+or a new lineage begins; or the table is refused.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +27,21 @@ from ratchet.project.settings import Settings
 from ratchet.state import ledger
 
 MOST_WITHDRAWN = 0.10
-"""Share of the last version's rows that may be missing without a word: more is a wrong file as often as a wish."""
+"""Share of the last version's rows that may be missing without WITHDRAW; more missing rows are often a wrong file."""
 
 
 @dataclass(frozen=True)
 class LastVersion:
-    """The version that the problem's data had last.
+    """The last version of a problem's data.
 
-    names: the table's own names for text, label and group. frame: columns `text` and `label`; frame and split are None
-    where the version cannot be had any more. feedback: what it holds of people's labels
-    (ratchet/monitoring/feedback.py). must: the lines of its must.csv. pinned: whether data.dvc pins it now.
+    Attributes:
+        version: the data version.
+        names: the table's own names of the text, label and group columns.
+        frame: columns `text` and `label`; None where the version is in no cache any more.
+        split: how its rows are split; None likewise.
+        feedback: its feedback.csv (ratchet/data/versions/feedback_table.py).
+        must: the lines of its must.csv.
+        pinned: whether data.dvc pins it now.
     """
 
     version: str
@@ -46,7 +55,13 @@ class LastVersion:
 
 @dataclass(frozen=True)
 class WithdrawalLimit:
-    """What may be missing from a next version. typed: how many rows somebody said are withdrawn."""
+    """How many rows of the last version a next version may leave out.
+
+    Attributes:
+        table: what the person typed as SOURCE.
+        command: the command to type again.
+        typed: the number that was typed as WITHDRAW; empty for none.
+    """
 
     table: str
     command: str
@@ -55,58 +70,72 @@ class WithdrawalLimit:
 
 @dataclass(frozen=True)
 class VersionChange:
-    """From the last version to the next. sentence: what changed and what follows. gone: texts in compared form."""
+    """The change from the last version to the next.
+
+    Attributes:
+        sentence: what changed and what follows for the loop.
+        withdrawn: rows of the last version that the next leaves out.
+        gone: the withdrawn texts in compared form.
+    """
 
     sentence: str
     withdrawn: int
     gone: pl.Series
 
 
-def described(here: Places) -> Settings | None:
-    """The problem that params.yaml describes today, where it can be read."""
+def current_settings(here: Places) -> Settings | None:
+    """The settings in params.yaml; None where they cannot be read."""
     try:
         return settings.load(here.params)
     except Refusal:
         return None
 
 
-def last(here: Places, problem: str) -> LastVersion | None:
-    """The last version of a problem's data, whether it is pinned or was before another problem's; None without one."""
-    today = described(here)
-    lines = ledger.changes(here.ledger, problem)
-    pinned = today is not None and today.problem == problem and (here.root / "data.dvc").exists()
-    if today is not None and pinned:
-        version, data = data_pin.pinned(here).version, today.data
+def last_version(here: Places, problem: str) -> LastVersion | None:
+    """The last version of a problem's data; None for a new problem.
+
+    It is the pinned one, or for a problem that params.yaml does not describe any more the last one in the ledger.
+    """
+    current = current_settings(here)
+    changes = ledger.changes(here.ledger, problem)
+    pinned = current is not None and current.problem == problem and (here.root / "data.dvc").exists()
+    if current is not None and pinned:
+        version = data_pin.pinned(here).version
+        data = current.data
         names: dict[str, str | None] = {"text": data.text, "label": data.label, "group": data.group}
-    elif lines:
-        version, names = lines[-1].after, lines[-1].columns
+    elif changes:
+        version = changes[-1].after
+        names = changes[-1].columns
     else:
         return None
-    folder = laid_out(here, version)
+    folder = take_version(here, version)
     rows = canonical_csv.read(folder / data_pin.TABLE) if folder else pl.DataFrame()
     if folder is None or not {names["text"], names["label"]} <= set(rows.columns):
         return LastVersion(version, names, pinned=pinned)
     spec = SplitSpec.from_json((folder / data_pin.SPLIT).read_text(encoding="utf-8"))
-    said = feedback_table.kept(folder)
+    feedback = feedback_table.kept(folder)
     frame = rows.select(text=names["text"], label=names["label"])
-    return LastVersion(version, names, frame, spec, said, must_file.kept(folder), pinned)
+    return LastVersion(version, names, frame, spec, feedback, must_file.read_list(folder), pinned)
 
 
-def laid_out(here: Places, version: str) -> Path | None:
-    """A folder with the files of a version: scratch, filled from the cache; None where the cache does not have it."""
+def take_version(here: Places, version: str) -> Path | None:
+    """A scratch folder with the files of a version; None where the cache does not have all of them."""
     scratch = here.work / "earlier"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     return scratch if dvc_cache.take(here, version, scratch) else None
 
 
-def step(
+def compare(
     before: LastVersion | None, after: IncomingTable, problem: str, limit: WithdrawalLimit | None
 ) -> VersionChange:
-    """What a next version changes.
+    """The change that the next version makes.
+
+    Args:
+        limit: None where any number of rows may be missing.
 
     Raises:
-        Refusal: more of the last version is missing than may be by oversight, and nobody said that it is withdrawn.
+        Refusal: too many rows of the last version are missing, or not as many as were typed as WITHDRAW.
     """
     rows = after.valid.height
     if before is None:
@@ -114,24 +143,25 @@ def step(
     if before.frame is None:
         unknown = f"What changed since version {before.version[:8]} is not known: its rows are not here any more."
         return VersionChange(unknown, 0, pl.Series(dtype=pl.String))
-    found = row_diff.revise(before.frame, after.valid_canonical, after.canonical["text"])
+    revision = row_diff.revise(before.frame, after.valid_canonical, after.canonical["text"])
     if limit is not None:
-        require_most(found, before, problem, limit)
-    sentence = f"{capital(str(found))}.{renamed(before, after)} {outcome(found, before, after, problem)}"
-    return VersionChange(sentence, found.withdrawn, found.gone)
+        require_rows(revision, problem, limit)
+    changes = f"{capitalise(str(revision))}.{renamed_columns(before, after)}"
+    sentence = f"{changes} {outcome(revision, before, after, problem)}"
+    return VersionChange(sentence, revision.withdrawn, revision.gone)
 
 
-def renamed(before: LastVersion, after: IncomingTable) -> str:
-    """Which columns are called otherwise now."""
+def renamed_columns(before: LastVersion, after: IncomingTable) -> str:
+    """A sentence for each of text and label whose column has another name now."""
     pairs = [(before.names["text"], after.columns.text), (before.names["label"], after.columns.label)]
     return "".join(f" The column {old!r} is called {new!r} now." for old, new in pairs if old != new)
 
 
-def outcome(found: Revision, before: LastVersion, after: IncomingTable, problem: str) -> str:
-    """What follows for the loop, in a sentence or two."""
+def outcome(revision: Revision, before: LastVersion, after: IncomingTable, problem: str) -> str:
+    """What follows for the loop: it continues, or a new lineage begins."""
     grouped = after.columns.group
-    gone = " It may answer a class that is gone until another is promoted." if found.gone_classes else ""
-    if before.split != incoming_table.split(problem, grouped is not None) or before.names["group"] != grouped:
+    gone = " It may answer a class that is gone until another is promoted." if revision.gone_classes else ""
+    if before.split != incoming_table.split_spec(problem, grouped is not None) or before.names["group"] != grouped:
         by = f"{grouped!r}" if grouped else "text"
         return (
             f"A new lineage: rows are split by {by} now, so the champion may have seen rows of the new holdout and is "
@@ -140,69 +170,81 @@ def outcome(found: Revision, before: LastVersion, after: IncomingTable, problem:
     return f"It continues: no row changes its side of the split, and the champion is held against the next.{gone}"
 
 
-def require_most(found: Revision, before: LastVersion, problem: str, limit: WithdrawalLimit) -> None:
-    if limit.typed and limit.typed != str(found.withdrawn):
+def require_rows(revision: Revision, problem: str, limit: WithdrawalLimit) -> None:
+    """Raise where a next version leaves out rows that the person did not say are withdrawn.
+
+    Raises:
+        Refusal: more than MOST_WITHDRAWN are missing, or not as many as were typed as WITHDRAW.
+    """
+    if limit.typed and limit.typed != str(revision.withdrawn):
         raise Refusal(
             "WITHDRAW says how many rows of the last version the new table leaves out.",
-            f"WITHDRAW={limit.typed}, and {found.withdrawn:,} are missing",
-            f"If that is meant: {limit.command} WITHDRAW={found.withdrawn}",
+            f"WITHDRAW={limit.typed}, and {revision.withdrawn:,} are missing",
+            f"If that is meant: {limit.command} WITHDRAW={revision.withdrawn}",
         )
-    if found.withdrawn_share > MOST_WITHDRAWN and not limit.typed:
+    if revision.withdrawn_share > MOST_WITHDRAWN and not limit.typed:
         raise Refusal(
             f"A next version of {problem} keeps at least {1 - MOST_WITHDRAWN:.0%} of the last one's rows.",
-            f"{found.withdrawn:,} of its {found.rows_before:,} rows are not in {limit.table}",
-            f"If they are withdrawn for good: {limit.command} WITHDRAW={found.withdrawn}. If these rows come on top: "
-            f"make data ADD={limit.table}. If it is another problem: {limit.command} NAME=another",
+            f"{revision.withdrawn:,} of its {revision.rows_before:,} rows are not in {limit.table}",
+            f"If they are withdrawn for good: {limit.command} WITHDRAW={revision.withdrawn}. If these rows come on "
+            f"top: make data ADD={limit.table}. If it is another problem: {limit.command} NAME=another",
         )
 
 
-def capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
+def capitalise(sentence: str) -> str:
+    """The sentence with its first letter in upper case, the others as they are."""
+    return sentence[:1].upper() + sentence[1:]
 
 
-def require_columns(found: pl.DataFrame, names: list[str], known: Settings) -> None:
+def require_columns(table: pl.DataFrame, names: list[str], current: Settings) -> None:
     """Raise where a next version lacks a column that the problem relies on.
 
     Raises:
-        Refusal: it does.
+        Refusal: a column of these names is missing.
     """
-    missing = [name for name in names if name not in found.columns]
+    missing = [name for name in names if name not in table.columns]
     if missing:
         raise Refusal(
-            f"A next version of {known.problem} needs the columns that params.yaml names.",
-            f"none called {', '.join(map(repr, missing))} among {', '.join(found.columns[:30])}",
+            f"A next version of {current.problem} needs the columns that params.yaml names.",
+            f"none called {', '.join(map(repr, missing))} among {', '.join(table.columns[:30])}",
             "Call it as before, name the new one (TEXT=, LABEL=, GROUP=), or take it out of params.yaml; "
             "NAME=another starts a problem of its own.",
         )
 
 
-def fresh_rows(before: pl.DataFrame, more: IncomingTable) -> tuple[IncomingTable, int]:
-    """The pinned rows with those behind them that they do not hold yet, and how many they held."""
-    text, label = more.columns.text, more.columns.label
-    seen = row_diff.keyed(before.select(text=text, label=label)).unique()
-    keyed = more.frame.select(text=text, label=label).with_columns(row_diff.key(more.frame[text]))
+def append_fresh(before: pl.DataFrame, added: IncomingTable) -> tuple[IncomingTable, int]:
+    """The pinned rows, followed by those added rows that are not among them.
+
+    Returns:
+        The whole table, and how many of the added rows were pinned already. Rows are the same where text (in compared
+        form) and label are.
+    """
+    text, label = added.columns.text, added.columns.label
+    pinned_keys = row_diff.keyed(before.select(text=text, label=label)).unique()
+    keyed = added.frame.select(text=text, label=label).with_columns(row_diff.key(added.frame[text]))
     numbered = keyed.with_row_index("at")
-    there = numbered.join(seen, on=["key", "label"], how="semi")["at"]
-    kept = ~numbered["at"].is_in(there.implode())
-    rows = pl.int_range(1, before.height + 1, dtype=pl.UInt32, eager=True)
-    places = pl.DataFrame({"file": pl.repeat("data/table.csv", before.height, eager=True), "line": rows})
-    whole = pl.concat([before, more.frame.filter(kept)], how="diagonal")
-    return replace(more, frame=whole, places=pl.concat([places, more.places.filter(kept)])), len(there)
+    pinned = numbered.join(pinned_keys, on=["key", "label"], how="semi")["at"]
+    is_fresh = ~numbered["at"].is_in(pinned.implode())
+    lines = pl.int_range(1, before.height + 1, dtype=pl.UInt32, eager=True)
+    places = pl.DataFrame({"file": pl.repeat("data/table.csv", before.height, eager=True), "line": lines})
+    frame = pl.concat([before, added.frame.filter(is_fresh)], how="diagonal")
+    places = pl.concat([places, added.places.filter(is_fresh)])
+    return replace(added, frame=frame, places=places), len(pinned)
 
 
-def holding(here: Places, problem: str, kept: str, gone: pl.Series) -> list[str]:
-    """The older versions of a problem's data that hold any of the texts that are gone."""
-    if gone.is_empty():
+def versions_holding(here: Places, problem: str, texts: pl.Series, kept: str) -> list[str]:
+    """The data versions of a problem, without the version `kept`, that hold any of the texts (in compared form)."""
+    if texts.is_empty():
         return []
-    lines = ledger.changes(here.ledger, problem)
-    known = {line.after for line in lines} | {line.before for line in lines if line.before}
-    known |= {data_pin.pinned(here).version} if (here.root / "data.dvc").exists() else set()
-    found = []
-    for version in sorted(known - {kept}):
-        folder = laid_out(here, version)
+    changes = ledger.changes(here.ledger, problem)
+    versions = {change.after for change in changes} | {change.before for change in changes if change.before}
+    versions |= {data_pin.pinned(here).version} if (here.root / "data.dvc").exists() else set()
+    holding = []
+    for version in sorted(versions - {kept}):
+        folder = take_version(here, version)
         names = (data_pin.TABLE, data_pin.FEEDBACK, data_pin.MUST)
         tables = [folder / name for name in names] if folder is not None else []
-        if any(path.exists() and row_diff.holds(canonical_csv.read(path), gone) for path in tables):
-            found.append(version)
+        if any(path.exists() and row_diff.holds(canonical_csv.read(path), texts) for path in tables):
+            holding.append(version)
     shutil.rmtree(here.work / "earlier", ignore_errors=True)
-    return found
+    return holding

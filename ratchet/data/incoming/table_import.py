@@ -1,4 +1,8 @@
-"""Bringing data: the pinned version, an example, one's own table, or more rows of it; validated before any change."""
+"""The commands behind `make data`: fetch the pinned version, import an example or a table, or add rows.
+
+A table enters; it is validated, and becomes the next data version with its problem in params.yaml. A refused table
+changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from ratchet.data.versions import dvc_repo, feedback_table, quarantine, transact
 from ratchet.data.versions.quarantine import Quarantine
 from ratchet.judging.must_list import Must
 from ratchet.project import data_pin, params_file, settings
+from ratchet.project.data_pin import Source
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.project.progress import Say
@@ -28,17 +33,25 @@ from ratchet.state import ledger
 from ratchet.state.ledger import DataChange
 
 MANY = 100_000
-"""Rows whose validation takes so long that it is announced."""
-
+"""Rows from which on validation takes so long that it is announced."""
 
 Forget = Callable[[Places, str, pl.Series], None]
-"""Called with the problem and texts in compared form, before the data version changes."""
+"""A function that removes withdrawn texts from the prediction log. It gets the problem and the texts in compared form,
+before the data version changes."""
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What was typed: column names of the table, a name for the problem; whether spellings of labels may be merged,
-    and how many rows are meant to be withdrawn."""
+    """What the person typed.
+
+    Attributes:
+        text: name of the text column; empty to guess.
+        label: name of the label column; empty to guess.
+        group: name of the group column; None to keep the problem's.
+        name: name of the problem; None for the file's name.
+        merge: whether spellings of a label may be merged.
+        withdraw: how many rows are withdrawn on purpose; empty for none.
+    """
 
     text: str = ""
     label: str = ""
@@ -49,16 +62,16 @@ class ImportOptions:
 
 
 def pinned(here: Places, say: Say) -> None:
-    """Exactly the data that data.dvc pins; where a person edited data/must.csv, with that as a new version."""
+    """Fetch exactly the data that data.dvc pins; an edited data/must.csv is pinned first, as a new version."""
     must_file.take_in(here, say)
     pin = data_pin.pinned(here)
-    came = dvc_repo.fetch(here, pin, incoming_table.rebuilder(here, pin.source))
-    say(f"data/ holds version {pin.short} ({pin.bytes:,} bytes, made from {pin.source}): {came}.")
+    origin = incoming_table.fetch_pinned(here, pin)
+    say(f"data/ holds version {pin.short} ({pin.bytes:,} bytes, made from {pin.source}): {origin}.")
     share(here, pin.short, say)
 
 
 def example(here: Places, name: str, forget: Forget, say: Say) -> None:
-    """A built-in example becomes the pinned data, and its problem the one in params.yaml.
+    """Import a built-in example: it becomes the pinned data, and its problem the one in params.yaml.
 
     Raises:
         Refusal: there is no such example, or its package cannot be had.
@@ -66,196 +79,218 @@ def example(here: Places, name: str, forget: Forget, say: Say) -> None:
     from ratchet.data import examples
 
     try:
-        chosen = examples.get(name)
+        module = examples.get(name)
     except LookupError as error:
         raise Refusal("EXAMPLE names a built-in data set.", str(error), "make data EXAMPLE=film_reviews") from None
-    say(f"{chosen.TITLE}: {chosen.SUMMARY}")
-    accept(here, incoming_table.example(here, name), chosen.PROBLEM, incoming_table.example_source(name), forget, say)
+    say(f"{module.TITLE}: {module.SUMMARY}")
+    table = incoming_table.read_example(here, name)
+    accept(here, table, module.PROBLEM, incoming_table.example_source(name), forget, say)
 
 
-def own(here: Places, source: str, wished: ImportOptions, forget: Forget, say: Say) -> None:
-    """A table of one's own becomes the pinned data: a new problem, or the next version of the one that has its name.
+def own(here: Places, source: str, options: ImportOptions, forget: Forget, say: Say) -> None:
+    """Import a table: it becomes the first version of a new problem, or the next version of the problem of its name.
 
     Raises:
-        Refusal: it cannot be read, lacks a column, or breaks a rule; nothing has changed then.
+        Refusal: the table cannot be read, lacks a column, or breaks a rule; nothing has changed then.
     """
     reading = read(source, say=say)
-    problem = wished.name or slug(Path(source).stem)
-    today = next_version.described(here)
-    known = today if today and today.problem == problem else None
-    columns = find_columns(reading.frame, source, wished, known)
-    reading, told = spelled(
-        reading, columns.label, f"make data SOURCE={shlex.quote(source)} ... MERGE=yes", wished.merge
-    )
-    for line in (*synopsis(reading, columns), *chosen(wished, columns, known), *told, *beside(today, problem, reading)):
+    problem = options.name or slug(Path(source).stem)
+    current = next_version.current_settings(here)
+    before = current if current and current.problem == problem else None
+    columns = find_columns(reading.frame, source, options, before)
+    command = f"make data SOURCE={shlex.quote(source)}"
+    reading, label_lines = clean_labels(reading, columns.label, f"{command} ... MERGE=yes", options.merge)
+    for line in synopsis(reading, columns):
         say(line)
-    limit = WithdrawalLimit(source, f"make data SOURCE={shlex.quote(source)}", wished.withdraw)
-    accept(here, incoming_table.incoming(reading, columns), problem, f"table {Path(source).name}", forget, say, limit)
+    for line in (*guessed_lines(options, columns, before), *label_lines, *name_hint(current, problem, reading)):
+        say(line)
+    limit = WithdrawalLimit(source, command, options.withdraw)
+    table = incoming_table.select_columns(reading, columns)
+    accept(here, table, problem, Source("table", Path(source).name), forget, say, limit)
 
 
-def add(here: Places, source: str, wished: ImportOptions, forget: Forget, say: Say) -> None:
-    """Rows on top of the pinned ones: new ones, or rows that were set aside and have been mended.
+def add(here: Places, source: str, options: ImportOptions, forget: Forget, say: Say) -> None:
+    """Add rows to the pinned table: new rows, or rows that were set aside and have been mended.
 
     Raises:
         Refusal: nothing is pinned, the rows lack a column, or they break a rule; nothing has changed then.
     """
     must_file.take_in(here, say)
-    today, pin = settings.load(here.params), data_pin.pinned(here)
-    dvc_repo.fetch(here, pin, incoming_table.rebuilder(here, pin.source))
+    current = settings.load(here.params)
+    pin = data_pin.pinned(here)
+    incoming_table.fetch_pinned(here, pin)
     pinned_rows = read_canonical(here.data / data_pin.TABLE)
     reading = read(source, most_broken=1, say=say)
-    next_version.require_columns(reading.frame, pinned_rows.columns, today)
-    reading, told = spelled(reading, today.data.label, f"make data ADD={shlex.quote(source)} MERGE=yes", wished.merge)
-    data = today.data
+    next_version.require_columns(reading.frame, pinned_rows.columns, current)
+    command = f"make data ADD={shlex.quote(source)} MERGE=yes"
+    reading, label_lines = clean_labels(reading, current.data.label, command, options.merge)
     reading = quarantine.placed(reading)
-    more = incoming_table.incoming(reading, data)
-    fresh, there = next_version.fresh_rows(pinned_rows, more)
-    say(f"Read {printable(Path(source).name)}: {reading.frame.height:,} rows, of which {there:,} were there already.")
-    for line in told:
+    added = incoming_table.select_columns(reading, current.data)
+    table, copies = next_version.append_fresh(pinned_rows, added)
+    say(f"Read {printable(Path(source).name)}: {reading.frame.height:,} rows, of which {copies:,} were there already.")
+    for line in label_lines:
         say(line)
-    label_spelling.refuse_spellings(fresh.frame[data.label], "mend them in the file that is added")
-    before = quarantine.path(here, today.problem)
-    kept = pl.DataFrame() if Path(source).resolve() == before.resolve() else quarantine.read(before)
-    made_from = data_pin.made_from(pin.source, feedback=False, must=False)
-    origin = f"table {made_from.removeprefix('table ')}, {Path(source).name}"
-    accept(here, fresh, today.problem, origin, forget, say, earlier=kept)
+    label_spelling.refuse_spellings(table.frame[current.data.label], "mend them in the file that is added")
+    path = quarantine.path(here, current.problem)
+    earlier = pl.DataFrame() if Path(source).resolve() == path.resolve() else quarantine.read(path)
+    old = replace(Source.parse(pin.source), feedback=False, must=False)
+    names = old.name if old.kind == "table" else str(old)
+    origin = Source("table", f"{names}, {Path(source).name}")
+    accept(here, table, current.problem, origin, forget, say, earlier=earlier)
 
 
-def find_columns(table: pl.DataFrame, source: str, wished: ImportOptions, known: Settings | None) -> Data:
-    """The columns as they were typed; for a next version what was not typed is as it was, if the table still has it.
+def find_columns(table: pl.DataFrame, source: str, options: ImportOptions, before: Settings | None) -> Data:
+    """The columns as they were typed; otherwise those of the last version that the table still has, or a guess.
 
-    Raises:
-        Refusal: a column that the problem relies on is not there, or the choice is not plain.
-    """
-    if known is None:
-        return column_guess.columns(table, source, wished.text, wished.label, wished.group)
-    data = known.data
-    inherited = data.group if wished.group is None else None
-    next_version.require_columns(table, [*([inherited] if inherited else []), *data.slices], known)
-    text = wished.text or (data.text if data.text in table.columns else "")
-    label = wished.label or (data.label if data.label in table.columns else "")
-    found = column_guess.columns(table, source, text, label, wished.group or inherited)
-    return found.model_copy(update={"slices": data.slices, "positive": data.positive})
-
-
-def spelled(reading: Reading, label: str, command: str, merge: bool) -> tuple[Reading, list[str]]:
-    """The reading with its labels trimmed, and merged where that was asked for; what was done, in lines.
+    Args:
+        before: the settings of the problem; None for a new problem.
 
     Raises:
-        Refusal: classes have more than one spelling, and nobody asked for a merge.
+        Refusal: a column that the problem relies on is missing, or there is not exactly one candidate.
     """
-    bare, padded = label_spelling.stripped(reading.frame[label])
-    told = label_spelling.told(padded)
+    if before is None:
+        return column_guess.guess_columns(table, source, options.text, options.label, options.group)
+    data = before.data
+    inherited = data.group if options.group is None else None
+    next_version.require_columns(table, [*([inherited] if inherited else []), *data.slices], before)
+    text = options.text or (data.text if data.text in table.columns else "")
+    label = options.label or (data.label if data.label in table.columns else "")
+    columns = column_guess.guess_columns(table, source, text, label, options.group or inherited)
+    return columns.model_copy(update={"slices": data.slices, "positive": data.positive})
+
+
+def clean_labels(reading: Reading, label: str, command: str, merge: bool) -> tuple[Reading, list[str]]:
+    """Trim the labels of a reading, and merge their spellings where `merge` says so.
+
+    Args:
+        label: the column of labels.
+        command: the command that merges spellings, for the refusal.
+
+    Returns:
+        The reading, and lines that say what was done.
+
+    Raises:
+        Refusal: a class has more than one spelling, and `merge` is False.
+    """
+    labels, padded = label_spelling.strip_labels(reading.frame[label])
+    lines = label_spelling.stripped_lines(padded)
     if merge:
-        bare, lines = label_spelling.merged(bare)
-        told += lines
+        labels, merged_lines = label_spelling.merge_spellings(labels)
+        lines += merged_lines
     else:
-        label_spelling.refuse_spellings(bare, command)
-    return replace(reading, frame=reading.frame.with_columns(bare)), told
+        label_spelling.refuse_spellings(labels, command)
+    return replace(reading, frame=reading.frame.with_columns(labels)), lines
 
 
-def chosen(wished: ImportOptions, columns: Data, known: Settings | None) -> list[str]:
-    """Which columns nobody named, in a line; none where all were named."""
-    taken = {"TEXT": (wished.text, columns.text), "LABEL": (wished.label, columns.label)}
-    found = " ".join(f"{name}={printable(column)}" for name, (typed, column) in taken.items() if not typed)
-    if not found:
+def guessed_lines(options: ImportOptions, columns: Data, before: Settings | None) -> list[str]:
+    """A line that names the columns that were guessed or inherited; no line where all were typed."""
+    roles = {"TEXT": (options.text, columns.text), "LABEL": (options.label, columns.label)}
+    guessed = " ".join(f"{role}={printable(column)}" for role, (typed, column) in roles.items() if not typed)
+    if not guessed:
         return []
-    if known and (known.data.text, known.data.label) == (columns.text, columns.label):
-        return [f"As in params.yaml: {found}."]
-    return [f"Nobody named {found}: no other column fits. Name another on the command line to differ."]
+    if before and (before.data.text, before.data.label) == (columns.text, columns.label):
+        return [f"As in params.yaml: {guessed}."]
+    return [f"Nobody named {guessed}: no other column fits. Name another on the command line to differ."]
 
 
-def beside(today: Settings | None, problem: str, reading: Reading) -> list[str]:
-    """A hint where a table looks like the next version of today's problem under another name."""
+def name_hint(current: Settings | None, problem: str, reading: Reading) -> list[str]:
+    """A hint where a new problem's table has the columns of the current problem."""
     if (
-        today is None
-        or today.problem == problem
-        or not {today.data.text, today.data.label} <= set(reading.frame.columns)
+        current is None
+        or current.problem == problem
+        or not {current.data.text, current.data.label} <= set(reading.frame.columns)
     ):
         return []
-    return [
-        f"This is a new problem, {problem}. For the next version of {today.problem}, type NAME={today.problem} too."
-    ]
+    name = current.problem
+    return [f"This is a new problem, {problem}. For the next version of {name}, type NAME={name} too."]
 
 
 def accept(
     here: Places,
     table: IncomingTable,
     problem: str,
-    source: str,
+    source: Source,
     forget: Forget,
     say: Say,
     limit: WithdrawalLimit | None = None,
     earlier: pl.DataFrame | None = None,
 ) -> None:
-    """Validate a table; then, and only then, pin it and describe the problem in params.yaml, all or nothing.
+    """Validate a table, then pin it and describe the problem in params.yaml, in one transaction.
 
     Args:
-        forget: takes texts that were withdrawn out of what people said of answers.
+        source: the table's, without feedback.csv and must.csv.
+        forget: removes withdrawn texts from the prediction log.
         limit: how many rows of the last version may be missing; None where none can be or any may.
         earlier: rows set aside before, which stay so; None where those of this table take their place.
+
+    Raises:
+        Refusal: the table fails validation, or too many rows of the last version are missing.
     """
     if earlier is None:
         quarantine.refuse_changed(quarantine.path(here, problem))
     judge(table, say)
     require_positive(table)
-    last = next_version.last(here, problem)
-    step = next_version.step(last, table, problem, limit)
+    last = next_version.last_version(here, problem)
+    change = next_version.compare(last, table, problem, limit)
     with transaction.laying_out(here) as folder:
-        incoming_table.lay_out(table.valid, problem, table.columns.group is not None, folder)
-        said, musts = carry(last, table, step, folder), carry_must(here, last, table, step, folder, say)
-        made_from = data_pin.made_from(source, bool(said), bool(musts))
-        pin = data_pin.as_pinned(here, dvc_repo.into_cache(here, folder, made_from))
-        forgotten = next_version.holding(here, problem, pin.version, step.gone)
-        forget(here, problem, step.gone)
-        described = params_file.following(here.params, problem, table.columns, table.valid_canonical)
-        aside = quarantine.joined(earlier, table.aside)
-        named = {"text": table.columns.text, "label": table.columns.label, "group": table.columns.group}
-        before = last.version if last else None
+        incoming_table.write_files(table.valid, problem, table.columns.group is not None, folder)
+        feedback_rows = carry_feedback(last, table, change, folder)
+        musts = carry_must(here, last, table, change, folder, say)
+        whole_source = replace(source, feedback=bool(feedback_rows), must=bool(musts))
+        pin = data_pin.as_pinned(here, dvc_repo.into_cache(here, folder, str(whole_source)))
+        forgotten = next_version.versions_holding(here, problem, change.gone, kept=pin.version)
+        forget(here, problem, change.gone)
+        params = params_file.following(here.params, problem, table.columns, table.valid_canonical)
+        aside = quarantine.joined(earlier, table.set_aside)
         line = DataChange(
             problem,
-            before,
+            last.version if last else None,
             pin.version,
-            table.valid.height + said,
-            step.withdrawn,
+            table.valid.height + feedback_rows,
+            change.withdrawn,
             ledger.person(),
-            step.sentence,
-            named,
+            change.sentence,
+            {"text": table.columns.text, "label": table.columns.label, "group": table.columns.group},
         )
-        transaction.make(here, pin, described, quarantine.written(aside), line, forgotten)
-    report(here, line, described is not None, quarantine.summary(here, problem, aside), forgotten, say)
+        transaction.make(here, pin, params, quarantine.written(aside), line, forgotten)
+    report(here, line, params is not None, quarantine.summary(here, problem, aside), forgotten, say)
 
 
-def carry(last: LastVersion | None, table: IncomingTable, step: VersionChange, folder: Path) -> int:
-    """Lay what people said of answers beside the next table; how many rows of it stay."""
+def carry_feedback(last: LastVersion | None, table: IncomingTable, change: VersionChange, folder: Path) -> int:
+    """Write the last version's feedback.csv beside the next table, without texts that the table has or that are gone.
+
+    Returns:
+        How many rows of feedback stay.
+    """
     if last is None or not last.feedback.height:
         return 0
-    said = feedback_table.carried(last.feedback, table.canonical["text"], step.gone)
-    if said.height:
-        write_canonical(said, folder / data_pin.FEEDBACK)
-    return said.height
+    feedback = feedback_table.carried(last.feedback, table.canonical["text"], change.gone)
+    if feedback.height:
+        write_canonical(feedback, folder / data_pin.FEEDBACK)
+    return feedback.height
 
 
 def carry_must(
-    here: Places, last: LastVersion | None, table: IncomingTable, step: VersionChange, folder: Path, say: Say
+    here: Places, last: LastVersion | None, table: IncomingTable, change: VersionChange, folder: Path, say: Say
 ) -> tuple[Must, ...]:
-    """Lay data/must.csv beside the next table, without the lines of texts that were withdrawn.
+    """Write data/must.csv beside the next table, without the lines of withdrawn texts.
 
     Raises:
-        Refusal: a line of it does not fit the table, as one of a class that is gone.
+        Refusal: a line does not fit the table, for example because its class is gone.
     """
-    coming = must_file.coming(here, last is not None and last.pinned, last.must if last else ())
-    musts = must_file.without(coming, step.gone)
+    before = must_file.list_for_next(here, last is not None and last.pinned, last.must if last else ())
+    musts = must_file.without(before, change.gone)
     must_file.refuse_faulty(musts, table.valid_canonical["label"].unique().sort().to_list())
-    must_file.lay_out(musts, folder)
-    if coming:
-        left = f"; {len(coming) - len(musts):,} with withdrawn texts have left it" if len(coming) > len(musts) else ""
+    must_file.write_list(musts, folder)
+    if before:
+        dropped = len(before) - len(musts)
+        left = f"; {dropped:,} with withdrawn texts have left it" if dropped else ""
         say(f"{must_file.NAMED} goes along, {len(musts):,} line{'s' * (len(musts) != 1)}{left}.")
     return musts
 
 
 def share(here: Places, version: str, say: Say) -> None:
-    """Push the pinned version to the DVC remote, where there is one; one that does not take it undoes nothing."""
+    """Push the pinned version to the DVC remote, if there is one; a failed push is reported and undoes nothing."""
     try:
         remote, pushed = dvc_repo.push(here)
     except Refusal as refusal:
@@ -266,12 +301,13 @@ def share(here: Places, version: str, say: Say) -> None:
 
 
 def require_positive(table: IncomingTable) -> None:
-    """Raise where params.yaml names a positive class that no row has any more.
+    """Raise where the positive class that params.yaml names has no row.
 
     Raises:
-        Refusal: it does.
+        Refusal: no row has that label.
     """
-    positive, classes = table.columns.positive, table.valid_canonical["label"].unique().sort().to_list()
+    positive = table.columns.positive
+    classes = table.valid_canonical["label"].unique().sort().to_list()
     if positive is not None and positive not in classes:
         raise Refusal(
             "data.positive in params.yaml names a class of the table.",
@@ -281,19 +317,19 @@ def require_positive(table: IncomingTable) -> None:
 
 
 def report(
-    here: Places, line: DataChange, described: bool, aside: Quarantine | None, forgotten: list[str], say: Say
+    here: Places, line: DataChange, new_params: bool, aside: Quarantine | None, forgotten: list[str], say: Say
 ) -> None:
-    """What was changed, what lies aside, what comes next."""
+    """Say what was changed, what is set aside, and which command comes next."""
     if line.before == line.after:
         say(f"No row has changed: version {line.after[:8]} has these very rows already.")
     else:
         say(line.why)
     if line.withdrawn:
-        gone = f"and {len(forgotten)} older version{'s' * (len(forgotten) != 1)} the caches" if forgotten else ""
-        say(f"Withdrawn rows have left data/ {gone}; no model that is built from now on has seen them.")
-        for place in elsewhere(here) if forgotten else []:
+        caches = f"and {len(forgotten)} older version{'s' * (len(forgotten) != 1)} the caches" if forgotten else ""
+        say(f"Withdrawn rows have left data/ {caches}; no model that is built from now on has seen them.")
+        for place in other_copies(here) if forgotten else []:
             say(f"{place} may still hold them: have them removed there, too.")
-    if described:
+    if new_params:
         say(f"params.yaml describes {line.problem}.")
     if aside:
         say(str(aside))
@@ -302,16 +338,16 @@ def report(
 
 
 def judge(table: IncomingTable, say: Say) -> None:
-    """Great Expectations on the whole table.
+    """Validate the whole table with Great Expectations.
 
     Raises:
-        Refusal: it is refused.
+        Refusal: the table fails a critical expectation.
     """
     import expectations
 
     if table.canonical.height >= MANY:
         say(f"  Validating {table.canonical.height:,} rows ...")
-    verdict = expectations.check(table.measured, "raw", expectations.Rules(grouped=table.columns.group is not None))
+    verdict = expectations.check(table.facts, "raw", expectations.Rules(grouped=table.columns.group is not None))
     if not verdict.passed:
         raise Refusal("A table must pass its expectations.", verdict.headline, "Nothing was changed: mend the table.")
     say(verdict.headline)
@@ -319,16 +355,16 @@ def judge(table: IncomingTable, say: Say) -> None:
         say(f"  {warning}")
 
 
-def elsewhere(here: Places) -> list[str]:
-    """Where rows may lie that left data/ and the caches: copies that a person made on purpose, and must remove."""
+def other_copies(here: Places) -> list[str]:
+    """Places that may still hold withdrawn rows: copies that a person made on purpose and must remove."""
     remote = dvc_repo.remote(here)
-    kept = sorted(path.name for path in here.backups.glob("*"))
-    backups = [f"state/backups/ ({len(kept)} entries, newest {kept[-1]})"] if kept else []
+    archives = sorted(path.name for path in here.backups.glob("*"))
+    backups = [f"state/backups/ ({len(archives)} entries, newest {archives[-1]})"] if archives else []
     tables = [str(path) for path in sorted(here.quarantine.rglob("*.kept-*.csv"))]
     return [*([f"The DVC remote {remote!r}"] if remote else []), *backups, *tables]
 
 
 def slug(name: str) -> str:
-    """A file's name as a problem's name: small letters, digits and dashes."""
-    kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
-    return "-".join(part for part in kept.split("-") if part)[:63] or "problem"
+    """A file's name as a problem's name: lower-case letters, digits and dashes, at most 63 characters."""
+    dashed = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
+    return "-".join(part for part in dashed.split("-") if part)[:63] or "problem"

@@ -63,14 +63,14 @@ FAULTS: dict[str, tuple[list[Must], tuple[int, str]]] = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_faulty_line_is_named(name: str) -> None:
-    musts, found = FAULTS[name]
-    assert must_file.fault(musts, ["bad", "good"]) == found
+    musts, fault = FAULTS[name]
+    assert must_file.find_fault(musts, ["bad", "good"]) == fault
 
 
 def test_sound_lines_have_no_fault_and_another_case_is_another_text() -> None:
     musts = [label("a", "good"), same("A", "a", 3), same("c", "A", 4), label("c", "good", 5), label("d", "bad", 6)]
-    assert must_file.fault(musts, ["bad", "good"]) is None
-    assert must_file.fault([label("a", "good"), label("A", "bad", 3)], ["bad", "good"]) is None
+    assert must_file.find_fault(musts, ["bad", "good"]) is None
+    assert must_file.find_fault([label("a", "good"), label("A", "bad", 3)], ["bad", "good"]) is None
 
 
 # --- how a model answers
@@ -161,7 +161,7 @@ def at_home(monkeypatch: pytest.MonkeyPatch, here: Places) -> None:
 
 
 def lines(desk: Desk) -> list[tuple[str, str | None, str | None]]:
-    return [(one.text, one.label, one.same_as) for one in must_file.kept(desk.here.data)]
+    return [(one.text, one.label, one.same_as) for one in must_file.read_list(desk.here.data)]
 
 
 FINE = [("a fine film", "good", None), ("a dull film", "bad", None), ("A FINE FILM", None, "a fine film")]
@@ -253,13 +253,13 @@ def test_another_pinned_version_still_takes_the_place_of_one_that_the_cache_has(
     written(desk, LIST)
     fetched(desk, monkeypatch)
     listed = (desk.root / "data.dvc").read_bytes()
-    told = len(desk.changes)
+    changes = len(desk.changes)
     for pin, there in ((bare, False), (listed, True), (bare, False)):
         (desk.root / "data.dvc").write_bytes(pin)
         fetched(desk, monkeypatch)
         assert (desk.root / "data.dvc").read_bytes() == pin
         assert (desk.here.data / "must.csv").exists() == there
-    assert len(desk.changes) == told
+    assert len(desk.changes) == changes
 
 
 def test_a_list_in_an_empty_data_folder_gets_the_pinned_files_beside_it(

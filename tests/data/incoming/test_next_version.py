@@ -264,7 +264,7 @@ def check_kill_points(
     tmp_path: Path, points: list[int], before: dict[str, bytes], after: dict[str, bytes]
 ) -> list[str]:
     """Kill at each of these writes; what the next command finds must be the old state or the new one, whole."""
-    found = []
+    outcomes = []
     for point in points:
         desk = prepared_to_change(tmp_path / f"killed at {point}")
         done = kill_at(desk, point)
@@ -273,10 +273,10 @@ def check_kill_points(
         transaction.finish(desk.here)
         kept = without_times(desk.kept())
         assert kept == after or (kept == before and not decided), point
-        found.append("after" if kept == after else "before")
+        outcomes.append("after" if kept == after else "before")
         again = desk.own("next.csv", name="reviews")
         assert without_times(desk.kept()) == after, (point, again)
-    return found
+    return outcomes
 
 
 @pytest.fixture(scope="module")
@@ -322,14 +322,15 @@ def classes(rows: list[tuple[str, str]]) -> set[str]:
 
 @given(TEXTS, TEXTS)
 def test_a_revision_counts_what_differs(before: list[tuple[str, str]], after: list[tuple[str, str]]) -> None:
-    found = row_diff.revise(framed(before), framed(after))
+    revision = row_diff.revise(framed(before), framed(after))
     old, new = {text for text, _ in before}, {text for text, _ in after}
     labels = [
-        {text: {label for found, label in rows if found == text} for text in old & new} for rows in (before, after)
+        {text: {label for row_text, label in rows if row_text == text} for text in old & new}
+        for rows in (before, after)
     ]
-    assert found.added == len(new - old)
-    assert found.withdrawn == sum(text not in new for text, _ in before)
-    assert set(found.gone) == old - new
-    assert found.relabelled == sum(labels[0][text] != labels[1][text] for text in old & new)
-    assert {label for label, _ in found.new_classes} == classes(after) - classes(before)
-    assert {label for label, _ in found.gone_classes} == classes(before) - classes(after)
+    assert revision.added == len(new - old)
+    assert revision.withdrawn == sum(text not in new for text, _ in before)
+    assert set(revision.gone) == old - new
+    assert revision.relabelled == sum(labels[0][text] != labels[1][text] for text in old & new)
+    assert {label for label, _ in revision.new_classes} == classes(after) - classes(before)
+    assert {label for label, _ in revision.gone_classes} == classes(before) - classes(after)

@@ -341,11 +341,13 @@ def frame(**columns: list[str]) -> pl.DataFrame:
 
 
 def test_the_only_columns_that_fit_are_proposed() -> None:
-    assert column_guess.columns(frame(), "t.csv", "", "", None) == Data(text="body", label="queue")
-    assert column_guess.columns(frame(), "t.csv", "", "queue", None) == Data(text="body", label="queue")
-    assert column_guess.columns(frame(), "t.csv", "body", "", "id") == Data(text="body", label="queue", group="id")
+    assert column_guess.guess_columns(frame(), "t.csv", "", "", None) == Data(text="body", label="queue")
+    assert column_guess.guess_columns(frame(), "t.csv", "", "queue", None) == Data(text="body", label="queue")
+    assert column_guess.guess_columns(frame(), "t.csv", "body", "", "id") == Data(
+        text="body", label="queue", group="id"
+    )
     chinese = frame(body=[f"这个电影很好看{n}" for n in range(60)], day=[f"2024-01-{n % 9 + 1:02}" for n in range(60)])
-    assert column_guess.columns(chinese, "t.csv", "", "", None) == Data(text="body", label="queue")
+    assert column_guess.guess_columns(chinese, "t.csv", "", "", None) == Data(text="body", label="queue")
 
 
 @pytest.mark.parametrize(
@@ -362,7 +364,7 @@ def test_the_only_columns_that_fit_are_proposed() -> None:
 )
 def test_what_is_not_plain_is_asked_with_a_command_to_type(columns: dict[str, list[str]], said: str) -> None:
     with pytest.raises(Refusal) as refused:
-        column_guess.columns(frame(**columns), "my t.csv", "", "", None)
+        column_guess.guess_columns(frame(**columns), "my t.csv", "", "", None)
     assert said in str(refused.value)
     assert "make data 'SOURCE=my t.csv' TEXT=" in str(refused.value)
 
@@ -370,21 +372,21 @@ def test_what_is_not_plain_is_asked_with_a_command_to_type(columns: dict[str, li
 def test_a_first_row_that_is_no_header_is_not_taken_for_one() -> None:
     headless = frame().rename({"body": "A text of some length, number 99", "queue": "q1"})
     with pytest.raises(Refusal, match="no columns that could be the label"):
-        column_guess.columns(headless, "t.csv", "", "", None)
+        column_guess.guess_columns(headless, "t.csv", "", "", None)
 
 
 def test_names_that_the_table_lacks_are_refused() -> None:
     with pytest.raises(Refusal, match="no 'quote' among id, body, queue"):
-        column_guess.columns(frame(), "t.csv", "quote", "queue", None)
+        column_guess.guess_columns(frame(), "t.csv", "quote", "queue", None)
     with pytest.raises(Refusal, match="of their own"):
-        column_guess.columns(frame(), "t.csv", "body", "queue", "queue")
+        column_guess.guess_columns(frame(), "t.csv", "body", "queue", "queue")
 
 
 def test_labels_lose_the_white_space_around_them() -> None:
-    bare, padded = label_spelling.stripped(pl.Series("label", ["good ", "good", "\u00a0bad", "  ", None]))
-    assert bare.to_list() == ["good", "good", "bad", None, None]
+    labels, padded = label_spelling.strip_labels(pl.Series("label", ["good ", "good", "\u00a0bad", "  ", None]))
+    assert labels.to_list() == ["good", "good", "bad", None, None]
     assert padded == 3
-    label_spelling.refuse_spellings(bare, "make data")
+    label_spelling.refuse_spellings(labels, "make data")
 
 
 def test_labels_that_differ_only_in_case_are_refused_with_their_rows() -> None:
@@ -396,9 +398,9 @@ def test_labels_that_differ_only_in_case_are_refused_with_their_rows() -> None:
 
 def test_labels_are_merged_into_the_commonest_spelling_when_asked() -> None:
     typed = pl.Series("label", ["Good", "GOOD", "good", "good", "bad", None])
-    merged, told = label_spelling.merged(typed)
+    merged, lines = label_spelling.merge_spellings(typed)
     assert merged.to_list() == ["good", "good", "good", "good", "bad", None]
-    assert told == ["Merged into 'good': 'GOOD', 'Good'."]
+    assert lines == ["Merged into 'good': 'GOOD', 'Good'."]
     assert label_spelling.spellings(merged) == []
 
 
@@ -419,9 +421,9 @@ def test_languages_are_told_by_name(texts: list[str], said: str) -> None:
 
 
 def test_a_synopsis_says_what_was_understood_in_lines_that_a_terminal_can_show() -> None:
-    known = frame(body=[f"Texts \x1b[31m of 好 {n % 30}\n" + "x" * 100 for n in range(60)])
+    table = frame(body=[f"Texts \x1b[31m of 好 {n % 30}\n" + "x" * 100 for n in range(60)])
     nothing = pl.DataFrame()
-    reading = Reading(known, nothing, nothing, (Path("t.csv"),), ("UTF-8, fields between commas",))
+    reading = Reading(table, nothing, nothing, (Path("t.csv"),), ("UTF-8, fields between commas",))
     lines = synopsis(reading, Data(text="body", label="queue"))
     said = "\n".join(lines)
     assert "Read t.csv: 60 rows, 3 columns; UTF-8, fields between commas." in said

@@ -17,17 +17,20 @@ def load(
     slices: Sequence[str] = (),
     first: int = 1,
 ) -> pl.DataFrame:
-    """The same rows in the same order, under the names that every later step uses.
+    """The same rows in the same order, under the canonical column names that every later step uses.
 
     Args:
-        text, label, group, slices: the table's own column names.
-        first: the number of the first row, where the frame is a later batch of a table.
+        text: the table's own name of the text column.
+        label: likewise of the label column.
+        group: likewise of the group column; None for none.
+        slices: likewise of the slice columns, which keep their names.
+        first: number of the first row, for a later batch of a table.
 
     Raises:
-        ValueError: the table lacks one of them.
+        ValueError: the table lacks one of the columns.
     """
-    wanted = [text, label, *([group] if group else []), *slices]
-    missing = [name for name in wanted if name not in table.columns]
+    required = [text, label, *([group] if group else []), *slices]
+    missing = [name for name in required if name not in table.columns]
     if missing:
         raise ValueError(
             f"The table must have the columns that params.yaml names. Received: {', '.join(table.columns)}; "

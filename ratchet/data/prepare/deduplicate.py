@@ -1,8 +1,8 @@
-"""What a model may learn from: valid rows enter; each text once, in normal form, with one undisputed label leaves.
-`prepare` takes a frame; ratchet/data/prepare/rows.py does the same batch by batch, with `spelled` and `report_of`.
+"""Valid rows -> the rows to learn from: each text once, in normal form, without texts that have two labels.
 
-Copies go before rows are split, not after: on one real set a random split with its copies scored 0.962
-where the honest figure is 0.861 (the Chinese reviews of ratchet/examples).
+`prepare` takes a frame; ratchet/data/prepare/rows.py does the same batch by batch, with `normalised` and `report_of`.
+Copies are removed before rows are split, not after: on one real data set a random split with copies scored 0.962 where
+the honest figure is 0.861 (the Chinese reviews of ratchet/data/examples).
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class PreparationReport:
-    """What preparing did to the rows: rows in = rows out + copies + conflicting.
+    """Counts of rows; rows_in = rows_out + copies + conflicting.
 
-    copies: later copies of a text that is kept.
-    conflicting: rows of the texts whose copies have different labels; all copies of such a text go.
-    conflicting_texts: how many texts those are.
+    Attributes:
+        rows_in: valid rows.
+        rows_out: prepared rows.
+        copies: later copies of a text that is kept.
+        conflicting: rows of texts whose copies have different labels; all copies of such a text are removed.
+        conflicting_texts: the number of those texts.
     """
 
     rows_in: int
@@ -43,16 +46,15 @@ class PreparationReport:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The prepared rows, in the order of their first copies, and what was done to get them."""
+    """The prepared rows, in the order of their first copies, and the report."""
 
     frame: pl.DataFrame
     report: PreparationReport
 
 
 def prepare(valid: pl.DataFrame) -> Prepared:
-    """Normal forms of text and label, each text once (case does not tell two texts apart), no text with two
-    labels."""
-    keyed = spelled(valid).with_columns(compared(valid["text"]).alias(KEY))
+    """Put text and label in normal form, keep each text once (ignoring case), and drop texts with two labels."""
+    keyed = normalised(valid).with_columns(compared(valid["text"]).alias(KEY))
     labels = pl.col("label").n_unique().over(KEY)
     agreed = keyed.filter(labels == 1)
     kept = agreed.filter(pl.col(KEY).is_first_distinct())
@@ -66,13 +68,20 @@ def prepare(valid: pl.DataFrame) -> Prepared:
     return Prepared(kept.drop(KEY), report)
 
 
-def spelled(valid: pl.DataFrame) -> pl.DataFrame:
+def normalised(valid: pl.DataFrame) -> pl.DataFrame:
     """The same rows with text and label in normal form."""
     return valid.with_columns(normal_form(valid["text"]), pl.col("label").str.strip_chars())
 
 
-def report_of(repeated: Flags, torn: Flags, torn_texts: int) -> PreparationReport:
-    """The same report from what `key_index` found of all rows: copies of earlier ones, texts with two labels."""
-    kept = int((~torn & ~repeated).sum())
-    conflicting = int(torn.sum())
-    return PreparationReport(len(torn), kept, len(torn) - conflicting - kept, conflicting, torn_texts)
+def report_of(duplicate: Flags, conflict: Flags, conflicting_texts: int) -> PreparationReport:
+    """The report of rows that were matched by `key_index`.
+
+    Args:
+        duplicate: for each row whether its text is a copy of an earlier row's.
+        conflict: for each row whether its text has two labels.
+        conflicting_texts: the number of texts with two labels.
+    """
+    kept = int((~conflict & ~duplicate).sum())
+    conflicting = int(conflict.sum())
+    copies = len(conflict) - conflicting - kept
+    return PreparationReport(len(conflict), kept, copies, conflicting, conflicting_texts)

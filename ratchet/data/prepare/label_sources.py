@@ -1,9 +1,9 @@
-"""Where a label comes from, who is believed where several have labelled one text, and whose rows may judge.
+"""The sources of labels: which source wins where a text has labels of several, and which rows may score a model.
 
-A label comes from the owner's table (`original`), from a random audit (`audit`), from somebody's own correction
-(`user`), or for a text that was chosen because it teaches most (`chosen`). The last two are no fair sample of what is
-asked: they may train, and never judge. A row's side of the split is the hash of its text, whoever labelled it, so
-nothing that trains is ever a text that judges.
+A label comes from the owner's table (`original`), from a random audit (`audit`), from a user's own correction (`user`),
+or from active learning, for a text that teaches most (`chosen`). The last two are not a representative sample of the
+requests: their rows may train, and never score. A row's side of the split is the hash of its text, whatever its source,
+so no text both trains and scores.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ ORIGINAL = "original"
 """The label_source of a row that came with the table."""
 AUDIT, CHOSEN, USER = "audit", "chosen", "user"
 STRENGTH = {AUDIT: 3, CHOSEN: 2, USER: 1}
-"""Who is believed where several have labelled one text: who was asked at random, who was asked, who came by himself."""
+"""Precedence of the sources where a text has several labels; the highest wins."""
 JUDGES = (ORIGINAL, AUDIT)
-"""The sources whose rows may judge a model."""
+"""The sources whose rows may score a model."""
 
 
 def usable(rows: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:
-    """The rows that play a part: those that may judge on any side, the others where they train.
+    """The rows that are used: those of JUDGES on every side of the split, the others on the training side only.
 
     Args:
-        rows: columns `text`, `label_source`; without a group, so that the text decides.
+        rows: columns `text` and `label_source`. A group is ignored: the text decides the side.
     """
     texts = rows.with_columns(pl.lit(None, pl.String).alias("group"))
     sides = split.assign(texts, spec)["split"]

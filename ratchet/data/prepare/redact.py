@@ -1,7 +1,7 @@
-"""Mail addresses, phone numbers and payment cards: which texts hold any, and a text without them.
+"""Mail addresses, phone numbers and payment card numbers: find texts that contain them, and redact them.
 
-Each pattern is a heuristic: it knows written forms, not meaning. The time that a text takes grows with its length and
-no faster, whatever it holds: a mail address begins where its characters do, and a number has bounded parts.
+Each pattern is a heuristic for written forms. The time is linear in a text's length for any content: a mail address can
+begin only where a run of its characters begins, and the parts of a number have a bounded length.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ LETTERS = r"A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f\u1e00-\u1eff"
 DOMAIN = rf"@[{LETTERS}0-9-]+(?:\.[{LETTERS}0-9-]+)*\.[{LETTERS}]{{2,}}"
 LOCAL = rf"[{LETTERS}0-9._%+-]"
 MAIL = LOCAL + DOMAIN
-"""From its last character before the @ on, which tells that there is one."""
+"""From the last character before the @; enough to detect an address."""
 
 INTERNATIONAL = r"\+[0-9]{1,3}(?:[ .-]?\(?[0-9]{2,4}\)?){3,5}"
-"""With its plus: +44 20 7946 0958."""
+"""A number with a plus: +44 20 7946 0958."""
 NATIONAL = (
     r"\(?[2-9][0-9]{2}\)?[ .-]{1,2}[2-9][0-9]{2}[ .-][0-9]{4}",  # North American plan: (212) 555-0187
     r"1[3-9][0-9]{9}",  # Chinese mobile: 13812345678
     r"\(?0[1-9][0-9]{1,3}\)?[ /-](?:[0-9]{6,8}|[0-9]{3,4}[ -][0-9]{3,4})",  # with its zero: 0171 1234567
 )
-"""With no digit beside them."""
+"""Numbers without a plus; no digit may stand directly before or after."""
 
 ISSUER = "(?:2[2-7]|[3-6])"
-"""How the numbers of payment cards begin (ISO/IEC 7812-1); no year does."""
+"""First digits of payment card numbers (ISO/IEC 7812-1); no year begins so."""
 LEAST, MOST = 13, 19
-"""Digits of such a number."""
+"""Least and most digits of a card number."""
 PRINTED = 4
-"""Digits of a group, at least, where other numbers stand beside the card's; its last group may have fewer."""
+"""Least digits of a group where other numbers stand beside the card's; the last group may have fewer."""
 
 _MAIL = re.compile(f"(?<!{LOCAL}){LOCAL}++{DOMAIN}")
 _PHONE = re.compile("|".join([INTERNATIONAL, *(f"(?<![0-9]){form}(?![0-9])" for form in NATIONAL)]))
@@ -43,9 +43,10 @@ _DOUBLED = dict(zip("0123456789", (0, 2, 4, 6, 8, 1, 3, 5, 7, 9), strict=True))
 
 
 def redacted(text: str) -> str:
-    """The text with what looks private replaced by what it is: [mail], [phone], [card]."""
+    """The text with [mail], [phone] and [card] in place of what looks private."""
     text = _MAIL.sub("[mail]", text)
-    parts, at = list[str](), 0
+    parts: list[str] = []
+    at = 0
     for start, end in cards(text):
         parts += [text[at:start], "[card]"]
         at = end
@@ -53,7 +54,7 @@ def redacted(text: str) -> str:
 
 
 def cards(text: str) -> Iterator[tuple[int, int]]:
-    """Where the numbers of payment cards stand, in their order: 13 to 19 digits, in groups or not."""
+    """The spans of payment card numbers, in order: 13 to 19 digits, in groups or not."""
     for numbers in _NUMBERS.finditer(text):
         if numbers.end() - numbers.start() < LEAST:
             continue
@@ -68,19 +69,21 @@ def cards(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _card(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
-    """The last group of the longest card number that begins with a group; None where there is none."""
+    """The last group of the longest card number that begins with the group `first`; None where there is none."""
     if not _ISSUER.match(text, groups[first][0]):
         return None
-    digits, found, printed = "", None, True
+    digits = ""
+    longest = None
+    printed = True
     for last, (start, end) in enumerate(groups[first : first + MOST], first):
         if len(digits) + end - start > MOST or not (printed or first == 0):
             break
         digits += text[start:end]
         alone = first == 0 and last == len(groups) - 1
         if (printed or alone) and is_card_number(digits):
-            found = last
+            longest = last
         printed = printed and end - start >= PRINTED
-    return found
+    return longest
 
 
 def is_card_number(digits: str) -> bool:
@@ -92,18 +95,18 @@ def is_card_number(digits: str) -> bool:
 
 PHONE = f"{INTERNATIONAL}|(?:^|[^0-9])(?:{'|'.join(NATIONAL)})(?:[^0-9]|$)"
 CARD = rf"{ISSUER}(?:[ -]?[0-9]){{{LEAST - 2}}}"
-"""What may be the beginning of a card's number."""
+"""The possible beginning of a card number."""
 
 
 def looks_private(text: pl.Series) -> list[pl.Series]:
-    """Three yes-or-no columns for a column of texts: mail, phone, card."""
+    """Three Boolean columns for a column of texts: mail, phone, card."""
     mail = text.str.contains(MAIL).fill_null(False).alias("mail")
     phone = text.str.contains(PHONE).fill_null(False).alias("phone")
     return [mail, phone, _cards(text)]
 
 
 def _cards(text: pl.Series) -> pl.Series:
-    """True where a run of digits passes the Luhn check, which only the few candidates are put to."""
+    """Whether each text has a card number; only the few texts that match CARD are put to the Luhn check."""
     likely = text.str.contains(CARD).fill_null(False).arg_true()
-    hits = [int(place) for place, found in zip(likely, text.gather(likely), strict=True) if any(cards(found))]
+    hits = [int(place) for place, value in zip(likely, text.gather(likely), strict=True) if any(cards(value))]
     return pl.Series("card", [False], dtype=pl.Boolean).new_from_index(0, len(text)).scatter(hits, True)

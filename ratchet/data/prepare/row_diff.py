@@ -1,7 +1,7 @@
-"""What a next version of a table changes: rows that came, rows that were withdrawn, labels, classes.
+"""Compare two versions of a table: rows added, rows withdrawn, labels and classes changed.
 
-Two frames with `text` and `label` enter; counts leave, and the compared forms of the texts that are gone. Rows are told
-by their text in its compared form, as everywhere: spelling a text with another space or case is no change.
+Two frames with `text` and `label` enter; counts leave, and the withdrawn texts in compared form. Rows are identified by
+their text in compared form, as everywhere: another space or case in a text is no change.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ from ratchet.data.prepare.row_facts import compared
 class Revision:
     """How a next version differs from the last.
 
-    rows_before, rows_after: rows of the two.
-    added, relabelled: texts that only the next has; texts whose labels differ.
-    withdrawn: rows of the last version whose text the next table does not have.
-    gone: those texts in compared form, each once, and as a log that keeps them redacted has them; it is texts, so it is
-    printed and kept nowhere.
-    new_classes, gone_classes: each with its rows, in the version that has it.
+    Attributes:
+        rows_before: rows of the last version.
+        rows_after: rows of the next version.
+        added: texts that only the next version has.
+        withdrawn: rows of the last version whose text the next table does not have.
+        relabelled: texts of both versions whose sets of labels differ.
+        new_classes: classes that only the next version has, each with its rows there.
+        gone_classes: classes that only the last version has, each with its rows there.
+        gone: the withdrawn texts in compared form, each once, as they are and redacted, as in a redacted prediction
+            log. They are texts, so they are never printed or stored.
     """
 
     rows_before: int
@@ -40,7 +44,7 @@ class Revision:
         return self.withdrawn / self.rows_before if self.rows_before else 0.0
 
     def __str__(self) -> str:
-        """What changed, in one clause after the other."""
+        """The changes, separated by commas."""
         counts = (
             (self.added, "came"),
             (self.withdrawn, "withdrawn"),
@@ -53,38 +57,40 @@ class Revision:
 
 
 def revise(before: pl.DataFrame, after: pl.DataFrame, seen: pl.Series | None = None) -> Revision:
-    """Hold a next version against the last.
+    """Compare the next version with the last.
 
     Args:
-        before, after: the rows of the two versions, columns `text` and `label`.
-        seen: every text that the next table has, those set aside included; a row that is set aside was not withdrawn.
+        before: rows of the last version, columns `text` and `label`.
+        after: rows of the next version, likewise.
+        seen: all texts of the next table, with those set aside: a row that is set aside was not withdrawn. None where
+            no row was set aside.
     """
     old, new = keyed(before), keyed(after)
-    there = compared(seen.drop_nulls().rename("text")).unique() if seen is not None else new["key"].unique()
-    gone = old.filter(~pl.col("key").is_in(there.implode()))
-    left = before.drop_nulls("text")["text"].filter(~old["key"].is_in(there.implode()))
-    masked = compared(pl.Series("key", [redacted(text) for text in left], dtype=pl.String))
-    came = new.filter(~pl.col("key").is_in(old["key"].unique().implode()))
+    present = compared(seen.drop_nulls().rename("text")).unique() if seen is not None else new["key"].unique()
+    gone = old.filter(~pl.col("key").is_in(present.implode()))
+    withdrawn = before.drop_nulls("text")["text"].filter(~old["key"].is_in(present.implode()))
+    redacted_keys = compared(pl.Series("key", [redacted(text) for text in withdrawn], dtype=pl.String))
+    added = new.filter(~pl.col("key").is_in(old["key"].unique().implode()))
     return Revision(
         rows_before=before.height,
         rows_after=after.height,
-        added=came["key"].n_unique(),
+        added=added["key"].n_unique(),
         withdrawn=gone.height,
         relabelled=relabelled(old, new),
         new_classes=only_in(after["label"], before["label"]),
         gone_classes=only_in(before["label"], after["label"]),
-        gone=pl.concat([gone["key"], masked.filter(~masked.is_in(there.implode()))]).unique(),
+        gone=pl.concat([gone["key"], redacted_keys.filter(~redacted_keys.is_in(present.implode()))]).unique(),
     )
 
 
 def keyed(frame: pl.DataFrame) -> pl.DataFrame:
     """The rows that have a text, with its compared form as `key`."""
-    there = frame.select("text", "label").drop_nulls("text")
-    return there.select(key(there["text"]), "label")
+    rows = frame.select("text", "label").drop_nulls("text")
+    return rows.select(key(rows["text"]), "label")
 
 
 def key(texts: pl.Series) -> pl.Series:
-    """The compared form by which texts are told apart; missing where the text is."""
+    """The compared form that identifies a text; null for a missing text."""
     return compared(texts).rename("key")
 
 

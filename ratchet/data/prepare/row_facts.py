@@ -1,10 +1,9 @@
-"""What is true of each row of a table (lengths, damage, copies, what looks private), and which rows are set aside.
+"""Facts of each row of a table (lengths, damage, copies, private data), and which rows are set aside.
 
-A frame with `text` and `label` enters (`group` and `split` too, where there are some). A frame of the same rows in the
-same order leaves, with one column a fact and without the texts, so that whatever judges or prints facts cannot leak
-one. `row` is the row number in the source table, from 1, taken over where the frame has it. `measure` takes a table
-that is in memory; ratchet/data/prepare/table_facts.py finds the same of one that comes in batches, from what `alone`
-tells of each row by itself.
+A frame with `text` and `label` enters, optionally with `group` and `split`. A frame of the same rows in the same order
+leaves, with one column a fact and without the texts, so that nothing that validates or prints facts can leak a text.
+`row` is the row's number in the source table, from 1, or that of the frame where it has one. `measure` takes a table in
+memory; ratchet/data/prepare/table_facts.py computes the same for a table that comes in batches, from `alone`.
 """
 
 from __future__ import annotations
@@ -15,14 +14,13 @@ from models.text.normalise import normal_form
 from ratchet.data.prepare.redact import looks_private
 
 MAX_CHARACTERS = 100_000
-"""About forty printed pages: a longer text is more often a file in the wrong column than a text."""
+"""Most characters of a valid text, about forty printed pages: a longer one is more often a file in the wrong column."""
 
 MOJIBAKE = r"Ã[\x{80}-\x{BF}ŒœŠšŸŽžƒ€‚„…†‡ˆ‰‹‘’“”•–—˜™›]|Â[\x{80}-\x{BF}]|â€|ï»¿|ï¿½|ðŸ"
-"""What UTF-8 looks like after it was read as Latin-1 or Windows-1252: é is Ã©, ’ is â€™, a byte order mark
-is ï»¿."""
+"""UTF-8 that was read as Latin-1 or Windows-1252: é is Ã©, ’ is â€™, a byte order mark is ï»¿."""
 
 CONTROL = r"[\x00-\x08\x0E-\x1F\x7F]"
-"""Control characters that are no white space: in a text they are damage."""
+"""Control characters other than white space: in a text they are damage."""
 
 REASONS = {
     "missing_text": "missing text",
@@ -31,10 +29,10 @@ REASONS = {
     "overlong": "overlong text",
     "control": "control characters",
 }
-"""The facts that set a row aside, each with its reason, in the order in which they are looked for."""
+"""The facts that set a row aside -> the reason; the first that holds is given."""
 
 KEY = "_key"
-"""The column with a row's text in compared form, which no finished facts have."""
+"""The column of texts in compared form; `measure` drops it, so that no text is among the facts."""
 
 _KEPT = ("row", "label", "group", "split", "label_source")
 
@@ -51,7 +49,7 @@ def measure(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.Dat
 
 
 def alone(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataFrame:
-    """The facts that a row has by itself, whatever the other rows are; and its text in compared form, as `_key`.
+    """The facts that depend on no other row, and the text in compared form as `_key`.
 
     Raises:
         ValueError: the frame has no column `text` or no column `label`.
@@ -66,14 +64,14 @@ def alone(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataF
 
 
 def flaws(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataFrame:
-    """Of the facts that a row has by itself, those alone that set it aside: all that `set_aside` needs."""
+    """The facts that set a row aside, and no others: all that `set_aside` needs."""
     return frame.select(
         "row", *(fact for fact in (*_shape(max_characters), *_damage()) if fact.meta.output_name() in REASONS)
     )
 
 
 def compared(text: pl.Series) -> pl.Series:
-    """The form in which two texts are the same text: normalised, then lower-cased."""
+    """The compared form of texts: in normal form, then in lower case. Texts are the same where it is."""
     return normal_form(text).str.to_lowercase()
 
 
@@ -90,7 +88,7 @@ def _shape(max_characters: int) -> list[pl.Expr]:
 
 
 def _missing_group(known: pl.DataFrame) -> pl.Expr:
-    """A table without the column has no row with a group; what people said of answers has none and needs none."""
+    """Whether a row of the owner's table has no group; a row of feedback needs none."""
     missing = pl.col("group").is_null() if "group" in known.columns else pl.lit(True)
     own = pl.col("label_source") == "original" if "label_source" in known.columns else pl.lit(True)
     return (missing & own).alias("missing_group")
@@ -110,7 +108,7 @@ def _damage() -> list[pl.Expr]:
 
 
 def _words() -> pl.Expr:
-    """Words are what white space separates; in the compared form that is one space."""
+    """The number of words, separated by white space, which the compared form reduces to one space."""
     key = pl.col(KEY)
     return pl.when(key == "").then(0).otherwise(key.str.count_matches(" ", literal=True) + 1).alias("words")
 
@@ -120,25 +118,25 @@ def _copies(known: pl.DataFrame) -> list[pl.Series]:
     duplicate = known.select((~pl.col(KEY).is_first_distinct() & pl.col(KEY).is_not_null()).alias("duplicate"))
     copied = known.filter(duplicate["duplicate"])[KEY].unique()
     labels = known.filter(pl.col(KEY).is_in(copied.implode())).group_by(KEY).agg(pl.col("label").n_unique())
-    torn = labels.filter(pl.col("label") > 1)[KEY]
-    conflict = known.select(pl.col(KEY).is_in(torn.implode()).fill_null(False).alias("conflict"))
+    conflicting = labels.filter(pl.col("label") > 1)[KEY]
+    conflict = known.select(pl.col(KEY).is_in(conflicting.implode()).fill_null(False).alias("conflict"))
     return [duplicate["duplicate"], conflict["conflict"]]
 
 
 def _staying() -> list[pl.Expr]:
-    """Whether a row will be set aside; and the label of one that stays, which makes it a row of a class."""
+    """`set_aside`: whether a row will be set aside. `class`: the label of a row that will not."""
     aside = pl.any_horizontal(*REASONS)
     return [pl.when(~aside).then(pl.col("label")).alias("class"), aside.alias("set_aside")]
 
 
 def _classes(known: pl.DataFrame) -> list[pl.Series]:
-    """How many rows the class of each row has, as a number and as a share; missing for a row that is set aside."""
+    """Rows of each row's class, as a number and as a share of the valid rows; null for a row that is set aside."""
     rows, present = pl.col("class").count().over("class"), pl.col("class").is_not_null()
-    found = known.select(
+    facts = known.select(
         pl.when(present).then(rows).alias("class_rows"),
         pl.when(present).then(rows / pl.col("class").count()).alias("class_share"),
     )
-    return found.get_columns()
+    return facts.get_columns()
 
 
 def _crossings(known: pl.DataFrame) -> list[pl.Expr]:
@@ -154,8 +152,10 @@ def _crosses(key: str) -> pl.Expr:
 
 
 def set_aside(frame: pl.DataFrame, facts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The valid rows, and the others with a column `reason` (the first that holds) and their `row` in the
-    source.
+    """Divide a frame by its facts.
+
+    Returns:
+        The valid rows; and the others, with columns `reason` and `row`.
 
     Raises:
         ValueError: the facts are not those of this frame.
@@ -171,10 +171,10 @@ def set_aside(frame: pl.DataFrame, facts: pl.DataFrame) -> tuple[pl.DataFrame, p
 
 
 def reasons(facts: pl.DataFrame) -> pl.Series:
-    """Why each row is set aside: the first reason that holds, missing where none does."""
-    said = pl.coalesce(_said(fact, words) for fact, words in REASONS.items())
-    return facts.select(said.alias("reason")).to_series()
+    """The reason why each row is set aside, the first that holds; null for a valid row."""
+    reason = pl.coalesce(_reason(fact, words) for fact, words in REASONS.items())
+    return facts.select(reason.alias("reason")).to_series()
 
 
-def _said(fact: str, words: str) -> pl.Expr:
+def _reason(fact: str, words: str) -> pl.Expr:
     return pl.when(pl.col(fact)).then(pl.lit(words))

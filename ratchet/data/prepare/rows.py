@@ -1,8 +1,8 @@
-"""The rows of the pinned data: raw as loaded, valid, and prepared as every stage after build meets them.
+"""The rows of the pinned data: raw, valid, and prepared for every stage after build.
 
-Whoever has one of these has a handle; the rows come batch by batch, as often as they are asked for, and are never in
-memory together. Prepared rows are kept as Parquet in state/cache/, under a key of data version, columns, preparing code
-and polars' version; never under their contents. What is missing there is made again by the same pure steps.
+Each class is a handle: it can be iterated any number of times, gives the rows batch by batch, and never holds all of
+them in memory. Prepared rows are cached as Parquet in state/cache/, under a key of data version, columns, preparing
+code and polars' version, never of their contents. A missing cache file is made again by the same pure steps.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from ratchet.project.paths import Places
 from ratchet.project.problem import Problem
 
 VALIDATING, JUDGING = 100_000, 250_000
-"""Rows of the validation and of the holdout side that are scored; with so many, an accuracy has a standard error of at
-most 0.16 and 0.1 points. Of more, those with the lowest places (ratchet/data/prepare/split.py) stand for all."""
+"""Most rows of the validation and of the holdout side that are scored: an accuracy then has a standard error of at most
+0.16 and 0.1 points. Of more rows, those with the lowest places (ratchet/data/prepare/split.py) are scored."""
 
 CELLS = 25_000_000
-"""Probabilities held for one model, rows times classes: 200 MB. With 1,000 classes 25,000 rows judge."""
+"""Most probabilities held for one model, rows times classes: 200 MB. With 1,000 classes 25,000 rows are scored."""
 
 
 @dataclass(frozen=True)
 class RawRows:
-    """The pinned table in canonical columns, batch by batch, and behind it what people said of answers.
+    """The pinned table in canonical columns, followed by the feedback, batch by batch.
 
-    Raises, when its rows are asked for:
-        Refusal: params.yaml names a column that the table does not have.
+    Iterating raises a Refusal where params.yaml names a column that the table does not have.
     """
 
     problem: Problem
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
-        data, first = self.problem.settings.data, 1
+        data = self.problem.settings.data
+        first = 1
         for frame in canonical_csv.read_batches(self.problem.here.data / data_pin.TABLE):
             try:
                 loaded = canonical_columns.load(frame, data.text, data.label, data.group, data.slices, first)
@@ -61,10 +61,15 @@ class RawRows:
                 ) from None
             yield loaded
             first += frame.height
-        yield from self._fed_back(first, loaded)
+        yield from self._feedback(first, loaded)
 
-    def _fed_back(self, first: int, like: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """What people said of the champion's answers, as far as it plays a part; like: a frame with the columns."""
+    def _feedback(self, first: int, like: pl.DataFrame) -> Iterator[pl.DataFrame]:
+        """The usable rows of feedback.csv.
+
+        Args:
+            first: number of the first row.
+            like: a frame with the canonical columns.
+        """
         path = self.problem.here.data / data_pin.FEEDBACK
         if not path.exists():
             return
@@ -76,7 +81,7 @@ class RawRows:
 
     @cached_property
     def counts(self) -> Counter[str | None]:
-        """Rows of each label, in one pass."""
+        """Number of rows of each label, in one pass."""
         counts: Counter[str | None] = Counter()
         for frame in self:
             counts.update(dict(frame["label"].value_counts().iter_rows()))
@@ -93,7 +98,7 @@ class RawRows:
 
 @dataclass(frozen=True)
 class ValidRows:
-    """The raw rows less those that are set aside."""
+    """The raw rows without those that are set aside."""
 
     raw: RawRows
 
@@ -104,13 +109,18 @@ class ValidRows:
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows of one side that are scored. rows: of that side altogether."""
+    """The rows of one side that are scored.
+
+    Attributes:
+        frame: those rows.
+        rows: number of all rows of the side.
+    """
 
     frame: pl.DataFrame
     rows: int
 
     def __str__(self) -> str:
-        """What is to be said where it is not all of them; nothing otherwise."""
+        """A sentence where not all rows of the side are scored; empty otherwise."""
         shown = f"{self.frame.height:,} of {self.rows:,}"
         return f"{shown} rows are scored, chosen by their hash." if self.frame.height < self.rows else ""
 
@@ -134,7 +144,7 @@ class PreparedRows:
 
     @cached_property
     def counts(self) -> Counter[tuple[str, str]]:
-        """Rows of each side and label."""
+        """Number of rows of each side and label."""
         counts: Counter[tuple[str, str]] = Counter()
         for frame in self.stored.batches("split", "label"):
             for side, label, rows in frame.group_by("split", "label").len().iter_rows():
@@ -143,11 +153,12 @@ class PreparedRows:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes, sorted: the order of every model's columns."""
+        """The classes, sorted: the order of the columns of every model's probabilities."""
         return tuple(sorted({label for _, label in self.counts}))
 
     def count(self, side: str) -> int:
-        return sum(rows for (of, _), rows in self.counts.items() if of == side)
+        """Number of rows of one side."""
+        return sum(rows for (name, _), rows in self.counts.items() if name == side)
 
     def side(self, side: str) -> Iterator[pl.DataFrame]:
         """The rows of one side, batch by batch."""
@@ -162,20 +173,21 @@ class PreparedRows:
         return self._sample("holdout", JUDGING)
 
     def _sample(self, side: str, most: int) -> Sample:
-        """The rows of a side that are scored: all, unless there are too many."""
-        return Sample(*split.first(self.side(side), self.spec, min(most, CELLS // max(1, len(self.labels)))))
+        """The rows of a side that are scored: all, or as many as `most` and CELLS allow."""
+        limit = min(most, CELLS // max(1, len(self.labels)))
+        return Sample(*split.first(self.side(side), self.spec, limit))
 
 
 def prepared(problem: Problem) -> PreparedRows:
-    """The prepared rows: from the cache, or made now."""
-    kept = StoredRows(cache_path(problem))
-    if kept.is_whole():
-        return PreparedRows(kept, problem.split)
+    """The prepared rows, from the cache or made now."""
+    cached = StoredRows(cache_path(problem))
+    if cached.is_whole():
+        return PreparedRows(cached, problem.split)
     return prepare_rows(problem, ValidRows(RawRows(problem)))[0]
 
 
 def prepare_rows(problem: Problem, valid: Iterable[pl.DataFrame]) -> tuple[PreparedRows, PreparationReport]:
-    """The valid rows prepared and put into the cache."""
+    """Prepare the valid rows, and put them into the cache."""
     with scratch(problem.here) as folder:
         stored, report = prepare_batches(valid, problem.split, folder, cache_path(problem))
     return PreparedRows(stored, problem.split), report
@@ -184,38 +196,42 @@ def prepare_rows(problem: Problem, valid: Iterable[pl.DataFrame]) -> tuple[Prepa
 def prepare_batches(
     valid: Iterable[pl.DataFrame], spec: SplitSpec, folder: Path, path: Path
 ) -> tuple[StoredRows, PreparationReport]:
-    """What `prepare` and `assign` make of valid rows that come in batches.
+    """Do what `deduplicate.prepare` and `split.assign` do, for valid rows that come in batches.
 
     Args:
-        valid: batches of the rows, which are asked for twice.
-        folder: for what does not stay in memory meanwhile. path: where the prepared rows go.
+        valid: batches of the rows; iterated twice.
+        spec: how rows are split.
+        folder: for temporary files.
+        path: the file of the prepared rows.
     """
     texts = KeyIndex(["label"], folder)
     for frame in valid:
         texts.add(row_facts.compared(frame["text"]), frame.select(pl.col("label").str.strip_chars()))
-    found = texts.found()
-    torn = found.torn["label"]
-    stored = store(_kept(valid, ~found.repeated & ~torn, spec), path)
-    return stored, deduplicate.report_of(found.repeated, torn, found.torn_keys["label"])
+    matches = texts.match()
+    conflict = matches.conflict["label"]
+    stored = store(_kept_rows(valid, ~matches.duplicate & ~conflict, spec), path)
+    return stored, deduplicate.report_of(matches.duplicate, conflict, matches.conflicting_keys["label"])
 
 
-def _kept(valid: Iterable[pl.DataFrame], kept: key_index.Flags, spec: SplitSpec) -> Iterator[pl.DataFrame]:
+def _kept_rows(valid: Iterable[pl.DataFrame], kept: key_index.Flags, spec: SplitSpec) -> Iterator[pl.DataFrame]:
+    """The rows to keep, in normal form and with their sides, batch by batch."""
     start = 0
     for frame in valid:
         end = start + frame.height
-        yield split.assign(deduplicate.spelled(frame.filter(kept[start:end])), spec)
+        yield split.assign(deduplicate.normalised(frame.filter(kept[start:end])), spec)
         start = end
 
 
 @contextmanager
 def scratch(here: Places) -> Iterator[Path]:
-    """An empty folder that is gone after the block."""
+    """An empty folder that is removed after the block."""
     here.work.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=here.work) as folder:
         yield Path(folder)
 
 
 def cache_path(problem: Problem) -> Path:
+    """The cache file of a problem's prepared rows."""
     key = hashlib.sha256()
     for word in (problem.pin.version, problem.settings.data.model_dump_json(), pl.__version__):
         key.update(word.encode() + b"\0")

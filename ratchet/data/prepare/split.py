@@ -1,9 +1,8 @@
-"""Which rows train, which validate, which judge: a frame enters, the same frame with a column `split` leaves.
+"""Split rows into train, validation and holdout: a frame enters, the same frame with a column `split` leaves.
 
-A row's split is a hash of its group (of its text where there is none) and of the salt, so it depends on no
-other row: as data grows no row moves, and neither near-copies nor one group can be on two sides. The hash
-is BLAKE2b (RFC 7693), which every version of Python computes alike; hashes of a data-frame library may
-change with it.
+A row's side is decided by a hash of its group (of its text where there is none) and of the salt, so it depends on no
+other row: no row changes its side as data grows, and neither near-copies nor one group can be on two sides. The hash is
+BLAKE2b (RFC 7693), which is the same in every version of Python; hashes of a data-frame library may change with it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 def assign(frame: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:
-    """The frame with a column `split`; a row without a group goes by its text.
+    """The frame with a column `split`; a row without a group is split by its text.
 
     Raises:
         ValueError: the rows are to be split by group, and there is no such column.
@@ -33,38 +32,38 @@ def assign(frame: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:
 
 
 def places(frame: pl.DataFrame, spec: SplitSpec) -> Floats:
-    """The number in [0, 1) on which each row's split hangs, the same for all rows of a group or of a text.
+    """The number in [0, 1) that decides each row's side, the same for all rows of a group or of a text.
 
     Raises:
         ValueError: the rows are to be split by group, and there is no such column.
     """
     keys = _keys(frame, spec).alias("key")
-    names = keys.unique()
-    known = pl.DataFrame({"key": names, "place": _places(names.to_list(), spec.salt)})
-    return keys.to_frame().join(known, on="key", how="left", maintain_order="left")["place"].to_numpy()
+    distinct = keys.unique()
+    places = pl.DataFrame({"key": distinct, "place": _places(distinct.to_list(), spec.salt)})
+    return keys.to_frame().join(places, on="key", how="left", maintain_order="left")["place"].to_numpy()
 
 
 def first(batches: Iterable[pl.DataFrame], spec: SplitSpec, most: int) -> tuple[pl.DataFrame, int]:
-    """Of rows that come in batches, the `most` with the lowest places, in the order in which they came; and how many
-    came.
+    """The `most` rows with the lowest places, in their own order, and the number of all rows.
 
-    Which rows these are hangs on no other row's being there, but for the last place that has room; so as data grows
-    most of them stay the same ones. Groups stay together, but for the last.
+    As data grows, most of these rows stay the same. Groups stay together, except for the last.
     """
-    kept, where, came = pl.DataFrame(), np.zeros(0), 0
+    kept = pl.DataFrame()
+    kept_places = np.zeros(0)
+    rows = 0
     for frame in batches:
-        came += frame.height
+        rows += frame.height
         kept = pl.concat([kept, frame]) if kept.width else frame
-        if came > most:
-            where = np.concatenate([where, places(kept[len(where) :], spec)])
-            lowest = np.sort(np.argsort(where, kind="stable")[:most])
-            kept, where = kept[lowest], where[lowest]
-    return kept, came
+        if rows > most:
+            kept_places = np.concatenate([kept_places, places(kept[len(kept_places) :], spec)])
+            lowest = np.sort(np.argsort(kept_places, kind="stable")[:most])
+            kept = kept[lowest]
+            kept_places = kept_places[lowest]
+    return kept, rows
 
 
 def _keys(frame: pl.DataFrame, spec: SplitSpec) -> pl.Series:
-    """What each row's split hangs on, marked by its kind so that a group named like a text is not that
-    text."""
+    """The key of each row's side, with a prefix for its kind, so that a group named like a text is another key."""
     texts = "text:" + compared(frame["text"])
     if spec.by == "text":
         return texts
@@ -77,7 +76,7 @@ def _keys(frame: pl.DataFrame, spec: SplitSpec) -> pl.Series:
 
 
 def _places(keys: Sequence[str], salt: str) -> Floats:
-    """Numbers in [0, 1) that only the key and the salt decide."""
+    """A number in [0, 1) for each key, from the key and the salt alone."""
     secret = blake2b(salt.encode(), digest_size=32).digest()
     hashed = b"".join([blake2b(key.encode(), digest_size=8, key=secret).digest() for key in keys])
     return np.frombuffer(hashed, ">u8").astype(np.float64) / 2**64

@@ -1,10 +1,10 @@
-"""Which rows of a long table have the same key, and do those agree? Exact, in memory that hardly grows with the table.
+"""Find rows of a long table that have the same key, exactly, in memory that hardly grows with the table.
 
-Keys enter batch by batch, with one mark or more for each (a label, a split). Two arrays of yes or no leave: whether a
-row's key came before, and whether rows of its key differ in a mark. A key is known by 128 bits of BLAKE2b (RFC 7693),
-so two different ones among ten million would be taken for one with a chance of 1.5e-25 (n**2 / 2**129). Hashes are
-sorted part by part, each part those with the same first bits; what waits for that lies on disk, once it is more than
-a small table would need. What stays in memory is a byte or two a row.
+Keys enter batch by batch, each with one or more marks (a label, a split). Boolean arrays leave: whether a row's key
+came in an earlier row, and whether the rows of its key differ in a mark. A key is identified by 128 bits of BLAKE2b
+(RFC 7693), so among ten million keys two would be mixed up with a probability of 1.5e-25 (n**2 / 2**129). Hashes are
+sorted part by part, each part those with the same first bits; the parts wait on disk once they are larger than those of
+a small table. A byte or two a row stay in memory.
 """
 
 from __future__ import annotations
@@ -21,28 +21,31 @@ import polars as pl
 from numpy.typing import NDArray
 
 PARTS = 32
-"""At ten million rows a part has some 300,000."""
+"""Number of parts; at ten million rows a part has some 300,000."""
 
 IN_MEMORY = 1 << 20
-"""Bytes of a part that wait in memory and not on disk."""
+"""Most bytes of a part that wait in memory and not on disk."""
 
 Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class KeyMatches:
-    """repeated: the key came in an earlier row. torn: by mark, rows of this key differ in it. A row without a key: no.
+    """Which rows have the same key; a row without a key matches none.
 
-    torn_keys: by mark, how many keys are torn.
+    Attributes:
+        duplicate: for each row whether its key came in an earlier row.
+        conflict: mark -> for each row whether the rows of its key differ in that mark.
+        conflicting_keys: mark -> how many keys have rows that differ in it.
     """
 
-    repeated: Flags
-    torn: dict[str, Flags]
-    torn_keys: dict[str, int]
+    duplicate: Flags
+    conflict: dict[str, Flags]
+    conflicting_keys: dict[str, int]
 
 
 class KeyIndex:
-    """Takes keys and marks, batch by batch, and finds the matches when all are there."""
+    """Collects keys and marks batch by batch, and matches them at the end."""
 
     def __init__(self, marks: Sequence[str], folder: Path) -> None:
         self._marks = tuple(marks)
@@ -51,13 +54,13 @@ class KeyIndex:
         self._rows = 0
 
     def add(self, keys: pl.Series, marks: pl.DataFrame) -> None:
-        """The next rows; a missing key matches nothing, a missing mark is a mark of its own."""
-        there = keys.is_not_null().arg_true().to_numpy()
-        records = np.empty(len(there), self._record)
+        """Add the next rows; a null key matches nothing, a null mark is a mark of its own."""
+        present = keys.is_not_null().arg_true().to_numpy()
+        records = np.empty(len(present), self._record)
         records["high"], records["low"] = _digests(keys.drop_nulls().to_list()).T
-        records["row"] = there + np.uint64(self._rows)
+        records["row"] = present + np.uint64(self._rows)
         for mark in self._marks:
-            records[mark] = _marked(marks[mark])[there]
+            records[mark] = _mark_codes(marks[mark])[present]
         part = (records["high"] >> np.uint64(59)).astype(np.intp)
         order = np.argsort(part, kind="stable")
         ends = np.searchsorted(part[order], np.arange(PARTS + 1))
@@ -65,11 +68,11 @@ class KeyIndex:
             file.write(records[order[ends[at] : ends[at + 1]]].tobytes())
         self._rows += len(keys)
 
-    def found(self) -> KeyMatches:
-        """What the rows have in common; nothing can be added afterwards."""
-        repeated = np.zeros(self._rows, np.bool_)
-        torn = {mark: np.zeros(self._rows, np.bool_) for mark in self._marks}
-        torn_keys = dict.fromkeys(self._marks, 0)
+    def match(self) -> KeyMatches:
+        """Match all rows; nothing can be added afterwards."""
+        duplicate = np.zeros(self._rows, np.bool_)
+        conflict = {mark: np.zeros(self._rows, np.bool_) for mark in self._marks}
+        conflicting_keys = dict.fromkeys(self._marks, 0)
         for file in self._parts:
             with file:
                 file.seek(0)
@@ -77,26 +80,26 @@ class KeyIndex:
             records = records[np.lexsort((records["low"], records["high"]))]  # stable: rows of a key stay in order
             fresh = np.ones(len(records), np.bool_)
             fresh[1:] = (np.diff(records["high"]) != 0) | (np.diff(records["low"]) != 0)
-            repeated[records["row"][~fresh]] = True
+            duplicate[records["row"][~fresh]] = True
             key = np.cumsum(fresh) - 1
             first = np.flatnonzero(fresh)[key]
             for mark in self._marks:
                 differs = np.bincount(key, records[mark] != records[mark][first]) > 0
-                torn[mark][records["row"][differs[key]]] = True
-                torn_keys[mark] += int(differs.sum())
-        return KeyMatches(repeated, torn, torn_keys)
+                conflict[mark][records["row"][differs[key]]] = True
+                conflicting_keys[mark] += int(differs.sum())
+        return KeyMatches(duplicate, conflict, conflicting_keys)
 
 
 def _digests(keys: Sequence[str], size: int = 16) -> NDArray[np.uint64]:
-    """The hash of each key as numbers of 64 bits, shape (keys, size / 8)."""
+    """The hash of each key as 64-bit numbers, shape (keys, size / 8)."""
     joined = b"".join([blake2b(key.encode("utf-8", "surrogatepass"), digest_size=size).digest() for key in keys])
     return np.frombuffer(joined, ">u8").astype(np.uint64).reshape(len(keys), size // 8)
 
 
-def _marked(marks: pl.Series) -> NDArray[np.uint64]:
-    """64 bits that stand for each mark; few marks are many rows', so each is hashed once a batch."""
-    different = marks.unique(maintain_order=True)
-    codes = pl.Series(_digests([f"{mark is None:d}{mark}" for mark in different], 8)[:, 0], dtype=pl.UInt64)
-    place = pl.DataFrame({"mark": different, "code": codes})
-    found = marks.alias("mark").to_frame().join(place, on="mark", how="left", nulls_equal=True, maintain_order="left")
-    return found["code"].to_numpy()
+def _mark_codes(marks: pl.Series) -> NDArray[np.uint64]:
+    """A 64-bit code of each mark; many rows share few marks, so each mark is hashed once a batch."""
+    distinct = marks.unique(maintain_order=True)
+    codes = pl.Series(_digests([f"{mark is None:d}{mark}" for mark in distinct], 8)[:, 0], dtype=pl.UInt64)
+    table = pl.DataFrame({"mark": distinct, "code": codes})
+    joined = marks.alias("mark").to_frame().join(table, on="mark", how="left", nulls_equal=True, maintain_order="left")
+    return joined["code"].to_numpy()

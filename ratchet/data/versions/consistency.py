@@ -1,4 +1,4 @@
-"""Do params.yaml and the pinned data fit together? Asked before anything is validated, prepared or trained."""
+"""Check that params.yaml fits the pinned data, before anything is validated, prepared or trained."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ratchet.project.errors import Refusal
 from ratchet.project.problem import Problem
 
 SHOWN = 10
-"""Columns or classes that a sentence lists; more are counted."""
+"""Most columns or classes that a refusal lists; the others are counted."""
 
 
 def refuse_unknown_columns(problem: Problem) -> None:
-    """Raise unless every column that params.yaml names is one of data/table.csv, and each role has its own.
+    """Raise unless every column that params.yaml names is in data/table.csv, and text and label are two columns.
 
-    Where data/ is not there yet there is nothing to hold them against; `build` asks again once it is.
+    Nothing is checked while there is no data/; `build` checks again once it has fetched the data.
 
     Raises:
-        Refusal: one is not; a model's hyperparameters or the problem's name do not fit either.
+        Refusal: a column is missing, or a model's hyperparameters or the problem's name do not fit.
     """
     data, here = problem.settings.data, problem.here
     if not (here.data / data_pin.TABLE).exists():
@@ -42,35 +42,41 @@ def refuse_another_name(problem: Problem) -> None:
     """Raise where the problem was renamed in params.yaml alone: its champion and history would stay behind.
 
     Raises:
-        Refusal: the pinned data was brought under another name.
+        Refusal: the pinned data was imported under another name.
     """
-    brought = problem.split.salt
-    if brought != problem.name:
+    imported_as = problem.split.salt
+    if imported_as != problem.name:
         raise Refusal(
             "`problem` must keep the name that its data was brought under: champion and history are kept by it.",
-            f"problem: {problem.name}, and data/ was brought as {brought}",
-            f"Put `problem: {brought}` back, or bring the table as a problem of its own: "
+            f"problem: {problem.name}, and data/ was brought as {imported_as}",
+            f"Put `problem: {imported_as}` back, or bring the table as a problem of its own: "
             f"make data SOURCE=... NAME={problem.name}",
         )
 
 
 def refuse_unknown_classes(problem: Problem, classes: Iterable[str | None]) -> None:
-    """Raise unless what params.yaml says of the classes fits those in the data.
+    """Raise unless the classes that params.yaml names are classes of the data.
 
     Raises:
-        Refusal: `data.positive` is none of them, or F1 should decide without two classes and a positive one.
+        Refusal: `data.positive` is not a class, or the metric is F1 without two classes and a positive one.
     """
-    data, metric = problem.settings.data, problem.settings.evaluate.metric
-    known = sorted({name for name in classes if name is not None})
-    if data.positive is not None and data.positive not in known:
-        raise misfit("`data.positive` must be one of the classes", data.positive, known, "classes")
-    if metric == "f1" and (len(known) > 2 or data.positive is None):
+    data = problem.settings.data
+    metric = problem.settings.evaluate.metric
+    labels = sorted({name for name in classes if name is not None})
+    if data.positive is not None and data.positive not in labels:
+        raise misfit("`data.positive` must be one of the classes", data.positive, labels, "classes")
+    if metric == "f1" and (len(labels) > 2 or data.positive is None):
         received = f"metric: f1, positive: {data.positive or 'not named'}"
         rule = "`evaluate.metric: f1` speaks of one class of two, which `data.positive` names"
-        raise misfit(rule, received, known, "classes", "Name it, or take macro_f1.")
+        raise misfit(rule, received, labels, "classes", "Name it, or take macro_f1.")
 
 
-def misfit(rule: str, received: str, there: Sequence[str], what: str, next_step: str = "Mend params.yaml.") -> Refusal:
-    """What params.yaml says, and what the data has instead."""
-    more = f" and {len(there) - SHOWN} more" if len(there) > SHOWN else ""
-    return Refusal(f"{rule}.", f"{received}; the data has the {what} {', '.join(there[:SHOWN])}{more}", next_step)
+def misfit(rule: str, received: str, names: Sequence[str], kind: str, next_step: str = "Mend params.yaml.") -> Refusal:
+    """A refusal that lists what the data has.
+
+    Args:
+        names: the data's columns or classes.
+        kind: `columns` or `classes`.
+    """
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return Refusal(f"{rule}.", f"{received}; the data has the {kind} {', '.join(names[:SHOWN])}{more}", next_step)

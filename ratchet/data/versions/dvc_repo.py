@@ -1,4 +1,4 @@
-"""The only code that knows DVC: how the pinned data gets to data/, and how a new version gets into the cache."""
+"""The only code that imports DVC: it fetches the pinned data into data/, and puts new versions into the cache."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ USED_LATER = (
     "cachemgr", "data_cloud", "lock", "scm",
     "repo.artifacts", "repo.datasets", "repo.metrics", "repo.params", "repo.plots", "repo.stage",
 )  # fmt: skip
-"""What a repository of DVC's loads only as it is made."""
+"""Modules that a DVC repository imports only when it is opened."""
 DVC_ROOM = 4 * 2**20
-"""Bytes for DVC's own databases and scratch files; they took 0.2 MB."""
+"""Free bytes required for DVC's own databases and scratch files; they took 0.2 MB."""
 
 
 def load() -> None:
-    """Load DVC now, for whoever has something else to wait for meanwhile."""
+    """Import DVC now, while the caller waits for something else."""
     for name in USED_LATER:
         import_module(f"dvc.{name}")
     import dvc_data.hashfile.build
@@ -39,10 +39,10 @@ def load() -> None:
 
 @contextmanager
 def repository(here: Places, needed: int = 0) -> Iterator[Repo]:
-    """The project's DVC repository, with its cache and its scratch files below state/, saying nothing.
+    """The project's DVC repository, with its cache and scratch files below state/, and no log output.
 
     Args:
-        needed: bytes that are going to be written. On a disk without room DVC waits for its own database forever.
+        needed: bytes that will be written. On a full disk DVC waits for its own database forever.
 
     Raises:
         Refusal: the disk has less room than that.
@@ -63,12 +63,12 @@ def repository(here: Places, needed: int = 0) -> Iterator[Repo]:
 
 
 def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None) -> str:
-    """Put exactly the pinned bytes into data/: from the cache, a DVC remote, or what `rebuild` makes.
+    """Put exactly the pinned bytes into data/: from the cache, a DVC remote, or `rebuild`.
 
-    data/ appears whole or not at all. What is there and pinned by nobody is neither used nor overwritten.
+    data/ appears whole or not at all. Files in data/ that the cache cannot give back are neither used nor overwritten.
 
     Args:
-        rebuild: called with an empty folder to fill with table.csv and split.json; None where nothing can.
+        rebuild: writes table.csv and split.json into an empty folder; None where the data cannot be rebuilt.
 
     Returns:
         Where they came from, in plain words.
@@ -78,62 +78,74 @@ def fetch(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None = None)
     """
     with repository(here, 0 if here.data.exists() else 2 * pin.bytes) as repo:
         if here.data.exists():
-            found = digest(repo, here.data)
-            if found == pin.version:
+            version = digest(repo, here.data)
+            if version == pin.version:
                 return "already there"
-            if not dvc_cache.take(
-                here, found, fresh(here)
-            ):  # a version that the cache can give back is nobody's only copy
+            # data/ may be replaced where the cache has a copy of it
+            if not dvc_cache.take(here, version, empty_incoming(here)):
                 raise Refusal(
                     "data/ must hold what data.dvc pins.",
                     "other bytes",
                     "Delete data/ to fetch the pinned ones, or bring them as a new version: make data SOURCE=...",
                 )
-        came, trouble = found_again(here, repo, pin)
-        came = came or rebuilt(here, repo, pin, rebuild, trouble)
+        origin, failure = take_or_pull(here, repo, pin)
+        origin = origin or rebuild_pinned(here, repo, pin, rebuild, failure)
         shutil.rmtree(here.data, ignore_errors=True)
         durable.replace(here.incoming, here.data)
-        return came
+        return origin
 
 
-def lay_beside(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None, mine: str) -> None:
-    """Put the pinned files into data/, which holds a person's own file alone; that one stays as it is.
+def lay_beside(here: Places, pin: Pin, rebuild: Callable[[Path], None] | None, kept: str) -> None:
+    """Put the pinned files into data/, which holds only the file `kept`; that file stays as it is.
 
     Raises:
         Refusal: nothing gives the pinned bytes.
     """
     with repository(here, 2 * pin.bytes) as repo:
-        came, trouble = found_again(here, repo, pin)
-        if not came:
-            rebuilt(here, repo, pin, rebuild, trouble)
+        origin, failure = take_or_pull(here, repo, pin)
+        if not origin:
+            rebuild_pinned(here, repo, pin, rebuild, failure)
         _into_cache(here, repo, here.incoming)
     for path in here.incoming.iterdir():
-        if path.name != mine:
+        if path.name != kept:
             durable.replace(path, here.data / path.name)
     shutil.rmtree(here.incoming)
 
 
-def found_again(here: Places, repo: Repo, pin: Pin) -> tuple[str, Refusal | None]:
-    """The pinned bytes in the folder for what comes in, from the cache or else the remote.
+def take_or_pull(here: Places, repo: Repo, pin: Pin) -> tuple[str, Refusal | None]:
+    """Put the pinned bytes into the incoming folder, from the cache or else the remote.
 
     Returns:
-        Where they came from, empty where neither has them; and why the remote could not even be asked.
+        Where they came from, empty where neither has them; and the refusal of a remote that did not answer.
     """
-    if dvc_cache.take(here, pin.version, fresh(here)):
+    if dvc_cache.take(here, pin.version, empty_incoming(here)):
         return "from the cache", None
     if not default_remote(repo):
         return "", None
     try:
         with answering(repo):
             repo.fetch(targets=[str(here.root / "data.dvc")])
-    except Refusal as trouble:
-        return "", trouble
-    return ("pulled from the remote" if dvc_cache.take(here, pin.version, fresh(here)) else ""), None
+    except Refusal as failure:
+        return "", failure
+    return ("pulled from the remote" if dvc_cache.take(here, pin.version, empty_incoming(here)) else ""), None
 
 
-def rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] | None, trouble: Refusal | None) -> str:
-    if rebuild is None and trouble is not None:
-        raise trouble
+def rebuild_pinned(
+    here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] | None, failure: Refusal | None
+) -> str:
+    """Rebuild the pinned bytes in the incoming folder, and put them into the cache.
+
+    Args:
+        failure: the refusal of the remote, raised where nothing can rebuild the bytes.
+
+    Returns:
+        Where the bytes came from.
+
+    Raises:
+        Refusal: nothing can rebuild them, or other bytes came out.
+    """
+    if rebuild is None and failure is not None:
+        raise failure
     if rebuild is None:
         aside = here.state / "dvc" / "damaged"
         raise Refusal(
@@ -142,15 +154,15 @@ def rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] 
             + (f"; damaged objects are in {aside}" if aside.exists() else ""),
             "Name the remote that has it (dvc remote add -d NAME URL), or bring the table again: make data SOURCE=...",
         )
-    rebuild(fresh(here))
-    found = digest(repo, here.incoming)
-    if found != pin.version:
-        made = here.work / "pinned-data"
-        shutil.rmtree(made, ignore_errors=True)
-        shutil.move(here.incoming, made)
+    rebuild(empty_incoming(here))
+    version = digest(repo, here.incoming)
+    if version != pin.version:
+        wrong = here.work / "pinned-data"
+        shutil.rmtree(wrong, ignore_errors=True)
+        shutil.move(here.incoming, wrong)
         raise Refusal(
             f"data.dvc pins {pin.short}, and {pin.source} must give these bytes.",
-            f"bytes with hash {found[:8]}, kept in {made}",
+            f"bytes with hash {version[:8]}, kept in {wrong}",
             "Take this version of the project's code as it was committed, or pin anew: make data EXAMPLE=...",
         )
     _into_cache(here, repo, here.incoming)
@@ -158,9 +170,13 @@ def rebuilt(here: Places, repo: Repo, pin: Pin, rebuild: Callable[[Path], None] 
 
 
 def into_cache(here: Places, folder: Path, source: str) -> Pin:
-    """Put a folder with what data/ is to hold into DVC's cache; the pin that data.dvc may then hold.
+    """Put a folder with the files of a new data version into DVC's cache; data/ and data.dvc stay as they are.
 
-    Neither data/ nor data.dvc is touched.
+    Args:
+        source: the text of `meta.source`.
+
+    Returns:
+        The pin of the new version.
     """
     sizes = [path.stat().st_size for path in folder.iterdir()]
     with repository(here, sum(sizes)) as repo:
@@ -168,7 +184,7 @@ def into_cache(here: Places, folder: Path, source: str) -> Pin:
 
 
 def _into_cache(here: Places, repo: Repo, folder: Path) -> str:
-    """The version that the folder is, now in the cache, and on the disk."""
+    """Copy a folder into the cache, synced to the disk, and return its version."""
     from dvc_data.hashfile.build import build
     from dvc_data.hashfile.transfer import transfer
 
@@ -182,17 +198,21 @@ def _into_cache(here: Places, repo: Repo, folder: Path) -> str:
 
 
 def remote(here: Places) -> str:
-    """The name of the DVC remote that is asked by default, which may hold versions too; empty without one."""
+    """The name of the default DVC remote; empty without one."""
     with repository(here) as repo:
         return default_remote(repo)
 
 
 def default_remote(repo: Repo) -> str:
+    """The name of the repository's default remote; empty without one."""
     return str(repo.config["core"].get("remote") or "")
 
 
 def push(here: Places) -> tuple[str, int]:
-    """Have the default remote hold the pinned version; its name, and how many files it lacked. Without one: ("", 0).
+    """Push the pinned version to the default remote.
+
+    Returns:
+        The remote's name and how many files it lacked; ("", 0) without a remote.
 
     Raises:
         Refusal: the remote does not take them.
@@ -207,12 +227,12 @@ def push(here: Places) -> tuple[str, int]:
 
 @contextmanager
 def answering(repo: Repo) -> Iterator[None]:
-    """Whatever goes wrong with the default remote while the block uses it is one sentence.
+    """Turn every error of the default remote inside the block into a refusal.
 
-    A bucket is asked first: DVC waits ten seconds for one that refuses, and minutes for one that hangs.
+    A bucket is checked first: DVC waits ten seconds for one that refuses, and minutes for one that hangs.
 
     Raises:
-        Refusal: something does.
+        Refusal: the remote fails.
     """
     name = default_remote(repo)
     try:
@@ -231,7 +251,7 @@ def answering(repo: Repo) -> Iterator[None]:
 
 
 def keep(here: Places, pin: Pin) -> bool:
-    """Have DVC's cache hold the pinned version; whether it does, which it cannot where data/ holds other bytes."""
+    """Put the pinned version from data/ into DVC's cache; False where data/ holds other bytes."""
     dvc_cache.set_damaged_aside(here, pin.version)
     with repository(here) as repo:
         if not here.data.exists() or digest(repo, here.data) != pin.version:
@@ -241,15 +261,15 @@ def keep(here: Places, pin: Pin) -> bool:
 
 
 def digest(repo: Repo, folder: Path) -> str:
-    """DVC's own hash of a folder, as data.dvc would state it; cheap where the files have not changed since."""
+    """DVC's hash of a folder, as data.dvc states it; DVC caches it for unchanged files."""
     from dvc_data.hashfile.build import build
 
     _, _, tree = build(repo.cache.local, str(folder), repo.fs, "md5", dry_run=True)
     return str(tree.hash_info.value).removesuffix(".dir")
 
 
-def fresh(here: Places) -> Path:
-    """The folder for data that comes in, empty; on the disk of data/, so that it can become data/ in one move."""
+def empty_incoming(here: Places) -> Path:
+    """The incoming folder, emptied. It lies on the disk of data/, so one rename can make it data/."""
     shutil.rmtree(here.incoming, ignore_errors=True)
     here.incoming.mkdir()
     return here.incoming

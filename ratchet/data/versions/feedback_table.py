@@ -1,4 +1,4 @@
-"""data/feedback.csv: the labels of people that a data version holds, one row a text, in the predictions' order."""
+"""data/feedback.csv: the people's labels that a data version holds, one row a text, in the order of the predictions."""
 
 from __future__ import annotations
 
@@ -12,22 +12,29 @@ from ratchet.data.tables import canonical_csv
 from ratchet.project.data_pin import FEEDBACK
 
 COLUMNS = ("text", "label", "label_source", "chance", "prediction")
-"""Of the rows that are kept, all of type String. chance: with which a text was chosen; missing for other sources."""
+"""Columns of the file, all of type String. `chance` is the probability with which a text was chosen; null for other
+sources."""
 NOTHING = pl.DataFrame(schema=dict.fromkeys(COLUMNS, pl.String))
 
 
 def kept(folder: Path) -> pl.DataFrame:
-    """The feedback that a data version holds; none where it has no such file."""
+    """The feedback of a data version; an empty frame where it has no such file."""
     path = folder / FEEDBACK
     return canonical_csv.read(path) if path.exists() else NOTHING
 
 
-def by_source(kept: pl.DataFrame) -> dict[str, int]:
-    """How many rows of feedback each source has given."""
-    return dict(Counter(kept["label_source"]))
+def by_source(feedback: pl.DataFrame) -> dict[str, int]:
+    """The number of rows of each label source."""
+    return dict(Counter(feedback["label_source"]))
 
 
 def carried(before: pl.DataFrame, texts: pl.Series, gone: pl.Series) -> pl.DataFrame:
-    """Of the last version's feedback, what stays beside a next table: texts of neither the table nor the withdrawn."""
+    """The rows of the last version's feedback that stay beside a next table.
+
+    Args:
+        before: the last version's feedback.
+        texts: the texts of the next table; feedback on one of them is dropped.
+        gone: withdrawn texts in compared form; feedback on one of them is dropped.
+    """
     keys = compared(before["text"])
     return before.filter(~keys.is_in(compared(texts.drop_nulls()).implode()) & ~keys.is_in(gone.implode()))

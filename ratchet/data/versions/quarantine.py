@@ -1,7 +1,7 @@
-"""A problem's rows set aside: `state/quarantine/<problem>.csv`, a table that a person opens, mends and brings back.
+"""The quarantine: rows set aside, in `state/quarantine/<problem>.csv`, which a person opens, mends and adds again.
 
-What a person has changed there is never lost in silence: rows come beside theirs; a table that should take the place of
-theirs is refused; a file that cannot be read any more is kept under another name, which is told.
+A person's changes are never lost silently. New rows are added to the file; a table that would replace a changed file is
+refused; a file that cannot be read any more is kept under another name, which is reported.
 """
 
 from __future__ import annotations
@@ -21,14 +21,21 @@ from ratchet.project.progress import Say
 from ratchet.project.settings import Data
 
 REASON, FILE, LINE = "set_aside_because", "from_file", "from_line"
-"""Columns that rows set aside have before their own."""
+"""Columns in front of the row's own."""
 WRITTEN = "written.json"
-"""The note beside such tables: name -> SHA-256 of what Ratchet put there last, and before that."""
+"""The file beside the tables: name -> the SHA-256 of the last two contents that Ratchet wrote."""
 
 
 @dataclass(frozen=True)
 class Quarantine:
-    """What lies aside. reasons: each with its rows, the commonest first. first: `reviews.csv line 17`, a few."""
+    """A summary of the rows set aside.
+
+    Attributes:
+        path: the table's path, relative to the project where it lies in it.
+        rows: number of rows.
+        reasons: each reason with its number of rows, the commonest first.
+        first: places of the first five rows, e.g. `reviews.csv line 17`.
+    """
 
     path: Path
     rows: int
@@ -36,7 +43,7 @@ class Quarantine:
     first: tuple[str, ...]
 
     def __str__(self) -> str:
-        """What a person is told, with what to do."""
+        """The message to the person, with the command to type."""
         return (
             f"{self.rows:,} {'row is' if self.rows == 1 else 'rows are'} set aside ({self.counts}), the first from "
             f"{self.first[0]}. Mend them in {self.path} and take them back: make data ADD={self.path}"
@@ -44,21 +51,22 @@ class Quarantine:
 
     @property
     def counts(self) -> str:
-        """Each reason with its rows."""
+        """Each reason with its number of rows."""
         return ", ".join(f"{reason}: {rows:,}" for reason, rows in self.reasons)
 
 
 def path(here: Places, problem: str) -> Path:
+    """The table of a problem."""
     return here.quarantine / f"{problem}.csv"
 
 
 def summary(here: Places, problem: str, aside: pl.DataFrame | None = None) -> Quarantine | None:
-    """What lies aside of a problem; None where nothing does that can be read."""
+    """The summary of a problem's rows set aside; None where there are none, or the file cannot be read."""
     return summary_of(here, path(here, problem), aside)
 
 
 def summary_of(here: Places, place: Path, aside: pl.DataFrame | None = None) -> Quarantine | None:
-    """The same of any such table."""
+    """The summary of the table at `place`, or of the rows `aside` that are going to be written there."""
     try:
         rows = read(place) if aside is None else aside
     except Refusal:
@@ -72,10 +80,10 @@ def summary_of(here: Places, place: Path, aside: pl.DataFrame | None = None) -> 
 
 
 def read(place: Path) -> pl.DataFrame:
-    """The rows as they lie there, every value a text; none where there is no such file, or nothing in it.
+    """The rows set aside, all columns of type String; an empty frame for no file or an empty one.
 
     Raises:
-        Refusal: it cannot be read, or is no table of rows set aside any more.
+        Refusal: the file cannot be read, or lacks one of our columns.
     """
     if not place.exists() or place.stat().st_size == 0:
         return pl.DataFrame()
@@ -83,13 +91,14 @@ def read(place: Path) -> pl.DataFrame:
         rows = read_any(place)
     except Refusal as refusal:
         raise unreadable(place, refusal.received) from None
-    lost = [name for name in (REASON, FILE, LINE) if name not in rows.columns]
-    if lost:
-        raise unreadable(place, f"no column {', '.join(lost)}")
+    missing = [name for name in (REASON, FILE, LINE) if name not in rows.columns]
+    if missing:
+        raise unreadable(place, f"no column {', '.join(missing)}")
     return rows
 
 
 def unreadable(place: Path, why: str) -> Refusal:
+    """The refusal of a file that cannot be read."""
     return Refusal(
         "Rows that were set aside must lie in a table that can be read, with its columns.",
         f"{place}: {why}",
@@ -98,7 +107,7 @@ def unreadable(place: Path, why: str) -> Refusal:
 
 
 def readable(place: Path, say: Say) -> pl.DataFrame:
-    """The rows as they lie there; a file that cannot be read any more is kept under another name, which is told."""
+    """The rows set aside; a file that cannot be read is renamed, which `say` reports, and counts as empty."""
     try:
         return read(place)
     except Refusal as refusal:
@@ -110,16 +119,16 @@ def readable(place: Path, say: Say) -> pl.DataFrame:
 
 
 def is_changed(place: Path) -> bool:
-    """Whether a person has changed such a table since Ratchet wrote it.
+    """Whether a person has changed a table since Ratchet wrote it.
 
-    Of a table that an earlier version wrote there is no note: it is as it was if it reads as Ratchet writes.
+    An earlier version of Ratchet noted no hash: its table is unchanged if writing its rows again gives the same bytes.
     """
     if not place.exists():
         return False
     content = place.read_bytes()
-    known = (durable.read_json(place.parent / WRITTEN) or {}).get(place.name)
-    if known is not None:
-        return hashlib.sha256(content).hexdigest() not in known
+    hashes = (durable.read_json(place.parent / WRITTEN) or {}).get(place.name)
+    if hashes is not None:
+        return hashlib.sha256(content).hexdigest() not in hashes
     try:
         return written(read(place)).encode().replace(b'""', b"") != content.replace(b'""', b"")
     except Refusal:
@@ -127,10 +136,10 @@ def is_changed(place: Path) -> bool:
 
 
 def refuse_changed(place: Path) -> None:
-    """Raise where a person has changed such a table, before another takes its place.
+    """Raise where a person has changed a table, before another replaces it.
 
     Raises:
-        Refusal: somebody has.
+        Refusal: the table was changed.
     """
     if is_changed(place):
         raise Refusal(
@@ -141,16 +150,16 @@ def refuse_changed(place: Path) -> None:
 
 
 def sign(place: Path, content: bytes) -> None:
-    """Note what Ratchet is about to put there, so that a person's change can be told from it."""
-    beside = place.parent / WRITTEN
-    signed = durable.read_json(beside) or {}
+    """Note the hash of what Ratchet is about to write, so that a person's change can be detected."""
+    path = place.parent / WRITTEN
+    hashes = durable.read_json(path) or {}
     digest = hashlib.sha256(content).hexdigest()
-    earlier = [each for each in signed.get(place.name, []) if each != digest]
-    durable.write_json(beside, signed | {place.name: [*earlier[-1:], digest]})
+    earlier = [other for other in hashes.get(place.name, []) if other != digest]
+    durable.write_json(path, hashes | {place.name: [*earlier[-1:], digest]})
 
 
 def put(place: Path, rows: pl.DataFrame) -> None:
-    """Write such a table; one that a person has changed stays known as such."""
+    """Write a table of rows set aside; a table that a person has changed still counts as changed."""
     text = written(rows)
     if not is_changed(place):
         sign(place, text.encode())
@@ -158,7 +167,7 @@ def put(place: Path, rows: pl.DataFrame) -> None:
 
 
 def placed(reading: Reading) -> Reading:
-    """A reading of such a table, its rows placed where they first came from; any other as it is."""
+    """A reading whose rows are placed where they first came from, if it is a table of rows set aside."""
     if not {FILE, LINE} <= set(reading.frame.columns):
         return reading
     line = pl.col(LINE).cast(pl.UInt32, strict=False).fill_null(reading.places["line"])
@@ -167,27 +176,32 @@ def placed(reading: Reading) -> Reading:
 
 
 def keep(here: Places, problem: str, aside: pl.DataFrame, names: Data, say: Say) -> Quarantine | None:
-    """Lay rows of the pinned table that are not sound (row_facts.py) beside those that lie there already."""
-    own = {"text": names.text, "label": names.label} | ({"group": names.group} if names.group else {})
+    """Add invalid rows of the pinned table (row_facts.py) to the rows set aside.
+
+    Args:
+        aside: columns `reason` and `row`, and the canonical ones.
+        names: the table's own column names.
+    """
+    columns = {"text": names.text, "label": names.label} | ({"group": names.group} if names.group else {})
     rows = aside.select(
         pl.col("reason").alias(REASON),
         pl.lit("data/table.csv").alias(FILE),
         pl.col("row").alias(LINE),
-        *(pl.col(column).alias(name) for column, name in own.items()),
+        *(pl.col(column).alias(name) for column, name in columns.items()),
     )
-    lying = joined(readable(path(here, problem), say), rows)
-    put(path(here, problem), lying)
-    return summary(here, problem, lying)
+    whole = joined(readable(path(here, problem), say), rows)
+    put(path(here, problem), whole)
+    return summary(here, problem, whole)
 
 
-def joined(earlier: pl.DataFrame | None, now: pl.DataFrame) -> pl.DataFrame:
-    """Rows set aside before and now, each once."""
-    texts = now.cast({LINE: pl.String}).with_columns(pl.col(pl.String).replace("", None))
+def joined(earlier: pl.DataFrame | None, new: pl.DataFrame) -> pl.DataFrame:
+    """The rows set aside before and now, each once."""
+    texts = new.cast({LINE: pl.String}).with_columns(pl.col(pl.String).replace("", None))
     if earlier is None or earlier.is_empty():
         return texts
     return pl.concat([earlier, texts], how="diagonal").unique(maintain_order=True)
 
 
 def written(rows: pl.DataFrame) -> str:
-    """The table as CSV, with the mark by which spreadsheets know UTF-8; empty without rows."""
+    """The table as CSV with a byte order mark, by which spreadsheets recognise UTF-8; empty without rows."""
     return rows.write_csv(include_bom=True) if rows.height else ""

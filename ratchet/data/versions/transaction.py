@@ -1,9 +1,10 @@
-"""One change of the data, whole or not at all: data/, data.dvc, params.yaml, the quarantine and the ledger's line.
+"""An atomic change of the data: data/, data.dvc, params.yaml, the quarantine and the ledger's line, by write-ahead.
 
-Everything is laid out beside its place first (`data.new/`, `data.dvc.new`, ...), which changes nothing; then a note of
-intent is written, and from then on the change is made, by this process or, where it is killed, by the next that holds
-the loop's lock. Making it is renames and removals alone, and every step may be done again. All that was laid out is on
-the disk before the note is, and all that was made before the note is gone, so that a power cut is no more than a kill.
+All files are staged beside their places first (`data.new/`, `data.dvc.new`, ...), which changes nothing. Then the
+pending change is written to state/change.json. From then on it is carried out, by this process or, if that is killed,
+by the next one that holds the loop's lock. Carrying it out takes only renames and removals, and every step can be
+repeated. The staged files are synced before state/change.json is written, and the results before it is removed, so a
+power cut has the same effect as a kill.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ratchet.data.versions import dvc_cache, dvc_repo
-from ratchet.data.versions import quarantine as quarantined
+from ratchet.data.versions import quarantine as quarantine_file
 from ratchet.project import durable
 from ratchet.project.data_pin import Pin
 from ratchet.project.paths import Places
@@ -26,10 +27,12 @@ from ratchet.state.ledger import DataChange
 
 @dataclass(frozen=True)
 class PendingChange:
-    """What is to be done once all is laid out.
+    """The content of state/change.json: what remains to be done once all files are staged.
 
-    line: the ledger's.
-    emptied: files to be removed. forgotten: data versions that leave DVC's cache, with all other caches.
+    Attributes:
+        line: the line to append to the ledger.
+        emptied: files to remove.
+        forgotten: data versions to remove from DVC's cache; all other caches are emptied then, too.
     """
 
     line: DataChange
@@ -39,10 +42,10 @@ class PendingChange:
 
 @contextmanager
 def laying_out(here: Places) -> Iterator[Path]:
-    """An empty folder for the data that comes in; whatever was laid out is removed where the block fails."""
+    """An empty folder for the next data; all staged files are removed if the block fails."""
     clear(here)
     try:
-        yield dvc_repo.fresh(here)
+        yield dvc_repo.empty_incoming(here)
     except BaseException:
         if not path_of(here).exists():
             clear(here)
@@ -52,29 +55,34 @@ def laying_out(here: Places) -> Iterator[Path]:
 def make(
     here: Places, pin: Pin, params: str | None, quarantine: str | None, line: DataChange, forgotten: list[str]
 ) -> None:
-    """Change the data to what lies in the incoming folder.
+    """Make the incoming folder the data, with all other files of the change.
 
     Args:
-        pin: of that folder, which DVC's cache has already.
-        params: the new params.yaml; None leaves it as it is.
-        quarantine: the rows set aside as CSV; empty, a file of earlier ones is removed; None leaves it as it is.
+        pin: the pin of that folder, whose version DVC's cache already has.
+        params: text of the new params.yaml; None leaves the file as it is.
+        quarantine: the rows set aside as CSV; empty to remove the file; None leaves it as it is.
+        line: the line to append to the ledger.
+        forgotten: data versions to remove from all caches.
     """
-    aside = quarantined.path(here, line.problem)
+    aside = quarantine_file.path(here, line.problem)
     durable.sync(here.incoming)
-    lay_out(here.root / "data.dvc", pin.to_yaml())
+    stage(here.root / "data.dvc", pin.to_yaml())
     if params is not None:
-        lay_out(here.params, params)
+        stage(here.params, params)
     if quarantine:
-        lay_out(aside, quarantine)
-    intended = PendingChange(line, (str(aside),) if quarantine == "" else (), tuple(forgotten))
-    durable.write_json(path_of(here), asdict(intended))
+        stage(aside, quarantine)
+    pending = PendingChange(line, (str(aside),) if quarantine == "" else (), tuple(forgotten))
+    durable.write_json(path_of(here), asdict(pending))
     finish(here)
 
 
 def finish(here: Places) -> DataChange | None:
-    """Make the change that is intended, or make it to its end; None where none is. Hold the loop's lock.
+    """Carry out the pending change, or what is left of it; the caller holds the loop's lock.
 
-    What was laid out without an intent is removed: it came from a command that was killed before it had decided.
+    Without a pending change staged files are removed: their command was killed before it had decided.
+
+    Returns:
+        The ledger's line of the change; None where none was pending.
     """
     raw = durable.read_json(path_of(here))
     if raw is None:
@@ -88,9 +96,9 @@ def finish(here: Places) -> DataChange | None:
             durable.move(here.data, old)
         durable.move(here.incoming, here.data)
     shutil.rmtree(old, ignore_errors=True)
-    aside = quarantined.path(here, line.problem)
+    aside = quarantine_file.path(here, line.problem)
     if staged(aside).exists():
-        quarantined.sign(aside, staged(aside).read_bytes())
+        quarantine_file.sign(aside, staged(aside).read_bytes())
     for path in (here.root / "data.dvc", here.params, aside):
         if staged(path).exists():
             durable.move(staged(path), path)
@@ -104,16 +112,16 @@ def finish(here: Places) -> DataChange | None:
     return line
 
 
-def forget(here: Places, gone: list[str], kept: str) -> None:
-    """Versions that hold withdrawn rows leave DVC's cache; what was made from them leaves ours."""
-    dvc_cache.forget(here, gone, kept)
+def forget(here: Places, versions: list[str], kept: str) -> None:
+    """Remove versions with withdrawn rows from DVC's cache, and everything that was made from them from ours."""
+    dvc_cache.forget(here, versions, kept)
     for folder in (here.state / "cache", here.work):
         shutil.rmtree(folder, ignore_errors=True)
         durable.make_folder(folder)
 
 
 def beside(source: Path, target: Path) -> None:
-    """The same bytes under another name: a link where the disk has links, for nobody writes into a data version."""
+    """Hard-link a file, or copy it where the disk has no links. A link is safe: nothing writes into a data version."""
     try:
         os.link(source, target)
     except OSError:
@@ -121,22 +129,24 @@ def beside(source: Path, target: Path) -> None:
 
 
 def clear(here: Places) -> None:
-    """Remove what was laid out and never decided on."""
+    """Remove all staged files."""
     shutil.rmtree(here.incoming, ignore_errors=True)
     for path in (here.root / "data.dvc", here.params, *here.quarantine.glob("*.csv.new")):
         (path if path.suffix == ".new" else staged(path)).unlink(missing_ok=True)
 
 
 def staged(path: Path) -> Path:
+    """The path under which the next content of a file is staged."""
     return path.with_name(path.name + ".new")
 
 
 def path_of(here: Places) -> Path:
+    """The file of the pending change."""
     return here.state / "change.json"
 
 
-def lay_out(path: Path, text: str) -> None:
-    """Put what a file is to hold beside it, on the disk before anything relies on it."""
+def stage(path: Path, text: str) -> None:
+    """Write the next content of a file beside it, synced to the disk."""
     durable.make_folder(path.parent)
     staged(path).write_text(text, encoding="utf-8")
     durable.sync(staged(path))

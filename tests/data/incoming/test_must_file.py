@@ -161,7 +161,7 @@ def at_home(monkeypatch: pytest.MonkeyPatch, here: Places) -> None:
 
 
 def lines(desk: Desk) -> list[tuple[str, str | None, str | None]]:
-    return [(one.text, one.label, one.same_as) for one in must_file.read_list(desk.here.data)]
+    return [(line.text, line.label, line.same_as) for line in must_file.read_list(desk.here.data)]
 
 
 FINE = [("a fine film", "good", None), ("a dull film", "bad", None), ("A FINE FILM", None, "a fine film")]

@@ -296,8 +296,8 @@ def test_a_kill_at_any_write_leaves_the_old_data_or_the_new(
 ) -> None:
     """The last writes are the dangerous ones; the whole range is in the long suite."""
     before, after, writes = undisturbed
-    found = check_kill_points(tmp_path, [writes // 3, *range(writes - 9, writes + 1, 3)], before, after)
-    assert set(found) == {"before", "after"}
+    outcomes = check_kill_points(tmp_path, [writes // 3, *range(writes - 9, writes + 1, 3)], before, after)
+    assert set(outcomes) == {"before", "after"}
 
 
 @pytest.mark.long
@@ -305,8 +305,10 @@ def test_a_kill_at_every_write_leaves_the_old_data_or_the_new(
     tmp_path: Path, undisturbed: tuple[dict[str, bytes], dict[str, bytes], int]
 ) -> None:
     before, after, writes = undisturbed
-    found = check_kill_points(tmp_path, list(range(1, writes + 1)), before, after)
-    print(f"{len(found)} kill points: {found.count('before')} left the old data, {found.count('after')} the new")
+    outcomes = check_kill_points(tmp_path, list(range(1, writes + 1)), before, after)
+    print(
+        f"{len(outcomes)} kill points: {outcomes.count('before')} left the old data, {outcomes.count('after')} the new"
+    )
 
 
 TEXTS = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("xyz")), max_size=12)

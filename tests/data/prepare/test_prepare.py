@@ -125,13 +125,13 @@ def test_a_table_that_cannot_be_opened_is_told_as_such(tmp_path: Path) -> None:
     ],
 )
 def test_each_fact_is_found_and_alone(fact: str, text: str | None) -> None:
-    found = row_facts.measure(frame_of(["a plain text", text]), max_characters=100)
+    facts = row_facts.measure(frame_of(["a plain text", text]), max_characters=100)
     expected = {fact, *({"damaged"} if fact in ("replaced", "mojibake") else ())}
     expected |= {"set_aside"} if fact in row_facts.REASONS else set()
-    yes = {
-        name for name in found.columns if found.schema[name] == pl.Boolean and found[name].to_list() == [False, True]
+    true_facts = {
+        name for name in facts.columns if facts.schema[name] == pl.Boolean and facts[name].to_list() == [False, True]
     }
-    assert yes == expected
+    assert true_facts == expected
 
 
 @pytest.mark.parametrize(
@@ -146,22 +146,22 @@ def test_each_fact_is_found_and_alone(fact: str, text: str | None) -> None:
     ],
 )
 def test_ordinary_texts_raise_no_flag(text: str) -> None:
-    found = row_facts.measure(frame_of([text]))
+    facts = row_facts.measure(frame_of([text]))
     flags = ("damaged", "control", "mail", "phone", "card", "blank", "set_aside")
-    assert not any(found[flag][0] for flag in flags)
+    assert not any(facts[flag][0] for flag in flags)
 
 
 def test_copies_and_conflicts_are_seen_through_case_and_space() -> None:
-    found = row_facts.measure(frame_of(["One", " one\n", "two", "TWO"], ["a", "a", "a", "b"]))
-    assert found["duplicate"].to_list() == [False, True, False, True]
-    assert found["conflict"].to_list() == [False, False, True, True]
+    facts = row_facts.measure(frame_of(["One", " one\n", "two", "TWO"], ["a", "a", "a", "b"]))
+    assert facts["duplicate"].to_list() == [False, True, False, True]
+    assert facts["conflict"].to_list() == [False, False, True, True]
 
 
 def test_facts_hold_no_text_and_keep_the_rows() -> None:
     frame = frame_of(["secret", None], ["a", "b"]).with_columns(row=pl.Series([7, 9]))
-    found = row_facts.measure(frame)
-    assert found["row"].to_list() == [7, 9]
-    assert "secret" not in str(found.to_dict(as_series=False))
+    facts = row_facts.measure(frame)
+    assert facts["row"].to_list() == [7, 9]
+    assert "secret" not in str(facts.to_dict(as_series=False))
 
 
 def test_facts_need_text_and_label() -> None:
@@ -194,9 +194,9 @@ def test_bad_rows_are_set_aside_with_their_first_reason() -> None:
 
 def test_copies_go_and_disputed_texts_go_whole() -> None:
     valid = frame_of(["Good  film", "good film", "bad", "So so", "so so", "end"], ["p", "p", "n", "p", "n", " n "])
-    done = deduplicate.prepare(valid)
-    assert done.frame.rows() == [("Good film", "p"), ("bad", "n"), ("end", "n")]
-    assert done.report == deduplicate.PreparationReport(
+    prepared = deduplicate.prepare(valid)
+    assert prepared.frame.rows() == [("Good film", "p"), ("bad", "n"), ("end", "n")]
+    assert prepared.report == deduplicate.PreparationReport(
         rows_in=6, rows_out=3, copies=1, conflicting=2, conflicting_texts=1
     )
 
@@ -204,12 +204,12 @@ def test_copies_go_and_disputed_texts_go_whole() -> None:
 @given(TEXTS, st.randoms())
 def test_prepared_rows_are_counted_unique_and_stable(texts: list[str], random: object) -> None:
     labels = [str(len(text) % 2) for text in texts]
-    done = deduplicate.prepare(frame_of(list(texts), list(labels)))
-    keys = row_facts.compared(done.frame["text"])
+    prepared = deduplicate.prepare(frame_of(list(texts), list(labels)))
+    keys = row_facts.compared(prepared.frame["text"])
     assert keys.n_unique() == len(keys)
-    assert done.report.rows_in == done.report.rows_out + done.report.copies + done.report.conflicting
-    again = deduplicate.prepare(done.frame)
-    assert again.frame.equals(done.frame)
+    assert prepared.report.rows_in == prepared.report.rows_out + prepared.report.copies + prepared.report.conflicting
+    again = deduplicate.prepare(prepared.frame)
+    assert again.frame.equals(prepared.frame)
 
 
 # --- split
@@ -238,10 +238,10 @@ def test_no_row_moves_as_data_grows(first: list[str], more: list[str]) -> None:
 def test_a_group_and_a_text_are_on_one_side(groups: list[str | None]) -> None:
     spec = data_pin.SplitSpec(by="group", salt="s", validation=0.3, holdout=0.3)
     texts: list[str | None] = [f"text {at % 5}" for at in range(len(groups))]
-    done = split.assign(frame_of(texts, group=list(groups)), spec)
-    grouped = done.filter(pl.col("group").is_not_null())
+    assigned = split.assign(frame_of(texts, group=list(groups)), spec)
+    grouped = assigned.filter(pl.col("group").is_not_null())
     assert (grouped.group_by("group").agg(pl.col("split").n_unique())["split"] == 1).all()
-    alone = done.filter(pl.col("group").is_null())
+    alone = assigned.filter(pl.col("group").is_null())
     assert (alone.group_by("text").agg(pl.col("split").n_unique())["split"] == 1).all()
 
 

@@ -65,11 +65,11 @@ def test_a_survey_finds_the_facts_of_the_whole(
 ) -> None:
     frame = frame_of(table_rows).drop(*without)
     whole = row_facts.measure(frame, max_characters=20)
-    found = survey(cut(frame, size), folder, max_characters=20)
-    assert pl.concat(found.slices(slice_rows)).equals(whole)
+    facts = survey(cut(frame, size), folder, max_characters=20)
+    assert pl.concat(facts.slices(slice_rows)).equals(whole)
     valid, aside = row_facts.set_aside(frame, whole)
-    assert frame.filter(found.stays).equals(valid)
-    assert found.aside.read().equals(aside)
+    assert frame.filter(facts.stays).equals(valid)
+    assert facts.aside.read().equals(aside)
 
 
 @settings(max_examples=60)
@@ -93,8 +93,8 @@ def test_the_rows_that_stand_for_all_are_the_same_in_any_batch(
 ) -> None:
     frame = frame_of(table_rows).filter(pl.col("text").is_not_null())
     spec = data_pin.SplitSpec(by="text", salt="s")
-    some, came = split.first(cut(frame, size), spec, most)
-    assert came == frame.height
+    some, total = split.first(cut(frame, size), spec, most)
+    assert total == frame.height
     assert some.height == min(most, frame.height)
     assert some.equals(split.first([frame], spec, most)[0])
     left_out = frame.join(some, on="row", how="anti")
@@ -107,14 +107,15 @@ def test_the_rows_that_stand_for_all_are_the_same_in_any_batch(
 )
 def test_matches_are_those_of_a_plain_count(folder: Path, keys: list[str | None], marks: list[str], size: int) -> None:
     marks = marks[: len(keys)]
-    matches = KeyIndex(["mark"], folder)
+    index = KeyIndex(["mark"], folder)
     for frame in cut(pl.DataFrame({"key": keys, "mark": marks}, schema={"key": pl.String, "mark": pl.String}), size):
-        matches.add(frame["key"], frame)
-    found = matches.found()
-    of = {key: {mark for other, mark in zip(keys, marks, strict=True) if other == key} for key in keys}
-    assert found.repeated.tolist() == [key is not None and key in keys[:at] for at, key in enumerate(keys)]
-    assert found.torn["mark"].tolist() == [key is not None and len(of[key]) > 1 for key in keys]
-    assert found.torn_keys["mark"] == sum(key is not None and len(marked) > 1 for key, marked in of.items())
+        index.add(frame["key"], frame)
+    matches = index.match()
+    marks_of = {key: {mark for other, mark in zip(keys, marks, strict=True) if other == key} for key in keys}
+    assert matches.duplicate.tolist() == [key is not None and key in keys[:at] for at, key in enumerate(keys)]
+    assert matches.conflict["mark"].tolist() == [key is not None and len(marks_of[key]) > 1 for key in keys]
+    conflicting = sum(key is not None and len(distinct) > 1 for key, distinct in marks_of.items())
+    assert matches.conflicting_keys["mark"] == conflicting
 
 
 SLICED = {name: ALL_TABLES[name] for name in list(ALL_TABLES)[::4]} | {
@@ -137,7 +138,7 @@ def test_slices_are_judged_as_the_whole_is(name: str, tmp_path: Path) -> None:
     sliced = expectations.check_slices(survey(cut(frame, 70), tmp_path).slices(90), suite, RULES)
     assert sliced.checks == whole.checks
     assert (sliced.rows, sliced.set_aside, sliced.headline) == (whole.rows, whole.set_aside, whole.headline)
-    results = [{str(found) for found in verdict.evidence["results"]} for verdict in (sliced, whole)]
+    results = [{str(result) for result in verdict.evidence["results"]} for verdict in (sliced, whole)]
     assert results[0] == results[1]
 
 
@@ -226,7 +227,7 @@ from ratchet.data.prepare.table_facts import survey
 
 size, folder = int(sys.argv[1]), Path(sys.argv[2])
 
-def made():
+def batches():
     for start in range(0, size, 50_000):
         number = pl.int_range(start, start + 50_000, eager=True).cast(pl.String)
         text = "Row " + number + " of a table that is long and says little, over and over, in the same few words"
@@ -235,18 +236,18 @@ def made():
 class Rows:
     def __iter__(self):
         first = 1
-        for frame in canonical_csv.read_batches(folder / "canonical_csv.csv"):
+        for frame in canonical_csv.read_batches(folder / "table.csv"):
             yield canonical_columns.load(frame, "text", "label", first=first)
             first += frame.height
 
-canonical_csv.write_batches(made(), folder / "canonical_csv.csv")
-found = survey(Rows(), folder)
-assert expectations.check_slices(found.slices(200_000), "raw").passed
+canonical_csv.write_batches(batches(), folder / "table.csv")
+facts = survey(Rows(), folder)
+assert expectations.check_slices(facts.slices(200_000), "raw").passed
 spec = SplitSpec(by="text", salt="s")
 stored, report = rows.prepare_batches(Rows(), spec, folder, folder / "ready.parquet")
 assert report.rows_out == size
 assert expectations.check_slices(survey(stored.batches(), folder).slices(200_000), "prepared").passed
-assert rows.Ready(stored, spec).holdout.frame.height > 0
+assert rows.PreparedRows(stored, spec).holdout.frame.height > 0
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
@@ -254,14 +255,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 @pytest.mark.long
 def test_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
     """From file to prepared rows, four times the rows take at most 100 MB more."""
-    found = []
+    peaks = []
     for size in (500_000, 2_000_000):
         (tmp_path / str(size)).mkdir()
         command = [sys.executable, "-c", FLAT, str(size), str(tmp_path / str(size))]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(rows.__file__).parents[3])
         assert done.returncode == 0, done.stderr
-        found.append(int(done.stdout))
-    assert found[1] < found[0] + 100, found
+        peaks.append(int(done.stdout))
+    assert peaks[1] < peaks[0] + 100, peaks
 
 
 # --- learning from more than fits in memory
@@ -275,19 +276,21 @@ def reviews(count: int, seed: int, labels: tuple[str, ...] = ("bad", "good")) ->
 
     Of five words two are of its label's three hundred, of which a few rows show only some; the others may be any.
     """
-    made = random.Random(0)
-    words = {label: ["".join(made.choices("abcdefghijklmnop", k=7)) for _ in range(300)] for label in labels}
+    letters = random.Random(0)
+    words = {label: ["".join(letters.choices("abcdefghijklmnop", k=7)) for _ in range(300)] for label in labels}
     chance = random.Random(seed)
-    found = sorted(chance.choice(labels) for _ in range(count))
-    sides = [[label, label, *chance.choices(labels, k=3)] for label in found]
-    said = [" ".join(chance.choice(words[of]) for of in side) for side in sides]
-    return Rows([f"{at}: {text}" for at, text in enumerate(said)], found)
+    truth = sorted(chance.choice(labels) for _ in range(count))
+    word_labels = [[label, label, *chance.choices(labels, k=3)] for label in truth]
+    texts = [" ".join(chance.choice(words[label]) for label in row) for row in word_labels]
+    return Rows([f"{at}: {text}" for at, text in enumerate(texts)], truth)
 
 
 def figures(model: Any, rows: Rows) -> tuple[float, float]:
     """Accuracy and log loss."""
-    found, true = model.predict_proba(rows.texts), [model.labels.index(label) for label in rows.labels]
-    return float((found.argmax(axis=1) == true).mean()), float(-np.log(found[np.arange(len(true)), true]).mean())
+    probabilities = model.predict_proba(rows.texts)
+    truth = [model.labels.index(label) for label in rows.labels]
+    accuracy = (probabilities.argmax(axis=1) == truth).mean()
+    return float(accuracy), float(-np.log(probabilities[np.arange(len(truth)), truth]).mean())
 
 
 @pytest.mark.parametrize("labels", [("bad", "good"), ("bad", "good", "odd")])
@@ -297,19 +300,19 @@ def test_linear_learns_from_rows_beyond_its_switch(
     """It does better than the sample alone, and stays one model that survives saving."""
     train, validation, holdout = reviews(2_000, 1, labels), reviews(300, 2, labels), reviews(600, 3, labels)
     monkeypatch.setattr(linear, "MOST_CHARACTERS", 6_000)  # a tenth
-    told: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
 
-    def fitted() -> Any:
-        def tell(done: int, total: int, _: object) -> None:
-            told.append((done, total))
+    def fit() -> Any:
+        def progress(done: int, total: int, _: object) -> None:
+            steps.append((done, total))
 
-        return linear.fit(train, validation, labels, QUICK, seed=0, progress=tell)
+        return linear.fit(train, validation, labels, QUICK, seed=0, progress=progress)
 
-    model = fitted()
-    assert told == sorted(told)
-    assert told[-1][0] == told[-1][1]
+    model = fit()
+    assert steps == sorted(steps)
+    assert steps[-1][0] == steps[-1][1]
     monkeypatch.setattr(linear, "RATES", ())
-    rough = fitted()
+    rough = fit()
     assert figures(model, holdout)[1] < figures(rough, holdout)[1] - 0.02
     assert figures(model, holdout)[0] > figures(rough, holdout)[0] + 0.02
     model.save(tmp_path)
@@ -319,21 +322,21 @@ def test_linear_learns_from_rows_beyond_its_switch(
 def test_below_its_switch_linear_is_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """A switch that is not reached changes no bit of the model, wherever it is."""
     train, validation = reviews(400, 1), reviews(100, 2)
-    found = []
+    answers = []
     for most in (row_sampling.characters(train.texts), 10**9):
         monkeypatch.setattr(linear, "MOST_CHARACTERS", most)
         model = linear.fit(train, validation, ("bad", "good"), QUICK, seed=0, progress=lambda *_: None)
-        found.append(model.predict_proba(validation.texts))
-    assert np.array_equal(found[0], found[1])
+        answers.append(model.predict_proba(validation.texts))
+    assert np.array_equal(answers[0], answers[1])
 
 
 def test_linear_ends_in_time_with_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "MOST_CHARACTERS", 6_000)
-    told: list[Any] = []
-    in_no_time = linear.Params(minutes=0.0)
+    steps: list[Any] = []
+    params = linear.Params(minutes=0.0)
     train, validation = reviews(2_000, 1), reviews(300, 2)
-    model = linear.fit(train, validation, ("bad", "good"), in_no_time, seed=0, progress=lambda *step: told.append(step))
-    assert len(told) < 8, "one strength for each head, and one part of the rows"
+    model = linear.fit(train, validation, ("bad", "good"), params, seed=0, progress=lambda *step: steps.append(step))
+    assert len(steps) < 8, "one strength for each head, and one part of the rows"
     assert figures(model, validation)[0] > 0.6
 
 
@@ -348,8 +351,8 @@ def test_a_corrected_model_scores_as_the_correction_did() -> None:
     words, pieces, bias = refiner.corrected(refiner.corrections[0])
     corrected = replace(model, words=words.times(2.0), pieces=pieces.times(2.0), bias=2 * bias)
     assert np.abs(own - expected).max() > 0.01
-    found = corrected.predict_proba(validation.texts)
-    assert np.allclose(found, probabilities(2 * expected), atol=1e-5)
+    answers = corrected.predict_proba(validation.texts)
+    assert np.allclose(answers, probabilities(2 * expected), atol=1e-5)
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=80), st.integers(1, 4), st.integers(0, 9))
@@ -365,26 +368,26 @@ def test_mixed_parts_hold_every_row_once(labels: list[str], parts: int, seed: in
 def test_a_sample_has_its_share_and_every_label() -> None:
     labels = ["common"] * 9_950 + ["rare"] * 50
     texts = [str(at) for at in range(10_000)]
-    some, of = row_sampling.sample(texts, labels, 0.1, seed=0)
+    some, some_labels = row_sampling.sample(texts, labels, 0.1, seed=0)
     assert 900 < len(some) < 1_100
-    assert of.count("rare") >= row_sampling.EACH
+    assert some_labels.count("rare") >= row_sampling.EACH
     assert some == sorted(some, key=int)
-    assert all(labels[int(text)] == label for text, label in zip(some, of, strict=True))
+    assert all(labels[int(text)] == label for text, label in zip(some, some_labels, strict=True))
 
 
 def test_the_lstm_learns_from_a_sample_of_what_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     lstm = models.get("lstm")
     monkeypatch.setattr(lstm, "MOST_CHARACTERS", 40_000)
     monkeypatch.setattr(lstm, "MOST_WORDS", 8_000)
-    train, told = reviews(2_000, 1), list[tuple[int, int]]()
+    train, shapes = reviews(2_000, 1), list[tuple[int, int]]()
 
     def see(network: Any, side: Any, *_: Any) -> list[dict[str, float]]:
-        told.append(side[0].shape)
+        shapes.append(side[0].shape)
         return []
 
     tiny = lstm.Params(units=4, embedding=4, epochs=1, batch=32)  # type: ignore[call-arg]
     monkeypatch.setattr(lstm, "_trained", see)
     lstm.fit(train, Rows([], []), ("bad", "good"), tiny, seed=0, progress=lambda *_: None)
-    rows, width = told[0]
+    rows, width = shapes[0]
     assert rows * width < 1.3 * 8_000
     assert rows > 300

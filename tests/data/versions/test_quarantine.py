@@ -79,9 +79,9 @@ def test_what_cannot_be_read_any_more_is_kept_under_a_name_that_is_told(desk: De
     place = desk.root / PLACE
     for number in (1, 2):
         place.write_bytes(content)
-        lying = quarantine.keep(desk.here, "reviews", ASIDE, Data(text="text", label="label"), said.append)
-        assert lying is not None
-        assert lying.rows == 1
+        summary = quarantine.keep(desk.here, "reviews", ASIDE, Data(text="text", label="label"), said.append)
+        assert summary is not None
+        assert summary.rows == 1
         kept = place.with_name(f"reviews.kept-{number}.csv")
         assert kept.read_bytes() == content
         assert str(kept) in said[-1]
@@ -111,9 +111,9 @@ def test_rows_come_beside_what_somebody_has_changed_and_it_stays_known_as_change
 def test_an_empty_text_set_aside_twice_lies_there_once(here: Places) -> None:
     empty = ASIDE.with_columns(text=pl.lit(""))
     for _ in range(2):
-        lying = quarantine.keep(here, "reviews", empty, Data(text="text", label="label"), lambda _: None)
-    assert lying is not None
-    assert lying.rows == 1
+        summary = quarantine.keep(here, "reviews", empty, Data(text="text", label="label"), lambda _: None)
+    assert summary is not None
+    assert summary.rows == 1
 
 
 def test_withdrawn_texts_are_not_left_in_what_cannot_be_read(here: Places) -> None:

@@ -1,9 +1,9 @@
-"""One table, one sequence of bytes: how every table that Ratchet keeps is written, and read back.
+"""The canonical CSV: one sequence of bytes for a table, in which Ratchet writes and reads every table that it keeps.
 
-UTF-8 CSV; the frame's own row and column order; every value in double quotes, an inner quote doubled, a
-missing value nothing at all (so `""` is the empty text and two commas in a row hold a missing one); lines
-end in LF. Line ends inside a text stay as they are. The rules stand here and not in a library's defaults,
-so the same rows have the same hash with any version of any library.
+It is UTF-8 CSV in the frame's own row and column order. Every value is in double quotes, an inner quote is doubled, and
+a missing value is nothing at all (`""` is the empty text, and two commas in a row hold a missing value). Lines end in
+LF; line ends inside a text stay as they are. The rules are written out here and do not rely on a library's defaults, so
+the same rows have the same hash with any version of any library.
 """
 
 from __future__ import annotations
@@ -18,26 +18,24 @@ from typing import BinaryIO
 import polars as pl
 
 SLICE = 65_536
-"""Rows turned into bytes at a time: bounds the memory to some tens of MB however long the table is."""
+"""Rows turned into bytes at a time: memory stays at some tens of MB for a table of any length."""
 
 BLOCK = 16 << 20
 """Bytes of a file read at a time: some 100,000 short texts."""
 
 
 def write(frame: pl.DataFrame, path: Path) -> None:
-    """Write the canonical form of a frame of texts; a reader sees the old file or the whole new one, never
-    half.
+    """Write a frame of texts; a reader sees the old file or the whole new one.
 
     Raises:
         TypeError: a column is not of type String.
-        ValueError: the frame has fewer than two columns, so a missing value could not be told from a blank
-        line.
+        ValueError: the frame has fewer than two columns, so a missing value would be a blank line.
     """
     write_batches([frame], path)
 
 
 def write_batches(batches: Iterable[pl.DataFrame], path: Path) -> None:
-    """The same for a table that comes in batches of its rows, one or more, all with the same columns."""
+    """Write a table that comes in one or more batches with the same columns; otherwise as `write`."""
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as file:
@@ -56,18 +54,18 @@ def write_batches(batches: Iterable[pl.DataFrame], path: Path) -> None:
 
 
 def read(path: Path) -> pl.DataFrame:
-    """The frame that `write` was given: every column of type String, in the file's order."""
+    """The frame that was written: every column of type String, in the file's order."""
     return pl.concat(read_batches(path), rechunk=True)
 
 
 def read_batches(path: Path, block: int = BLOCK) -> Iterator[pl.DataFrame]:
-    """The same in batches of about `block` bytes, at least one of them; a longer row comes by itself.
+    """The frame in batches of about `block` bytes, at least one; a longer row is a batch of its own.
 
-    The names are read apart because polars 2.1 leaves a doubled quote in a name as it is.
+    The header is parsed by the csv module because polars 2.1 does not undouble a quote in a name.
     """
     with path.open("rb") as file:
         chunks = _whole_rows(file, block)
-        head, rows = _after_header(next(chunks, b""))
+        head, rows = _split_header(next(chunks, b""))
         schema = dict.fromkeys(next(csv.reader(io.StringIO(head.decode(), newline="")), []), pl.String)
         yield _parsed(rows, schema)
         for chunk in chunks:
@@ -81,8 +79,8 @@ def _parsed(rows: bytes, schema: dict[str, type[pl.String]]) -> pl.DataFrame:
 def _whole_rows(file: BinaryIO, block: int) -> Iterator[bytes]:
     """The file's bytes in order, cut only where a row ends."""
     rest = b""
-    while fresh := file.read(block):
-        rest += fresh
+    while data := file.read(block):
+        rest += data
         end = _last_row_end(rest)
         if end:
             yield rest[:end]
@@ -91,36 +89,37 @@ def _whole_rows(file: BinaryIO, block: int) -> Iterator[bytes]:
         yield rest
 
 
-def _last_row_end(some: bytes) -> int:
-    """Behind the last LF that an even number of quotes precedes, so that no value is open there; 0 for none."""
-    before, end = some.count(b'"'), len(some)
-    while (at := some.rfind(b"\n", 0, end)) >= 0:
-        before -= some.count(b'"', at, end)
-        if before % 2 == 0:
+def _last_row_end(data: bytes) -> int:
+    """The place after the last LF outside of a value, that is after an even number of quotes; 0 for none."""
+    quotes = data.count(b'"')
+    end = len(data)
+    while (at := data.rfind(b"\n", 0, end)) >= 0:
+        quotes -= data.count(b'"', at, end)
+        if quotes % 2 == 0:
             return at + 1
         end = at
     return 0
 
 
-def _after_header(some: bytes) -> tuple[bytes, bytes]:
-    """The header's bytes with their LF, and what follows."""
+def _split_header(data: bytes) -> tuple[bytes, bytes]:
+    """The header's bytes with their LF, and the bytes that follow."""
     quotes = end = 0
-    while (at := some.find(b"\n", end)) >= 0:
-        quotes += some.count(b'"', end, at)
+    while (at := data.find(b"\n", end)) >= 0:
+        quotes += data.count(b'"', end, at)
         end = at + 1
         if quotes % 2 == 0:
-            return some[:end], some[end:]
-    return some, b""
+            return data[:end], data[end:]
+    return data, b""
 
 
 def _line(columns: list[str]) -> pl.Expr:
-    """A row's bytes as text, with its line end."""
+    """An expression for a row's line, with its LF."""
     values = [_value(pl.col(name)) for name in columns]
     return pl.concat_str(pl.concat_str(values, separator=","), pl.lit("\n"))
 
 
 def _value(text: pl.Expr) -> pl.Expr:
-    """A quoted value; a missing one stays empty."""
+    """An expression for a quoted value; a missing one stays empty."""
     inner = text.str.replace_all('"', '""', literal=True)
     return pl.concat_str(pl.lit('"'), inner, pl.lit('"')).fill_null("")
 
@@ -130,11 +129,12 @@ def _quoted(name: str) -> str:
 
 
 def _refuse_other_types(frame: pl.DataFrame) -> None:
+    """Raise unless the frame has two or more columns, all of type String."""
     if frame.width < 2:
         raise ValueError(
             f"A table has a text and a label, so two columns or more. Received: {frame.columns}. Add what is missing."
         )
-    others = {name: str(kind) for name, kind in frame.schema.items() if kind != pl.String}
+    others = {name: str(dtype) for name, dtype in frame.schema.items() if dtype != pl.String}
     if others:
         raise TypeError(
             "Every column must be of type String, so that its bytes are not up to a library. "

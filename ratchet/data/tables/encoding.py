@@ -1,8 +1,9 @@
-"""The bytes of a file -> which characters they stand for: byte order marks, UTF-8, then a guess that says it is one.
+"""Recognise the encoding of a text file: by its byte order mark, as UTF-8, or by a guess that is reported as a guess.
 
-Strict UTF-8 is never a guess: other encodings do not pass it by chance. What fails it is guessed by charset-normalizer
-among the encodings in which tables are still saved, from a sample; then all of the file must keep to it. Where accents
-are few among plain letters it is Windows-1252; what fits nothing, or two encodings alike, is refused.
+Text that is valid UTF-8 is UTF-8: other encodings do not pass strict UTF-8 by chance. For other bytes
+charset-normalizer guesses from a sample, among the encodings in which tables are still saved; then the whole file must
+be valid in it. The guess is Windows-1252 where accented characters are few among plain letters. A file that fits no
+encoding, or two equally well, is refused.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from ratchet.project.errors import Refusal
 
 BLOCK = 1 << 20
-"""Bytes looked at at a time: no file is held in memory whole, but for one without line ends that is not UTF-8."""
+"""Bytes read at a time. No file is held in memory whole, except one without line ends that is not UTF-8."""
 ASCII = bytes(range(128))
 
 MARKS = (
@@ -48,29 +49,34 @@ GUESSED = {
     "cp1256": "Windows-1256",
     "cp1252": "Windows-1252",
 }
-"""Python's codecs, each the widest of its family, and what people call them."""
+"""Python's codecs, each the widest of its family -> the usual names."""
 SEVERAL_BYTES = ("gb18030", "big5hkscs", "cp932", "euc_jis_2004", "cp949")
-"""Of those, what has two bytes and more to a character: few damaged lines show, since they are no text in it."""
+"""Those with two or more bytes a character. A few damaged lines can be found, because they are invalid in the codec."""
 SAMPLE = 1 << 18
-"""Bytes of lines beyond ASCII that are guessed from, at most."""
+"""Most bytes of the sample of lines beyond ASCII that the guess is made from."""
 FREQUENT = "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里"
 """The most frequent characters of Chinese, 0.29 of those of chinese_reviews. Korean, Greek and Japanese bytes that are
-read as Chinese have next to none of them."""
+decoded as Chinese have next to none of them."""
 OFTEN, EVERYDAY = 0.03, 0.7
-"""Shares of them and of the characters of GB 2312 above which text is taken for Chinese, of however few words."""
+"""Least shares of FREQUENT and of GB 2312 characters of a text that is taken for Chinese, however short it is."""
 KANA = 0.25
-"""Share of Japanese syllables above which text is Japanese: half of any, and none of what is in another encoding."""
+"""Least share of kana of a Japanese text. Japanese has about a half, wrongly decoded text of another language none."""
 MOST = 0.8
-"""Share of the lines beyond ASCII that are text in the encoding of a file of which a few lines are damaged."""
+"""Least share of the lines beyond ASCII that are valid in the encoding of a file with a few damaged lines."""
 ACCENTS = 1 / 3
-"""Share of accented characters above which text is not taken for Western: French has 1 in 25, Russian nearly all."""
+"""Most accented characters, as a share of letters, of a Western text: French has 1 in 25, Russian nearly all."""
 MIXED = 0.2
-"""Share of UTF-8 among the lines beyond ASCII above which a file is UTF-8 with damage, not another encoding."""
+"""Least share of valid UTF-8 among the lines beyond ASCII of a file that is UTF-8 with damage."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """A codec of Python's, and its name as people know it."""
+    """An encoding.
+
+    Attributes:
+        codec: Python's name of it.
+        name: the usual name, with '(guessed)' for a guess.
+    """
 
     codec: str
     name: str
@@ -80,28 +86,32 @@ def recognise(path: Path) -> Encoding:
     """The encoding of a text file.
 
     Raises:
-        Refusal: it is no text, holds NUL bytes, mixes encodings, or fits none that is known.
+        Refusal: the file is not text, has NUL bytes, mixes encodings, or fits no known one.
     """
     with path.open("rb") as file:
         start = file.read(16)
-    for known, (kind, remedy) in KNOWN_STARTS.items():
-        if start.startswith(known):
+    for magic, (kind, remedy) in KNOWN_STARTS.items():
+        if start.startswith(magic):
             raise Refusal(f"{path.name} must be what its name says.", kind, remedy)
     for mark, codec, name in MARKS:
         if start.startswith(mark):
-            return _marked(path, Encoding(codec, name))
+            return _check_marked(path, Encoding(codec, name))
     _refuse_nul(path)
     return Encoding("utf-8", "UTF-8") if _fits(path, "utf-8") else _guess(path)
 
 
-def _marked(path: Path, encoding: Encoding) -> Encoding:
-    """The encoding that a mark announces, when all of the file keeps to it."""
+def _check_marked(path: Path, encoding: Encoding) -> Encoding:
+    """The encoding that a byte order mark announces.
+
+    Raises:
+        Refusal: the file is not valid in it.
+    """
     if encoding.codec == "utf-8-sig":
         _refuse_nul(path)
     if _fits(path, encoding.codec):
         return encoding
     if encoding.codec == "utf-8-sig":
-        raise _mixed(path, "utf-8", "UTF-8")
+        raise _mixed_refusal(path, "utf-8", "UTF-8")
     raise Refusal(
         f"{path.name} begins with the mark of {encoding.name} and must keep to it.",
         "bytes that are no character of it: the file is cut short or damaged",
@@ -110,7 +120,7 @@ def _marked(path: Path, encoding: Encoding) -> Encoding:
 
 
 def _fits(path: Path, codec: str) -> bool:
-    """Whether every byte of a file belongs to a character of the codec."""
+    """Whether a file is valid in the codec."""
     decoder = codecs.getincrementaldecoder(codec)()
     try:
         for block in _blocks(path):
@@ -128,7 +138,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _refuse_nul(path: Path) -> None:
-    """No text file has a NUL byte: with few it is damaged, with many it is no text, or UTF-16 without its mark."""
+    """Raise where a file has a NUL byte: it is UTF-16 without a mark, binary, or damaged."""
     line = 1
     for block in _blocks(path):
         at = block.find(b"\0")
@@ -147,47 +157,58 @@ def _refuse_nul(path: Path) -> None:
 
 
 def _guess(path: Path) -> Encoding:
-    """The encoding of bytes that are not UTF-8, by how plausible the text is that they would make."""
-    seen = _look(path)
-    if seen.utf8 >= MIXED * seen.beyond:
-        raise _mixed(path, "utf-8", "UTF-8")
-    western = seen.accents <= ACCENTS * seen.letters
-    found = ["gb18030"] if _is_chinese(seen.sample) else _likeliest(seen.sample)
-    if western and not (found and all(codec in SEVERAL_BYTES for codec in found)) and _fits(path, "cp1252"):
+    """Guess the encoding of a file that is not UTF-8, by how plausible its text would be.
+
+    Raises:
+        Refusal: no encoding is plausible, or several are equally so.
+    """
+    stats = _count(path)
+    if stats.utf8 >= MIXED * stats.beyond:
+        raise _mixed_refusal(path, "utf-8", "UTF-8")
+    western = stats.accents <= ACCENTS * stats.letters
+    candidates = ["gb18030"] if _is_chinese(stats.sample) else _likeliest(stats.sample)
+    if western and not (candidates and all(codec in SEVERAL_BYTES for codec in candidates)) and _fits(path, "cp1252"):
         return Encoding("cp1252", "Windows-1252 (guessed)")
-    if len(found) > 1:
-        raise _refused(path, f"bytes that are {' or '.join(GUESSED[codec] for codec in found)}: too few to tell which")
-    codec = found[0] if found and found[0] != "cp1252" else ""
+    if len(candidates) > 1:
+        names = " or ".join(GUESSED[codec] for codec in candidates)
+        raise _unknown_refusal(path, f"bytes that are {names}: too few to tell which")
+    codec = candidates[0] if candidates and candidates[0] != "cp1252" else ""
     if codec and _fits(path, codec):
         return Encoding(codec, f"{GUESSED[codec]} (guessed)")
-    codec = codec or _but_for_some(seen.sample)
+    codec = codec or _except_damaged(stats.sample)
     if codec:
-        raise _mixed(path, codec, GUESSED[codec])
-    raise _refused(path, f"bytes that fit none of them, first on line {seen.first}")
+        raise _mixed_refusal(path, codec, GUESSED[codec])
+    raise _unknown_refusal(path, f"bytes that fit none of them, first on line {stats.first}")
 
 
-def _refused(path: Path, received: str) -> Refusal:
+def _unknown_refusal(path: Path, received: str) -> Refusal:
+    """The refusal of a file whose encoding cannot be recognised."""
     names = ", ".join(GUESSED.values())
     return Refusal(f"{path.name} must be text in UTF-8, UTF-16 or one of {names}.", received, "Save it as UTF-8.")
 
 
 def _likeliest(lines: list[bytes]) -> list[str]:
-    """The codecs that give the most plausible text of some lines: none, one, or several where nothing tells them apart.
+    """The codecs that decode some lines to the most plausible text: none, one, or several that are equally plausible.
 
-    Source: charset-normalizer; `chaos` is how much of the text looks like noise, `coherence` how much like a language.
+    Source: charset-normalizer. `chaos` measures how much of the text looks like noise, `coherence` how much it looks
+    like a language.
     """
     from charset_normalizer import from_bytes
 
-    found = list(from_bytes(b"\n".join(lines), cp_isolation=list(GUESSED)))
-    for each in found:
-        beyond = [character for character in str(each) if character > "\x7f"]
+    matches = list(from_bytes(b"\n".join(lines), cp_isolation=list(GUESSED)))
+    for match in matches:
+        beyond = [character for character in str(match) if character > "\x7f"]
         if sum("\u3041" <= character <= "\u30ff" for character in beyond) > KANA * len(beyond):
-            return [each.encoding]
-    return [each.encoding for each in found if (each.chaos, each.coherence) == (found[0].chaos, found[0].coherence)]
+            return [match.encoding]
+    return [
+        match.encoding
+        for match in matches
+        if (match.chaos, match.coherence) == (matches[0].chaos, matches[0].coherence)
+    ]
 
 
 def _is_chinese(lines: list[bytes]) -> bool:
-    """Whether most lines are everyday Chinese in GB18030, by the characters beyond ASCII; a few may be damaged."""
+    """Whether most lines are everyday Chinese in GB18030, by their characters beyond ASCII."""
     kept = [line for line in lines if _decodes(line, "gb18030")]
     beyond = [character for character in b"".join(kept).decode("gb18030", "ignore") if character > "\x7f"]
     everyday = sum(bool(character.encode("gb2312", "ignore")) for character in beyond)
@@ -197,8 +218,8 @@ def _is_chinese(lines: list[bytes]) -> bool:
     return 2 * len(kept) >= len(lines) and everyday > EVERYDAY * len(beyond) and frequent > OFTEN * len(beyond)
 
 
-def _but_for_some(lines: list[bytes]) -> str:
-    """The codec that most of the lines are in, where a few are in none; empty where there is none."""
+def _except_damaged(lines: list[bytes]) -> str:
+    """The codec in which most lines are valid, where a few are damaged; empty for none."""
     for codec in SEVERAL_BYTES:
         kept = [line for line in lines if _decodes(line, codec)]
         if len(kept) >= MOST * len(lines) and _likeliest(kept) == [codec]:
@@ -207,11 +228,16 @@ def _but_for_some(lines: list[bytes]) -> str:
 
 
 @dataclass
-class _Seen:
-    """What a file is made of. beyond: lines with a byte beyond ASCII; first: the number of the first of them.
+class _ByteStats:
+    """Counts of the lines and bytes of a file.
 
-    utf8: those of them that are text in it. sample: the first of them, SAMPLE bytes at most.
-    letters: bytes that are no white space; accents: those of them beyond ASCII.
+    Attributes:
+        sample: the first lines beyond ASCII, at most SAMPLE bytes.
+        beyond: lines with a byte beyond ASCII.
+        first: number of the first such line.
+        utf8: those of them that are valid UTF-8.
+        letters: bytes that are not white space.
+        accents: bytes beyond ASCII.
     """
 
     sample: list[bytes]
@@ -222,20 +248,22 @@ class _Seen:
     accents: int = 0
 
 
-def _look(path: Path) -> _Seen:
-    """Count in one pass, a line in memory at a time."""
-    seen, room = _Seen([]), SAMPLE
+def _count(path: Path) -> _ByteStats:
+    """Count in one pass, with one line in memory at a time."""
+    stats = _ByteStats([])
+    room = SAMPLE
     for number, line in enumerate(_lines(path), 1):
-        seen.letters += len(line) - sum(map(line.count, (b" ", b"\t", b"\r", b"\n")))
+        stats.letters += len(line) - sum(map(line.count, (b" ", b"\t", b"\r", b"\n")))
         if line.isascii():
             continue
-        seen.accents += len(line.translate(None, ASCII))
-        seen.beyond, seen.first = seen.beyond + 1, seen.first or number
-        seen.utf8 += _decodes(line, "utf-8")
+        stats.accents += len(line.translate(None, ASCII))
+        stats.beyond += 1
+        stats.first = stats.first or number
+        stats.utf8 += _decodes(line, "utf-8")
         if room > 0:
-            seen.sample.append(line[:room])
+            stats.sample.append(line[:room])
             room -= len(line)
-    return seen
+    return stats
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -246,6 +274,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _decodes(data: bytes, codec: str) -> bool:
+    """Whether the bytes are valid in the codec."""
     try:
         data.decode(codec)
     except UnicodeDecodeError:
@@ -253,18 +282,21 @@ def _decodes(data: bytes, codec: str) -> bool:
     return True
 
 
-def _mixed(path: Path, codec: str, name: str) -> Refusal:
-    """Names the first line that is not like the others."""
-    bad, first, shown = 0, 0, b""
+def _mixed_refusal(path: Path, codec: str, name: str) -> Refusal:
+    """The refusal of a file in which some lines are invalid; it names the first of them."""
+    invalid = 0
+    first = 0
+    example = b""
     for number, line in enumerate(_lines(path), 1):
         if not _decodes(line, codec):
-            bad += 1
-            if bad == 1:
-                first, shown = number, line
-    begins = shown.decode("cp1252", "replace").strip()
-    cut = "".join(character if character.isprintable() else " " for character in begins[:60])
+            invalid += 1
+            if invalid == 1:
+                first = number
+                example = line
+    text = example.decode("cp1252", "replace").strip()
+    cut = "".join(character if character.isprintable() else " " for character in text[:60])
     return Refusal(
         f"{path.name} must be in one encoding.",
-        f"{name}, but not on line {first}, which begins {cut!r} ({bad:,} such lines)",
+        f"{name}, but not on line {first}, which begins {cut!r} ({invalid:,} such lines)",
         "Save those lines in the encoding of the others.",
     )

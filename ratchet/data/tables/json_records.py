@@ -1,4 +1,4 @@
-"""A file of JSON records, one a line or all in one array -> a frame of texts, each value as it was written."""
+"""A file of JSON records, one a line or all in one array -> a frame of texts, each value as it is written."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from ratchet.project.errors import Refusal
 
 
 def read(path: Path, encoding: Encoding, tell: Callable[[int], None]) -> Iterator[Parsed]:
-    """All records, batch by batch, with their keys as columns in the order in which they first come in it.
+    """Parse all records, batch by batch; the columns of a batch are its keys, in the order in which they first occur.
 
-    A line that is no JSON object is broken and stays out; an array is read whole or refused.
+    A line that is not a JSON object is a broken line; an array is read whole or refused.
+
+    Args:
+        tell: called with the number of bytes read since the last call.
 
     Raises:
         Refusal: there is no record, or an array is damaged.
     """
     broken: list[BrokenLine] = []
     with path.open(encoding=encoding.codec) as file:
-        found, meter, empty = records(path, file, broken), Meter(file, tell), True
-        for batch in batched(found, characters):
+        meter = Meter(file, tell)
+        empty = True
+        for batch in batched(records(path, file, broken), characters):
             yield parsed_batch(batch, broken, encoding)
             broken.clear()
             meter()
@@ -41,15 +45,18 @@ def read(path: Path, encoding: Encoding, tell: Callable[[int], None]) -> Iterato
 def parsed_batch(
     batch: list[tuple[int, dict[str, str | None]]], broken: list[BrokenLine], encoding: Encoding
 ) -> Parsed:
+    """A batch of numbered records as a frame, with the broken lines before its end."""
     lines = numbers([line for line, _ in batch])
     return Parsed(as_frame([record for _, record in batch]), lines, tuple(broken), f"{encoding.name}, JSON records")
 
 
 def characters(numbered: tuple[int, dict[str, str | None]]) -> int:
+    """Number of characters of a numbered record's values."""
     return sum(len(value) for value in numbered[1].values() if value)
 
 
 def as_frame(batch: list[dict[str, str | None]]) -> pl.DataFrame:
+    """Records as a frame of type String; null where a record lacks a key."""
     names = dict.fromkeys(name for record in batch for name in record)
     return pl.DataFrame(
         {name: [record.get(name) for record in batch] for name in names},
@@ -58,7 +65,7 @@ def as_frame(batch: list[dict[str, str | None]]) -> pl.DataFrame:
 
 
 def records(path: Path, file: TextIO, broken: list[BrokenLine]) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """Every record with its line and its values as text; what is none is added to `broken`."""
+    """Each record with its line number, its values as text; a line that is not a record is appended to `broken`."""
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
@@ -66,23 +73,30 @@ def records(path: Path, file: TextIO, broken: list[BrokenLine]) -> Iterator[tupl
             yield from array(path, line + file.read(), number)
             return
         try:
-            yield number, as_texts(parsed(path, line, number), path, f"line {number}")
+            yield number, as_texts(parse(path, line, number), path, f"line {number}")
         except Refusal as refusal:
             reason = refusal.received.removeprefix(f"line {number}: ")
             broken.append(BrokenLine(number, line.rstrip("\n"), reason, refusal))
 
 
 def array(path: Path, content: str, first: int) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """The records of a JSON array that takes up the whole file, each with its number."""
-    for number, record in enumerate(parsed(path, content, first), 1):
+    """The records of a JSON array that is the whole file, each with its number in the array.
+
+    Args:
+        first: number of the line on which `content` begins.
+    """
+    for number, record in enumerate(parse(path, content, first), 1):
         yield number, as_texts(record, path, f"record {number}")
 
 
-def parsed(path: Path, content: str, first: int) -> Any:
-    """JSON with its numbers as they are written.
+def parse(path: Path, content: str, first: int) -> Any:
+    """Parse JSON; numbers stay strings as they are written.
+
+    Args:
+        first: number of the line on which `content` begins.
 
     Raises:
-        Refusal: it is damaged; named by its line in the file.
+        Refusal: the JSON is damaged; the message has the line in the file.
     """
     try:
         return json.loads(content, parse_int=str, parse_float=str, parse_constant=lambda _: None)
@@ -90,11 +104,20 @@ def parsed(path: Path, content: str, first: int) -> Any:
         fault = f"{error.msg.removesuffix(' at')} at character {error.colno}"
         line = first + error.lineno - 1
     except RecursionError:
-        fault, line = "brackets within brackets without end", first
+        fault = "brackets within brackets without end"
+        line = first
     raise Refusal(f"Every line of {path.name} must be one JSON object.", f"line {line}: {fault}", "Mend that line.")
 
 
 def as_texts(record: Any, path: Path, where: str) -> dict[str, str | None]:
+    """The keys and values of a record as text.
+
+    Args:
+        where: the record's place, for the refusal.
+
+    Raises:
+        Refusal: the record is not a JSON object.
+    """
     if not isinstance(record, dict):
         kind = {list: "a list", str: "a bare value", bool: "a bare value", type(None): "null"}[type(record)]
         raise Refusal(
@@ -102,17 +125,18 @@ def as_texts(record: Any, path: Path, where: str) -> dict[str, str | None]:
             f"{where}: {kind}",
             'Write it as {"text": "...", "label": "..."}.',
         )
-    return {whole(name): as_text(value) for name, value in record.items()}
+    return {replace_surrogates(name): as_text(value) for name, value in record.items()}
 
 
 def as_text(value: Any) -> str | None:
+    """A JSON value as text: a string itself, any other value as JSON, null as None."""
     if value is None or isinstance(value, str):
-        return value and whole(value)
-    return whole(json.dumps(value, ensure_ascii=False))
+        return value and replace_surrogates(value)
+    return replace_surrogates(json.dumps(value, ensure_ascii=False))
 
 
-def whole(text: str) -> str:
-    """The text with each half of a character that was written alone (\\ud83d) as U+FFFD, which validation counts."""
+def replace_surrogates(text: str) -> str:
+    """The text with U+FFFD, which validation counts, for each lone surrogate, such as \\ud83d."""
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,7 +1,7 @@
-"""A table that may be larger than memory: looked through once from end to end, then read batch by batch.
+"""A table that may be larger than memory: scanned once from end to end, then read batch by batch.
 
-The first pass finds what only the whole table can tell (its rows, the keys of JSON records) and refuses what is
-damaged before anything is done with it.
+The scan counts the rows and collects the columns (the keys of JSON records), and refuses a damaged table before
+anything is done with it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from ratchet.project.progress import Progress, Say
 
 @dataclass(frozen=True)
 class LargeTable:
-    """A table that was looked through. prints: of its files, as `print_of` gives them. rows: how many there are."""
+    """A table that was scanned.
+
+    Attributes:
+        source: the file or glob that was named.
+        files: the files, in order.
+        prints: the files' fingerprints (`print_of`).
+        columns: all columns of the table.
+        rows: number of rows.
+    """
 
     source: Path
     files: tuple[Path, ...]
@@ -28,18 +36,22 @@ class LargeTable:
     rows: int
 
     def batches(self, least: int, most_bytes: int) -> Iterator[pl.DataFrame]:
-        """All rows in order as texts, the same batches each time: of `least` rows and up to 16,383 more, or of fewer
-        where those take `most_bytes`; the last may be small.
+        """All rows in order as texts, in the same batches each time.
+
+        Args:
+            least: rows of a batch; it may have up to 16,383 more, and the last one fewer.
+            most_bytes: a batch ends before `least` rows where they take so many bytes.
 
         Raises:
-            Refusal: the files are not what they were.
+            Refusal: a file was changed since the scan.
         """
         waiting: list[pl.DataFrame] = []
         rows = size = 0
         for path in self.files:
             for part in reading.read_one(path):
-                waiting.append(self._filled(part.frame))
-                rows, size = rows + part.frame.height, size + int(part.frame.estimated_size())
+                waiting.append(self._with_all_columns(part.frame))
+                rows += part.frame.height
+                size += int(part.frame.estimated_size())
                 if rows >= least or size >= most_bytes:
                     yield pl.concat(waiting)
                     waiting, rows, size = [], 0, 0
@@ -48,45 +60,48 @@ class LargeTable:
         self.refuse_changes()
 
     def refuse_changes(self) -> None:
-        """Raise where a file has been written to since the table was looked through.
+        """Raise where a file was changed since the scan.
 
         Raises:
-            Refusal: one has.
+            Refusal: a file was changed.
         """
-        for path, known in zip(self.files, self.prints, strict=True):
-            if print_of(path) != known:
+        for path, fingerprint in zip(self.files, self.prints, strict=True):
+            if print_of(path) != fingerprint:
                 raise Refusal(
                     "A table stays as it is while it is read.", f"{path}, which has changed", "Give the command again."
                 )
 
-    def _filled(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The table's columns in its order; a key that no record of the batch has is missing in all of them."""
+    def _with_all_columns(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The table's columns in its order; a column that the batch lacks is null."""
         missing = pl.lit(None, pl.String)
         return frame.select(pl.col(name) if name in frame.columns else missing.alias(name) for name in self.columns)
 
 
 def look_through(source: Path, say: Say) -> LargeTable:
-    """Read a table once, or all that a glob names. say: told how far a long reading is.
+    """Scan a table, or all files of a glob.
+
+    Args:
+        say: called with the progress of a long scan.
 
     Raises:
         Refusal: as for `reading.read_any`.
     """
     try:
-        files = reading.found(source)
+        files = reading.find_files(source)
         prints = tuple(map(print_of, files))
         progress = Progress(say, f"Looking through {source.name}", sum(path.stat().st_size for path in files), "bytes")
-        found = [_look(path, progress) for path in files]
+        scans = [_scan(path, progress) for path in files]
     except OSError as error:
         raise reading.unreadable(source, error) from None
-    reading.refuse_other_columns(files, [columns for columns, _ in found])
-    return LargeTable(source, tuple(files), prints, tuple(found[0][0]), sum(rows for _, rows in found))
+    reading.refuse_other_columns(files, [columns for columns, _ in scans])
+    return LargeTable(source, tuple(files), prints, tuple(scans[0][0]), sum(rows for _, rows in scans))
 
 
-def _look(path: Path, progress: Progress) -> tuple[list[str], int]:
-    """Columns and rows of one file.
+def _scan(path: Path, progress: Progress) -> tuple[list[str], int]:
+    """Columns and number of rows of one file.
 
     Raises:
-        Refusal: a line of it is no row.
+        Refusal: the file has a broken line.
     """
     columns: dict[str, None] = {}
     rows = 0
@@ -99,11 +114,11 @@ def _look(path: Path, progress: Progress) -> tuple[list[str], int]:
 
 
 def print_of(path: Path) -> str:
-    """What tells a file from others, and from what it was before."""
+    """A fingerprint of a file: its path and its stamp."""
     return f"{path.resolve()} {stamp_of(path)}"
 
 
 def stamp_of(path: Path) -> str:
-    """Size and time of the last change, which a file keeps when it is given another name."""
+    """Size and time of the last change of a file, which renaming does not alter."""
     stat = path.stat()
     return f"{stat.st_size} {stat.st_mtime_ns}"

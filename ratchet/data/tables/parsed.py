@@ -1,4 +1,4 @@
-"""What a parser makes of one file: rows with the line that each begins on, and the lines that are no rows."""
+"""The result of a parser for one file: rows with their line numbers, and the lines that are not rows."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from ratchet.project.errors import Refusal
 
 Row = TypeVar("Row")
 BATCH = 16_384
-"""Rows held as Python objects at a time, unless they are long."""
+"""Rows held as Python objects at a time; fewer where they are long."""
 BATCH_CHARACTERS = 16 << 20
-"""Characters held so, up to the row with which there are so many."""
+"""Characters of such rows with which a batch ends."""
 
 
 @dataclass(frozen=True)
 class BrokenLine:
-    """A line that is no row.
+    """A line that is not a row.
 
-    content: as it stands in the file. reason: what is wrong with it, in a few words; refusal: in a sentence.
+    Attributes:
+        line: its number, from 1.
+        content: its text in the file.
+        reason: the fault in a few words.
+        refusal: the fault as a refusal of the whole file.
     """
 
     line: int
@@ -32,7 +36,14 @@ class BrokenLine:
 
 @dataclass(frozen=True)
 class Parsed:
-    """Every column of type String, missing values null; lines: of type UInt32, from 1 (in Parquet: row numbers)."""
+    """The rows of a file or of a batch.
+
+    Attributes:
+        frame: every column of type String, missing values null.
+        lines: the line number of each row, UInt32, from 1 (in Parquet the row number).
+        broken: the lines that are not rows.
+        form: the form of the file, e.g. `UTF-8, fields between commas`.
+    """
 
     frame: pl.DataFrame
     lines: pl.Series
@@ -42,20 +53,20 @@ class Parsed:
 
 @dataclass
 class Meter:
-    """Tells how many more bytes of an open file have been read."""
+    """Calls `tell` with the bytes of an open file that were read since the last call."""
 
     file: TextIO
     tell: Callable[[int], None]
     read: int = 0
 
     def __call__(self) -> None:
-        now = self.file.buffer.tell()
-        self.tell(now - self.read)
-        self.read = now
+        position = self.file.buffer.tell()
+        self.tell(position - self.read)
+        self.read = position
 
 
 def batched(rows: Iterable[Row], size: Callable[[Row], int]) -> Iterator[list[Row]]:
-    """Rows in lists that bound what is held at a time. size: the characters of a row."""
+    """Rows in lists of at most BATCH rows, and about BATCH_CHARACTERS; `size` gives the characters of a row."""
     batch: list[Row] = []
     characters = 0
     for row in rows:
@@ -63,13 +74,14 @@ def batched(rows: Iterable[Row], size: Callable[[Row], int]) -> Iterator[list[Ro
         characters += size(row)
         if len(batch) == BATCH or characters >= BATCH_CHARACTERS:
             yield batch
-            batch, characters = [], 0
+            batch = []
+            characters = 0
     if batch:
         yield batch
 
 
 def joined(parts: Sequence[Parsed]) -> Parsed:
-    """What was read of a file batch by batch, as one; columns in the order in which they first come."""
+    """The batches of a file as one; columns in the order in which they first occur."""
     return Parsed(
         pl.concat([part.frame for part in parts], how="diagonal"),
         pl.concat([part.lines for part in parts]),
@@ -79,4 +91,5 @@ def joined(parts: Sequence[Parsed]) -> Parsed:
 
 
 def numbers(values: list[int]) -> pl.Series:
+    """Line numbers as a series."""
     return pl.Series("line", values, dtype=pl.UInt32)

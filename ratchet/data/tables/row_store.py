@@ -1,6 +1,6 @@
-"""Rows that lie on disk and are read batch by batch: a frame that is never in memory as a whole.
+"""Rows stored on disk and read batch by batch: a frame that is never in memory as a whole.
 
-Batches of a frame enter, a Parquet file in small row groups leaves; a Column of it is a sequence like any other.
+Batches of a frame enter, a Parquet file in small row groups leaves; a `Column` of it is a sequence of texts.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import polars as pl
 from ratchet.project import durable
 
 GROUP = 8_192
-"""Rows written as one piece: the least that is read at once."""
+"""Rows of a row group, the least that is read at once."""
 
 BATCH = 65_536
-"""Rows that come in one batch, unless their texts are long."""
+"""Rows of a batch; fewer where their texts are long."""
 
 BATCH_BYTES = 16 << 20
+"""Bytes with which a batch ends."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,13 @@ class StoredRows:
     path: Path
 
     def open(self) -> Any:
-        """The file, for one reader: two threads must not share it."""
+        """The open file, for one reader: two threads must not share it."""
         import pyarrow.parquet
 
         return pyarrow.parquet.ParquetFile(self.path)
 
     def is_whole(self) -> bool:
-        """Whether there is such a file, and it was written to its end."""
+        """Whether the file exists and was written to its end."""
         import pyarrow
 
         try:
@@ -55,7 +56,7 @@ class StoredRows:
 
     @cached_property
     def group_rows(self) -> list[int]:
-        """Rows in each row group."""
+        """Number of rows of each row group."""
         with self.open() as file:
             return [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
 
@@ -63,33 +64,35 @@ class StoredRows:
         return sum(self.group_rows)
 
     def batches(self, *columns: str) -> Iterator[pl.DataFrame]:
-        """All rows in order, of these columns or all; at least one batch, which may be empty."""
+        """All rows in order, with these columns or all; at least one batch, which may be empty."""
         waiting: list[int] = []
         rows = size = 0
         with self.open() as file:
-            for at, more in enumerate(self.group_rows):
-                waiting.append(at)
-                rows, size = rows + more, size + file.metadata.row_group(at).total_byte_size
+            for group, group_rows in enumerate(self.group_rows):
+                waiting.append(group)
+                rows += group_rows
+                size += file.metadata.row_group(group).total_byte_size
                 if rows >= BATCH or size >= BATCH_BYTES:
                     yield _read(file, waiting, columns)
-                    waiting, rows, size = [], 0, 0
+                    waiting = []
+                    rows = size = 0
             if waiting or not self.group_rows:
                 yield _read(file, waiting, columns)
 
     def read(self) -> pl.DataFrame:
-        """The whole frame, where that is known to be small."""
+        """The whole frame; for few rows only."""
         return pl.concat(self.batches(), rechunk=True)
 
 
 def _read(file: Any, groups: list[int], columns: Sequence[str]) -> pl.DataFrame:
-    """Some row groups as one frame."""
+    """Some row groups as one frame, with these columns or all."""
     rows = file.read_row_groups(groups, list(columns) or None, use_threads=False)
     frame = cast(pl.DataFrame, pl.from_arrow(rows))
     return frame.select(columns) if columns else frame
 
 
 def store(batches: Iterable[pl.DataFrame], path: Path) -> StoredRows:
-    """Write batches of rows, one or more, with the same columns; a reader sees all of them or no file."""
+    """Write one or more batches of rows with the same columns; a reader sees all of them or no file."""
     with storing(path) as put:
         for frame in batches:
             put(frame)
@@ -98,10 +101,10 @@ def store(batches: Iterable[pl.DataFrame], path: Path) -> StoredRows:
 
 @contextmanager
 def storing(path: Path) -> Iterator[Callable[[pl.DataFrame], None]]:
-    """The same for whoever has the batches one at a time: gives what takes the next, called once or more.
+    """Write batches one at a time: yields a function that takes the next batch.
 
     Raises:
-        ValueError: it was never called, so the columns are not known.
+        ValueError: the function was never called, so the columns are unknown.
     """
     import pyarrow.parquet
 
@@ -127,15 +130,18 @@ def storing(path: Path) -> Iterator[Callable[[pl.DataFrame], None]]:
 
 
 class Column(Sequence[str]):
-    """One column of stored rows as a sequence of texts. Read it in order, or by slices: a row group is kept."""
+    """One column of stored rows as a sequence of texts. Read it in order or by slices: one row group is cached."""
 
     def __init__(self, rows: StoredRows, name: str) -> None:
-        self._rows, self._name, self._file = rows, name, rows.open()
-        self._ends = np.cumsum([0, *rows.group_rows])
-        self._at, self._kept = -1, list[str]()
+        self._rows = rows
+        self._name = name
+        self._file = rows.open()
+        self._bounds = np.cumsum([0, *rows.group_rows])
+        self._cached_group = -1
+        self._cached: list[str] = []
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return int(self._bounds[-1])
 
     @overload
     def __getitem__(self, place: int) -> str: ...
@@ -153,16 +159,16 @@ class Column(Sequence[str]):
             yield from frame[self._name].to_list()
 
     def _between(self, start: int, stop: int) -> list[str]:
-        found: list[str] = []
+        texts: list[str] = []
         while start < stop:
-            group = int(np.searchsorted(self._ends, start, side="right")) - 1
-            here = self._group(group)
-            first = start - int(self._ends[group])
-            found += here[first : first + stop - start]
-            start = int(self._ends[group + 1])
-        return found
+            group = int(np.searchsorted(self._bounds, start, side="right")) - 1
+            first = start - int(self._bounds[group])
+            texts += self._group(group)[first : first + stop - start]
+            start = int(self._bounds[group + 1])
+        return texts
 
-    def _group(self, at: int) -> list[str]:
-        if at != self._at:
-            self._at, self._kept = at, _read(self._file, [at], [self._name])[self._name].to_list()
-        return self._kept
+    def _group(self, group: int) -> list[str]:
+        if group != self._cached_group:
+            self._cached = _read(self._file, [group], [self._name])[self._name].to_list()
+            self._cached_group = group
+        return self._cached

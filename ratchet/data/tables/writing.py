@@ -1,4 +1,4 @@
-"""A frame that comes in batches -> a file of the form that its ending names: CSV, TSV, JSON lines, Parquet."""
+"""Write a frame that comes in batches, in the form of the file's ending: CSV, TSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ratchet.project.errors import Refusal
 
 
 def write(batches: Iterable[pl.DataFrame], path: Path) -> None:
-    """Write batches of rows with the same columns; a kill leaves half a file under this name.
+    """Write batches of rows with the same columns. The write is not atomic: a kill leaves a partial file.
 
-    Parquet gets types; in the others a missing value is an empty field, or null.
+    Parquet has types; in the other forms a missing value is an empty field, or null.
     """
     put = FORMS[path.suffix.lower()]
     if put is None:
@@ -42,18 +42,18 @@ FORMS: dict[str, Callable[[pl.DataFrame, BinaryIO, bool], None] | None] = {
     ".csv": partial(delimited, ","), ".tsv": partial(delimited, "\t"), ".jsonl": json_lines, ".ndjson": json_lines,
     ".parquet": None, ".txt": partial(delimited, ","), "": partial(delimited, ","),
 }  # fmt: skip
-"""What writes each kind of file; None: it is Parquet. A name that promises no form gets CSV."""
+"""The writer of each ending; None for Parquet. A name without an ending gets CSV."""
 
 
 def require_place(target: Path) -> None:
-    """Return where a file of that name can be made.
+    """Raise unless a file of that name can be written.
 
     Raises:
-        Refusal: its ending names no form that can be written, or its place is a folder, or in none.
+        Refusal: its ending is no form of FORMS, the path is a folder, or its folder does not exist.
     """
     if target.is_dir() or not target.parent.is_dir():
-        there = "a folder" if target.is_dir() else f"no folder {target.parent}"
-        raise Refusal("OUT names a file in a folder that is there.", f"{target}: {there}", "Name another: OUT=...")
+        fault = "a folder" if target.is_dir() else f"no folder {target.parent}"
+        raise Refusal("OUT names a file in a folder that is there.", f"{target}: {fault}", "Name another: OUT=...")
     if target.suffix.lower() not in FORMS:
         raise Refusal(
             "OUT ends in .csv, .tsv, .jsonl or .parquet, which is the form that it gets.",

@@ -1,4 +1,4 @@
-"""The models: one file each, found by being here and loaded only when asked for."""
+"""The models: one file each. A file in this folder is a model; it is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> ModelFile:
-    """The model file of that name, imported now.
+    """Import the model file of that name.
 
     Raises:
         LookupError: there is no such file.
@@ -31,16 +31,16 @@ def get(name: str) -> ModelFile:
 
 
 def load(folder: Path) -> Classifier:
-    """A fitted model read back from the folder it was saved in; `model.json` there says which file made it."""
-    return get(_maker(folder)).load(Path(folder))
+    """Load a saved model; its `model.json` names the file that saved it."""
+    return get(_model_name(folder)).load(Path(folder))
 
 
 def requirements(folder: Path) -> list[str]:
-    """What the model saved in a folder needs to answer behind `models.pyfunc`, at the versions that run here."""
-    names = ("numpy", "scipy", "pandas", *get(_maker(folder)).NEEDS)
-    return [f"{name}=={version(name)}" for name in names]
+    """The packages that a saved model needs to answer through `models.pyfunc`, at the installed versions."""
+    packages = ("numpy", "scipy", "pandas", *get(_model_name(folder)).NEEDS)
+    return [f"{package}=={version(package)}" for package in packages]
 
 
-def _maker(folder: Path) -> str:
-    """The name of the file that made a saved model."""
+def _model_name(folder: Path) -> str:
+    """The name of the file that saved a model."""
     return str(json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))["model"])

@@ -1,18 +1,18 @@
-"""What a model file must offer, so that everything around it needs to know nothing else.
+"""The contract of a model file: all that the rest of the project knows of a model.
 
 A file `models/<name>.py` is a model when it has these six names:
 
     SUMMARY          one sentence, shown in help and in the run forms
-    NEEDS            packages that answering takes beyond numpy and scipy: often none
+    NEEDS            packages needed to answer besides numpy and scipy; often none
     Params           a frozen dataclass of hyperparameters, each with a default
-    SPACE            what `make tune` may search: parameter name -> tuple of choices
+    SPACE            the search space of `make tune`: parameter name -> tuple of choices
     fit(train, validation, labels, params, *, seed, progress) -> Classifier
     load(folder) -> Classifier
 
-A model file knows neither Prefect nor MLflow, reads no configuration, and never changes its input. Only `fit` may use
-the library that trains: where a model is loaded and asked there is neither TensorFlow nor Keras, scikit-learn, pandas,
-polars, MLflow or Prefect. What `fit` returns holds what `load` reads back, and gives the very same answers.
-Adding a file is all that is needed: it is found, offered and tested by `tests/test_models.py`.
+A model file imports neither Prefect nor MLflow, reads no configuration, and never changes its input. Only `fit` may
+import the library that trains: a process that loads a model and answers has neither TensorFlow nor Keras, scikit-learn,
+pandas, polars, MLflow or Prefect. The model that `load` reads back gives the very same answers as the one that `fit`
+returned. Adding a file is all that is needed: `tests/models/test_models.py` tests every file of this folder.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 class Rows:
     """Texts with their labels, in the same order.
 
-    texts: raw or prepared; a model applies its own preprocessing, in fit and in predict_proba alike. There may be more
-        of them than fit in memory: then they lie on disk (ratchet/data/tables/row_store.py), and are read in order or
-        by slices.
-    labels: one class name a text.
+    Attributes:
+        texts: raw or prepared texts; a model applies its own preprocessing, in fit and in predict_proba alike. More
+            texts than fit in memory lie on disk (ratchet/data/tables/row_store.py), and are read in order or by slices.
+        labels: one class name a text.
     """
 
     texts: Sequence[str]
@@ -48,8 +48,8 @@ class Rows:
 class Classifier(Protocol):
     """A fitted model: texts in, probabilities out, and a folder of data (never code) in between.
 
-    One that adds up what it finds may also have `evidence(text)`, and its answers are then explained exactly
-    (models/text/explanation.py); any other is asked again without each word.
+    A linear model may also have `evidence(text)`, by which its answers are explained exactly
+    (models/text/explanation.py); other models are explained by occlusion.
     """
 
     labels: tuple[str, ...]
@@ -58,7 +58,7 @@ class Classifier(Protocol):
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         """Probabilities, shape (len(texts), len(labels)), float64; each row sums to 1.
 
-        A text is answered the same in any company, but for the rounding of float32.
+        A text gets the same answer in any batch, except for the rounding of float32.
         """
         ...
 
@@ -68,7 +68,7 @@ class Classifier(Protocol):
 
 
 class ModelFile(Protocol):
-    """The face of a module in models/, as `models.get(name)` returns it."""
+    """The interface of a module in models/, as `models.get(name)` returns it."""
 
     SUMMARY: str
     NEEDS: tuple[str, ...]

@@ -1,9 +1,9 @@
 """The linear model: TF-IDF logistic regression and NB-SVM on hashed n-grams, averaged as logits.
 
 Texts and labels enter, probabilities leave, at some 15 MB of text a second and core. Both heads are linear in the same
-n-grams, so the sum of their scores is too, and `evidence` tells exactly what a word adds. Everything is chosen on the
-validation rows: how strongly each head is fitted, and the factors that join and calibrate them. Predicting needs numpy
-and scipy alone.
+n-grams, and so is the sum of their scores; `evidence` therefore gives exactly what each word adds. The validation rows
+choose the strength of each head, and the factors that join and calibrate the heads. Predicting needs only numpy and
+scipy.
 """
 
 from __future__ import annotations
@@ -31,26 +31,29 @@ from models.text.word_weights import Evidence, shares
 
 SUMMARY = "Words, pairs and pieces of words, weighed by logistic regression and NB-SVM: seconds to train, hard to beat."
 NEEDS: tuple[str, ...] = ()
-USUAL = (0.8, 1.2)  # factors of the two heads on film reviews (median of 5 splits), from which few rows move little
-SMALL = 1000  # training rows under which even an n-gram seen once is kept
+USUAL = (0.8, 1.2)  # prior factors of the two heads: on film reviews, the median of 5 splits
+SMALL = 1000  # with fewer training rows even an n-gram that occurs once is kept
 MOST_WEIGHTS = 10_000_000  # n-grams times classes; L-BFGS keeps 20 copies of 8 bytes each
 MOST_CHARACTERS = 32_000_000  # of training texts fitted in memory: a minute or two on two cores, and 1 to 2 GB
-MOST_SCORED = 4_000_000_000  # the same times classes: with 1,000 of them 4 million characters
-PASSES, FEWER_PASSES = 200, 50  # of L-BFGS at most: over all rows, and over a sample that is corrected afterwards
-FEW_CHARACTERS, FEW_SCORES = 1 << 14, 16  # up to so many a tally is quicker than a matrix: for one text, twice
-RATES: tuple[float, ...] = (0.1, 0.3, 0.8)  # of the correction; the validation rows choose
-MOST_WORK = 300_000_000  # n-grams in the training texts times classes; above it one fit must do, and NB-SVM is left out
+MOST_SCORED = 4_000_000_000  # characters times classes; 4 million characters with 1,000 classes
+PASSES = 200  # most passes of L-BFGS over all rows
+FEWER_PASSES = 50  # likewise over a sample, whose model is corrected afterwards
+FEW_CHARACTERS = 1 << 14  # with up to so many and FEW_SCORES a tally is quicker than a matrix: twice, for one text
+FEW_SCORES = 16
+RATES: tuple[float, ...] = (0.1, 0.3, 0.8)  # learning rates of the correction; the validation rows choose one
+MOST_WORK = 300_000_000  # n-grams in the training texts times classes; above it there is one fit, without NB-SVM
 
 
 @dataclass(frozen=True)
 class Params:
-    """What may be set; the rest is chosen on the validation rows.
+    """Hyperparameters; everything else is chosen on the validation rows.
 
-    min_df: training texts that must contain an n-gram for it to count (1 where there are fewer than 1,000 texts).
-    max_features: words and pairs kept, and as many word pieces; the commonest are.
-    strengths: tried in this order for the logistic regression, until the validation log loss rises.
-    bayes_strengths: tried likewise for the NB-SVM; without any it is left out.
-    minutes: no new strength is tried and no more rows are read after so long.
+    Attributes:
+        min_df: training texts that must contain an n-gram (1 where there are fewer than 1,000 texts).
+        max_features: most words and pairs, and most word pieces; the commonest are kept.
+        strengths: strengths of the logistic regression, tried in this order until the validation log loss rises.
+        bayes_strengths: likewise of the NB-SVM, which is left out for an empty tuple.
+        minutes: after so long no new strength is tried and no more rows are read.
     """
 
     min_df: int = 2
@@ -65,7 +68,16 @@ SPACE = {"min_df": (1, 2, 3, 5), "bayes_strengths": ((0.003, 0.01, 0.03, 0.1), (
 
 @dataclass(frozen=True)
 class Linear:
-    """The fitted model. seen: the numbers of those labels that training rows had; the others have probability 0."""
+    """The fitted model.
+
+    Attributes:
+        labels: the class names.
+        params: the hyperparameters.
+        seen: numbers of the labels that training rows had; the other labels have probability 0.
+        words: the weights of words and pairs.
+        pieces: the weights of word pieces.
+        bias: a number a score.
+    """
 
     labels: tuple[str, ...]
     params: Params
@@ -75,7 +87,8 @@ class Linear:
     bias: Floats
 
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        result, done = np.zeros((len(texts), len(self.labels))), 0
+        result = np.zeros((len(texts), len(self.labels)))
+        done = 0
         for some in blocks(texts):
             result[done : done + len(some), self.seen] = linear_heads.probabilities(self._scores(read(some)))
             done += len(some)
@@ -85,22 +98,22 @@ class Linear:
         """What each word of the text adds to the log-odds of the likeliest class against the second likeliest."""
         block = read([text])
         scores = self._scores(block)
-        logits = np.append(np.zeros(2 - min(2, scores.shape[1])), scores[0])  # as heads.probabilities reads them
+        logits = np.append(np.zeros(2 - min(2, scores.shape[1])), scores[0])  # as linear_heads.probabilities reads them
         label = int(linear_heads.probabilities(scores)[0].argmax())
         against = int(np.where(np.arange(len(logits)) == label, -np.inf, logits).argmax())
-        column = partial(_odds, label=label, against=against)
+        column = partial(_class_odds, label=label, against=against)
         words = shares(block, self.words, self.pieces, column)
         return Evidence(self.seen[label], self.seen[against], words, float(column(self.bias[None])[0]))
 
     def _scores(self, block: Block) -> NDArray[np.floating]:
         if len(block.owner) <= FEW_CHARACTERS and len(self.bias) <= FEW_SCORES:
-            few = self.words.scores_of(tally(block, block.words, self.words.known))
-            return few + self.pieces.scores_of(tally(block, block.pieces, self.pieces.known)) + self.bias
-        words = self.words.scores(count(block, block.words, self.words.known))
-        return words + self.pieces.scores(count(block, block.pieces, self.pieces.known)) + self.bias
+            words = self.words.scores_of(tally(block, block.words, self.words.vocabulary))
+            return words + self.pieces.scores_of(tally(block, block.pieces, self.pieces.vocabulary)) + self.bias
+        words = self.words.scores(count(block, block.words, self.words.vocabulary))
+        return words + self.pieces.scores(count(block, block.pieces, self.pieces.vocabulary)) + self.bias
 
     def save(self, folder: Path) -> None:
-        """model.json says what it is, arrays.npz holds the numbers."""
+        """Write model.json and arrays.npz."""
         arrays: dict[str, NDArray[Any]] = {"bias": self.bias}
         for name, group in (("words", self.words), ("pieces", self.pieces)):
             arrays |= {f"{name}_{part}": array for part, array in group.arrays().items()}
@@ -109,15 +122,19 @@ class Linear:
         (folder / "model.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def _odds(weights: Floats, label: int, against: int) -> Floats:
-    """What weights, a column a score, give to one class over another; a single score is that of the second class."""
+def _class_odds(weights: Floats, label: int, against: int) -> Floats:
+    """The weights of one class against another.
+
+    Args:
+        weights: a column a score; a single column is the score of the second class.
+    """
     if weights.shape[1] == 1:
         return weights[:, 0] if label else -weights[:, 0]
     return weights[:, label] - weights[:, against]
 
 
 def load(folder: Path) -> Linear:
-    """The model that `save` wrote there."""
+    """The model that `save` wrote."""
     about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     with np.load(folder / "arrays.npz", allow_pickle=False) as file:
         arrays: dict[str, NDArray[Any]] = dict(file)
@@ -136,11 +153,14 @@ def _group(arrays: Mapping[str, NDArray[Any]], prefix: str) -> Group:
 def fit(
     train: Rows, validation: Rows, labels: tuple[str, ...], params: Params, *, seed: int, progress: Progress
 ) -> Linear:
-    """Learn the vocabulary and both heads from the training rows, and choose among them by the validation rows.
+    """Learn the vocabulary and both heads from the training rows, and choose strengths by the validation rows.
 
-    Of rows that are more than MOST_CHARACTERS or MOST_SCORED, a sample of so much is learnt from in this way; then all
-    of them, read once from where they lie, correct it (models/text/sgd_refinement.py). Nothing new is begun after
-    params.minutes, so that with too little time the model is one of fewer strengths or fewer rows.
+    Rows beyond MOST_CHARACTERS or MOST_SCORED do not fit in memory. Then the model is fitted to a sample of that size,
+    and corrected by all rows, which are read once from disk (models/text/sgd_refinement.py). After params.minutes no
+    new step begins, so with too little time fewer strengths or fewer rows are used.
+
+    Raises:
+        ValueError: the training rows have fewer than two classes.
     """
     clock = _Clock(params.minutes)
     present = set(train.labels)
@@ -150,17 +170,19 @@ def fit(
             f"A linear model needs training rows of two classes or more. Received: {len(train)} rows of "
             f"{sorted(present)}. Check the column of labels, or how the rows were split."
         )
-    characters, most = row_sampling.characters(train.texts), min(MOST_CHARACTERS, MOST_SCORED // len(seen))
+    characters = row_sampling.characters(train.texts)
+    most = min(MOST_CHARACTERS, MOST_SCORED // len(seen))
     parts = 0 if characters <= most else -(-characters // most)
     steps = _Steps(progress, 2 + len(params.strengths) + len(params.bayes_strengths), parts)
     if not parts:
-        return _fitted(train, validation, labels, seen, params, seed, steps, clock)
-    some = Rows(*row_sampling.sample(train.texts, train.labels, most / characters, seed))
-    rough = _fitted(some, validation, labels, seen, params, seed, steps, clock, passes=FEWER_PASSES)
-    return _refined(rough, row_sampling.mixed(train.texts, train.labels, parts, seed), validation, steps, clock)
+        return _fit_in_memory(train, validation, labels, seen, params, seed, steps, clock)
+    sample = Rows(*row_sampling.sample(train.texts, train.labels, most / characters, seed))
+    rough = _fit_in_memory(sample, validation, labels, seen, params, seed, steps, clock, passes=FEWER_PASSES)
+    shuffled = row_sampling.shuffled_parts(train.texts, train.labels, parts, seed)
+    return _refine(rough, shuffled, validation, steps, clock)
 
 
-def _fitted(
+def _fit_in_memory(
     train: Rows,
     validation: Rows,
     labels: tuple[str, ...],
@@ -171,42 +193,43 @@ def _fitted(
     clock: _Clock,
     passes: int = PASSES,
 ) -> Linear:
-    """The model of rows that fit in memory."""
+    """Fit the model to rows that fit in memory."""
     most = min(params.max_features, MOST_WEIGHTS // (2 * len(seen)))
-    known = learn(train.texts, params.min_df if len(train) >= SMALL else 1, most)
-    steps.taken({"features": float(sum(map(len, known)))})
-    named = {labels[number]: place for place, number in enumerate(seen)}
-    learnt, judged = _counted(train, known, named), _counted(validation, known, named)
-    steps.taken({})
-    rare = rarity(learnt.words), rarity(learnt.pieces)
-    chosen = _chosen(learnt, judged, rare, params, seed, steps, clock, passes)
-    factors = linear_heads.join([best.scores for best in chosen], judged.numbers, USUAL[: len(chosen)])
-    steps.finished(chosen, factors, judged.numbers)
-    words, pieces, bias = _joined(known, rare, chosen, factors)
+    vocabularies = learn(train.texts, params.min_df if len(train) >= SMALL else 1, most)
+    steps.report({"features": float(sum(map(len, vocabularies)))})
+    places = {labels[number]: place for place, number in enumerate(seen)}
+    train_counts = _count_rows(train, vocabularies, places)
+    validation_counts = _count_rows(validation, vocabularies, places)
+    steps.report({})
+    rarities = rarity(train_counts.words), rarity(train_counts.pieces)
+    chosen = _choose_heads(train_counts, validation_counts, rarities, params, seed, steps, clock, passes)
+    factors = linear_heads.join([best.scores for best in chosen], validation_counts.numbers, USUAL[: len(chosen)])
+    steps.report_fit(chosen, factors, validation_counts.numbers)
+    words, pieces, bias = _join_heads(vocabularies, rarities, chosen, factors)
     return Linear(labels, params, seen, words, pieces, bias)
 
 
-def _refined(
+def _refine(
     rough: Linear, parts: Iterable[row_sampling.Drawn], validation: Rows, steps: _Steps, clock: _Clock
 ) -> Linear:
-    """The model corrected by all rows, at the rate that suits the validation rows best; as it was, if none does."""
-    named = {rough.labels[number]: place for place, number in enumerate(rough.seen)}
+    """Correct a model by all rows, at the rate that is best on the validation rows; unchanged if no rate helps."""
+    places = {rough.labels[number]: place for place, number in enumerate(rough.seen)}
     refiner = Refiner(rough.words, rough.pieces, rough.bias, RATES)
-    for texts, names in parts:
-        refiner.learn(texts, np.array([named[name] for name in names], np.intp))
-        steps.taken({})
+    for texts, labels in parts:
+        refiner.learn(texts, np.array([places[label] for label in labels], np.intp))
+        steps.report({})
         if clock.is_over():
             break
     pairs = zip(validation.texts, validation.labels, strict=True)
-    judged = [(text, named[label]) for text, label in pairs if label in named]
-    numbers = np.array([number for _, number in judged], np.intp)
+    rows = [(text, places[label]) for text, label in pairs if label in places]
+    numbers = np.array([number for _, number in rows], np.intp)
     if not len(numbers):
         return rough
-    scores = refiner.scores([text for text, _ in judged])
-    factors = [linear_heads.join([some], numbers, [1.0])[0] for some in scores]
-    losses = [linear_heads.log_loss(factor * some, numbers) for factor, some in zip(factors, scores, strict=True)]
+    scores = refiner.scores([text for text, _ in rows])
+    factors = [linear_heads.join([of_rate], numbers, [1.0])[0] for of_rate in scores]
+    losses = [linear_heads.log_loss(factor * of_rate, numbers) for factor, of_rate in zip(factors, scores, strict=True)]
     best = int(np.argmin(losses))
-    steps.ended(linear_heads.judge(factors[best] * scores[best], numbers))
+    steps.report_end(linear_heads.judge(factors[best] * scores[best], numbers))
     if best == 0:
         return rough
     words, pieces, bias = refiner.corrected(refiner.corrections[best - 1])
@@ -216,16 +239,16 @@ def _refined(
 
 @dataclass(frozen=True)
 class _Clock:
-    """How long a fit has taken."""
+    """The time limit of a fit."""
 
     minutes: float
-    began: float = field(default_factory=time.monotonic)
+    start: float = field(default_factory=time.monotonic)
 
     def is_over(self) -> bool:
-        return time.monotonic() - self.began > 60 * self.minutes
+        return time.monotonic() - self.start > 60 * self.minutes
 
-    def while_it_runs(self, strengths: Sequence[float]) -> Iterator[float]:
-        """The first strength, and those after it for which there is still time."""
+    def in_time(self, strengths: Sequence[float]) -> Iterator[float]:
+        """The first strength, and the next ones until the time is over."""
         for at, strength in enumerate(strengths):
             if at and self.is_over():
                 return
@@ -233,88 +256,99 @@ class _Clock:
 
 
 class _Steps:
-    """Tells a progress callback how far a fit has come; steps that were not needed are made up for at the end."""
+    """Reports the progress of a fit; the last report counts the steps that were not needed."""
 
     def __init__(self, progress: Progress, fitting: int, refining: int) -> None:
-        self._progress, self._total, self._left, self._taken = progress, fitting + refining, refining, 0
+        self._progress = progress
+        self._total = fitting + refining
+        self._refining = refining
+        self._done = 0
 
-    def taken(self, metrics: Mapping[str, float]) -> None:
-        """One step more."""
-        self._taken += 1
-        self._progress(self._taken, self._total, metrics)
+    def report(self, metrics: Mapping[str, float]) -> None:
+        """Report one more step."""
+        self._done += 1
+        self._progress(self._done, self._total, metrics)
 
-    def finished(self, chosen: Sequence[Best], factors: Sequence[float], truth: Numbers) -> None:
-        """The last step of fitting, with how the joined heads do on the validation rows; some steps may be left."""
+    def report_fit(self, chosen: Sequence[Best], factors: Sequence[float], truth: Numbers) -> None:
+        """Report the last step of fitting, with the validation metrics of the joined heads; refinement may follow."""
         joined = np.sum([factor * best.scores for factor, best in zip(factors, chosen, strict=True)], axis=0)
-        self._taken = self._total - self._left
-        self._progress(self._taken, self._total, linear_heads.judge(joined, truth) if len(truth) else {})
+        self._done = self._total - self._refining
+        self._progress(self._done, self._total, linear_heads.judge(joined, truth) if len(truth) else {})
 
-    def ended(self, metrics: Mapping[str, float]) -> None:
-        """The very last step."""
+    def report_end(self, metrics: Mapping[str, float]) -> None:
+        """Report the last step of all."""
         self._progress(self._total, self._total, metrics)
 
 
 @dataclass(frozen=True)
-class _Counted:
-    """Rows as counts of known n-grams, and the number of each row's class among the seen ones."""
+class _RowCounts:
+    """Rows as counts of the vocabulary's n-grams, with the number of each row's class among the seen ones."""
 
     words: csr_matrix
     pieces: csr_matrix
     numbers: Numbers
 
-    def features(self, rare: tuple[Floats, Floats]) -> csr_matrix:
-        """Words and pieces weighed, each group brought to length 1 by itself (0.3 points better than together)."""
-        return hstack([tfidf(self.words, rare[0]), tfidf(self.pieces, rare[1])], format="csr", dtype=np.float32)
+    def features(self, rarities: tuple[Floats, Floats]) -> csr_matrix:
+        """TF-IDF of words and pieces, each group scaled to length 1 by itself (0.3 points better than together)."""
+        return hstack([tfidf(self.words, rarities[0]), tfidf(self.pieces, rarities[1])], format="csr", dtype=np.float32)
 
 
-def _counted(rows: Rows, known: tuple[Vocabulary, Vocabulary], named: Mapping[str, int]) -> _Counted:
-    """The rows of seen classes."""
-    texts = [text for text, label in zip(rows.texts, rows.labels, strict=True) if label in named]
-    numbers = np.array([named[label] for label in rows.labels if label in named], np.intp)
-    return _Counted(*count_all(texts, known), numbers)
+def _count_rows(rows: Rows, vocabularies: tuple[Vocabulary, Vocabulary], places: Mapping[str, int]) -> _RowCounts:
+    """Count the n-grams of the rows of seen classes.
+
+    Args:
+        places: label -> its number among the seen ones.
+    """
+    texts = [text for text, label in zip(rows.texts, rows.labels, strict=True) if label in places]
+    numbers = np.array([places[label] for label in rows.labels if label in places], np.intp)
+    return _RowCounts(*count_all(texts, vocabularies), numbers)
 
 
-def _chosen(
-    learnt: _Counted,
-    judged: _Counted,
-    rare: tuple[Floats, Floats],
+def _choose_heads(
+    train: _RowCounts,
+    validation: _RowCounts,
+    rarities: tuple[Floats, Floats],
     params: Params,
     seed: int,
     steps: _Steps,
     clock: _Clock,
     passes: int,
 ) -> list[Best]:
-    """The best logistic regression on all weighed n-grams, and the best NB-SVM on the presence of words and pairs."""
-    work = (learnt.words.nnz + learnt.pieces.nnz) * (int(learnt.numbers.max()) + 1)
-    much, passes = work > MOST_WORK, int(np.clip(20 * MOST_WORK // max(work, 1), 20, passes))
-    alone = much or not len(judged.numbers)
-    weighed = learnt.features(rare)
+    """The best logistic regression on TF-IDF of all n-grams, and the best NB-SVM on the presence of words and pairs."""
+    work = (train.words.nnz + train.pieces.nnz) * (int(train.numbers.max()) + 1)
+    is_large = work > MOST_WORK
+    passes = int(np.clip(20 * MOST_WORK // max(work, 1), 20, passes))
+    is_one_fit = is_large or not len(validation.numbers)
+    features = train.features(rarities)
+    strengths = linear_heads.middle(params.strengths) if is_one_fit else params.strengths
     fits = (
-        linear_heads.logistic(weighed, learnt.numbers, strength, passes=passes)
-        for strength in clock.while_it_runs(linear_heads.middle(params.strengths) if alone else params.strengths)
+        linear_heads.logistic(features, train.numbers, strength, passes=passes) for strength in clock.in_time(strengths)
     )
-    chosen = [linear_heads.best(fits, judged.features(rare), judged.numbers, steps.taken)]
-    if params.bayes_strengths and not much:
-        words = presence(learnt.words)
-        strengths = linear_heads.middle(params.bayes_strengths) if alone else params.bayes_strengths
+    chosen = [linear_heads.best(fits, validation.features(rarities), validation.numbers, steps.report)]
+    if params.bayes_strengths and not is_large:
+        words = presence(train.words)
+        strengths = linear_heads.middle(params.bayes_strengths) if is_one_fit else params.bayes_strengths
         fits = (
-            linear_heads.bayes_svm(words, learnt.numbers, strength, seed=seed)
-            for strength in clock.while_it_runs(strengths)
+            linear_heads.bayes_svm(words, train.numbers, strength, seed=seed) for strength in clock.in_time(strengths)
         )
-        chosen.append(linear_heads.best(fits, presence(judged.words), judged.numbers, steps.taken))
+        chosen.append(linear_heads.best(fits, presence(validation.words), validation.numbers, steps.report))
     return chosen
 
 
-def _joined(
-    known: tuple[Vocabulary, Vocabulary],
-    rare: tuple[Floats, Floats],
+def _join_heads(
+    vocabularies: tuple[Vocabulary, Vocabulary],
+    rarities: tuple[Floats, Floats],
     chosen: Sequence[Best],
     factors: Sequence[float],
 ) -> tuple[Group, Group, Floats]:
-    """Both heads as one: rarity and factors go into the weights."""
-    weights = np.float32(factors[0]) * chosen[0].head.weights * np.concatenate(rare)[:, None]
+    """Join both heads into one: rarities and factors are multiplied into the weights.
+
+    Returns:
+        The weights of words and pairs, those of word pieces, and the bias.
+    """
+    weights = np.float32(factors[0]) * chosen[0].head.weights * np.concatenate(rarities)[:, None]
     present = np.float32(factors[1]) * chosen[1].head.weights if len(chosen) > 1 else None
     bias = np.sum([factor * best.head.bias for factor, best in zip(factors, chosen, strict=True)], axis=0)
-    words = Group(known[0], rare[0], weights[: len(known[0])], present)
-    pieces = Group(known[1], rare[1], weights[len(known[0]) :], None)
+    words = Group(vocabularies[0], rarities[0], weights[: len(vocabularies[0])], present)
+    pieces = Group(vocabularies[1], rarities[1], weights[len(vocabularies[0]) :], None)
     return words, pieces, bias.astype(np.float32)

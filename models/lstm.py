@@ -1,9 +1,9 @@
-"""The neural model: a bidirectional LSTM that reads a text word by word, written against Keras 3 alone.
+"""The neural model: a bidirectional LSTM over the words of a text, written in Keras 3.
 
-Texts and labels enter, probabilities leave. Words are those of models/text/ngrams.py: runs of letters, and each
-Chinese or Japanese character, Hangul syllable or emoji by itself. Any backend of Keras will do (KERAS_BACKEND says
-which; TensorFlow otherwise), and only training needs one: what is fitted are plain arrays, which ONNX Runtime reads
-(models/text/onnx_lstm.py). They are what is saved, so loading runs nothing that was saved.
+Texts and labels enter, probabilities leave. Words are those of models/text/ngrams.py: runs of letters, and each Chinese
+or Japanese character, Hangul syllable or emoji by itself. Training works with any backend of Keras (KERAS_BACKEND;
+TensorFlow otherwise). The fitted model consists of plain arrays, which ONNX Runtime evaluates
+(models/text/onnx_lstm.py). Only these arrays are saved, so loading runs no saved code.
 """
 
 from __future__ import annotations
@@ -27,23 +27,28 @@ from models.text.tokens import FIRST, PADDING, Words, learn_words, length, table
 SUMMARY = "A bidirectional LSTM that reads word by word: a minute to train, and the better the more text there is."
 NEEDS = ("onnx", "onnxruntime")
 Side = tuple[NDArray[np.int32], NDArray[np.int32]]
-SMALL = 1000  # training texts under which even a word seen once is known
-SHARE = 97  # percentile of training lengths that is read whole; what is longer loses its middle
-MOST_CHARACTERS = 32_000_000  # of training texts that words are learnt from; of more a sample stands for all
-MOST_WORDS = 6_000_000  # texts times words read of each: a pass of a few minutes on two cores; likewise
+SMALL = 1000  # with fewer training texts even a word that occurs once is kept
+SHARE = 97  # percentile of training lengths up to which a text is read whole; a longer one loses its middle
+MOST_CHARACTERS = 32_000_000  # of training texts; with more characters the model is trained on a sample
+MOST_WORDS = 6_000_000  # texts times words read of each, likewise: a pass of a few minutes on two cores
 
 
 @dataclass(frozen=True)
 class Params:
-    """What may be set.
+    """Hyperparameters.
 
-    vocabulary: words known: the commonest of those in at least min_df texts (in one, where there are under 1,000).
-    max_length: words read of a text, at most.
-    embedding, units: numbers that stand for a word; numbers that the network remembers in each direction.
-    dropout: share of them dropped at random in training.
-    rate, batch: learning rate of Adam; texts in a step.
-    epochs, patience: passes over the data at most; passes without a lower validation loss before it stops.
-    minutes: no new pass is begun after so long.
+    Attributes:
+        vocabulary: most words; the commonest are kept.
+        min_df: training texts that must contain a word (1 where there are fewer than 1,000 texts).
+        max_length: most words read of a text.
+        embedding: numbers in the embedding of a word.
+        units: units of the LSTM in each direction.
+        dropout: share of them dropped at random in training.
+        rate: learning rate of Adam.
+        batch: texts in a step.
+        epochs: most passes over the data.
+        patience: passes without a lower validation loss after which training stops.
+        minutes: after so long no new pass begins.
     """
 
     vocabulary: int = 20_000
@@ -66,8 +71,13 @@ SPACE = {"units": (32, 48, 96), "embedding": (32, 64, 128), "dropout": (0.3, 0.5
 class Lstm:
     """The fitted model.
 
-    length: words read of a text. words: those known. reader: what was learnt about them.
-    history: the learning curve, an entry a pass over the data.
+    Attributes:
+        labels: the class names.
+        params: the hyperparameters.
+        length: words read of a text.
+        words: the vocabulary.
+        reader: the trained network.
+        history: the learning curve, an entry a pass over the data.
     """
 
     labels: tuple[str, ...]
@@ -81,7 +91,7 @@ class Lstm:
         return self.reader.probabilities(table(texts, self.words, self.length))
 
     def save(self, folder: Path) -> None:
-        """model.json says what it is, arrays.npz holds the words and the weights."""
+        """Write model.json, and arrays.npz with words and weights."""
         arrays: dict[str, NDArray[Any]] = {"hashes": self.words.hashes, "numbers": self.words.numbers}
         arrays |= {f"weight_{place:02d}": array for place, array in enumerate(self.reader.weights)}
         np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
@@ -91,17 +101,18 @@ class Lstm:
 
 
 def load(folder: Path) -> Lstm:
-    """The model that `save` wrote there.
+    """The model that `save` wrote.
 
     Raises:
-        ValueError: its arrays are not one model's.
+        ValueError: the arrays do not belong to one model.
     """
     about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
         words = Words(arrays["hashes"], arrays["numbers"])
         reader = Reader([arrays[name] for name in sorted(arrays.files) if name.startswith("weight_")])
-    labels, numbered = tuple(about["labels"]), np.array_equal(np.sort(words.numbers), np.arange(FIRST, reader.words))
-    if not numbered or (len(words), len(labels)) != (len(words.numbers), reader.classes):
+    labels = tuple(about["labels"])
+    is_numbered = np.array_equal(np.sort(words.numbers), np.arange(FIRST, reader.words))
+    if not is_numbered or (len(words), len(labels)) != (len(words.numbers), reader.classes):
         raise ValueError(
             f"A saved model's arrays must know each word by a number of its own, and each of {len(labels)} labels. "
             f"Received: {len(words)} words, {len(words.numbers)} numbers, arrays for {reader.words - FIRST} words and "
@@ -113,35 +124,41 @@ def load(folder: Path) -> Lstm:
 def fit(
     train: Rows, validation: Rows, labels: tuple[str, ...], params: Params, *, seed: int, progress: Progress
 ) -> Lstm:
-    """Train until the validation loss stops falling (the training loss where no rows validate); keep the best."""
+    """Train until the validation loss (without validation rows the training loss) stops falling; keep the best weights."""
     keras = _keras()
     keras.utils.set_random_seed(seed)
     train = _sample(train, row_sampling.characters(train.texts), MOST_CHARACTERS, seed)
     words = learn_words(train.texts, params.min_df if len(train) >= SMALL else 1, params.vocabulary)
     width = length(train.texts, SHARE, params.max_length)
     train = _sample(train, len(train) * width, MOST_WORDS, seed + 1)
-    network = _network(len(words), len(labels), width, params)
+    network = _build_network(len(words), len(labels), width, params)
     network.compile(keras.optimizers.Adam(params.rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    of = {label: number for number, label in enumerate(labels)}
+    numbers = {label: number for number, label in enumerate(labels)}
     sides = [
-        (table(rows.texts, words, width), np.array([of[label] for label in rows.labels], np.int32))
+        (table(rows.texts, words, width), np.array([numbers[label] for label in rows.labels], np.int32))
         for rows in (train, validation)
     ]
-    history = _trained(network, sides[0], sides[1] if len(validation) else None, params, progress)
+    history = _train(network, sides[0], sides[1] if len(validation) else None, params, progress)
     return Lstm(labels, params, width, words, Reader(network.get_weights()), history)
 
 
 def _sample(rows: Rows, size: int, most: int, seed: int) -> Rows:
-    """The rows as they are, or so large a part of them that their size is about `most`."""
+    """The rows themselves, or a sample of them whose size is about `most`."""
     return rows if size <= most else Rows(*row_sampling.sample(rows.texts, rows.labels, most / size, seed))
 
 
-def _trained(
+def _train(
     network: Any, train: Side, validation: Side | None, params: Params, progress: Progress
 ) -> list[dict[str, float]]:
-    """Pass after pass until patience or time is spent; the network ends with the best weights, the curve comes back."""
+    """Train until patience or time is spent, then set the best weights.
+
+    Returns:
+        The learning curve, an entry a pass.
+    """
     history: list[dict[str, float]] = []
-    best, weights, began = np.inf, network.get_weights(), time.monotonic()
+    best = np.inf
+    weights = network.get_weights()
+    start = time.monotonic()
     for done in range(params.epochs):
         curve = network.fit(
             *train,
@@ -156,8 +173,9 @@ def _trained(
         progress(done + 1, params.epochs, history[-1])
         losses = [entry.get("validation_loss", entry["loss"]) for entry in history]
         if losses[-1] < best:
-            best, weights = losses[-1], network.get_weights()
-        if done - int(np.argmin(losses)) >= params.patience or time.monotonic() - began > 60 * params.minutes:
+            best = losses[-1]
+            weights = network.get_weights()
+        if done - int(np.argmin(losses)) >= params.patience or time.monotonic() - start > 60 * params.minutes:
             break
     network.set_weights(weights)
     progress(params.epochs, params.epochs, history[int(np.argmin(losses))])
@@ -165,15 +183,15 @@ def _trained(
 
 
 def _keras() -> Any:
-    """Keras, loaded now (some 6 s with TensorFlow) and without its greetings."""
+    """Import Keras (some 6 s with TensorFlow), without TensorFlow's log messages."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
     return keras
 
 
-def _network(words: int, classes: int, width: int, params: Params) -> Any:
-    """Word numbers in, probabilities out: the strongest response of each unit, wherever in the text it comes."""
+def _build_network(words: int, classes: int, width: int, params: Params) -> Any:
+    """The network: word numbers enter, probabilities leave. Responses are max-pooled over the words."""
     keras = _keras()
     numbers = keras.Input((width,), dtype="int32", name="numbers")
     embedded = keras.layers.Embedding(FIRST + words, params.embedding, name="words")(numbers)
@@ -188,7 +206,7 @@ def _network(words: int, classes: int, width: int, params: Params) -> Any:
 
 
 def _class_weights(numbers: NDArray[np.int32]) -> dict[int, float]:
-    """Rows of a rare class count for more, so that all classes count alike."""
+    """The weight of each class, so that all classes have the same total weight."""
     counts = np.bincount(numbers)
-    even = len(numbers) / np.count_nonzero(counts)
-    return {number: float(even / max(count, 1)) for number, count in enumerate(counts)}
+    mean = len(numbers) / np.count_nonzero(counts)
+    return {number: float(mean / max(count, 1)) for number, count in enumerate(counts)}

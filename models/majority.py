@@ -1,6 +1,6 @@
-"""The baseline: each class as often as in the training rows, whatever the text says.
+"""The baseline: for every text the class shares of the training rows.
 
-Labels enter, the same probabilities for every text leave. What does not beat it has learnt nothing.
+Labels enter, the same probabilities for every text leave. A model that does not beat it has learnt nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NEEDS: tuple[str, ...] = ()
 
 @dataclass(frozen=True)
 class Params:
-    """Nothing to set."""
+    """No hyperparameters."""
 
 
 SPACE: dict[str, tuple[Any, ...]] = {}
@@ -31,7 +31,12 @@ SPACE: dict[str, tuple[Any, ...]] = {}
 
 @dataclass(frozen=True)
 class Majority:
-    """The fitted baseline. shares: of each label among the training rows, in the order of labels."""
+    """The fitted baseline.
+
+    Attributes:
+        labels: the class names.
+        shares: the share of each label among the training rows, in the order of `labels`.
+    """
 
     labels: tuple[str, ...]
     shares: tuple[float, ...]
@@ -40,7 +45,7 @@ class Majority:
         return np.tile(np.array(self.shares, np.float64), (len(texts), 1))
 
     def save(self, folder: Path) -> None:
-        """model.json says it all."""
+        """Write model.json."""
         about = {"model": "majority", "labels": self.labels, "params": {}, "shares": self.shares}
         (folder / "model.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
 
@@ -54,7 +59,11 @@ def load(folder: Path) -> Majority:
 def fit(
     train: Rows, validation: Rows, labels: tuple[str, ...], params: Params, *, seed: int, progress: Progress
 ) -> Majority:
-    """Count the labels of the training rows; nothing else is looked at."""
+    """Count the labels of the training rows; everything else is ignored.
+
+    Raises:
+        ValueError: there are no training rows.
+    """
     if not len(train):
         raise ValueError("A model needs training rows. Received: none. Check how the rows were split.")
     counts = Counter(train.labels)

@@ -1,9 +1,9 @@
-"""What MLflow calls to load and ask a model: a saved folder enters, an object with `predict` leaves.
+"""The MLflow flavour of a model: a saved folder enters, an object with `predict` leaves.
 
-This is the `loader_module` of every registered version, so what MLflow loads is this project's code and the folder's
-data, never a pickle; MLflow itself is not imported. Texts come as a frame with the column `text`, or as a list, a
-series or an array of strings. A frame leaves: `label`, `score` (the probability of that label), and `p_<label>` for
-each class.
+This module is the `loader_module` of every registered version. MLflow therefore loads this project's code and the
+folder's data, never a pickle; MLflow itself is not imported here. Texts come as a frame with the column `text`, or as a
+list, a series or an array of strings. A frame leaves: `label`, `score` (the probability of that label), and `p_<label>`
+for each class.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ COLUMN = "text"
 
 
 def _load_pyfunc(data_path: str) -> Predictor:
-    """The entry point whose name MLflow prescribes for a loader module."""
+    """Load the model; MLflow prescribes this function's name for a loader module."""
     return Predictor(models.load(Path(data_path)))
 
 
 class Predictor:
-    """A fitted model behind MLflow's `predict`."""
+    """A fitted model with MLflow's `predict`."""
 
     def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Label, score and probabilities of each text; `params` is MLflow's and nothing uses it."""
+        """Label, score and probabilities of each text; `params` is part of MLflow's interface and ignored."""
         texts = read(model_input)
         index = model_input.index if isinstance(model_input, pd.DataFrame | pd.Series) else None
         return table(self.classifier.predict_proba(texts), self.classifier.labels, index)
 
 
 def read(model_input: Any) -> list[str]:
-    """The texts in what MLflow hands over; a missing text is an empty one.
+    """The texts of the input that MLflow hands over; a missing text becomes an empty one.
 
     Raises:
-        ValueError: a frame without the column `text`.
-        TypeError: something that holds no texts, or a value that is none.
+        ValueError: the input is a frame without the column `text`.
+        TypeError: the input has another type, or a value is not a string.
     """
     if isinstance(model_input, pd.DataFrame):
         names: list[Any] = list(model_input.columns)
@@ -65,7 +65,7 @@ def read(model_input: Any) -> list[str]:
 
 
 def _text(value: object) -> str:
-    """The value itself, or an empty text where it is missing."""
+    """The value itself, or an empty text for a missing one."""
     if isinstance(value, str):
         return str(value)
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
@@ -74,7 +74,7 @@ def _text(value: object) -> str:
 
 
 def table(probabilities: np.ndarray, labels: Sequence[str], index: pd.Index | None = None) -> pd.DataFrame:
-    """One row a text: the most probable label, its probability, and that of each class."""
+    """A row a text: the most probable label, its probability, and the probability of each class."""
     best = probabilities.argmax(axis=1)
     columns = {"label": np.array(labels, dtype=object)[best], "score": probabilities[np.arange(len(best)), best]}
     columns |= {f"p_{label}": probabilities[:, number] for number, label in enumerate(labels)}

@@ -1,7 +1,7 @@
-"""Two linear ways to tell classes apart, and how they are joined into one.
+"""Two linear classifiers, multinomial logistic regression and NB-SVM, and the factors that join them into one.
 
-A matrix of features and the class numbers of its rows enter; weights and a bias for each score leave. With two classes
-there is one score, for the second against the first; otherwise one a class. Only fitting needs scikit-learn.
+A matrix of features and the class numbers of its rows enter; weights and a bias for each score leave. Two classes have
+one score, that of the second against the first; more classes have one score each. Only fitting needs scikit-learn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Numbers = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Head:
-    """Scores are features @ weights + bias; weights has a row a feature and a column a score."""
+    """A linear classifier: scores are features @ weights + bias; `weights` has a row a feature and a column a score."""
 
     weights: Floats
     bias: Floats
@@ -31,7 +31,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Best:
-    """The head that was chosen, and its scores for the validation rows."""
+    """The chosen head, and its scores of the validation rows."""
 
     head: Head
     scores: Floats
@@ -48,8 +48,8 @@ def probabilities(scores: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def log_loss(scores: NDArray[np.floating], numbers: Numbers) -> float:
     """The mean of -log(probability of the true class), in nats."""
-    chosen = probabilities(scores)[np.arange(len(numbers)), numbers]
-    return float(-np.log(np.maximum(chosen, 1e-15)).mean())
+    of_truth = probabilities(scores)[np.arange(len(numbers)), numbers]
+    return float(-np.log(np.maximum(of_truth, 1e-15)).mean())
 
 
 def accuracy(scores: NDArray[np.floating], numbers: Numbers) -> float:
@@ -58,49 +58,61 @@ def accuracy(scores: NDArray[np.floating], numbers: Numbers) -> float:
 
 
 def judge(scores: NDArray[np.floating], numbers: Numbers) -> dict[str, float]:
-    """Both figures, by the names that a progress callback gets."""
+    """Log loss and accuracy, by the names that a progress callback gets."""
     return {"validation_log_loss": log_loss(scores, numbers), "validation_accuracy": accuracy(scores, numbers)}
 
 
 def best(
     fits: Iterable[Head], features: csr_matrix, numbers: Numbers, report: Callable[[Mapping[str, float]], None]
 ) -> Best:
-    """Of heads fitted ever more strongly, the last before the log loss of its calibrated scores rises."""
-    chosen, least = None, np.inf
+    """The last head before the log loss of calibrated scores rises; without validation rows the first.
+
+    Args:
+        fits: heads of rising strength, fitted one by one.
+        features: of the validation rows.
+        numbers: their class numbers.
+        report: called with the metrics of each head.
+    """
+    chosen = None
+    least = np.inf
     for head in fits:
         scores = head.scores(features)
         if not len(numbers):
             report({})
             return Best(head, scores)
-        figures = judge(join([scores], numbers, [1.0])[0] * scores, numbers)
-        report(figures)
-        if figures["validation_log_loss"] > least:
+        metrics = judge(join([scores], numbers, [1.0])[0] * scores, numbers)
+        report(metrics)
+        if metrics["validation_log_loss"] > least:
             break
-        chosen, least = Best(head, scores), figures["validation_log_loss"]
+        chosen = Best(head, scores)
+        least = metrics["validation_log_loss"]
     assert chosen is not None, "at least one strength is tried"
     return chosen
 
 
 def middle(strengths: Sequence[float]) -> tuple[float, ...]:
-    """The one strength to try where there is no time, or are no validation rows, to try them all."""
+    """The only strength to try where there are no validation rows, or no time to try all."""
     return (strengths[len(strengths) // 2],)
 
 
 def logistic(features: csr_matrix, numbers: Numbers, strength: float, *, passes: int) -> Head:
-    """Multinomial logistic regression with an L2 penalty of 1 / strength, in at most that many passes of L-BFGS."""
+    """Fit multinomial logistic regression with an L2 penalty of 1 / strength, in at most `passes` passes of L-BFGS."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the limit of passes is meant
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the limit of passes is intended
         fitted = LogisticRegression(C=strength, max_iter=passes).fit(features, numbers)
     return Head(fitted.coef_.T.astype(np.float32), fitted.intercept_.astype(np.float32))
 
 
 def bayes_svm(present: csr_matrix, numbers: Numbers, strength: float, *, seed: int) -> Head:
-    """A linear SVM on features scaled by their naive Bayes log-count ratios, each class against the rest.
+    """Fit a linear SVM on features scaled by their naive Bayes log-count ratios, each class against the rest.
 
-    present: 1 where a row has the feature. Source: Wang and Manning, Baselines and Bigrams (2012).
+    Source: Wang and Manning, Baselines and Bigrams (2012).
+
+    Args:
+        present: 1 where a row has the feature.
     """
     classes = int(numbers.max()) + 1
     heads = [_one_bayes_svm(present, numbers == k, strength, seed) for k in ([1] if classes == 2 else range(classes))]
@@ -128,18 +140,23 @@ def _one_bayes_svm(
 def join(scores: Sequence[Floats], numbers: Numbers, usual: Sequence[float]) -> tuple[float, ...]:
     """A factor for each head's scores, so that their sum has the least log loss on these rows.
 
-    One step both calibrates the heads and weighs them against each other, and what comes of it stays linear.
-    usual: factors that suit many data sets; one row's worth of evidence pulls towards them, so a few rows do no harm.
+    One step both calibrates the heads and weighs them against each other; the sum stays linear.
+
+    Args:
+        scores: the scores of each head.
+        numbers: the class numbers of the rows.
+        usual: factors that suit many data sets. They are a prior worth one row, so a few rows do no harm.
     """
     from scipy.optimize import minimize
 
-    stack, expected = np.stack([part.astype(np.float64) for part in scores]), np.asarray(usual, np.float64)
+    stack = np.stack([part.astype(np.float64) for part in scores])
+    prior = np.asarray(usual, np.float64)
     if not len(numbers):
         return tuple(usual)
 
     def cost(factors: NDArray[np.float64]) -> float:
-        pull = float(((factors - expected) ** 2).sum()) / len(numbers)
-        return log_loss(np.tensordot(factors, stack, 1), numbers) + pull
+        penalty = float(((factors - prior) ** 2).sum()) / len(numbers)
+        return log_loss(np.tensordot(factors, stack, 1), numbers) + penalty
 
-    found = minimize(cost, expected, method="L-BFGS-B", bounds=[(0.01, 100.0)] * len(expected))
-    return tuple(float(factor) for factor in found.x)
+    result = minimize(cost, prior, method="L-BFGS-B", bounds=[(0.01, 100.0)] * len(prior))
+    return tuple(float(factor) for factor in result.x)

@@ -1,16 +1,16 @@
-"""Which words, word pairs and word pieces a text is made of.
+"""The n-grams of texts: words, pairs of words and word pieces, hashed.
 
 Texts enter; the hashes of their n-grams leave, with their places. Many texts are read at once, as one array of code
-points, and yet what is found in a text does not depend on the texts beside it. Nothing has to be set for a language:
+points; the n-grams of a text do not depend on the other texts. No setting depends on the language:
 
     letters   (Latin, Cyrillic, Thai, digits, ...)   a run of them is a word: words, pairs of words, pieces of 4 letters
-    signs     (Han, kana, Hangul, emoji, ! and ?)    each is a word of its own: single ones, pairs and triples
-    gaps      (all other punctuation, white space)   end a word and leave no trace; an apostrophe between letters is one
+    signs     (Han, kana, Hangul, emoji, ! and ?)    each is a word: single signs, pairs and triples
+    gaps      (all other punctuation, white space)   separate words; an apostrophe between letters is a letter
 
 Case is folded and Unicode form C applied here, and gaps have no length: `normalise` therefore changes no count.
-An n-gram is known by 48 bits of a polynomial hash, h = sum of v[i] * BASE**i modulo 2**64, because sums and products of
-whole arrays are what numpy does fast (Karp and Rabin, 1987). Each v[i] is a random 64-bit value that stands for a
-character, so every bit of h is as good as any other and needs no further mixing.
+An n-gram is identified by 48 bits of a polynomial hash, h = sum of v[i] * BASE**i modulo 2**64, because numpy is fast
+at sums and products of whole arrays (Karp and Rabin, 1987). Each v[i] is a random 64-bit value that stands for a
+character, so every bit of h is equally good and needs no further mixing.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 GAP, LETTER, SIGN, APOSTROPHE = 0, 1, 2, 3
-PIECE = 4  # letters in a word piece; the edge of the word counts as one
+PIECE = 4  # characters of a word piece; an edge of the word counts as one
 BLOCK = 1 << 16  # characters handled at once: their arrays of 8 bytes fit a core's cache
 MOST = 1 << 16  # texts in a block: Census (vocabulary.py) packs their numbers into 16 bits
 BASE, PAIR = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)  # odd, so both can be inverted modulo 2**64
 
-# Characters that carry a syllable or more each, with their punctuation (Unicode 16 block names).
+# Characters that stand for a syllable or more each, with their punctuation (Unicode 16 block names).
 _SIGNS = (
     (0x2E80, 0x2FDF),  # CJK and Kangxi radicals
     (0x3001, 0x4DBF),  # CJK punctuation, kana, bopomofo, extension A
@@ -45,7 +45,14 @@ _SIGNS = (
 
 @dataclass(frozen=True)
 class Grams:
-    """All n-grams of one family in a block: parallel arrays, in the order of the texts."""
+    """All n-grams of one family in a block: parallel arrays, in the order of the texts.
+
+    Attributes:
+        hashes: their hashes.
+        valid: whether each is an n-gram of its family; an invalid one is ignored.
+        starts: where each begins in the block's characters.
+        ends: where each ends.
+    """
 
     hashes: NDArray[np.uint64]
     valid: NDArray[np.bool_]
@@ -55,7 +62,14 @@ class Grams:
 
 @dataclass(frozen=True)
 class Block:
-    """Some texts read as one string of characters; owner[i] is the text that character i belongs to."""
+    """Some texts, read as one string of characters.
+
+    Attributes:
+        size: number of texts.
+        owner: the text of each character.
+        words: words, pairs of words, and triples of signs.
+        pieces: word pieces.
+    """
 
     size: int
     owner: NDArray[np.int32]
@@ -65,7 +79,7 @@ class Block:
 
 @lru_cache(maxsize=1)
 def characters() -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
-    """The kind and the random value of every character up to U+FFFF; upper and lower case share a value."""
+    """The kind and the random value of each character up to U+FFFF; upper and lower case have the same value."""
     kinds = np.zeros(0x10000, np.uint8)
     folded = np.arange(0x10000)
     for code in range(0x10000):
@@ -90,7 +104,7 @@ def _random(codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 @lru_cache(maxsize=2)
 def _usual_powers(size: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """The powers for blocks of a usual size, kept."""
+    """The powers for blocks of a usual size, cached."""
     return _powers(size)
 
 
@@ -103,7 +117,7 @@ def _powers(size: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
 
 
 def blocks(texts: Sequence[str], characters_each: int = BLOCK) -> Iterator[Sequence[str]]:
-    """The texts in order, in runs of about that many characters; a longer text is a run of its own."""
+    """The texts in order, in runs of about `characters_each` characters; a longer text is a run of its own."""
     start = total = 0
     for end, text in enumerate(texts):
         total += len(text) + 1
@@ -115,18 +129,19 @@ def blocks(texts: Sequence[str], characters_each: int = BLOCK) -> Iterator[Seque
 
 
 def read(texts: Sequence[str]) -> Block:
-    """Every n-gram of the texts, known or not."""
+    """All n-grams of the texts."""
     composed = [text if text.isascii() else unicodedata.normalize("NFC", text) for text in texts]
     owner = np.repeat(np.arange(len(composed), dtype=np.int32), [len(text) + 1 for text in composed])
     joined = "\n".join(["", *composed, ""])  # a gap before, between and after
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
     kind_of, value_of = characters()
-    kinds, values = kind_of.take(codes, mode="clip"), value_of.take(codes, mode="clip")
+    kinds = kind_of.take(codes, mode="clip")
+    values = value_of.take(codes, mode="clip")
     marks = np.flatnonzero(kinds == APOSTROPHE)
     kinds[marks] = np.where((kinds[marks - 1] == LETTER) & (kinds[marks + 1] == LETTER), LETTER, GAP)
     rare = np.flatnonzero(codes > 0xFFFF)
     values[rare] = _random(codes[rare].astype(np.uint64))
-    owner = np.append(owner, owner[-1:])  # the gap before a text is its own, and so is the last one
+    owner = np.append(owner, owner[-1:])  # the gap before a text belongs to it, the last gap to the last text
     return Block(len(composed), owner, _words(kinds, values, owner), (_pieces(kinds == LETTER, values),))
 
 
@@ -140,33 +155,34 @@ def _words(
     last[:-1] &= ~letter[1:]
     starts, ends = np.flatnonzero(first | sign), np.flatnonzero(last | sign) + 1
     size = 1 << max(17, len(values).bit_length())
-    up, down = _usual_powers(size) if size <= 16 * BLOCK else _powers(size)  # no long text leaves its powers behind
+    up, down = _usual_powers(size) if size <= 16 * BLOCK else _powers(size)  # those of a longer text are not cached
     sums = np.zeros(len(values) + 1, np.uint64)
     np.cumsum(values * up[: len(values)], out=sums[1:])
-    one = (sums[ends] - sums[starts]) * down[starts]
-    two = one[:-1] * PAIR + one[1:]
-    three = two[:-1] * PAIR + one[2:]
-    of, lone = owner[starts], sign[starts]
-    together = of[:-1] == of[1:]
-    triple = together[:-1] & together[1:] & lone[:-2] & lone[1:-1] & lone[2:]
+    words = (sums[ends] - sums[starts]) * down[starts]
+    pairs = words[:-1] * PAIR + words[1:]
+    triples = pairs[:-1] * PAIR + words[2:]
+    texts = owner[starts]
+    is_sign = sign[starts]
+    is_pair = texts[:-1] == texts[1:]
+    is_triple = is_pair[:-1] & is_pair[1:] & is_sign[:-2] & is_sign[1:-1] & is_sign[2:]
     return (
-        Grams(_named(one, 0), np.ones(len(one), np.bool_), starts, ends),
-        Grams(_named(two, 1), together, starts[:-1], ends[1:]),
-        Grams(_named(three, 2), triple, starts[:-2], ends[2:]),
+        Grams(_with_family(words, 0), np.ones(len(words), np.bool_), starts, ends),
+        Grams(_with_family(pairs, 1), is_pair, starts[:-1], ends[1:]),
+        Grams(_with_family(triples, 2), is_triple, starts[:-2], ends[2:]),
     )
 
 
 def _pieces(letter: NDArray[np.bool_], values: NDArray[np.uint64]) -> Grams:
-    """Every run of 4 characters whose inner two are letters; at its ends any gap or sign is 'an edge'."""
+    """All runs of 4 characters whose inner two are letters; at the ends any gap or sign counts as an edge."""
     values = np.where(letter, values, PAIR)
     hashes = values[: 1 - PIECE]
     for offset in range(1, PIECE):
         hashes = hashes * BASE + values[offset : len(values) - PIECE + 1 + offset]
     inner = letter[1:-2] & letter[2:-1]
     at = np.arange(len(values) + 1)
-    return Grams(_named(hashes, 3), inner, at[: len(hashes)], at[PIECE:])
+    return Grams(_with_family(hashes, 3), inner, at[: len(hashes)], at[PIECE:])
 
 
-def _named(hashes: NDArray[np.uint64], family: int) -> NDArray[np.uint64]:
-    """48 bits of a hash, the last 3 naming the family, so that no column ever counts n-grams of two families."""
+def _with_family(hashes: NDArray[np.uint64], family: int) -> NDArray[np.uint64]:
+    """48 bits of a hash, the last 3 of which are the family, so that n-grams of two families never have one column."""
     return (hashes >> np.uint64(16)) & np.uint64(0xFFFF_FFFF_FFF8) | np.uint64(family)

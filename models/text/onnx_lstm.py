@@ -1,11 +1,11 @@
-"""A trained bidirectional LSTM without the library that trained it: plain arrays, read by ONNX Runtime.
+"""A trained bidirectional LSTM as plain arrays, evaluated by ONNX Runtime without the library that trained it.
 
-The network's arrays enter, in the order in which Keras gives them; a `Reader` leaves, which turns rows of word numbers
-(tokens.py) into probabilities. Its graph is built in memory from the arrays, so nothing that was saved is ever run.
+The network's arrays enter, in the order of Keras; a `Reader` leaves, which turns rows of word numbers (tokens.py) into
+probabilities. Its graph is built in memory from the arrays, so no saved code is ever run.
 
-One text takes a tenth of a millisecond. Texts of about the same length are read together, so that a short one does not
-wait for the longest. One thread reads: a second one saves a third of the time on thousands of texts, but none on one,
-for which it takes twice the processor. A `Reader` may be asked from many threads at once.
+One text takes a tenth of a millisecond. Texts of about the same length are evaluated together, so that a short text
+does not wait for the longest. The session has one thread: a second one saves a third of the time on thousands of texts,
+but none on one text, for which it takes twice the processor time. Threads may share a `Reader`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from numpy.typing import NDArray
 
 from models.text.tokens import PADDING
 
-AT_ONCE = 16  # texts read together: of 8 to 256 the quickest, as few have to wait for a longer one
-OPSET, IR = 17, 8  # of ONNX: those of 2022, which every runtime since then reads
-SILENCE = np.array(-1e9, np.float32)  # what a unit says about a place that holds no word: never the strongest
+AT_ONCE = 16  # texts evaluated together: the quickest of 8 to 256, as few texts wait for a longer one
+OPSET, IR = 17, 8  # versions of ONNX from 2022, which every runtime since then reads
+SILENCE = np.array(-1e9, np.float32)  # the response of a unit to padding, which is never the maximum
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int32]
 
 
 class Reader:
-    """Word numbers in, probabilities out: the strongest response of each unit, wherever in the text it comes.
+    """The network: word numbers enter, probabilities leave. Responses are max-pooled over the words.
 
-    weights: the embedding, a row a word number; kernel, memory and bias of the LSTM that reads forwards, then of the
-        one that reads backwards; kernel and bias of the classes.
+    Attributes:
+        weights: the embedding, a row a word number; kernel, recurrent kernel and bias of the forward LSTM, then of the
+            backward one; kernel and bias of the classes.
     """
 
     def __init__(self, weights: Sequence[NDArray[Any]]) -> None:
-        self.weights = _fitting(weights)
+        self.weights = _check_shapes(weights)
         self._session = _session(_graph(self.weights))
 
     def __reduce__(self) -> tuple[type[Reader], tuple[tuple[Floats, ...]]]:
@@ -42,7 +43,7 @@ class Reader:
 
     @property
     def words(self) -> int:
-        """Word numbers are below this."""
+        """Number of rows of the embedding; every word number is below it."""
         return len(self.weights[0])
 
     @property
@@ -50,22 +51,22 @@ class Reader:
         return len(self.weights[-1])
 
     def probabilities(self, numbers: Numbers) -> NDArray[np.float64]:
-        """A row of probabilities for each row of word numbers, padded at its end; the same in any company."""
+        """A row of probabilities for each row of word numbers, which is padded at its end; the same in any batch."""
         result = np.empty((len(numbers), self.classes))
         lengths = np.count_nonzero(numbers != PADDING, axis=1)
         order = np.argsort(lengths, kind="stable")
         for at in range(0, len(order), AT_ONCE):
-            some = order[at : at + AT_ONCE]
-            rows = np.ascontiguousarray(numbers[some, : lengths[some[-1]]])
-            (result[some],) = self._session.run(None, {"numbers": rows})
+            batch = order[at : at + AT_ONCE]
+            rows = np.ascontiguousarray(numbers[batch, : lengths[batch[-1]]])
+            (result[batch],) = self._session.run(None, {"numbers": rows})
         return np.asarray(result / result.sum(axis=1, keepdims=True))
 
 
-def _fitting(weights: Sequence[NDArray[Any]]) -> tuple[Floats, ...]:
-    """The arrays themselves.
+def _check_shapes(weights: Sequence[NDArray[Any]]) -> tuple[Floats, ...]:
+    """The arrays as float32.
 
     Raises:
-        ValueError: they are no such network's, or one has not the shape that the others ask for.
+        ValueError: the shapes are not those of one network.
     """
     shapes = tuple(array.shape for array in weights)
     if tuple(map(len, shapes)) == (2, 2, 2, 1, 2, 2, 1, 2, 1):
@@ -80,7 +81,7 @@ def _fitting(weights: Sequence[NDArray[Any]]) -> tuple[Floats, ...]:
 
 
 def _graph(weights: tuple[Floats, ...]) -> bytes:
-    """The network as an ONNX model; names of shapes: texts, places (words of the longest text), classes."""
+    """The network as an ONNX model. Its dimensions are texts, places (words of the longest text) and classes."""
     from onnx import TensorProto, helper, numpy_helper
 
     embedding, *both, classes, bias = weights
@@ -89,7 +90,7 @@ def _graph(weights: tuple[Floats, ...]) -> bytes:
         "embedding": embedding,
         "kernel": np.stack([_gates(kernel).T for kernel, _, _ in ways]),
         "memory": np.stack([_gates(memory).T for _, memory, _ in ways]),
-        "bias": np.stack([np.concatenate([_gates(each), np.zeros_like(each)]) for _, _, each in ways]),
+        "bias": np.stack([np.concatenate([_gates(bias), np.zeros_like(bias)]) for _, _, bias in ways]),
         "classes": classes,
         "leaning": bias,
         "padding": np.array(PADDING, np.int32),

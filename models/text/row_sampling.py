@@ -1,7 +1,7 @@
-"""Rows drawn from more of them than fit in memory: a sample, and all of them in a mixed order.
+"""Draw rows from a table that does not fit in memory: a sample, or all rows in shuffled parts.
 
-Texts and labels enter as sequences that are best read in order (ratchet/data/tables/row_store.py); lists of them leave.
-A seed makes a drawing repeatable.
+Texts and labels enter as sequences that are best read in order (ratchet/data/tables/row_store.py); lists leave. The
+same seed draws the same rows.
 """
 
 from __future__ import annotations
@@ -12,35 +12,35 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 RUNS = 16
-"""Places from which a mixed part is taken: a table sorted by label or by date is still met in a mix."""
+"""Places of the table from which a part is taken, so that it is mixed even if the table is sorted by label or date."""
 
 EACH = 20
-"""Rows of every label that a sample has at least, where there are so many."""
+"""Least rows of every label in a sample, where there are so many."""
 
 Drawn = tuple[list[str], list[str]]
 """Texts, and their labels."""
 
 
 def characters(texts: Sequence[str]) -> int:
-    """Of all texts together, with one for the end of each."""
+    """Number of characters of all texts, with one for the end of each."""
     return sum(map(len, texts)) + len(texts)
 
 
 def sample(texts: Sequence[str], labels: Sequence[str], share: float, seed: int) -> Drawn:
-    """About that share of the rows, in their order, and the first few of every label in any case."""
+    """Draw about that share of the rows, in their order, and in any case the first EACH rows of every label."""
     chosen = np.random.default_rng(seed).random(len(texts)) < share
-    came: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     drawn: Drawn = ([], [])
-    for text, label, here in zip(texts, labels, chosen.tolist(), strict=True):
-        came[label] += 1
-        if here or came[label] <= EACH:
+    for text, label, is_chosen in zip(texts, labels, chosen.tolist(), strict=True):
+        counts[label] += 1
+        if is_chosen or counts[label] <= EACH:
             drawn[0].append(text)
             drawn[1].append(label)
     return drawn
 
 
-def mixed(texts: Sequence[str], labels: Sequence[str], parts: int, seed: int) -> Iterator[Drawn]:
-    """Every row once, in so many parts: each takes a piece from every sixteenth of the table, and shuffles them."""
+def shuffled_parts(texts: Sequence[str], labels: Sequence[str], parts: int, seed: int) -> Iterator[Drawn]:
+    """Divide all rows into shuffled parts; each part has a piece of every sixteenth of the table."""
     rng = np.random.default_rng(seed)
     bounds = np.linspace(0, len(texts), RUNS * parts + 1).astype(int).tolist()
     for part in range(parts):

@@ -1,7 +1,7 @@
-"""Texts as rows of word numbers: what a network that reads word by word is fed.
+"""Texts as rows of word numbers: the input of the LSTM.
 
 Texts enter; a table leaves, with a row a text, padded at its end. Words are those of ngrams.py: runs of letters, and
-each sign by itself. Only hashes of the known words are kept, so no word of the training texts is stored in a model.
+each sign by itself. The vocabulary has only hashes, so no word of the training texts is stored in a model.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from models.text.ngrams import blocks, read
 from models.text.vocabulary import Census
 
-PADDING, UNKNOWN, FIRST = 0, 1, 2  # numbers of words: none, one that is not known, the commonest
-SHORTEST = 8  # words: a row has at least so many places
+PADDING, UNKNOWN, FIRST = 0, 1, 2  # numbers of: no word, a word outside the vocabulary, the commonest word
+SHORTEST = 8  # least places of a row
 HEAD = 4  # 1 / HEAD of a shortened text is its beginning, the rest its end (Sun et al. 2019 found both to matter)
 
 
 @dataclass(frozen=True)
 class Words:
-    """The known words: their hashes in rising order, and the number of each; a commoner word has a lower one."""
+    """The vocabulary: hashes in ascending order, and the number of each word; a commoner word has a lower number."""
 
     hashes: NDArray[np.uint64]
     numbers: NDArray[np.int32]
@@ -31,16 +31,16 @@ class Words:
         return len(self.hashes)
 
     def of(self, hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
-        """The number of each word."""
+        """The number of each word; UNKNOWN for a word outside the vocabulary."""
         if not len(self):
             return np.full(len(hashes), UNKNOWN, np.int32)
-        found = np.searchsorted(self.hashes, hashes)
-        known = self.hashes.take(found, mode="clip") == hashes
-        return np.where(known, self.numbers.take(found, mode="clip"), np.int32(UNKNOWN))
+        places = np.searchsorted(self.hashes, hashes)
+        is_known = self.hashes.take(places, mode="clip") == hashes
+        return np.where(is_known, self.numbers.take(places, mode="clip"), np.int32(UNKNOWN))
 
 
 def learn_words(texts: Sequence[str], min_df: int, most: int) -> Words:
-    """The commonest words of those that at least min_df of the texts contain."""
+    """The vocabulary of the `most` commonest words among those that at least min_df texts contain."""
     census = Census()
     for some in blocks(texts):
         block = read(some)
@@ -51,7 +51,7 @@ def learn_words(texts: Sequence[str], min_df: int, most: int) -> Words:
 
 
 def length(texts: Sequence[str], percentile: float, most: int) -> int:
-    """The number of words that this percentage of the texts do not exceed, in bounds."""
+    """The percentile of the texts' numbers of words, between SHORTEST and `most`."""
     counts = [np.zeros(1, np.intp)]
     for some in blocks(texts):
         block = read(some)
@@ -64,15 +64,16 @@ def table(texts: Sequence[str], words: Words, width: int) -> NDArray[np.int32]:
     rows = [np.zeros((0, width), np.int32)]
     for some in blocks(texts):
         block = read(some)
-        rows.append(_laid_out(words.of(block.words[0].hashes), block.owner[block.words[0].starts], block.size, width))
+        rows.append(_rows_of(words.of(block.words[0].hashes), block.owner[block.words[0].starts], block.size, width))
     return np.concatenate(rows)
 
 
-def _laid_out(numbers: NDArray[np.int32], owner: NDArray[np.int32], size: int, width: int) -> NDArray[np.int32]:
-    """Word numbers, in the order of the texts that own them, as a row a text; a long text loses its middle."""
+def _rows_of(numbers: NDArray[np.int32], owner: NDArray[np.int32], size: int, width: int) -> NDArray[np.int32]:
+    """Word numbers, in the order of their texts, as a row a text; a long text loses its middle."""
     counts = np.bincount(owner, minlength=size)
     place = np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner]
-    head, cut = width // HEAD, np.maximum(counts - width, 0)[owner]
+    head = width // HEAD
+    cut = np.maximum(counts - width, 0)[owner]
     kept = (place < head) | (place >= head + cut)
     rows = np.full((size, width), PADDING, np.int32)
     rows[owner[kept], (place - np.where(place >= head, cut, 0))[kept]] = numbers[kept]

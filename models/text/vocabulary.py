@@ -1,7 +1,7 @@
-"""How often each known n-gram occurs in a text: all that a linear model sees of it.
+"""Vocabularies of n-grams, and counts of their n-grams in texts: the input of the linear model.
 
-Texts enter. `learn` makes vocabularies of the n-grams of the training texts: one of words with their pairs, one of word
-pieces. With a vocabulary, `count` turns the n-grams of any texts into a matrix, a row a text and a column an n-gram.
+Texts enter. `learn` makes two vocabularies of the training texts: words with their pairs, and word pieces. With a
+vocabulary, `count` turns the n-grams of any texts into a matrix, a row a text and a column an n-gram.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from scipy.sparse import coo_matrix, csc_matrix, csr_matrix, vstack
 
 from models.text.ngrams import BLOCK, Block, Grams, blocks, read
 
-ROOM = 32  # places in the lookup table for each known n-gram: 1 to 2% of them lose theirs to a commoner one
+ROOM = 32  # places of the lookup table for each n-gram: 1 to 2% of the n-grams lose theirs to a commoner one
 MOST_BITS = 24  # a larger table would take more than 64 MB
 SPARSE = 16  # a block with fewer n-grams than width / SPARSE is cheaper to sort than to spread over the whole width
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The n-grams a model knows. Column j of every matrix counts the n-gram hashes[j]; table finds j from a hash."""
+    """The n-grams of a model. Column j of every matrix counts the n-gram hashes[j]; `table` finds j from a hash."""
 
     hashes: NDArray[np.uint64]
     table: NDArray[np.int32]
@@ -32,15 +32,15 @@ class Vocabulary:
 
     @property
     def bits(self) -> int:
-        """The table has 2**bits places: one for each value of a hash's first bits."""
+        """The table has 2**bits places, one for each value of a hash's first bits."""
         return len(self.table).bit_length() - 1
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts of known n-grams: matrix[i, j] belongs to text i and to column columns[j] of the vocabulary.
+    """Counts of a vocabulary's n-grams: matrix[i, j] belongs to text i and to column columns[j] of the vocabulary.
 
-    For a few short texts `columns` lists only what occurs in them; it is a slice over everything otherwise.
+    For a few short texts `columns` lists only the columns that occur in them; otherwise it is a slice over all.
     """
 
     matrix: csc_matrix
@@ -49,9 +49,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Tally:
-    """The same as parallel arrays, by text and then by column: text texts[i] has columns[i] counts[i] times.
+    """Counts as parallel arrays, sorted by text, then by column: text texts[i] has n-gram columns[i] counts[i] times.
 
-    size: number of texts. For few texts several times as quick to make as a matrix; for many the sorting costs more.
+    `size` is the number of texts. For few texts a tally is several times as quick to make as a matrix; for many texts
+    sorting costs more.
     """
 
     size: int
@@ -61,41 +62,45 @@ class Tally:
 
 
 class Census:
-    """Counts in how many texts each n-gram occurs, block after block, in memory that follows the distinct ones."""
+    """Document frequencies of n-grams, counted block by block; memory grows with the number of distinct n-grams."""
 
     def __init__(self) -> None:
         self._hashes, self._counts = np.zeros(0, np.uint64), np.zeros(0, np.int64)
         self._waiting: list[NDArray[np.uint64]] = []
 
     def add(self, owner: NDArray[np.int32], families: Sequence[Grams]) -> None:
-        """Count the n-grams of a block, each once for each text that contains it."""
+        """Count the n-grams of a block, once for each text."""
         for grams in families:
             owners = owner[grams.starts[grams.valid]].astype(np.uint64)  # below MOST
             pairs = np.sort((grams.hashes[grams.valid] << np.uint64(16)) | owners)
             self._waiting.append(pairs[np.diff(pairs, prepend=~pairs[:1]) != 0] >> np.uint64(16))
         if sum(map(len, self._waiting)) > 1 << 24:  # 128 MB
-            self._settle()
+            self._merge()
 
-    def _settle(self) -> None:
-        fresh, times = np.unique(np.concatenate([self._hashes[:0], *self._waiting]), return_counts=True)
-        merged, where = np.unique(np.concatenate([self._hashes, fresh]), return_inverse=True)
+    def _merge(self) -> None:
+        hashes, times = np.unique(np.concatenate([self._hashes[:0], *self._waiting]), return_counts=True)
+        merged, where = np.unique(np.concatenate([self._hashes, hashes]), return_inverse=True)
         counts = np.bincount(where, np.concatenate([self._counts, times]), len(merged))
         self._hashes, self._counts, self._waiting = merged, counts.astype(np.int64), []
 
     def commonest(self, min_df: int, most: int) -> NDArray[np.uint64]:
-        """The n-grams that occur in at least min_df texts, commonest first; no more than `most` of them."""
-        self._settle()
+        """The n-grams that occur in at least min_df texts, commonest first, at most `most` of them."""
+        self._merge()
         kept = np.flatnonzero(self._counts >= min_df)
         return self._hashes[kept[np.lexsort((self._hashes[kept], -self._counts[kept]))][:most]]
 
     def vocabulary(self, min_df: int, most: int) -> Vocabulary:
-        """The same with a table to look them up."""
-        kept = self.commonest(min_df, most)
-        return lookup(kept, min(MOST_BITS, (ROOM * max(1, len(kept)) - 1).bit_length()))
+        """The vocabulary of the commonest n-grams."""
+        hashes = self.commonest(min_df, most)
+        return lookup(hashes, min(MOST_BITS, (ROOM * max(1, len(hashes)) - 1).bit_length()))
 
 
 def lookup(hashes: NDArray[np.uint64], bits: int) -> Vocabulary:
-    """A table of 2**bits places for these n-grams, commonest first; of two that want one place, the commoner has it."""
+    """A vocabulary with a table of 2**bits places; of two n-grams with one place only the commoner is kept.
+
+    Args:
+        hashes: the n-grams, commonest first.
+    """
     places = hashes >> np.uint64(48 - bits)
     _, winners = np.unique(places, return_index=True)  # the first of equal ones
     winners.sort()
@@ -104,23 +109,27 @@ def lookup(hashes: NDArray[np.uint64], bits: int) -> Vocabulary:
     return Vocabulary(hashes[winners], table)
 
 
-def find(grams: Grams, known: Vocabulary) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
-    """Which of the n-grams are known, and their columns."""
-    columns = known.table.take((grams.hashes >> np.uint64(48 - known.bits)).view(np.int64), mode="wrap")
-    if not len(known):
+def find(grams: Grams, vocabulary: Vocabulary) -> tuple[NDArray[np.intp], NDArray[np.int32]]:
+    """The places of the n-grams that are in the vocabulary, and their columns."""
+    columns = vocabulary.table.take((grams.hashes >> np.uint64(48 - vocabulary.bits)).view(np.int64), mode="wrap")
+    if not len(vocabulary):
         return np.zeros(0, np.intp), columns[:0]
-    same = known.hashes.take(columns, mode="wrap") == grams.hashes  # an empty place (-1) is the last hash: not here
+    same = vocabulary.hashes.take(columns, mode="wrap") == grams.hashes  # an empty place (-1) gives the last hash
     (hits,) = (same & grams.valid).nonzero()
     return hits, columns[hits]
 
 
-def count(block: Block, families: Sequence[Grams], known: Vocabulary, *, whole: bool = False) -> Counts:
-    """How often each text of the block contains each known n-gram of these families; over all columns, if whole."""
-    found = [find(grams, known) for grams in families]
-    rows = np.concatenate([block.owner[g.starts[hits]] for g, (hits, _) in zip(families, found, strict=True)])
-    places = np.concatenate([columns for _, columns in found])
+def count(block: Block, families: Sequence[Grams], vocabulary: Vocabulary, *, whole: bool = False) -> Counts:
+    """Count the n-grams of some families in each text of a block.
+
+    Args:
+        whole: whether the matrix has all columns of the vocabulary.
+    """
+    hits_of = [find(grams, vocabulary) for grams in families]
+    rows = np.concatenate([block.owner[g.starts[hits]] for g, (hits, _) in zip(families, hits_of, strict=True)])
+    places = np.concatenate([columns for _, columns in hits_of])
     columns: NDArray[np.int32] | slice = slice(None)
-    width = len(known)
+    width = len(vocabulary)
     if not whole and len(places) * SPARSE < width:
         columns, places = np.unique(places, return_inverse=True)
         width = len(columns)
@@ -128,11 +137,11 @@ def count(block: Block, families: Sequence[Grams], known: Vocabulary, *, whole: 
     return Counts(coo_matrix((ones, (rows, places)), shape=(block.size, width)).tocsc(), columns)
 
 
-def tally(block: Block, families: Sequence[Grams], known: Vocabulary) -> Tally:
-    """What `count` counts, as a Tally."""
-    found = [find(grams, known) for grams in families]
-    texts = np.concatenate([block.owner[g.starts[hits]] for g, (hits, _) in zip(families, found, strict=True)])
-    keys = texts.astype(np.int64) << 32 | np.concatenate([columns for _, columns in found])
+def tally(block: Block, families: Sequence[Grams], vocabulary: Vocabulary) -> Tally:
+    """Count as `count` does, as a `Tally`."""
+    hits_of = [find(grams, vocabulary) for grams in families]
+    texts = np.concatenate([block.owner[g.starts[hits]] for g, (hits, _) in zip(families, hits_of, strict=True)])
+    keys = texts.astype(np.int64) << 32 | np.concatenate([columns for _, columns in hits_of])
     keys.sort()
     first = np.empty(len(keys), np.bool_)
     first[:1] = True
@@ -146,7 +155,12 @@ def tally(block: Block, families: Sequence[Grams], known: Vocabulary) -> Tally:
 
 
 def learn(texts: Sequence[str], min_df: int, most: int) -> tuple[Vocabulary, Vocabulary]:
-    """The words with their pairs, and the word pieces, that at least min_df of the texts contain; `most` of each."""
+    """The vocabularies of words with their pairs, and of word pieces.
+
+    Args:
+        min_df: texts that must contain an n-gram.
+        most: most n-grams of each vocabulary.
+    """
     words, pieces = Census(), Census()
     for some in blocks(texts, 8 * BLOCK):  # fewer, larger runs to sort
         block = read(some)
@@ -155,11 +169,11 @@ def learn(texts: Sequence[str], min_df: int, most: int) -> tuple[Vocabulary, Voc
     return words.vocabulary(min_df, most), pieces.vocabulary(min_df, most)
 
 
-def count_all(texts: Sequence[str], known: tuple[Vocabulary, Vocabulary]) -> tuple[csr_matrix, csr_matrix]:
-    """How often each text contains each known word or pair, and each known piece."""
-    words, pieces = ([csr_matrix((0, len(part)), dtype=np.float32)] for part in known)
+def count_all(texts: Sequence[str], vocabularies: tuple[Vocabulary, Vocabulary]) -> tuple[csr_matrix, csr_matrix]:
+    """Count the words and pairs, and the word pieces, of each text."""
+    words, pieces = ([csr_matrix((0, len(part)), dtype=np.float32)] for part in vocabularies)
     for some in blocks(texts):
         block = read(some)
-        words.append(count(block, block.words, known[0], whole=True).matrix.tocsr())
-        pieces.append(count(block, block.pieces, known[1], whole=True).matrix.tocsr())
+        words.append(count(block, block.words, vocabularies[0], whole=True).matrix.tocsr())
+        pieces.append(count(block, block.pieces, vocabularies[1], whole=True).matrix.tocsr())
     return vstack(words, format="csr"), vstack(pieces, format="csr")

@@ -290,7 +290,7 @@ def test_the_lstm_stops_when_its_time_is_spent():
 def arrays_of_a_network(words: int, classes: int, **more: Any) -> tuple[Any, list[np.ndarray]]:
     """Keras's own network with weights that nothing trained, biases included, and those weights."""
     lstm, draw = models.get("lstm"), np.random.default_rng(0)
-    network = lstm._network(words, classes, 24, tiny("lstm", **more))  # type: ignore[attr-defined]
+    network = lstm._build_network(words, classes, 24, tiny("lstm", **more))  # type: ignore[attr-defined]
     weights = [draw.normal(0, 0.5, array.shape).astype(np.float32) for array in network.get_weights()]
     network.set_weights(weights)
     return network, weights

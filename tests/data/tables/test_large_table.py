@@ -358,11 +358,11 @@ def test_a_corrected_model_scores_as_the_correction_did() -> None:
 @given(st.lists(st.sampled_from("abc"), max_size=80), st.integers(1, 4), st.integers(0, 9))
 def test_mixed_parts_hold_every_row_once(labels: list[str], parts: int, seed: int) -> None:
     texts = [f"{at} {label}" for at, label in enumerate(labels)]
-    drawn = list(row_sampling.mixed(texts, labels, parts, seed))
+    drawn = list(row_sampling.shuffled_parts(texts, labels, parts, seed))
     assert len(drawn) == parts
     together = [pair for part in drawn for pair in zip(*part, strict=True)]
     assert sorted(together) == sorted(zip(texts, labels, strict=True))
-    assert drawn == list(row_sampling.mixed(texts, labels, parts, seed))
+    assert drawn == list(row_sampling.shuffled_parts(texts, labels, parts, seed))
 
 
 def test_a_sample_has_its_share_and_every_label() -> None:
@@ -386,7 +386,7 @@ def test_the_lstm_learns_from_a_sample_of_what_is_too_much(monkeypatch: pytest.M
         return []
 
     tiny = lstm.Params(units=4, embedding=4, epochs=1, batch=32)  # type: ignore[call-arg]
-    monkeypatch.setattr(lstm, "_trained", see)
+    monkeypatch.setattr(lstm, "_train", see)
     lstm.fit(train, Rows([], []), ("bad", "good"), tiny, seed=0, progress=lambda *_: None)
     rows, width = shapes[0]
     assert rows * width < 1.3 * 8_000

@@ -92,7 +92,7 @@ def test_an_ngram_is_shared_equally_among_the_words_that_it_covers(classes: int,
     bounds = list(zip(block.words[0].starts, block.words[0].ends, strict=True))
     expected = np.zeros(len(bounds))
     for families, group in ((block.words, model.words), (block.pieces, model.pieces)):
-        hits = [(grams, *find(grams, group.known)) for grams in families]
+        hits = [(grams, *find(grams, group.vocabulary)) for grams in families]
         times = Counter(int(column) for _, _, columns in hits for column in columns)
         length = np.sqrt(sum(((1 + np.log(n)) * float(group.rarity[column])) ** 2 for column, n in times.items()))
         for grams, places, columns in hits:

@@ -107,8 +107,8 @@ class Linear:
 
     def _scores(self, block: Block) -> NDArray[np.floating]:
         if len(block.owner) <= FEW_CHARACTERS and len(self.bias) <= FEW_SCORES:
-            words = self.words.scores_of(tally(block, block.words, self.words.vocabulary))
-            return words + self.pieces.scores_of(tally(block, block.pieces, self.pieces.vocabulary)) + self.bias
+            of_words = self.words.scores_of(tally(block, block.words, self.words.vocabulary))
+            return of_words + self.pieces.scores_of(tally(block, block.pieces, self.pieces.vocabulary)) + self.bias
         words = self.words.scores(count(block, block.words, self.words.vocabulary))
         return words + self.pieces.scores(count(block, block.pieces, self.pieces.vocabulary)) + self.bias
 

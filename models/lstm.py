@@ -124,7 +124,7 @@ def load(folder: Path) -> Lstm:
 def fit(
     train: Rows, validation: Rows, labels: tuple[str, ...], params: Params, *, seed: int, progress: Progress
 ) -> Lstm:
-    """Train until the validation loss (without validation rows the training loss) stops falling; keep the best weights."""
+    """Train until the validation loss (the training loss without validation rows) stops falling; keep the best."""
     keras = _keras()
     keras.utils.set_random_seed(seed)
     train = _sample(train, row_sampling.characters(train.texts), MOST_CHARACTERS, seed)

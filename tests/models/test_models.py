@@ -68,10 +68,13 @@ def fit(name: str, train: Rows, validation: Rows, labels: tuple[str, ...], progr
 
 @cache
 def ten_rows(name: str) -> tuple[Any, list[tuple[int, int, dict[str, float]]]]:
-    """The model of the ten rows and what it told of its progress: fitted once, as some models take seconds."""
-    told: list[tuple[int, int, dict[str, float]]] = []
-    model = fit(name, TEN, TEN, ("bad", "good"), lambda done, total, metrics: told.append((done, total, dict(metrics))))
-    return model, told
+    """The model of the ten rows and its progress reports: fitted once, as some models take seconds."""
+    steps: list[tuple[int, int, dict[str, float]]] = []
+
+    def progress(done: int, total: int, metrics: dict[str, float]) -> None:
+        steps.append((done, total, dict(metrics)))
+
+    return fit(name, TEN, TEN, ("bad", "good"), progress), steps
 
 
 def fitted(name: str) -> Any:
@@ -87,8 +90,8 @@ def five(rows_each: int = 6) -> Rows:
 
 
 def accuracy(model: Any, rows: Rows) -> float:
-    found = np.array(model.labels)[model.predict_proba(rows.texts).argmax(axis=1)]
-    return float((found == np.array(rows.labels)).mean())
+    answers = np.array(model.labels)[model.predict_proba(rows.texts).argmax(axis=1)]
+    return float((answers == np.array(rows.labels)).mean())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -134,9 +137,9 @@ def test_it_finds_the_rare_class_of_an_imbalanced_set(name: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_it_does_without_validation_rows_and_with_a_label_no_row_has(name: str):
     few = {"epochs": 2} if name == "lstm" else {}
-    found = fit(name, TEN, Rows([], []), ("bad", "good", "never"), **few).predict_proba(TEN.texts)
-    assert found.shape == (10, 3)
-    assert np.allclose(found.sum(axis=1), 1)
+    probabilities = fit(name, TEN, Rows([], []), ("bad", "good", "never"), **few).predict_proba(TEN.texts)
+    assert probabilities.shape == (10, 3)
+    assert np.allclose(probabilities.sum(axis=1), 1)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -182,9 +185,9 @@ def test_another_process_answers_the_same_in_silence_and_without_what_trained_it
         f"print(models.load(pathlib.Path({str(tmp_path)!r})).predict_proba({texts!r}).tobytes().hex())\n"
         f"print(sorted({NOT_TO_ANSWER!r} & set(sys.modules)))"
     )
-    told = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert told.stdout.splitlines() == [model.predict_proba(texts).tobytes().hex(), "[]"]
-    assert told.stderr == ""
+    process = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert process.stdout.splitlines() == [model.predict_proba(texts).tobytes().hex(), "[]"]
+    assert process.stderr == ""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -203,12 +206,12 @@ def test_a_registered_model_names_what_it_needs(name: str, tmp_path: Path):
 @pytest.mark.parametrize("kind", STRANGE)
 @pytest.mark.parametrize("name", NAMES)
 def test_any_text_gets_probabilities(name: str, kind: str):
-    found = fitted(name).predict_proba([STRANGE[kind]])
-    assert found.shape == (1, 2)
-    assert found.dtype == np.float64
-    assert np.isfinite(found).all()
-    assert (found >= 0).all()
-    assert found.sum() == pytest.approx(1, abs=1e-9)
+    probabilities = fitted(name).predict_proba([STRANGE[kind]])
+    assert probabilities.shape == (1, 2)
+    assert probabilities.dtype == np.float64
+    assert np.isfinite(probabilities).all()
+    assert (probabilities >= 0).all()
+    assert probabilities.sum() == pytest.approx(1, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -234,16 +237,16 @@ def log_odds(model: Any, texts: list[str], label: str, against: str) -> np.ndarr
 def test_without_the_words_that_speak_for_it_an_answer_loses_most(name: str):
     """The three strongest words of each text against three drawn at random and against the three weakest."""
     model, draw, lost = fitted(name), np.random.default_rng(0), []
-    for text in [f"{one}. {other}" for one in GOOD for other in BAD]:
-        found = explain(model, text)
-        by_weight = sorted(found.words, key=lambda word: -word.weight)
+    for text in [f"{good}. {bad}" for good in GOOD for bad in BAD]:
+        explanation = explain(model, text)
+        by_weight = sorted(explanation.words, key=lambda word: -word.weight)
         chance = [by_weight[at] for at in draw.permutation(len(by_weight))[:3]]
-        lacking = [text] * 3
+        shortened = [text] * 3
         for kind, words in enumerate((by_weight[:3], chance, by_weight[-3:])):
             for word in sorted(words, key=lambda word: -word.start):
-                lacking[kind] = without(lacking[kind], word.start, word.end)
-        odds = log_odds(model, [text, *lacking], found.label, found.against or "")
-        assert odds[0] == pytest.approx(found.log_odds, abs=1e-4)
+                shortened[kind] = without(shortened[kind], word.start, word.end)
+        odds = log_odds(model, [text, *shortened], explanation.label, explanation.against or "")
+        assert odds[0] == pytest.approx(explanation.log_odds, abs=1e-4)
         lost.append(odds[0] - odds[1:])
     strongest, drawn, weakest = np.mean(lost, axis=0)
     assert strongest > drawn > weakest
@@ -254,27 +257,27 @@ def test_without_the_words_that_speak_for_it_an_answer_loses_most(name: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_any_answer_is_explained(name: str, kind: str):
     text, model = STRANGE[kind], fitted(name)
-    found, probabilities = explain(model, text), model.predict_proba([text])[0]
-    assert found.label == model.labels[probabilities.argmax()]
-    assert {found.label, found.against} == {"bad", "good"}
-    assert np.isfinite([found.log_odds, *(word.weight for word in found.words)]).all()
-    assert (found.bias is None) == (found.method == "occlusion")
-    assert [word for word in found.words if text[word.start : word.end].strip() == ""] == []
+    explanation, probabilities = explain(model, text), model.predict_proba([text])[0]
+    assert explanation.label == model.labels[probabilities.argmax()]
+    assert {explanation.label, explanation.against} == {"bad", "good"}
+    assert np.isfinite([explanation.log_odds, *(word.weight for word in explanation.words)]).all()
+    assert (explanation.bias is None) == (explanation.method == "occlusion")
+    assert [word for word in explanation.words if text[word.start : word.end].strip() == ""] == []
 
 
 def test_the_baseline_is_moved_by_no_word():
-    found = explain(fitted("majority"), "a fine film")
-    assert [(word.start, word.end, word.weight) for word in found.words] == [(0, 1, 0), (2, 6, 0), (7, 11, 0)]
+    explanation = explain(fitted("majority"), "a fine film")
+    assert [(word.start, word.end, word.weight) for word in explanation.words] == [(0, 1, 0), (2, 6, 0), (7, 11, 0)]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_progress_only_grows_and_arrives(name: str):
-    _, told = ten_rows(name)
-    done = [step for step, _, _ in told]
+    _, steps = ten_rows(name)
+    done = [step for step, _, _ in steps]
     assert done == sorted(done)
-    assert len({total for _, total, _ in told}) == 1
-    assert done[-1] == told[-1][1]
-    assert all(np.isfinite(value) for _, _, metrics in told for value in metrics.values())
+    assert len({total for _, total, _ in steps}) == 1
+    assert done[-1] == steps[-1][1]
+    assert all(np.isfinite(value) for _, _, metrics in steps for value in metrics.values())
 
 
 def test_the_learning_curve_has_an_entry_a_pass():
@@ -304,18 +307,18 @@ def test_what_keras_trained_is_read_as_keras_reads_it(units: int, classes: int):
     lengths = draw.permutation(np.repeat(places + 1, 3))
     numbers = np.where(places < lengths[:, None], draw.integers(1, 52, (72, 24)), 0).astype(np.int32)
     reader = Reader(weights)
-    found = reader.probabilities(numbers)
-    assert np.abs(found - network.predict_on_batch(numbers)).max() < 1e-6
+    probabilities = reader.probabilities(numbers)
+    assert np.abs(probabilities - network.predict_on_batch(numbers)).max() < 1e-6
     alone = np.vstack([reader.probabilities(numbers[at : at + 1]) for at in range(72)])
-    assert np.abs(found - alone).max() < 1e-7
+    assert np.abs(probabilities - alone).max() < 1e-7
 
 
 @pytest.mark.parametrize("at", range(9))
 def test_arrays_that_do_not_fit_together_are_no_reader(at: int):
     weights = list(fitted("lstm").reader.weights)
     Reader(weights)
-    before, one, after = weights[:at], weights[at], weights[at + 1 :]
-    wrong = [[*before, *after]] + [[*before, other, *after] for other in (one[None], one[:0], one[..., 1:])]
+    before, array, after = weights[:at], weights[at], weights[at + 1 :]
+    wrong = [[*before, *after]] + [[*before, other, *after] for other in (array[None], array[:0], array[..., 1:])]
     for arrays in wrong:
         with pytest.raises(ValueError, match=r"must be an embedding .* Received: \("):
             Reader(arrays)

@@ -21,11 +21,11 @@ from tests.support.project import SMALL, Project, bring_small
 
 def test_a_digest_tells_any_two_answers_apart() -> None:
     first = np.array([[0.25, 0.75], [0.5, 0.5]])
-    known = digest(("a", "b"), first)
-    assert known == digest(["a", "b"], np.asfortranarray(first))
-    assert known != digest(("a", "c"), first)
-    assert known != digest(("a", "b"), np.nextafter(first, 1))
-    assert known != digest(("a", "b"), first.reshape(1, 4))
+    expected = digest(("a", "b"), first)
+    assert expected == digest(["a", "b"], np.asfortranarray(first))
+    assert expected != digest(("a", "c"), first)
+    assert expected != digest(("a", "b"), np.nextafter(first, 1))
+    assert expected != digest(("a", "b"), first.reshape(1, 4))
 
 
 def digests(project: Project) -> dict[str, str]:
@@ -63,15 +63,15 @@ def test_a_model_trained_again_answers_as_the_champion_did(turned: Project, tmp_
 @pytest.mark.long
 @pytest.mark.parametrize("model", ["linear", "lstm"])
 def test_a_model_made_again_in_another_project_answers_alike(tmp_path: Path, model: str) -> None:
-    found = []
+    answers = []
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         project = bring_small(Project(tmp_path / name / "project"), 1500)
         project.write("params.yaml", SMALL.replace("[majority, linear]", f"[{model}]"))
         done = project.make("run")
         assert done.status == 0, done.text
-        found.append(digests(project)["1"])
+        answers.append(digests(project)["1"])
         forget_all_but_data(project)
         assert project.make("run").status == 0
-        found.append(digests(project)["1"])
-    assert len(set(found)) == 1
+        answers.append(digests(project)["1"])
+    assert len(set(answers)) == 1

@@ -1,4 +1,4 @@
-"""The example data sets: one file each, found by being here and loaded only when asked for."""
+"""The example data sets: one file each. A file in this folder is an example; it is imported when it is first used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> ExampleFile:
-    """The example of that name (`film_reviews` and `film-reviews` are the same), imported now.
+    """Import the example of that name (`film_reviews` and `film-reviews` are the same).
 
     Raises:
         LookupError: there is no such file.

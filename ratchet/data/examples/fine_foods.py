@@ -38,7 +38,7 @@ def build(folder: Path) -> pl.DataFrame:
 
 
 def _reviews(path: Path) -> pl.DataFrame:
-    """A pickle can run code, so it is read only because `fetch` has found the very bytes that were pinned."""
+    """The reviews of a pickle. A pickle can run code; this one is safe because `fetch` has checked its hash."""
     import pandas as pd
 
     with lzma.open(path) as unpacked:

@@ -31,13 +31,12 @@ PACKAGE = Package(
 
 
 def build(folder: Path) -> pl.DataFrame:
-    """Columns post, newsgroup and period (the official train file is the earlier posts, the test file the
-    later)."""
+    """Columns post, newsgroup and period; the official train file has the earlier posts, the test file the later."""
     files = fetch(PACKAGE, folder)
     return pl.concat([_posts(files[TRAIN], "earlier"), _posts(files[TEST], "later")])
 
 
 def _posts(path: Path, period: str) -> pl.DataFrame:
-    """Tab-separated; under the names come three lines of Orange's own: column types, roles and a blank."""
+    """The posts of a tab-separated file, in which Orange has three lines below the header: types, roles and a blank."""
     rows = pl.read_csv(path, separator="\t", infer_schema=False, quote_char=None)
     return rows.slice(3).select(post="Text", newsgroup="Category").with_columns(period=pl.lit(period))

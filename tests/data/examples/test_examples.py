@@ -45,7 +45,7 @@ FACTS = {
         "5ee95e0d9b265da79ec8a52fe0550e93603be104f13ef612a93d7d3783c531d9",
     ),
 }
-"""A new example adds its line here."""
+"""Every new example needs a line here."""
 
 
 def test_the_examples_are_the_files_that_are_there() -> None:

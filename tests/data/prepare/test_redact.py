@@ -22,15 +22,15 @@ STAYS = [
 
 
 def flags(text: str) -> dict[str, bool]:
-    return {found.name: found[0] for found in looks_private(pl.Series([text]))}
+    return {column.name: column[0] for column in looks_private(pl.Series([text]))}
 
 
 @pytest.mark.parametrize("text", KNOWN)
 def test_every_known_form_is_redacted_and_flagged_in_a_table(text: str) -> None:
     assert redacted(text) == KNOWN[text]
-    found = flags(text)
+    kinds = flags(text)
     for kind in ("mail", "phone", "card"):
-        assert found[kind] or f"[{kind}]" not in KNOWN[text]
+        assert kinds[kind] or f"[{kind}]" not in KNOWN[text]
 
 
 @pytest.mark.parametrize("text", STAYS)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import models
 from models.contract import Rows
-from models.text import explanation as explaining
+from models.text import explanation as explanation_module
 from models.text.explanation import explain
 from models.text.ngrams import read
 from models.text.vocabulary import find
@@ -34,24 +34,24 @@ TEXTS = st.text(max_size=30) | st.lists(st.sampled_from([*PLAIN, *COMPOSING]), m
 @example("e" + "\u0301" * 3 + "\u1161")
 @example("a\u0f73\u0323 word")  # the last mark composes with the letter, over one that seems to begin anew
 def test_a_span_holds_its_word_and_no_other(text: str) -> None:
-    found, words = spans(text), read([text]).words[0]
+    places, words = spans(text), read([text]).words[0]
     composed = unicodedata.normalize("NFC", text)
-    assert len(found.of) == len(words.starts)
-    assert sorted(set(found.of.tolist())) == list(range(len(found)))
-    edges = np.column_stack([found.starts, found.ends]).ravel()
+    assert len(places.of) == len(words.starts)
+    assert sorted(set(places.of.tolist())) == list(range(len(places)))
+    edges = np.column_stack([places.starts, places.ends]).ravel()
     assert (np.diff(edges)[::2] > 0).all()
     assert (np.diff(edges)[1::2] >= 0).all()
     assert len(edges) == 0 or (edges[0] >= 0 and edges[-1] <= len(text))
     for word, (start, end) in enumerate(zip(words.starts - 1, words.ends - 1, strict=True)):
-        own = text[found.starts[found.of[word]] : found.ends[found.of[word]]]
+        own = text[places.starts[places.of[word]] : places.ends[places.of[word]]]
         assert composed[start:end] in unicodedata.normalize("NFC", own)
         assert text != composed or own == composed[start:end]
 
 
 def test_words_are_found_where_they_stand_in_the_text_as_given() -> None:
     text = "Cafe\u0301s,  don’t İ 好\u1112\u1161\u11ab!👍"
-    found = [text[start:end] for start, end in zip(spans(text).starts, spans(text).ends, strict=True)]
-    assert found == ["Cafe\u0301s", "don’t", "İ", "好", "\u1112\u1161\u11ab", "!", "👍"]
+    words = [text[start:end] for start, end in zip(spans(text).starts, spans(text).ends, strict=True)]
+    assert words == ["Cafe\u0301s", "don’t", "İ", "好", "\u1112\u1161\u11ab", "!", "👍"]
 
 
 @cache
@@ -70,15 +70,17 @@ def linear(classes: int) -> Any:
 @given(text=TEXTS)
 def test_exact_weights_and_the_bias_sum_to_the_log_odds(classes: int, text: str) -> None:
     model = linear(classes)
-    found, logs = explain(model, text), np.log(np.maximum(model.predict_proba([text])[0], 1e-300))
-    of = model.labels.index
-    assert found.method == "exact"
-    assert found.left_out == 0
-    assert of(found.label) == logs.argmax()
-    assert logs[of(found.against or "")] == sorted(logs)[-2]
-    assert found.log_odds == pytest.approx(logs[of(found.label)] - logs[of(found.against or "")], abs=1e-4)
-    assert found.bias is not None
-    assert sum(word.weight for word in found.words) + found.bias == pytest.approx(found.log_odds, abs=1e-9)
+    result, logs = explain(model, text), np.log(np.maximum(model.predict_proba([text])[0], 1e-300))
+    number_of = model.labels.index
+    assert result.method == "exact"
+    assert result.left_out == 0
+    assert number_of(result.label) == logs.argmax()
+    assert logs[number_of(result.against or "")] == sorted(logs)[-2]
+    assert result.log_odds == pytest.approx(
+        logs[number_of(result.label)] - logs[number_of(result.against or "")], abs=1e-4
+    )
+    assert result.bias is not None
+    assert sum(word.weight for word in result.words) + result.bias == pytest.approx(result.log_odds, abs=1e-9)
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -87,8 +89,8 @@ def test_exact_weights_and_the_bias_sum_to_the_log_odds(classes: int, text: str)
 def test_an_ngram_is_shared_equally_among_the_words_that_it_covers(classes: int, text: str) -> None:
     """Against a plain reading: n-gram after n-gram, word after word."""
     model, block = linear(classes), read([text])
-    found = model.evidence(text)
-    label, against = model.seen.index(found.label), model.seen.index(found.against)
+    evidence = model.evidence(text)
+    label, against = model.seen.index(evidence.label), model.seen.index(evidence.against)
     bounds = list(zip(block.words[0].starts, block.words[0].ends, strict=True))
     expected = np.zeros(len(bounds))
     for families, group in ((block.words, model.words), (block.pieces, model.pieces)):
@@ -105,7 +107,7 @@ def test_an_ngram_is_shared_equally_among_the_words_that_it_covers(classes: int,
                 score = score if group.present is None else score + group.present[column]
                 both = np.append(0.0, score) if len(score) == 1 else score
                 expected[covered] += (both[label] - both[against]) / times[column] / len(covered)
-    assert np.allclose(found.words, expected, atol=1e-5)
+    assert np.allclose(evidence.words, expected, atol=1e-5)
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,16 @@ class Counting:
 
 
 def test_occlusion_gives_what_the_log_odds_lose_without_the_word() -> None:
-    found = explain(Counting(), "yes, oh yes!")
-    assert (found.label, found.against, found.method, found.bias) == ("yes", "no", "occlusion", None)
-    assert found.log_odds == pytest.approx(2)
-    assert [(word.start, word.end) for word in found.words] == [(0, 3), (5, 7), (8, 11), (11, 12)]
-    assert [word.weight for word in found.words] == pytest.approx([1, 0, 1, 0])
+    result = explain(Counting(), "yes, oh yes!")
+    assert (result.label, result.against, result.method, result.bias) == (
+        "yes",
+        "no",
+        "occlusion",
+        None,
+    )
+    assert result.log_odds == pytest.approx(2)
+    assert [(word.start, word.end) for word in result.words] == [(0, 3), (5, 7), (8, 11), (11, 12)]
+    assert [word.weight for word in result.words] == pytest.approx([1, 0, 1, 0])
 
 
 def test_words_left_out_grow_nothing_together() -> None:
@@ -133,12 +140,12 @@ def test_words_left_out_grow_nothing_together() -> None:
 
 
 def test_of_a_long_text_the_first_words_are_weighed_and_the_rest_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = explain(Counting(), "yes " + "oh " * 400)
-    assert len(found.words) == explaining.MOST_WORDS
-    assert found.left_out == 401 - explaining.MOST_WORDS
-    monkeypatch.setattr(explaining, "MOST_CHARACTERS", 3 * 1205)
-    found = explain(Counting(), "yes " + "oh " * 400)
-    assert (len(found.words), found.left_out) == (3, 398)
+    result = explain(Counting(), "yes " + "oh " * 400)
+    assert len(result.words) == explanation_module.MOST_WORDS
+    assert result.left_out == 401 - explanation_module.MOST_WORDS
+    monkeypatch.setattr(explanation_module, "MOST_CHARACTERS", 3 * 1205)
+    result = explain(Counting(), "yes " + "oh " * 400)
+    assert (len(result.words), result.left_out) == (3, 398)
 
 
 def test_a_class_that_has_no_chance_has_log_odds_all_the_same() -> None:

@@ -43,13 +43,13 @@ def naive(text: str) -> tuple[Counter[tuple[str, ...]], Counter[tuple[str, ...]]
             words[-1] = (words[-1][0] + folded[at], False)
         elif kind != ngrams.GAP:
             words.append((folded[at], kind == ngrams.SIGN))
-    said: Counter[tuple[str, ...]] = Counter((word,) for word, _ in words)
-    said.update((one, two) for (one, _), (two, _) in pairwise(words))
+    grams: Counter[tuple[str, ...]] = Counter((word,) for word, _ in words)
+    grams.update((one, two) for (one, _), (two, _) in pairwise(words))
     triples = zip(words, words[1:], words[2:], strict=False)
-    said.update(tuple(word for word, _ in three) for three in triples if all(sign for _, sign in three))
+    grams.update(tuple(word for word, _ in three) for three in triples if all(sign for _, sign in three))
     letters = [character if kind == ngrams.LETTER else "" for character, kind in zip(folded, kinds, strict=True)]
     runs = (tuple(letters[at : at + ngrams.PIECE]) for at in range(len(letters) - ngrams.PIECE + 1))
-    return said, Counter(run for run in runs if all(run[1:-1]))
+    return grams, Counter(run for run in runs if all(run[1:-1]))
 
 
 TEXTS = st.lists(st.text(max_size=40) | st.text("abc de'’É好한!?👍\n.", max_size=40), min_size=1, max_size=6)
@@ -64,19 +64,19 @@ def hashed(families: tuple[ngrams.Grams, ...]) -> Counter[int]:
 @given(TEXTS)
 def test_ngrams_are_those_of_a_naive_reading(texts: list[str]):
     for text in texts:
-        block, (said, cut) = ngrams.read([text]), naive(text)
-        assert sorted(hashed(block.words).values()) == sorted(said.values())
-        assert sorted(hashed(block.pieces).values()) == sorted(cut.values())
+        block, (grams, pieces) = ngrams.read([text]), naive(text)
+        assert sorted(hashed(block.words).values()) == sorted(grams.values())
+        assert sorted(hashed(block.pieces).values()) == sorted(pieces.values())
 
 
 @settings(max_examples=100, deadline=None)
 @given(TEXTS, TEXTS)
 def test_a_matrix_counts_the_known_ngrams(learnt: list[str], texts: list[str]):
-    known = learn(learnt, 1, 10**6)
-    whole = count_all(texts, known)
+    vocabularies = learn(learnt, 1, 10**6)
+    whole = count_all(texts, vocabularies)
     for row, text in enumerate(texts):
         block = ngrams.read([text])
-        for families, part, matrix in zip((block.words, block.pieces), known, whole, strict=True):
+        for families, part, matrix in zip((block.words, block.pieces), vocabularies, whole, strict=True):
             expected = [hashed(families)[int(hash_)] for hash_ in part.hashes]
             assert matrix[row].toarray()[0].tolist() == expected
 
@@ -96,8 +96,8 @@ def test_a_texts_ngrams_do_not_depend_on_the_batch(texts: list[str]):
 @given(TEXTS)
 def test_normalising_changes_no_ngram(texts: list[str]):
     for text, tidy in zip(texts, normalise(texts), strict=True):
-        for one, two in zip(ngrams.read([text]).words, ngrams.read([tidy]).words, strict=True):
-            assert np.array_equal(one.hashes[one.valid], two.hashes[two.valid])
+        for before, after in zip(ngrams.read([text]).words, ngrams.read([tidy]).words, strict=True):
+            assert np.array_equal(before.hashes[before.valid], after.hashes[after.valid])
 
 
 @settings(max_examples=50, deadline=None)

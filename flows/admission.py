@@ -44,7 +44,7 @@ def pending(problem: Problem, registry: Registry) -> str:
 
     The next version would take the challenger's alias, so no turn begins by itself meanwhile.
     """
-    live, tried = registry.champion(), registry.holding(CHALLENGER)
+    live, tried = registry.champion(), registry.by_alias(CHALLENGER)
     if live is None or tried is None or tried.standing is not Standing.PROMOTE:
         return ""
     if tried.tags.get("decided_against") != str(live.number):
@@ -59,15 +59,15 @@ def begin(problem: Problem, registry: Registry, version: Version) -> None:
     """The version stays challenger, and the service asks it beside the champion."""
     canary = problem.settings.deploy.canary
     how = "in the shadow of the champion" if canary.shadow else f"on {canary.share:.0%} of the texts"
-    registry.enter(version)
-    registry.mark(version, TRIAL, f"since {ledger.moment()}: {how}")
+    registry.set_challenger(version)
+    registry.set_tag(version, TRIAL, f"since {ledger.moment()}: {how}")
     say(f"Version {version.number} passed the gate and is tried {how}; `make optimise` judges by the audited ones.")
 
 
 @step("Judge the trial on live traffic")
 def judge(problem: Problem, registry: Registry) -> Version | None:
     """The version that has passed its trial and is to go live; None where none has, or none is tried."""
-    live, tried = registry.champion(), registry.holding(CHALLENGER)
+    live, tried = registry.champion(), registry.by_alias(CHALLENGER)
     if live is None or tried is None or TRIAL not in tried.tags:
         return None
     if tried.standing is Standing.SENT_BACK:  # a kill came between the verdict and what follows
@@ -79,7 +79,7 @@ def judge(problem: Problem, registry: Registry) -> Version | None:
         say(
             f"The trial of version {tried.number} was against version {tried.tags.get('decided_against')}, and is over."
         )
-        registry.release(CHALLENGER)
+        registry.delete_alias(CHALLENGER)
         return None
     if is_asked(problem, live) and is_waiting(tried):
         say(f"Version {tried.number} has passed its trial, and waits for a person.")
@@ -94,7 +94,7 @@ def judge(problem: Problem, registry: Registry) -> Version | None:
 def conclude(problem: Problem, registry: Registry, tried: Version, live: Version, found: Verdict) -> Version | None:
     """What the verdict comes to: worse goes back; better goes live, and so does what nothing speaks against in time."""
     enough = found.labelled >= problem.settings.deploy.canary.rows
-    registry.mark(tried, TRIAL, str(found))
+    registry.set_tag(tried, TRIAL, str(found))
     if found.word == "worse":
         why = f"{found}, so version {live.number} stays."
         registry.decide(tried, Standing.SENT_BACK, {"decision_reason": why}, tried.description)
@@ -113,7 +113,7 @@ def send_back(problem: Problem, registry: Registry, tried: Version, why: str) ->
     told = ledger.story(problem.here.ledger, problem.name)
     if not any(isinstance(line, Refused) and (line.version, line.by) == (tried.number, BY) for line in told):
         ledger.append(problem.here.ledger, Refused(problem.name, tried.number, why, BY))
-    registry.release(CHALLENGER)
+    registry.delete_alias(CHALLENGER)
     say(f"Version {tried.number} goes back: {why}")
 
 
@@ -134,7 +134,7 @@ def is_waiting(version: Version | None) -> bool:
 @step("Wait for approval")
 def ask_for_approval(problem: Problem, registry: Registry, version: Version) -> None:
     """The version is packed and waits; where the UI has the forms, a paused run there lets it through."""
-    registry.mark(version, "approval", Approval.WAITS)
+    registry.set_tag(version, "approval", Approval.WAITS)
     with get_client(sync_client=True) as client:
         withdraw_approvals(client, problem.name)
         with suppress(ObjectNotFound):  # nobody serves the forms: then it is `make approve`
@@ -173,7 +173,7 @@ def withdraw_approvals(client: SyncPrefectClient, name: str) -> None:
 def settle_approval(problem: Problem, registry: Registry, version: Version) -> None:
     """It has been let through: nothing waits any more."""
     if version.tags.get("approval") == Approval.WAITS:
-        registry.mark(version, "approval", Approval.GIVEN)
+        registry.set_tag(version, "approval", Approval.GIVEN)
     if problem.settings.deploy.approval == "manual":
         with get_client(sync_client=True) as client:
             withdraw_approvals(client, problem.name)

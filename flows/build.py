@@ -11,7 +11,7 @@ from flows.pages import links, registry_pages, reports
 from flows.registry.registry import Registry
 from flows.registry.snapshot import NOTE, Standing, Version
 from flows.runs.run_names import rename_run
-from flows.runs.stage import Model, at_hand, say, stage, step
+from flows.runs.stage import Model, problem_and_registry, say, stage, step
 from ratchet.data.incoming import incoming_table
 from ratchet.data.prepare import rows
 from ratchet.data.prepare.rows import PreparedRows, RawRows, ValidRows
@@ -40,7 +40,7 @@ def build(model: Model | None = None, trigger: str = "manual", turn: str | None 
     Returns:
         The number of the challenger's version.
     """
-    problem, registry = at_hand()
+    problem, registry = problem_and_registry()
     finished = take_up(registry, turn) if turn else None
     if finished is not None:
         rename_run(problem.name, finished.number, finished.model, "taken up")
@@ -61,9 +61,9 @@ def build(model: Model | None = None, trigger: str = "manual", turn: str | None 
 @step("Take up what was built")
 def take_up(registry: Registry, turn: str) -> Version | None:
     """The version that this turn made before it was killed, as the challenger again unless it is live by now."""
-    version, live = registry.of_turn(turn), registry.champion()
+    version, live = registry.version_of_turn(turn), registry.champion()
     if version is not None and (live is None or live.number != version.number):
-        registry.enter(version)
+        registry.set_challenger(version)
     if version is not None:
         say(f"Version {version.number} ({version.model}) was built before the turn was cut off; it goes on from there.")
     return version
@@ -118,7 +118,7 @@ def register_challenger(under_way: BuildRun, chosen: Candidate, candidates: list
     problem, registry, model = under_way.problem, under_way.registry, chosen.trained.model
     tags = {**under_way.tags, "model": model, "decision": Standing.UNJUDGED.value}
     version = registry.register(chosen.run_id, chosen.model_id, tags, registry_pages.waiting(problem, model))
-    registry.enter(version)
+    registry.set_challenger(version)
     verdict = f"{model} is the challenger: version {version.number} of {problem.name}."
     table = reports.candidates(problem, {c.trained.model: (c.scores, c.trained.seconds) for c in candidates})
     live = registry.champion()

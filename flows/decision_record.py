@@ -133,7 +133,7 @@ def keep_corrected(case: EvaluationContext, version: Version, figure: Figure | N
     name = f"holdout_{metric}_corrected"
     figures = {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
     case.registry.log(version.run_id, metrics=figures)
-    case.registry.mark(version, CORRECTED, f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})")
+    case.registry.set_tag(version, CORRECTED, f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})")
 
 
 def publish(

@@ -11,7 +11,7 @@ from flows.registry.registry import Registry
 from flows.registry.snapshot import CHALLENGER, PREVIOUS, Standing, Version, number
 from flows.runs import champion as champions
 from flows.runs.run_names import rename_run
-from flows.runs.stage import at_hand, log_quietly, say, stage, step
+from flows.runs.stage import log_quietly, problem_and_registry, say, stage, step
 from ratchet.project.errors import Refusal
 from ratchet.project.problem import Problem
 from ratchet.state import ledger
@@ -34,8 +34,8 @@ def deploy(version: int | None = None, trigger: str = "manual", tried: bool = Fa
     Returns:
         The number of the version that is live.
     """
-    problem, registry = at_hand()
-    decided = registry.version(version) if version else registry.holding(CHALLENGER)
+    problem, registry = problem_and_registry()
+    decided = registry.version(version) if version else registry.by_alias(CHALLENGER)
     live = find_live(problem, registry)
     if decided is not None and awaits(problem, decided, live):
         require_fresh(decided, live)
@@ -66,7 +66,7 @@ def let_through(
     """What is live afterwards: the version, unless it has to be tried first, or waits for a person."""
     if not tried and not approved and admission.is_tried(problem, decided, live):
         admission.begin(problem, registry, decided)
-        bundles.line_up(registry, problem.settings.deploy.canary)
+        bundles.update_lineup(registry, problem.settings.deploy.canary)
         return live
     if not approved and admission.is_asked(problem, live):
         admission.ask_for_approval(problem, registry, decided)
@@ -121,7 +121,7 @@ def line_up(problem: Problem, registry: Registry) -> Version:
     """Tell the service who answers now: the new champion."""
     live = registry.champion()
     assert live is not None
-    bundles.line_up(registry, problem.settings.deploy.canary)
+    bundles.update_lineup(registry, problem.settings.deploy.canary)
     say(f"Version {live.number} ({live.model}) is the champion of {problem.name}.")
     return live
 
@@ -150,7 +150,7 @@ def report(problem: Problem, registry: Registry, decided: Version | None, live: 
     log_quietly(verdict)
     read_on = reports.links(problem, live, registry.experiment(), decided if kept else None)
     create_markdown_artifact(
-        f"{verdict}\n\n{reports.champion(live, registry.holding(PREVIOUS), read_on)}",
+        f"{verdict}\n\n{reports.champion(live, registry.by_alias(PREVIOUS), read_on)}",
         key="registered-model",
         description=f"Version {live.number} ({live.model}): live",
     )

@@ -13,7 +13,7 @@ from flows.evaluation import Evaluation, EvaluationContext, HoldoutResult
 from flows.registry.registry import Registry
 from flows.registry.snapshot import CHALLENGER, EVIDENCE, Standing, Version
 from flows.runs.run_names import rename_run
-from flows.runs.stage import at_hand, say, stage, step
+from flows.runs.stage import problem_and_registry, say, stage, step
 from models.majority import Majority
 from ratchet.data.prepare import rows
 from ratchet.judging import gate, gate_memory, metrics, must_list, scorecard, slices
@@ -37,8 +37,8 @@ def evaluate(version: int | None = None, trigger: str = "manual") -> Evaluation 
     Returns:
         The decision with its scorecard; nothing where no challenger waits.
     """
-    problem, registry = at_hand()
-    challenger = registry.version(version) if version else registry.holding(CHALLENGER)
+    problem, registry = problem_and_registry()
+    challenger = registry.version(version) if version else registry.by_alias(CHALLENGER)
     if challenger is None:
         say("No challenger waits for a decision. Build one: make build")
         return None

@@ -111,7 +111,7 @@ def earlier(case: EvaluationContext, challenger: Version) -> tuple[PastChallenge
     metric, lineage = case.problem.settings.evaluate.metric, case.problem.lineage
     others = [
         version
-        for version in case.registry.holdings().versions
+        for version in case.registry.snapshot().versions
         if version.tags.get("lineage") == lineage and version.number != challenger.number
     ]
     known = [past for version in others if (past := remembered(version, metric)) is not None]

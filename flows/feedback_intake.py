@@ -9,7 +9,7 @@ from expectations import Verdict, docs
 from flows.pages import links, reports
 from flows.registry.registry import Registry
 from flows.registry.snapshot import Version
-from flows.runs.stage import at_hand, say, step
+from flows.runs.stage import problem_and_registry, say, step
 from ratchet.data.incoming import incoming_table
 from ratchet.data.tables import canonical_csv
 from ratchet.data.versions import dvc_repo, feedback_table, git, quarantine, transaction
@@ -30,7 +30,7 @@ CONTINUES = " It continues: no row changes its side of the split."
 
 def brings_more(by: str) -> bool:
     """Take in what people said, and say whether the data is another than that of the last turn."""
-    problem, registry = at_hand()
+    problem, registry = problem_and_registry()
     live = registry.champion()
     if live is None:
         raise Refusal("Labels are taken in for a champion.", "none is live", "Turn the loop once: make run")

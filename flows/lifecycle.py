@@ -15,7 +15,7 @@ from flows.evaluation import Evaluation, standing
 from flows.optimise import Outlook, optimise
 from flows.runs import champion as champions
 from flows.runs.run_names import rename_run
-from flows.runs.stage import Example, Model, at_hand, log_quietly, say, stage, step
+from flows.runs.stage import Example, Model, log_quietly, problem_and_registry, say, stage, step
 from ratchet.data.incoming import table_import
 from ratchet.data.versions import feedback_table
 from ratchet.monitoring import retrain_state
@@ -89,7 +89,7 @@ def lifecycle(
 
 def waits_for_another(trigger: str) -> bool:
     """Whether a version is on trial or waits for a person, which this turn's would end; then the labels judge that."""
-    problem, registry = at_hand()
+    problem, registry = problem_and_registry()
     if not admission.pending(problem, registry):
         return False
     retrain_state.held(problem)
@@ -124,7 +124,7 @@ def conclude(done: Turn) -> None:
 @step("Say how it stands")
 def show_standing(evaluation: Evaluation, came_to: str, outlook: str) -> None:
     """What the turn came to, and what is live, before, beside and next: as the registered model's page has it."""
-    problem, registry = at_hand()
+    problem, registry = problem_and_registry()
     live = registry.champion()
     assert live is not None
     page = champions.page(problem, registry, live)

@@ -8,7 +8,7 @@ from flows import admission, feedback_intake, next_turn
 from flows.deploy import deploy
 from flows.drift_check import watch
 from flows.runs.run_names import rename_run
-from flows.runs.stage import at_hand, say, stage, step
+from flows.runs.stage import problem_and_registry, say, stage, step
 from ratchet.monitoring import label_queue
 from ratchet.project.errors import Refusal
 from ratchet.project.problem import Problem
@@ -43,7 +43,7 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     Returns:
         The verdict.
     """
-    problem, registry = at_hand()
+    problem, registry = problem_and_registry()
     live = registry.version(version) if version else registry.champion()
     if live is None:
         raise Refusal("Optimise looks at a champion.", "none is live", "Turn the loop once: make run")
@@ -51,7 +51,7 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     passed = admission.judge(problem, registry)
     if passed is not None:
         live = registry.version(deploy(passed.number, trigger, tried=True))
-    problem, registry = at_hand()  # the data version may be a new one
+    problem, registry = problem_and_registry()  # the data version may be a new one
     ask_people(problem)
     sight = watch(problem, registry, live)
     rename_run(problem.name, live.number, live.model, sight.found.headline)

@@ -32,8 +32,8 @@ def of_version(registry: Registry, wished: str) -> Lines:
     if found is None:
         raise Refusal("Lineage starts at a version.", "none is live and none is named", "make lineage VERSION=1")
     here, tags, origin = registry.here, found.tags, registry.origin(found)
-    moves, holdings = ledger.read(here.ledger, registry.problem), registry.holdings()
-    held = [alias for alias, number in holdings.held.items() if number == found.number]
+    moves, holdings = ledger.read(here.ledger, registry.problem), registry.snapshot()
+    held = [alias for alias, number in holdings.aliases.items() if number == found.number]
     name = f"{found.number} of {found.problem} ({found.model})" + (f", {', '.join(held)}" if held else "")
     lines = [
         ("version", name),
@@ -92,7 +92,7 @@ def from_data(problem: Problem, registry: Registry, wished: str) -> tuple[Lines,
     Raises:
         Refusal: no version was built on data whose hash begins so, or on more than one.
     """
-    holdings = registry.holdings()
+    holdings = registry.snapshot()
     known = sorted({data_of(version) for version in holdings.versions} | {problem.pin.version})
     meant = [data for data in known if data.startswith(wished.lower())]
     if len(meant) != 1:
@@ -111,7 +111,7 @@ def from_data(problem: Problem, registry: Registry, wished: str) -> tuple[Lines,
 def rows_of(holdings: RegistrySnapshot, data: str, moves: Sequence[Move]) -> list[dict[str, str]]:
     """The versions that were built on a data version, newest first."""
     built = [version for version in holdings.versions if data_of(version) == data]
-    return [registry_pages.as_row(version, holdings.held, moves) for version in built]
+    return [registry_pages.as_row(version, holdings.aliases, moves) for version in built]
 
 
 def data_of(version: Version) -> str:

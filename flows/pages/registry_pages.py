@@ -65,7 +65,7 @@ def registered_model(problem: Problem, live: Version, holdings: RegistrySnapshot
 
     holdings: with the aliases as they are after the moves, which are all of the problem's, oldest first.
     """
-    data, here, held, versions = problem.settings.data, problem.here, holdings.held, holdings.versions
+    data, here, held, versions = problem.settings.data, problem.here, holdings.aliases, holdings.versions
     since = next((move.at for move in reversed(moves) if move.after == live.number), "")
     back = " one step back is `make rollback`;" if held.get(PREVIOUS) else ""
     found = [

@@ -1,1 +1,1 @@
-"""What a person can start in the Prefect UI, and how its processes begin."""
+"""The flows that a person can start in the Prefect UI, and how their processes begin."""

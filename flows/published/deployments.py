@@ -1,6 +1,6 @@
-"""Publishes the flows to the Prefect UI, each with its run form, and runs what is started there; watches for labels.
+"""Publishes the flows to the Prefect UI with their run forms, runs what is started there, and watches for labels.
 
-Run by `make ui` as a server of its own: `python -m flows.published.deployments`, until it is ended.
+`make ui` runs it as a server of its own: `python -m flows.published.deployments`, until it is ended.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from ratchet.project.settings import Optimise, load
 from ratchet.servers import prefork
 
 FLOWS = (lifecycle, build, evaluate, deploy, optimise)
-STARTED_HERE = "Prefect UI"
+TRIGGER = "Prefect UI"
 
 
 def publish(settings: Optimise) -> None:
-    """Serve every flow as a deployment of its own name; returns when it is ended."""
-    made = [
+    """Serve every flow as a deployment of its own name, until the process is ended."""
+    flow_deployments = [
         flow.to_deployment(
             name=flow.name,
             description=inspect.cleandoc(flow.fn.__doc__ or "").partition("\n\nArgs:")[0],
-            parameters={"trigger": STARTED_HERE},
+            parameters={"trigger": TRIGGER},
             tags=["ratchet"],
             entrypoint_type=EntrypointType.MODULE_PATH,
             **schedule(flow.name, settings),
         )
         for flow in FLOWS
     ]
-    deployments = cast("list[RunnerDeployment]", made)  # in a coroutine alone they are to be awaited
+    deployments = cast("list[RunnerDeployment]", flow_deployments)  # they are awaitable only in a coroutine
     serve(*deployments, limit=1, query_seconds=0.5, print_starting_message=False)
 
 
 def schedule(name: str, settings: Optimise) -> dict[str, Any]:
-    """When a flow runs by itself, as params.yaml has it; it may be paused or changed in the UI."""
+    """Return a flow's schedule as params.yaml has it, empty for none; it may be paused or changed in the UI."""
     from prefect.schedules import Cron, Interval
 
     if name == "optimise":
-        every = timedelta(minutes=settings.every)
-        return {"schedule": Interval(every, parameters={"trigger": f"look every {settings.every:g} minutes"})}
+        interval = timedelta(minutes=settings.every)
+        return {"schedule": Interval(interval, parameters={"trigger": f"look every {settings.every:g} minutes"})}
     if name == "lifecycle" and settings.schedule:
         return {
             "schedule": Cron(settings.schedule, parameters={"trigger": f"schedule {settings.schedule}", "learn": True})
@@ -61,7 +61,7 @@ def schedule(name: str, settings: Optimise) -> dict[str, Any]:
 
 def main() -> None:
     here = places()
-    _starter_engine.run_process = flow_process.run_process  # type: ignore[assignment]  # the runner's own hook for how a run's process begins
+    _starter_engine.run_process = flow_process.run_process  # type: ignore[assignment]  # the runner's hook that begins a run's process
     with prefork.standing_by(flow_process.__name__):
         threading.Thread(target=label_watcher.watch, args=(here,), daemon=True).start()
         publish(load(here.params).optimise)

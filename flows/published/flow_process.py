@@ -1,8 +1,7 @@
-"""The process of a flow run that was started in the Prefect UI: a copy of one that has loaded everything.
+"""The process of a flow run that was started in the Prefect UI: forked from a server that has loaded everything.
 
-The runner of `make up` calls `run_process`, where Prefect would begin a fresh interpreter. `load` is what the process
-that is copied loads ahead (ratchet/servers/prefork.py). Run as a module, this does what `python -m prefect.engine`
-does.
+The runner of `make up` calls `run_process`, where Prefect would begin a fresh interpreter. The fork server calls `load`
+in advance (ratchet/servers/prefork.py). Run as a module, this does what `python -m prefect.engine` does.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ NEEDED = (
     "sklearn.linear_model",
     "sqlalchemy.dialects.sqlite",
 )
-"""Modules of a turn of the loop."""
+"""Modules that a turn of the loop imports."""
 
 
 async def run_process(
@@ -59,16 +58,16 @@ async def run_process(
     task_status_handler: Callable[[Any], Any],
     env: Mapping[str, str],
     cwd: Path | str | None = None,
-    **others: Any,
+    **options: Any,
 ) -> Any:
-    """Stands in for Prefect's function of that name, which takes over where no copy is to be had."""
+    """Begin a flow run in a fork; where there is no fork server, call the function of Prefect that this replaces."""
     try:
-        with open("/dev/null", "rb") as nothing:
-            process = prefork.ask([__name__], [nothing.fileno(), 1, 2], env, str(cwd or ROOT))
+        with open("/dev/null", "rb") as null:
+            process = prefork.ask([__name__], [null.fileno(), 1, 2], env, str(cwd or ROOT))
     except NoForkServer:
         fresh = {name: value for name, value in env.items() if name != prefork.VARIABLE}
         return await processutils.run_process(
-            command, task_status=task_status, task_status_handler=task_status_handler, env=fresh, cwd=cwd, **others
+            command, task_status=task_status, task_status_handler=task_status_handler, env=fresh, cwd=cwd, **options
         )
     task_status.started(task_status_handler(process))
     await anyio.to_thread.run_sync(process.wait, abandon_on_cancel=True)
@@ -76,7 +75,7 @@ async def run_process(
 
 
 def load() -> None:
-    """Load what a turn needs, and nothing more: no server is asked, no file of the project is read."""
+    """Import what a turn needs, and nothing more: no server is called, no file of the project is read."""
     import expectations
     from flows.registry import store
     from ratchet.data.versions import dvc_repo
@@ -89,9 +88,9 @@ def load() -> None:
 
 
 def main() -> None:
-    """Run the flow without heartbeats, as stage.py does for a command: each flow would wait for the end of its own."""
-    refresh_global_settings_context()  # of this run's environment, not of the process that was copied
-    warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")  # that it is loaded is the point
+    """Run the flow without heartbeats, as stage.py does for a command; each flow would wait for its own to end."""
+    refresh_global_settings_context()  # from this run's environment, not the fork server's
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")  # the module is loaded on purpose
     sys.argv = ["prefect.engine"]
     with temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)

@@ -1,4 +1,4 @@
-"""Looks all the while whether enough labels wait for a turn, and has Prefect begin one where they do."""
+"""Watches whether enough labels wait for a turn, and has Prefect begin one where they do."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from ratchet.project.paths import Places
 from ratchet.project.settings import Settings
 from ratchet.state import ledger, lock
 
-EVERY = 0.5
-"""Seconds between two looks."""
+INTERVAL = 0.5
+"""Seconds between two checks."""
 
 
 def watch(here: Places) -> None:
-    """Look until the process ends; what goes wrong is said once, and tried again."""
-    said = ""
+    """Check until the process ends; an error that lasts is logged once, and the check is tried again."""
+    last_problem = ""
     while True:
-        time.sleep(EVERY)
-        trouble = looked(here)
-        if trouble and trouble != said:
-            logging.getLogger("prefect.ratchet").warning("Labels are not looked for: %s", trouble)
-        said = trouble
+        time.sleep(INTERVAL)
+        problem = looked(here)
+        if problem and problem != last_problem:
+            logging.getLogger("prefect.ratchet").warning("Labels are not looked for: %s", problem)
+        last_problem = problem
 
 
 def looked(here: Places) -> str:
-    """One look, whatever comes of it; what went wrong, empty where nothing did."""
+    """Check once, and return what went wrong; empty where nothing did."""
     try:
-        look(here)
+        check(here)
     except Refusal as refusal:
         return str(refusal)
-    except Exception as error:  # a thread that ends is missed by nobody, and no label would ask for a turn again
+    except Exception as error:  # nobody would notice the end of this thread, and no label would start a turn again
         return f"{type(error).__name__}: {error}"
     return ""
 
 
-def look(here: Places) -> None:
-    """One look. While the loop is at work nothing is started: labels are none the worse for waiting."""
+def check(here: Places) -> None:
+    """Begin a turn where enough labels wait. While the loop runs nothing is begun, and the labels wait."""
     current = settings.load(here.params)
     if not retrain_state.is_due(here, current) or lock.holder(here.state) is not None:
         return
@@ -54,22 +54,21 @@ def look(here: Places) -> None:
         deployment = client.read_deployment_by_name(TURN)
         if deployment.paused:
             return
-        words = {"trigger": f"{retrain_state.waiting(here, current):,} new labels", "learn": True} | refreshed(
-            here, current
-        )
-        with retrain_state.beginning(here, current.problem) as noted:
-            noted(str(client.create_flow_run_from_deployment(deployment.id, parameters=words).id))
+        trigger = f"{retrain_state.waiting(here, current):,} new labels"
+        parameters = {"trigger": trigger, "learn": True} | model_parameter(here, current)
+        with retrain_state.beginning(here, current.problem) as record_run:
+            record_run(str(client.create_flow_run_from_deployment(deployment.id, parameters=parameters).id))
 
 
-def refreshed(here: Places, current: Settings) -> dict[str, str]:
-    """The champion's own kind of model, which more labels of the same world refresh; others wait."""
+def model_parameter(here: Places, current: Settings) -> dict[str, str]:
+    """Return the parameter that trains the champion's kind of model alone: more labels of the same kind refresh it."""
     moves = ledger.read(here.ledger, current.problem)
     model = moves[-1].evidence.get("model") if moves else None
     return {"model": model} if model in current.build.candidates else {}
 
 
 def is_under_way(client: object, run: str) -> bool:
-    """Whether a flow run has not ended; one that nobody knows any more has."""
+    """Whether a flow run has not ended; a run that the server no longer has counts as ended."""
     if not run:
         return False
     with suppress(PrefectException):

@@ -1,4 +1,4 @@
-"""Removes old runs from this project's own Prefect database, by Prefect's own vacuum; from no shared server's."""
+"""Removes old runs from this project's own Prefect database by Prefect's own vacuum; never from a shared server."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from pathlib import Path
 
 from ratchet.project.paths import Places, prefect_database
 
-LEAST = timedelta(hours=1, seconds=1)
-"""Prefect's vacuum takes nothing that ended later than this ago."""
+MIN_AGE = timedelta(hours=1, seconds=1)
+"""Prefect's vacuum removes no run that ended less than this ago."""
 
 
 def database(here: Places) -> Path | None:
-    """The file that holds the runs; None where a server of somebody else has them, or there are none yet."""
+    """Return the database file of the runs; None where a shared server has them, or there are none yet."""
     path = here.state / "prefect" / "prefect.db"
-    elsewhere = os.environ.get("PREFECT_API_URL") or prefect_database()[1]
-    return None if elsewhere or not path.exists() else path
+    shared = os.environ.get("PREFECT_API_URL") or prefect_database()[1]
+    return None if shared or not path.exists() else path
 
 
 def count(here: Places, cutoff: float) -> tuple[int, int] | None:
-    """How many runs ended before the cutoff, and how many others there are; None where this is not ours to say."""
+    """Return how many runs ended before the cutoff (seconds since 1970), and how many other runs there are.
+
+    None where the runs are not in this project's own database.
+    """
     path = database(here)
     if path is None:
         return None
@@ -36,17 +39,17 @@ def count(here: Places, cutoff: float) -> tuple[int, int] | None:
 
 
 def moment(cutoff: float) -> str:
-    """As Prefect writes times into SQLite; an hour ago at the latest."""
-    latest = datetime.now(UTC) - LEAST
+    """Return the cutoff as Prefect writes times into SQLite; an hour ago at the latest."""
+    latest = datetime.now(UTC) - MIN_AGE
     return min(datetime.fromtimestamp(cutoff, UTC), latest).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def remove(here: Places, cutoff: float) -> None:
-    """Remove the runs that `count` counts, with their tasks, logs, artifacts and events, and give the room back."""
+    """Remove the old runs that `count` counts, with their tasks, logs, artifacts and events, and shrink the file."""
     path = database(here)
     if path is None:
         return
-    age = max(datetime.now(UTC) - datetime.fromtimestamp(cutoff, UTC), LEAST)
+    age = max(datetime.now(UTC) - datetime.fromtimestamp(cutoff, UTC), MIN_AGE)
     seconds = int(age.total_seconds())
     os.environ["PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD"] = str(seconds)
     os.environ["PREFECT_SERVER_EVENTS_RETENTION_PERIOD"] = f"PT{seconds}S"

@@ -1,6 +1,6 @@
-"""From the registry to what the service reads: the bundle of a version, and the lineup of those that are to answer.
+"""Exports versions for the prediction service: a version enters, its bundle and the lineup of served versions leave.
 
-Called by *deploy* before an alias moves, and by the follower for moves that anybody else makes. Knows no Prefect.
+*Deploy* calls this before an alias moves, and the follower after anybody else moved one. Knows no Prefect.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from ratchet.serving.answering import bundle, lineup
 from ratchet.serving.answering.lineup import Lineup, Place
 
 DIGEST = "bundle"
-"""The tag of a version that holds its bundle's digest: a bundle made elsewhere from the same version is the same."""
-AGAIN = 30.0
+"""The tag of a version with its bundle's digest: a bundle made elsewhere from the same version is the same."""
+RETRY_SECONDS = 30.0
 """Seconds until a version that cannot be exported is tried again."""
 
 
 @dataclass
-class Memory:
-    """What earlier looks found, so that each second need not find it again.
+class ExportCache:
+    """Results of earlier exports, so that they are not repeated every second.
 
-    whole: digests of bundles that were there with every byte. refused: of a version, until when it is not tried again,
-    and why.
+    Attributes:
+        whole: Digests of bundles that were checked and are complete.
+        refused: By version number, the monotonic time of the next try and the reason of the last failure.
     """
 
     whole: set[str] = field(default_factory=set)
@@ -34,65 +35,76 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Look:
-    """Who is to answer. refused: by alias, a version that holds it and cannot be exported, and why."""
+class LineupUpdate:
+    """The result of `update_lineup`.
+
+    Attributes:
+        lineup: The versions that the service is to answer with.
+        refused: By alias, the number of a version that cannot be exported, and the reason.
+    """
 
     lineup: Lineup
     refused: dict[str, tuple[int, str]]
 
 
 def export(registry: Registry, version: Version, whole: set[str] | None = None) -> Place:
-    """The version's bundle, made where it is not there; its digest is written on the version.
+    """Return the version's bundle, made where it is missing; its digest is written on the version.
 
-    whole: digests of bundles that need not be looked through; this one's is added.
+    Args:
+        registry: The registry that has the version.
+        version: The version to export.
+        whole: Digests of bundles that need not be checked; this bundle's digest is added.
 
     Raises:
-        Refusal: the version cannot be read, does not answer, or is not what its tag says it was.
+        Refusal: The version cannot be read, does not answer, or its bundle differs from the digest in its tag.
     """
-    here, known, whole = registry.here, version.tags.get(DIGEST, ""), set() if whole is None else whole
-    if known and (known in whole or bundle.is_whole(here.bundles / known)):
-        whole.add(known)
-        return Place(version.number, known)
+    here = registry.here
+    tagged = version.tags.get(DIGEST, "")
+    if whole is None:
+        whole = set()
+    if tagged and (tagged in whole or bundle.is_whole(here.bundles / tagged)):
+        whole.add(tagged)
+        return Place(version.number, tagged)
     facts = bundle.facts_of(version.tags, version.problem, version.number, version.run_id)
-    with registry.fetched(version) as saved:
+    with registry.downloaded(version) as saved:
         digest = bundle.pack(saved, facts, here.bundles)
-    if not known:
-        registry.mark(version, DIGEST, digest)
-    elif digest != known:
+    if not tagged:
+        registry.set_tag(version, DIGEST, digest)
+    elif digest != tagged:
         raise Refusal(
             f"Version {version.number} must be stored as it was when it went live.",
-            f"a bundle with the digest {digest[:12]} instead of {known[:12]}",
+            f"a bundle with the digest {digest[:12]} instead of {tagged[:12]}",
             "Build anew: make build; or bring back the artifacts from a backup.",
         )
     return Place(version.number, digest)
 
 
-def line_up(registry: Registry, canary: Canary, memory: Memory | None = None) -> Look:
-    """Export who is to answer, and leave the note that the service starts from.
+def update_lineup(registry: Registry, canary: Canary, cache: ExportCache | None = None) -> LineupUpdate:
+    """Export the versions that are to answer, and write the lineup file that the service starts from.
 
-    A challenger answers people, and not in the shadow alone, only once it has passed the gate.
+    A challenger gets a share of the traffic only once it has passed the gate; a shadow need not have.
 
-    Where no version is champion (an alias removed by hand, an empty registry) or it cannot be exported, who answered
-    goes on answering. One that cannot be exported holds up nobody else.
+    Without a champion (its alias was removed by hand, the registry is empty), or where it cannot be exported, the
+    champion of the last lineup stays. A version that cannot be exported does not hold up the other one.
     """
-    memory = memory or Memory()
+    cache = cache or ExportCache()
     places: dict[str, Place] = {}
     refused: dict[str, tuple[int, str]] = {}
     for alias in (CHAMPION, CHALLENGER) if canary.tries else (CHAMPION,):
-        version = registry.holding(alias)
+        version = registry.by_alias(alias)
         if version is None or (alias == CHALLENGER and canary.share and version.standing is not Standing.PROMOTE):
             continue
-        until, why = memory.refused.get(version.number, (0.0, ""))
-        if time.monotonic() >= until:
+        next_try, reason = cache.refused.get(version.number, (0.0, ""))
+        if time.monotonic() >= next_try:
             try:
-                places[alias] = export(registry, version, memory.whole)
+                places[alias] = export(registry, version, cache.whole)
                 continue
             except Refusal as refusal:
-                why = str(refusal)
-                memory.refused[version.number] = (time.monotonic() + AGAIN, why)
-        refused[alias] = (version.number, why)
-    before = lineup.read(registry.here.lineup, registry.problem)
-    found = Lineup(registry.problem, places.get(CHAMPION, before.champion), places.get(CHALLENGER))
-    if found != before:
-        lineup.write(registry.here.lineup, found)
-    return Look(found, refused)
+                reason = str(refusal)
+                cache.refused[version.number] = (time.monotonic() + RETRY_SECONDS, reason)
+        refused[alias] = (version.number, reason)
+    last = lineup.read(registry.here.lineup, registry.problem)
+    current = Lineup(registry.problem, places.get(CHAMPION, last.champion), places.get(CHALLENGER))
+    if current != last:
+        lineup.write(registry.here.lineup, current)
+    return LineupUpdate(current, refused)

@@ -1,8 +1,8 @@
 """Follows the registry for the prediction service: `python -m flows.registry.follower`, a process beside it.
 
 MLflow takes seconds to import and a quarter of a gigabyte, which the service need not wait for or carry. Every second
-this looks who holds the aliases, whoever moved them; a new version is exported, and a line of JSON says so on standard
-output. It ends when the service does: when its standard input is closed.
+the follower reads the aliases, whoever moved them, exports a new version, and writes one line of JSON to standard
+output. It ends with the service, when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -18,65 +18,73 @@ from dataclasses import asdict
 from typing import Any
 
 from flows.registry import bundles
-from flows.registry.bundles import Memory
+from flows.registry.bundles import ExportCache
 from flows.registry.registry import Registry
 from ratchet.project import faults, settings
 from ratchet.project.paths import Places, mlflow_database, places, settle
 from ratchet.project.settings import Settings
 from ratchet.serving.answering.lineup import Lineup
 
-EVERY = 1.0
-"""Seconds between two looks."""
+INTERVAL = 1.0
+"""Seconds between two reads of the registry."""
 ADDRESS = re.compile("0x[0-9a-f]+")
-"""Where an object lies in memory: another place each time, though the error is the same."""
+"""An object's address in memory, which differs each time though the error is the same."""
 
 
 class Follower:
-    """Looks at the registry, again and again; keeps what need not be found anew each time."""
+    """Reads the registry repeatedly, and keeps what need not be read again."""
 
     def __init__(self, here: Places) -> None:
         self._here = here
         self._registry = Registry("", here)
-        self._memory = Memory()
+        self._cache = ExportCache()
         self._settings: Settings | None = None
-        self._stamp = 0
-        self._met = self._told = ""
+        self._modified = 0
+        self._last_error = ""
+        self._explanation = ""
 
     def look(self) -> dict[str, Any]:
-        """What one look came to: `at`, and `lineup` with who is `refused` (alias: version, why), or `failed`: why."""
+        """Read the registry once, and return the line for the service.
+
+        Returns:
+            `at` (seconds since 1970), `lineup` and `refused` (alias: version number, reason); or `failed`: the reason.
+        """
         try:
-            found = {"at": time.time(), **self._looked()}
-        except Exception as error:  # a registry that is away for a while is no reason to end: the next look tells
-            return {"failed": self._explained(error)}
-        self._met = ""
-        return found
+            line = {"at": time.time(), **self._update()}
+        except Exception as error:  # a registry that is away for a while is no reason to end: the next read may work
+            return {"failed": self._explain(error)}
+        self._last_error = ""
+        return line
 
-    def _explained(self, error: Exception) -> str:
-        """What went wrong, in a sentence; of an error that lasts, one traceback is kept and not one a second."""
-        met = ADDRESS.sub("", repr(error))
-        if met != self._met:
-            self._met, self._told = met, str(faults.explain(error, self._here, "following the registry"))
-        return self._told
+    def _explain(self, error: Exception) -> str:
+        """Explain an error in a sentence; an error that lasts leaves one traceback, not one a second."""
+        signature = ADDRESS.sub("", repr(error))
+        if signature != self._last_error:
+            self._last_error = signature
+            self._explanation = str(faults.explain(error, self._here, "following the registry"))
+        return self._explanation
 
-    def _looked(self) -> dict[str, Any]:
-        current = self._current()
+    def _update(self) -> dict[str, Any]:
+        current = self._read_settings()
         if current.problem != self._registry.problem:
-            self._registry, self._memory = Registry(current.problem, self._here), Memory()
-        if not is_there():
+            self._registry = Registry(current.problem, self._here)
+            self._cache = ExportCache()
+        if not registry_exists():
             return {"lineup": asdict(Lineup(current.problem)), "refused": {}}
-        return asdict(bundles.line_up(self._registry, current.deploy.canary, self._memory))
+        return asdict(bundles.update_lineup(self._registry, current.deploy.canary, self._cache))
 
-    def _current(self) -> Settings:
-        """params.yaml, read again where it has changed."""
+    def _read_settings(self) -> Settings:
+        """Return the settings of params.yaml, read again where the file has changed."""
         path = self._here.params
-        stamp = path.stat().st_mtime_ns if path.exists() else 0
-        if self._settings is None or stamp != self._stamp:
-            self._settings, self._stamp = settings.load(path), stamp
+        modified = path.stat().st_mtime_ns if path.exists() else 0
+        if self._settings is None or modified != self._modified:
+            self._settings = settings.load(path)
+            self._modified = modified
         return self._settings
 
 
-def is_there() -> bool:
-    """Whether there is a registry to look into: it is made by whoever turns the loop, and not twice at once."""
+def registry_exists() -> bool:
+    """Whether the registry exists. The loop creates it; the follower never does, so it is not created twice at once."""
     path = mlflow_database()
     return path is None or path.exists()
 
@@ -85,14 +93,14 @@ def main() -> None:
     here = places()
     settle(here)
     follower = Follower(here)
-    while not select.select([sys.stdin], [], [], EVERY)[0]:
+    while not select.select([sys.stdin], [], [], INTERVAL)[0]:
         print(json.dumps(follower.look(), ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, signal.SIG_IGN)  # it ends with the service, not before it
-    os.nice(10)  # a look can wait; who asks the service should not
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # the follower ends with the service, not before it
+    os.nice(10)  # reading the registry can wait; the service's requests should not
     try:
         main()
     except BrokenPipeError:

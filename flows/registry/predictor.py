@@ -1,4 +1,4 @@
-"""A model read back from the artifact store, as texts in and probabilities out."""
+"""A model read from the artifact store: texts enter, probabilities leave."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 
 from ratchet.project.progress import Progress
 
-AT_ONCE = 5_120
-"""Texts answered at a time; progress is told after each lot, and no answer depends on it."""
+BATCH = 5_120
+"""Texts predicted at a time. Progress is reported after each batch; no prediction depends on it."""
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model read back from the artifact store, ready to answer: MLflow's own pyfunc view of it."""
+    """A stored model behind MLflow's pyfunc interface."""
 
     model: Any
 
     def table(self, texts: Sequence[str]) -> Any:
-        """What any MLflow client gets: a pandas frame with label, score and p_<label> for every class."""
+        """Return what any MLflow client gets: a pandas frame with label, score and p_<label> for every class."""
         import pandas as pd
 
         return self.model.predict(pd.DataFrame({"text": pd.Series(list(texts), dtype="str")}))
@@ -29,13 +29,19 @@ class Predictor:
     def probabilities(
         self, texts: Sequence[str], labels: Sequence[str], progress: Progress | None = None
     ) -> np.ndarray:
-        """Shape (len(texts), len(labels)), in the order of `labels`; a class the model never saw gets 0.
+        """Return the class probabilities of texts.
 
-        progress: told how many were answered, as they are.
+        Args:
+            texts: The texts to classify.
+            labels: The classes, in the order of the columns; a class that the model never saw gets 0.
+            progress: Called with the number of texts after each batch.
+
+        Returns:
+            Shape (len(texts), len(labels)).
         """
         parts = [np.zeros((0, len(labels)))]
-        for at in range(0, len(texts), AT_ONCE):
-            table = self.table(texts[at : at + AT_ONCE])
+        for start in range(0, len(texts), BATCH):
+            table = self.table(texts[start : start + BATCH])
             columns = [table[f"p_{label}"] if f"p_{label}" in table else np.zeros(len(table)) for label in labels]
             parts.append(np.column_stack(columns).astype(np.float64))
             if progress is not None:

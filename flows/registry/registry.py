@@ -1,7 +1,8 @@
-"""The only code that knows MLflow: runs, model versions, aliases, and the proof that a stored model is the trained one.
+"""The only code that knows MLflow: runs, model versions, aliases, and the stored models.
 
-One experiment and one registered model per problem, both named as the problem. An alias moves in an order in which a
-kill at any moment leaves a registry that is right: first what is harmless, the champion last.
+Names, tags, figures and files enter; the plain values of flows/registry/snapshot.py leave. Each problem has one
+experiment and one registered model, both named as the problem. Aliases move in an order in which a kill at any moment
+leaves a correct registry: harmless changes first, the champion last.
 """
 
 from __future__ import annotations
@@ -42,11 +43,16 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 MOST_DIGITS = 7
-"""Of a build's number."""
+"""Digits of a build's number at most."""
 
 
 class Registry:
-    """What MLflow knows of one problem."""
+    """The runs, versions and aliases that MLflow holds of one problem.
+
+    Args:
+        problem: The problem's name.
+        here: The places of this project.
+    """
 
     def __init__(self, problem: str, here: Places) -> None:
         self.problem = problem
@@ -54,10 +60,10 @@ class Registry:
 
     @cached_property
     def client(self) -> MlflowClient:
-        """Connected on first use; says nothing about its own database work.
+        """MLflow's client, connected on first use; it does not log its own database work.
 
         Raises:
-            Refusal: another program holds the database.
+            Refusal: Another program holds the database.
         """
         import mlflow
 
@@ -68,28 +74,35 @@ class Registry:
             sqlite_file.wait_until_free(path)
         return mlflow.MlflowClient()
 
-    def experiment(self, says: Mapping[str, str] | None = None) -> str:
-        """The id of the problem's experiment, made on first use.
+    def experiment(self, tags: Mapping[str, str] | None = None) -> str:
+        """Return the id of the problem's experiment, made on first use.
 
         Args:
-            says: tags of it, which are what its page says (flows/pages/registry_pages.py).
+            tags: Tags to set on it; the experiment's page is made of them (flows/pages/registry_pages.py).
         """
-        found = self.client.get_experiment_by_name(self.problem)
-        if found is None:
-            theirs = self.client.tracking_uri.startswith(("http", "databricks"))  # a server knows its own root
-            place = None if theirs else f"{artifact_root(self.here).rstrip('/')}/{self.problem}"
-            identity = self.client.create_experiment(self.problem, place)
+        experiment = self.client.get_experiment_by_name(self.problem)
+        if experiment is None:
+            is_remote = self.client.tracking_uri.startswith(("http", "databricks"))  # a server knows its own root
+            location = None if is_remote else f"{artifact_root(self.here).rstrip('/')}/{self.problem}"
+            experiment_id = self.client.create_experiment(self.problem, location)
         else:
-            identity = found.experiment_id
-        for name, value in (says or {}).items():
-            self.client.set_experiment_tag(identity, name, value)
-        return identity
+            experiment_id = experiment.experiment_id
+        for name, value in (tags or {}).items():
+            self.client.set_experiment_tag(experiment_id, name, value)
+        return experiment_id
 
     # Runs
 
     @contextmanager
     def run(self, name: str, tags: Mapping[str, str], parent: str | None = None, seconds: float = 0) -> Iterator[str]:
-        """A run that is open while the block runs, and ends as failed where the block does; gives its id."""
+        """Open a run while the block runs, and yield its id; it ends as failed where the block raises.
+
+        Args:
+            name: The run's name.
+            tags: The run's tags.
+            parent: The id of the run that it belongs to.
+            seconds: How long ago the logged work began.
+        """
         run_id = self.begin(name, tags, parent, seconds)
         try:
             yield run_id
@@ -99,21 +112,24 @@ class Registry:
         self.end(run_id)
 
     def begin(self, name: str, tags: Mapping[str, str], parent: str | None = None, seconds: float = 0) -> str:
-        """Open a run, below a parent where one is given; its id. seconds: how long ago what it tells of began."""
-        family = {PARENT: parent} if parent else {}
-        family[STATE] = self.here.identity
-        began = int(1000 * (time.time() - seconds))
-        run = self.client.create_run(self.experiment(), start_time=began, run_name=name, tags={**tags, **family})
+        """Open a run, below `parent` where one is given; returns its id.
+
+        `seconds` is how long ago the logged work began.
+        """
+        own_tags = {PARENT: parent} if parent else {}
+        own_tags[STATE] = self.here.identity
+        start_time = int(1000 * (time.time() - seconds))
+        run = self.client.create_run(self.experiment(), start_time=start_time, run_name=name, tags={**tags, **own_tags})
         return str(run.info.run_id)
 
     def next_build(self) -> int:
-        """The number of the build that comes next, from 1: one above the highest, whatever the clock said of when.
+        """Return the number of the next build, from 1: one above the highest, whatever the clock said.
 
-        MLflow orders tags as texts, so it is asked for the longest first.
+        MLflow orders tags as texts, so the longest numbers are searched first.
         """
         for digits in range(MOST_DIGITS, 0, -1):
-            longest = f"tags.{BUILD} LIKE '{'_' * digits}'"
-            builds = self.client.search_runs([self.experiment()], longest, deleted_too(), 1, [f"tags.{BUILD} DESC"])
+            pattern = f"tags.{BUILD} LIKE '{'_' * digits}'"
+            builds = self.client.search_runs([self.experiment()], pattern, deleted_too(), 1, [f"tags.{BUILD} DESC"])
             if builds:
                 return int(builds[0].data.tags[BUILD]) + 1
         return 1
@@ -129,7 +145,7 @@ class Registry:
         curve: Sequence[Mapping[str, float]] = (),
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Everything about a run in one write; `curve` gives a metric one value a step, counted from 1."""
+        """Log everything about a run in one write; `curve` gives a metric one value a step, counted from 1."""
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
@@ -164,7 +180,11 @@ class Registry:
         self.client.log_text(run_id, text, path)
 
     def read_json(self, run_id: str, path: str) -> Any:
-        """A JSON artifact of a run, read back."""
+        """Read a JSON artifact of a run.
+
+        Raises:
+            Refusal: The run has no such artifact, or it cannot be read.
+        """
         import json
 
         import mlflow
@@ -183,9 +203,9 @@ class Registry:
             self.client.log_artifact(run_id, str(picture), str(Path(path).parent))
 
     def log_model(self, run_id: str, name: str, saved: Path, labels: Sequence[str]) -> str:
-        """Store a saved model with a run, under a name: data only, read back by `models.pyfunc`; the model's id.
+        """Log a saved model with a run, as data alone that `models.pyfunc` reads back; returns the model's id.
 
-        The input example is no row of the table: what is stored here outlives a row that is withdrawn.
+        The input example is no row of the table: a stored model outlives a row that is withdrawn.
         """
         import mlflow
         from mlflow.models import ModelSignature
@@ -207,9 +227,9 @@ class Registry:
         return str(info.model_id)
 
     def keep_on_disk(self, model_id: str) -> None:
-        """Have a model's files on the disk before a version is made of it, where they are files below the state."""
-        place = str(self.client.get_logged_model(model_id).artifact_location)
-        folder = Path(url2pathname(place.removeprefix("file://")))
+        """Flush a model's files to the disk before a version is made of it, where they are files below the state."""
+        location = str(self.client.get_logged_model(model_id).artifact_location)
+        folder = Path(url2pathname(location.removeprefix("file://")))
         if folder.is_relative_to(self.here.state) and folder.is_dir():
             durable.sync(folder, within=self.here.state)
 
@@ -224,16 +244,16 @@ class Registry:
         except MlflowException as error:
             raise_unless_absent(error)
             self.client.create_registered_model(self.problem)
-        made = self.client.create_model_version(
+        entity = self.client.create_model_version(
             self.problem, f"models:/{model_id}", run_id, tags=dict(tags), description=description, model_id=model_id
         )
-        return Version.of(made)
+        return Version.of(entity)
 
     def version(self, number: int) -> Version:
-        """The version of that number.
+        """Return the version of that number.
 
         Raises:
-            Refusal: there is no such version.
+            Refusal: There is no such version.
         """
         from mlflow.exceptions import MlflowException
 
@@ -241,23 +261,23 @@ class Registry:
             return Version.of(self.client.get_model_version(self.problem, str(number)))
         except MlflowException as error:
             raise_unless_absent(error)
-            found = self.client.search_model_versions(f"name = '{self.problem}'")
-            known = ", ".join(str(each) for each in sorted(int(each.version) for each in found)) or "none"
+            entities = self.client.search_model_versions(f"name = '{self.problem}'")
+            numbers = ", ".join(map(str, sorted(int(entity.version) for entity in entities))) or "none"
             raise Refusal(
-                f"A version must be one of the registered model {self.problem}.", f"{number}", f"Those there: {known}"
+                f"A version must be one of the registered model {self.problem}.", f"{number}", f"Those there: {numbers}"
             ) from None
 
     def has(self, number: int | None) -> bool:
         """Whether there is a version of that number."""
         return bool(self.client.search_model_versions(f"name = '{self.problem}' and version_number = {number}"))
 
-    def of_turn(self, turn: str) -> Version | None:
-        """The version that was made in a turn of the loop; None where that turn has made none yet."""
-        found = self.client.search_model_versions(f"name = '{self.problem}' and tags.{TURN} = '{turn}'")
-        return Version.of(found[0]) if found else None
+    def version_of_turn(self, turn: str) -> Version | None:
+        """Return the version that was made in a turn of the loop; None where that turn has made none yet."""
+        entities = self.client.search_model_versions(f"name = '{self.problem}' and tags.{TURN} = '{turn}'")
+        return Version.of(entities[0]) if entities else None
 
-    def holding(self, alias: str) -> Version | None:
-        """The version that holds an alias; None where none does."""
+    def by_alias(self, alias: str) -> Version | None:
+        """Return the version that has the alias; None where no version has it."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -266,57 +286,59 @@ class Registry:
             raise_unless_absent(error)
             return None
 
-    def champion(self) -> Version | None:
-        return self.holding(CHAMPION)
+    holding = by_alias
 
-    def holdings(self) -> RegistrySnapshot:
-        """All versions and who holds an alias; none before the first version."""
+    def champion(self) -> Version | None:
+        return self.by_alias(CHAMPION)
+
+    def snapshot(self) -> RegistrySnapshot:
+        """Return all versions and aliases; both are empty before the first version."""
         from mlflow.exceptions import MlflowException
 
         try:
-            aliases = self.client.get_registered_model(self.problem).aliases
+            numbers = self.client.get_registered_model(self.problem).aliases
         except MlflowException as error:
             raise_unless_absent(error)
-            aliases = {}
-        found = self.client.search_model_versions(f"name = '{self.problem}'", 1000, ["version_number DESC"])
-        held = {alias: int(number) for alias, number in aliases.items()}
-        return RegistrySnapshot(tuple(map(Version.of, found)), held, self.experiment())
+            numbers = {}
+        entities = self.client.search_model_versions(f"name = '{self.problem}'", 1000, ["version_number DESC"])
+        aliases = {alias: int(number) for alias, number in numbers.items()}
+        return RegistrySnapshot(tuple(map(Version.of, entities)), aliases, self.experiment())
 
     def origin(self, version: Version) -> Origin:
-        """Where a version comes from, and what was measured of it."""
+        """Return the run that a version was made in, with what was measured."""
         run = self.client.get_run(version.run_id)
         return Origin(run.data.metrics, run.data.tags.get(PARENT, ""), run.info.experiment_id)
 
     def tags(self, run_id: str) -> Mapping[str, str]:
-        """The tags of a run, its name among them as `mlflow.runName`."""
+        """Return the tags of a run, with its name as `mlflow.runName`."""
         return dict(self.client.get_run(run_id).data.tags)
 
     def describe(self, version: Version, tags: Mapping[str, str], description: str) -> None:
-        """Set tags on a version and its run alike, and replace the descriptions of both."""
+        """Set tags on a version and its run, and replace the descriptions of both."""
         for name, value in tags.items():
             self.client.set_model_version_tag(self.problem, str(version.number), name, value)
         self.log(version.run_id, tags={**tags, NOTE: description})
         self.client.update_model_version(self.problem, str(version.number), description)
 
     def decide(self, version: Version, standing: Standing, tags: Mapping[str, str], description: str) -> None:
-        """Write what was decided on a version, beside other tags.
+        """Write a decision on a version, beside other tags.
 
         Raises:
-            ValueError: the version cannot become that.
+            ValueError: The version's standing cannot become this one (flows/registry/snapshot.py:NEXT).
         """
         if standing not in NEXT[version.standing]:
             raise ValueError(f"A version that is {version.standing.value!r} cannot become {standing.value!r}.")
         self.describe(version, {"decision": standing.value, **tags}, description)
 
-    def mark(self, version: Version, name: str, value: str) -> None:
+    def set_tag(self, version: Version, name: str, value: str) -> None:
         """Set one tag on a version."""
         self.client.set_model_version_tag(self.problem, str(version.number), name, value)
 
     def load(self, version: Version) -> Predictor:
-        """The stored model of a version, read back from the artifact store.
+        """Load the stored model of a version from the artifact store.
 
         Raises:
-            Refusal: what is stored cannot be read.
+            Refusal: The stored model cannot be read.
         """
         import mlflow
 
@@ -324,23 +346,24 @@ class Registry:
             return Predictor(mlflow.pyfunc.load_model(version.uri, suppress_warnings=True))
 
     @contextmanager
-    def fetched(self, version: Version) -> Iterator[Path]:
-        """The folder that the version's model was saved to, as the artifact store has it, while the block runs.
+    def downloaded(self, version: Version) -> Iterator[Path]:
+        """Download the folder that the version's model was saved to, for as long as the block runs.
 
         Raises:
-            Refusal: what is stored cannot be read.
+            Refusal: The stored model cannot be read.
         """
         import mlflow
 
         self.here.bundles.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.here.bundles, prefix=".fetching-") as scratch:
             with self._readable(version):
-                data = mlflow.artifacts.download_artifacts(f"{version.uri}/data", dst_path=scratch)
-                (saved,) = Path(data).glob("*/model.json")
-            yield saved.parent
+                folder = mlflow.artifacts.download_artifacts(f"{version.uri}/data", dst_path=scratch)
+                (model_file,) = Path(folder).glob("*/model.json")
+            yield model_file.parent
 
     @contextmanager
     def _readable(self, version: Version) -> Iterator[None]:
+        """Turn errors of reading a version's model into a refusal."""
         import mlflow
 
         try:
@@ -353,38 +376,41 @@ class Registry:
             ) from error
 
     def load_model(self, model_id: str) -> Predictor:
-        """The same for a model that is logged but not registered."""
+        """Load a model that is logged but not registered."""
         import mlflow
 
         return Predictor(mlflow.pyfunc.load_model(f"models:/{model_id}", suppress_warnings=True))
 
     # Aliases
 
-    def enter(self, version: Version) -> None:
-        """The version becomes the challenger."""
-        self.client.set_registered_model_alias(self.problem, CHALLENGER, str(version.number))
+    def set_challenger(self, version: Version) -> None:
+        """Make the version the challenger."""
+        self.set_alias(CHALLENGER, version.number)
 
-    def release(self, alias: str) -> None:
-        """No version holds the alias any more."""
-        self.client.delete_registered_model_alias(self.problem, alias)
+    enter = set_challenger
 
-    def name(self, alias: str, number: int) -> None:
-        """The version of that number holds the alias."""
+    def set_alias(self, alias: str, number: int) -> None:
+        """Give the alias to the version of that number."""
         self.client.set_registered_model_alias(self.problem, alias, str(number))
 
-    def move_champion(self, before: int | None, after: int) -> None:
-        """Version `after` becomes champion, and `before` previous; the champion's alias moves last but for tidying.
+    def delete_alias(self, alias: str) -> None:
+        """Take the alias from the version that has it."""
+        self.client.delete_registered_model_alias(self.problem, alias)
 
-        Called again after a kill at any moment, it comes to the same.
+    def move_champion(self, before: int | None, after: int) -> None:
+        """Make version `after` the champion and `before` the previous one.
+
+        The champion's alias moves last but for the challenger's, which is then taken away. A second call after a kill
+        at any moment gives the same result.
         """
         if before is not None:
-            self.client.set_registered_model_alias(self.problem, PREVIOUS, str(before))
-        self.client.set_registered_model_alias(self.problem, CHAMPION, str(after))
-        challenger = self.holding(CHALLENGER)
+            self.set_alias(PREVIOUS, before)
+        self.set_alias(CHAMPION, after)
+        challenger = self.by_alias(CHALLENGER)
         if challenger is not None and challenger.number == after:
-            self.client.delete_registered_model_alias(self.problem, CHALLENGER)
+            self.delete_alias(CHALLENGER)
 
-    def summarise(self, description: str, experiment: Mapping[str, str]) -> None:
-        """What the registered model's own page says, and the experiment's (its tags)."""
+    def describe_problem(self, description: str, experiment_tags: Mapping[str, str]) -> None:
+        """Replace the page of the registered model, and set the tags that the experiment's page is made of."""
         self.client.update_registered_model(self.problem, description)
-        self.experiment(experiment)
+        self.experiment(experiment_tags)

@@ -1,4 +1,4 @@
-"""What the registry holds of a problem, as plain values: versions, who holds an alias, where a version comes from."""
+"""What the registry holds of a problem, as plain values: versions, aliases, and the runs that versions came from."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from typing import Any
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 STATE, TURN, BUILD = "state", "turn", "build"
-"""Tags: which state folder a run was made from, on every run; the turn of the loop that a version was made in; the
-number of the build, on a build's run, its candidates' and a version."""
+"""Names of tags.
+
+STATE: on every run, the state folder that it was made from.
+TURN: on a version, the turn of the loop that it was made in.
+BUILD: on a build's run, its candidates' runs and a version, the number of the build.
+"""
 EVIDENCE = "evaluation.json"
-"""The artifact of a judged version's run that holds what its decision stands on."""
+"""The artifact with the evidence of a decision, on the run of the judged version."""
 CORRECTED = "holdout_corrected"
-"""The tag of a version that says its deciding figure less its luck."""
+"""The tag of a version with its deciding figure corrected for selection bias."""
 NOTE, PARENT = "mlflow.note.content", "mlflow.parentRunId"
-"""MLflow's own tags: the description of a run or an experiment; the run that a run belongs to."""
+"""MLflow's own tags: the description of a run or an experiment; the id of a run's parent."""
 
 
 class Standing(StrEnum):
-    """What was decided on a version: its tag `decision`.
+    """The decision on a version: its tag `decision`.
 
-    A version begins as UNJUDGED. *Evaluate* makes it PROMOTE, KEPT_OUT or REFUSED, and may do so again. A trial on
-    live traffic may make a version that was to be promoted SENT_BACK.
+    A version begins as UNJUDGED. *Evaluate* makes it PROMOTE, KEPT_OUT or REFUSED, and may do so again. A canary may
+    turn PROMOTE into SENT_BACK.
     """
 
     UNJUDGED = "waiting for evaluate"
@@ -34,7 +38,7 @@ class Standing(StrEnum):
 
     @property
     def words(self) -> str:
-        """What it means for the version, e.g. `promoted`."""
+        """The standing as the pages show it, e.g. `promoted`."""
         return {Standing.PROMOTE: "promoted", Standing.KEPT_OUT: "not promoted"}.get(self, self.value)
 
 
@@ -50,7 +54,7 @@ NEXT: Mapping[Standing, frozenset[Standing]] = {
 
 
 class Approval(StrEnum):
-    """Whether a person has let a version through: its tag `approval`, which only versions that have to wait have."""
+    """The state of a person's approval: the tag `approval`, which only versions that have to wait have."""
 
     WAITS = "waits for approval"
     GIVEN = "given"
@@ -69,7 +73,7 @@ class Version:
 
     @classmethod
     def of(cls, entity: Any) -> Version:
-        """From MLflow's own ModelVersion."""
+        """Make one from MLflow's own ModelVersion."""
         return cls(
             entity.name,
             int(entity.version),
@@ -85,13 +89,13 @@ class Version:
 
     @property
     def standing(self) -> Standing:
-        """What was decided on it; UNJUDGED where a person wrote something else into the tag."""
-        found = self.tags.get("decision", "")
-        return Standing(found) if found in set(Standing) else Standing.UNJUDGED
+        """The decision on this version; UNJUDGED where a person wrote something else into the tag."""
+        tag = self.tags.get("decision", "")
+        return Standing(tag) if tag in set(Standing) else Standing.UNJUDGED
 
     @property
     def awaits_approval(self) -> bool:
-        """Whether it passed the gate and waits for a person."""
+        """Whether the version passed the gate and waits for a person."""
         return self.standing is Standing.PROMOTE and self.tags.get("approval") == Approval.WAITS
 
     @property
@@ -101,7 +105,13 @@ class Version:
 
 @dataclass(frozen=True)
 class Origin:
-    """The run that a version was made in. parent: the build's run. experiment: its id."""
+    """The run that a version was made in.
+
+    Attributes:
+        metrics: The run's metrics.
+        parent: The id of the build's run; empty where there is none.
+        experiment: The id of the run's experiment.
+    """
 
     metrics: Mapping[str, float]
     parent: str
@@ -110,16 +120,19 @@ class Origin:
 
 @dataclass(frozen=True)
 class RegistrySnapshot:
-    """All that the registry holds of a problem. versions: newest first. held: alias -> number of the version.
+    """All versions and aliases of a problem at one moment.
 
-    experiment: the id of the problem's experiment.
+    Attributes:
+        versions: Newest first.
+        aliases: The number of the version that each alias points to.
+        experiment: The id of the problem's experiment.
     """
 
     versions: tuple[Version, ...]
-    held: Mapping[str, int]
+    aliases: Mapping[str, int]
     experiment: str
 
 
 def number(version: Version | None) -> str:
-    """A version's number as a tag says it; `none` where there is no version."""
+    """Return a version's number as tags have it; `none` where there is no version."""
     return str(version.number) if version else "none"

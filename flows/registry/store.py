@@ -1,4 +1,4 @@
-"""MLflow's own store and its ways: its tables made whole, its log kept quiet, its errors told apart."""
+"""MLflow's store: its tables created whole, its logging silenced, its errors told apart."""
 
 from __future__ import annotations
 
@@ -13,31 +13,34 @@ if TYPE_CHECKING:
 
 
 def load() -> None:
-    """Load MLflow now, for whoever has something else to wait for meanwhile."""
+    """Import MLflow now, in a process that has time for it before its work begins."""
     from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
 
-    warn_dependency_requirement_mismatches(["mlflow"])  # it reads, once, which package each module is of
+    warn_dependency_requirement_mismatches(["mlflow"])  # reads, once, which package each module belongs to
 
 
 def deleted_too() -> int:
-    """The kind of search that finds what somebody deleted in the UI as well."""
+    """Return the view type of a search that includes what somebody deleted in the UI."""
     from mlflow.entities import ViewType
 
     return int(ViewType.ALL)
 
 
 def quieten() -> None:
-    """Call after importing MLflow, which sets its own level. What it logs as an error, it raises as well."""
+    """Silence MLflow's logging; what it logs as an error, it raises as well.
+
+    Call it after importing MLflow, which sets its own level.
+    """
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def make_store(path: Path) -> None:
-    """MLflow's tables, where there are none yet; whole or not at all."""
-    sqlite_file.make_whole(path, lay_out)
+    """Create MLflow's tables where there are none yet, whole or not at all."""
+    sqlite_file.make_whole(path, create_tables)
 
 
-def lay_out(path: Path) -> None:
+def create_tables(path: Path) -> None:
     from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine_with_retry
 
     quieten()
@@ -47,6 +50,6 @@ def lay_out(path: Path) -> None:
 
 
 def raise_unless_absent(error: MlflowException) -> None:
-    """Pass on what MLflow raised, unless it says that something is not there: a locked database is not an empty one."""
+    """Raise MLflow's error unless it says that something does not exist: a locked database is not an empty one."""
     if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
         raise error

@@ -1,4 +1,4 @@
-"""Closing what a killed process left open in Prefect: a run that still says Running though nobody runs it."""
+"""Closes what a killed process left open in Prefect: runs that still say Running although no process runs them."""
 
 from __future__ import annotations
 
@@ -23,48 +23,51 @@ from prefect.states import Completed, Crashed
 from ratchet.project.paths import Places, prefect_database
 from ratchet.servers import servers
 
-AT_WORK = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
-OPEN = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=AT_WORK)))
-OPEN_TASK = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=AT_WORK)))
+OPEN_STATES = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+OPEN_RUNS = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=OPEN_STATES)))
+OPEN_TASKS = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=OPEN_STATES)))
 
 
 def close_orphans(here: Places) -> int:
-    """Mark every other flow run of this project's own server that is at work as crashed, with its tasks; how many.
+    """Mark every other open flow run of this project's own server as crashed, with its tasks; returns how many.
 
-    Call it only while holding the loop's lock, and from no flow but the outermost: then nothing else can be running. A
-    run that waits for a form's runner to start it is left to that. A server that is shared with others is left alone;
-    where our own server's database may be, the runs alone are closed that this state began.
+    Call it only while holding the loop's lock, and only from the outermost flow: then nothing else can be running. A
+    run that waits for the UI's runner to start it is left to that runner. A server that is shared with others is left
+    alone; on our own server with a shared database, only the runs that this state began are closed.
     """
     if servers.ours(here, "prefect") is None:
         return 0
-    mine, served = str(runtime.flow_run.id), servers.ours(here, "flows") is not None
-    begun, shared = {path.name for path in open_runs(here).glob("*")}, bool(prefect_database()[1])
+    this_run = str(runtime.flow_run.id)
+    has_runner = servers.ours(here, "flows") is not None
+    begun = {path.name for path in open_runs(here).glob("*")}
+    shared = bool(prefect_database()[1])
     with get_client(sync_client=True) as client:
-        found = [run for run in client.read_flow_runs(flow_run_filter=OPEN) if not shared or str(run.id) in begun]
-        orphans = [run for run in found if str(run.id) != mine and not (served and is_about_to_start(run))]
+        runs = [run for run in client.read_flow_runs(flow_run_filter=OPEN_RUNS) if not shared or str(run.id) in begun]
+        orphans = [run for run in runs if str(run.id) != this_run and not (has_runner and is_about_to_start(run))]
         for run in orphans:
             client.set_flow_run_state(run.id, crashed(), force=True)
-        for task in client.read_task_runs(task_run_filter=OPEN_TASK):
+        for task in client.read_task_runs(task_run_filter=OPEN_TASKS):
             if not shared or str(task.flow_run_id) in begun:
-                client.set_task_run_state(task.id, end_of(client, task), force=True)
-    for name in begun - {mine}:
+                client.set_task_run_state(task.id, final_state(client, task), force=True)
+    for name in begun - {this_run}:
         (open_runs(here) / name).unlink(missing_ok=True)
     return len(orphans)
 
 
 @contextmanager
-def noted(here: Places) -> Iterator[None]:
-    """This state's own note of the flow run that runs while the block does; a kill leaves it."""
-    note = open_runs(here) / str(runtime.flow_run.id)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.touch()
+def marked_open(here: Places) -> Iterator[None]:
+    """Keep a file for this flow run in the state while the block runs; a kill leaves it."""
+    marker = open_runs(here) / str(runtime.flow_run.id)
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
     try:
         yield
     finally:
-        note.unlink(missing_ok=True)
+        marker.unlink(missing_ok=True)
 
 
 def open_runs(here: Places) -> Path:
+    """Return the folder with one empty file for each flow run that this state began, named by its id."""
     return here.state / "open-runs"
 
 
@@ -72,11 +75,11 @@ def is_about_to_start(run: FlowRun) -> bool:
     return run.deployment_id is not None and run.state_type == StateType.PENDING
 
 
-def end_of(client: SyncPrefectClient, task: TaskRun) -> State[Any]:
-    """How a task that stands open has ended: as its flow did.
+def final_state(client: SyncPrefectClient, task: TaskRun) -> State[Any]:
+    """Return the state of an open task: completed where its flow completed, else crashed.
 
-    In a flow that went well it stands open where the clock was set back meanwhile: the server orders what it hears of
-    a task by time, and took its end for something that came before its start.
+    A task of a completed flow stays open when the clock was set back meanwhile: the server orders a task's events by
+    time, and took the end for an event before the start.
     """
     flow = client.read_flow_run(task.flow_run_id) if task.flow_run_id else None
     if flow is not None and flow.state_type == StateType.COMPLETED:

@@ -1,14 +1,15 @@
-"""Prefect's server, for its own pages and for programs; over SQLite, where a click waits for another's write.
+"""Prefect's server for its own pages and for programs, with SQLite transactions that wait for each other.
 
-Whoever reaches its API runs code, and any page that is open in a browser on this machine reaches it. So it answers to
-names of this machine alone (a name of another site's may lead here as well), and to no page of another origin, by HTTP
-and by WebSocket; Prefect itself checks neither name nor WebSockets. Its own protection against forged forms is on
-beside it (ratchet/project/paths.py), and where the UIs are open to others, its password (ratchet/servers/access.py).
+Whoever reaches its API runs code, and any page in a browser on this machine reaches it. So the server answers only to
+host names of this machine (a name of another site may resolve here as well), and refuses pages of other origins, by
+HTTP and by WebSocket; Prefect itself checks neither host names nor WebSockets. Prefect's own protection against forged
+forms is on as well (ratchet/project/paths.py), and where the UIs are open to others, its password
+(ratchet/servers/access.py).
 
-A transaction of Prefect's reads first and writes later. Where another has written in between, SQLite cannot let it
-go on (SQLITE_BUSY_SNAPSHOT, https://www.sqlite.org/isolation.html) and the server answers 503 at once. Prefect's own
-client asks again seconds later; its pages and `curl` do not, and every tenth 'Quick run' failed, two of three where
-four people clicked at one moment. One that takes the lock when it begins waits for its turn instead.
+A transaction of Prefect's reads first and writes later. Where another one has written in between, SQLite cannot
+continue it (SQLITE_BUSY_SNAPSHOT, https://www.sqlite.org/isolation.html) and the server answers 503 at once. Prefect's
+own client tries again seconds later; its pages and `curl` do not, and every tenth 'Quick run' failed, two of three
+where four people clicked at one moment. A transaction that takes the lock when it begins waits instead.
 """
 
 from __future__ import annotations
@@ -36,35 +37,42 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 PATIENCE = 60
-"""Seconds to wait for a turn: as long as Prefect has SQLite wait for a lock."""
+"""Seconds that a transaction waits: as long as Prefect has SQLite wait for a lock."""
 
-_turn = asyncio.Lock()
-"""Who writes next, in order; waiting for SQLite's own lock would be sleeping and asking again."""
+_write_lock = asyncio.Lock()
+"""Gives the transactions their order. SQLite's own lock would be polled, with pauses in between."""
 
 
-class InTurn(AioSqliteConfiguration):
-    """Prefect's way with SQLite, but for transactions: each has the write lock from its first statement on."""
+class SerialTransactions(AioSqliteConfiguration):
+    """Prefect's SQLite configuration, in which each transaction has the write lock from its first statement on."""
 
     @asynccontextmanager
     async def begin_transaction(
         self, session: AsyncSession, with_for_update: bool = False
     ) -> AsyncGenerator[AsyncSessionTransaction, None]:
         async with asyncio.timeout(PATIENCE):
-            await _turn.acquire()
+            await _write_lock.acquire()
         try:
             async with super().begin_transaction(session, with_for_update=True) as transaction:
                 yield transaction
         finally:
-            _turn.release()
+            _write_lock.release()
 
 
-class OwnPages:
-    """Refuses pages of other origins. A browser names a page's origin with whatever may change something and with every
-    WebSocket; programs name none. A page is its own where its origin has the name and port that it asks.
+class SameOrigin:
+    """Refuses requests from pages of other origins.
+
+    A browser sends a page's origin with every request that may change something and with every WebSocket; programs
+    send none. A page has the same origin where the origin's name and port are those of the request.
+
+    Args:
+        app: The application behind.
+        allowed: Other origins that are let in; `*` lets all in.
     """
 
-    def __init__(self, app: ASGIApp, others: Collection[str]) -> None:
-        self._app, self._others = app, others
+    def __init__(self, app: ASGIApp, allowed: Collection[str]) -> None:
+        self._app = app
+        self._allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -72,33 +80,35 @@ class OwnPages:
             origin = headers.get("origin")
             if not (
                 origin is None
-                or "*" in self._others
-                or origin in self._others
-                or is_own(origin, headers.get("host", ""))
+                or "*" in self._allowed
+                or origin in self._allowed
+                or is_same(origin, headers.get("host", ""))
             ):
                 await PlainTextResponse("Pages of other sites may not ask.", status_code=403)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def is_own(origin: str, host: str) -> bool:
+def is_same(origin: str, host: str) -> bool:
     try:
         return urlsplit(origin).netloc == host
     except ValueError:
         return False
 
 
-def guarded(app: ASGIApp, ui_host: str, others: Collection[str]) -> ASGIApp:
-    """The application for its own pages, those of other origins that are named, and programs; under names of this
-    machine while it listens there alone, and under any once others reach it and must have a password.
+def guarded(app: ASGIApp, ui_host: str, origins: Collection[str]) -> ASGIApp:
+    """Return the application restricted to its own pages, pages of the given origins, and programs.
+
+    While it listens on this machine alone, it answers only to names of this machine. Once other machines reach it, and
+    need a password, it answers to any name.
     """
     hosts = sorted(LOOPBACK) if ui_host in LOOPBACK else ["*"]
-    return TrustedHostMiddleware(OwnPages(app, others), allowed_hosts=hosts, www_redirect=False)
+    return TrustedHostMiddleware(SameOrigin(app, origins), allowed_hosts=hosts, www_redirect=False)
 
 
 def create_app() -> ASGIApp:
-    """The server, as uvicorn runs it; wrapped from without, for Prefect asks the one within under a name of its own."""
+    """Return the server for uvicorn, wrapped outermost: Prefect calls the inner application under a name of its own."""
     url = PREFECT_API_DATABASE_CONNECTION_URL.value()
     if get_dialect(url).name == "sqlite":
-        MODELS_DEPENDENCIES["database_config"] = InTurn(url)
+        MODELS_DEPENDENCIES["database_config"] = SerialTransactions(url)
     return guarded(server.create_app(), places().ui_host, PREFECT_SERVER_CORS_ALLOWED_ORIGINS.value().split(","))

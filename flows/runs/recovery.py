@@ -1,7 +1,7 @@
-"""What a killed command left behind, put right by the next one before it does anything else.
+"""Repairs what a killed command left behind, before the next command does anything else.
 
-A change of the data or a move of the champion that was cut off is made, runs that stand open in MLflow are closed,
-servers without an owner are ended. What stands open in Prefect is closed once its server runs (flows/runs/orphans.py).
+It makes a change of the data or a move of the champion that was cut off, closes runs that are open in MLflow, and ends
+servers without an owner. Runs that are open in Prefect are closed once its server runs (flows/runs/orphans.py).
 """
 
 from __future__ import annotations
@@ -22,38 +22,47 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Recovered:
-    """What was put right and concerns what is about to be done. move: the champion's, cut off and now carried out."""
+    """What was repaired and matters to the command that follows.
+
+    Attributes:
+        move: The champion's move that was cut off and is now made; None where there was none.
+    """
 
     move: Move | None = None
 
 
 @contextmanager
-def alone(here: Places, what: str, say: Say) -> Iterator[Recovered]:
-    """Hold the loop's lock while the block runs, with nothing half done below it; says what it put right.
+def alone(here: Places, command: str, say: Say) -> Iterator[Recovered]:
+    """Hold the loop's lock while the block runs, after repairing what a kill left; every repair is reported.
+
+    Args:
+        here: The places of this project.
+        command: The name of the holder, which a refused command is told.
+        say: Receives a sentence for each repair.
 
     Raises:
-        Refusal: another process holds the lock.
+        Refusal: Another process holds the lock.
     """
-    with lock.one_at_a_time(here.state, what, lambda died: recover(here, died, say)) as found:
-        yield found or Recovered()
+    with lock.one_at_a_time(here.state, command, lambda died: recover(here, died, say)) as recovered:
+        yield recovered or Recovered()
 
 
-def catch_up(here: Places, what: str, say: Say) -> None:
-    """The same for a command that only looks: put right what a kill left, unless the loop is at work."""
+def catch_up(here: Places, command: str, say: Say) -> None:
+    """Repair what a kill left, for a command that only reads; does nothing while the loop runs."""
     half_done = pending_move.path_of(here).exists() or transaction.path_of(here).exists()
     if half_done or not lock.is_clean(here.state) or servers.left_over(here):
-        with suppress(Refusal), alone(here, what, say):
+        with suppress(Refusal), alone(here, command, say):
             pass
 
 
 def recover(here: Places, died: bool, say: Say) -> Recovered:
-    """Put right all that the dead left. died: whether the last holder of the lock was killed at work."""
+    """Repair everything that a kill left; `died` says whether the last holder of the lock was killed at work."""
     for name in servers.left_over(here):
         servers.end_left_over(here, name)
         say(f"The {name} server that a killed command left is ended.")
-    changed = transaction.finish(here)
-    if changed is not None:
-        say(f"The change of the data that was cut off is made now: {changed.why}")
+    change = transaction.finish(here)
+    if change is not None:
+        say(f"The change of the data that was cut off is made now: {change.why}")
     move = finish_move(here, say)
     if died:
         close_runs(here, say)
@@ -61,27 +70,28 @@ def recover(here: Places, died: bool, say: Say) -> Recovered:
 
 
 def finish_move(here: Places, say: Say) -> Move | None:
-    """Carry out a move of the champion that was cut off; the move, None where there was none to carry out."""
-    cut_off = pending_move.read(here)
-    if cut_off is None:
+    """Make the champion's move that was cut off; returns it, None where no move was made."""
+    pending = pending_move.read(here)
+    if pending is None:
         pending_move.done(here)
         return None
     from flows.registry.registry import Registry
     from flows.runs import champion
 
-    move, registry = cut_off.move, Registry(cut_off.move.problem, here)
-    there = registry.has(move.after)
-    if there:
-        champion.carry_out(here, registry, cut_off)
+    move = pending.move
+    registry = Registry(move.problem, here)
+    exists = registry.has(move.after)
+    if exists:
+        champion.carry_out(here, registry, pending)
         say(f"What was cut off is done now: {champion.told(move)}")
     else:
         say(f"Cut off and given up: version {move.after} of {move.problem} was to go live, and is no longer in MLflow.")
     pending_move.done(here)
-    return move if there else None
+    return move if exists else None
 
 
 def close_runs(here: Places, say: Say) -> None:
-    """End as killed the runs that stand open in MLflow though nobody runs them."""
+    """End the runs of a killed process that are open in MLflow, as killed."""
     from flows.registry.maintenance import RegistryMaintenance
 
     path = mlflow_database()

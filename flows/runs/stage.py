@@ -1,4 +1,7 @@
-"""What the stages of the loop share: each is a Prefect flow that takes its turn alone, on swept ground."""
+"""What the stages of the loop share: each is a Prefect flow that holds the loop's lock, after repairing a killed run.
+
+Also its tasks (`step`), its log (`say`), and the problem with its registry.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ from ratchet.project.paths import Places, places, settle
 from ratchet.project.problem import Problem
 from ratchet.project.progress import UNHEARD
 
-Asked = ParamSpec("Asked")
+Params = ParamSpec("Params")
 Result = TypeVar("Result")
 
 Model = StrEnum("Model", {name: name for name in models.names()})  # type: ignore[misc]
@@ -44,61 +47,61 @@ Example = StrEnum("Example", {name: name for name in examples.names()})  # type:
 
 
 class RefusalFilter(logging.Filter):
-    """Keeps the traceback of a refusal out of a run's log: its sentence stands there already."""
+    """Drops the traceback of a refusal from a run's log, which already has the refusal's sentence."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not (record.exc_info and isinstance(record.exc_info[1], Refusal))
 
 
-TOLD = RefusalFilter()
+REFUSAL_FILTER = RefusalFilter()
 
 
-def stage(function: Callable[Asked, Result]) -> Flow[Asked, Result]:
-    """A flow named as the function: one at a time on this state, its docstring the description.
+def stage(function: Callable[Params, Result]) -> Flow[Params, Result]:
+    """Make a flow of a function, with its name and docstring; one flow at a time runs on this state.
 
-    Where it fails, the state's message is the sentence that says what to do, and its data the refusal, which the
-    caller gets raised.
+    When it fails, the state's message is the sentence that says what to do. The state's data is the refusal, which is
+    raised for the caller.
     """
 
     @functools.wraps(function)
-    def alone(*args: Asked.args, **kwargs: Asked.kwargs) -> Result | State[Any]:
+    def run_stage(*args: Params.args, **kwargs: Params.kwargs) -> Result | State[Any]:
         here = places()
         settle(here)
         end_with_runner()
-        logging.getLogger("prefect.flow_runs").addFilter(TOLD)
+        logging.getLogger("prefect.flow_runs").addFilter(REFUSAL_FILTER)
         try:
-            with orphans.noted(here):
-                return in_turn(here, *args, **kwargs)
+            with orphans.marked_open(here):
+                return run_locked(here, *args, **kwargs)
         except Exception as error:
             refusal = faults.explain(error, here, function.__name__)
             if refusal is not error:
                 get_run_logger().error("What was met:", exc_info=error)
             log_quietly(str(refusal), logging.ERROR)
-            with suppress(httpx.HTTPError, PrefectException, OSError):  # where Prefect itself is what failed
+            with suppress(httpx.HTTPError, PrefectException, OSError):  # Prefect itself may be what failed
                 rename_failed_run(str(refusal))
             return Failed(message=str(refusal), data=refusal)
 
-    def in_turn(here: Places, *args: Asked.args, **kwargs: Asked.kwargs) -> Result:
+    def run_locked(here: Places, *args: Params.args, **kwargs: Params.kwargs) -> Result:
         with recovery.alone(here, function.__name__, say):
             if runtime.flow_run.parent_flow_run_id is None:
                 orphans.close_orphans(here)
             must_file.take_in(here, say)
             return function(*args, **kwargs)
 
-    made = flow(
+    stage_flow = flow(
         name=function.__name__,
         flow_run_name=run_name,
         task_runner=cast("Any", ThreadPoolTaskRunner(max_workers=(os.cpu_count() or 1) + 1)),
         persist_result=False,
-    )(alone)
-    return cast("Flow[Asked, Result]", made)
+    )(run_stage)
+    return cast("Flow[Params, Result]", stage_flow)
 
 
 def end_with_runner() -> None:
-    """In a process that a form's runner started: end when the runner dies, however it dies.
+    """In a process that a runner of the Prefect UI started, end this process when the runner dies.
 
-    Prefect gives such a process a session of its own, so it outlives its runner. It could do no good alone: its server
-    is gone as well, and it would hold the loop's lock until it has noticed.
+    Prefect gives such a process a session of its own, so it outlives its runner. Alone it would do no good: its server
+    is gone as well, and it would hold the loop's lock until it noticed.
     """
     if "PREFECT__FLOW_RUN_ID" in os.environ and runtime.flow_run.parent_flow_run_id is None:
         threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
@@ -110,8 +113,11 @@ def _end_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def step(name: str, run_as: str | None = None) -> Callable[[Callable[Asked, Result]], Task[Asked, Result]]:
-    """A task in plain words; its inputs are never hashed, for a cache is keyed by the data version alone."""
+def step(name: str, run_as: str | None = None) -> Callable[[Callable[Params, Result]], Task[Params, Result]]:
+    """Make a task with a name in plain words, `run_as` as the name of its run.
+
+    Its inputs are never hashed: caches are keyed by the data version alone.
+    """
     return task(name=name, task_run_name=run_as or name, cache_policy=NO_CACHE, persist_result=False)
 
 
@@ -119,19 +125,22 @@ def flow_run_id() -> str:
     return str(runtime.flow_run.id or "")
 
 
-def at_hand() -> tuple[Problem, Registry]:
-    """The problem that params.yaml describes, and what MLflow knows of it."""
+def problem_and_registry() -> tuple[Problem, Registry]:
+    """Return the problem that params.yaml describes, and its registry in MLflow."""
     current = problem.load()
     return current, Registry(current.name, current.here)
 
 
+at_hand = problem_and_registry
+
+
 @contextmanager
 def attended() -> Iterator[None]:
-    """For flows that run in the process of a command: quick to end, and nothing left unsaid when the server stops.
+    """Run flows in the process of a command, without heartbeats, and send all logs before the server stops.
 
-    No heartbeats: each flow run would wait up to a second for its heartbeat to end, and a killed run is closed by the
-    next (flows/runs/orphans.py). At the end the logs and events that wait are handed over; a server that stopped before
-    that left the process hanging for 75 s.
+    Each flow run would wait up to a second for its heartbeat to end; the next command closes a killed run
+    (flows/runs/orphans.py). Queued logs and events are sent at the end of the block: a server that stopped before that
+    left the process hanging for 75 s.
     """
     try:
         with temporary_settings(updates={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
@@ -142,10 +151,10 @@ def attended() -> Iterator[None]:
 
 
 def say(sentence: str) -> None:
-    """One sentence for the run's log in Prefect, and for the terminal where one listens (terminal.py)."""
+    """Log a sentence in the run's log in Prefect, and on the terminal where one is attached (terminal.py)."""
     get_run_logger().info(sentence)
 
 
 def log_quietly(sentence: str, level: int = logging.INFO) -> None:
-    """The same for the run's log alone, where the terminal says it in its own way."""
+    """Log a sentence in the run's log alone, where the terminal shows it in another form."""
     get_run_logger().log(level, sentence, extra={UNHEARD: True})

@@ -1,4 +1,4 @@
-"""The two servers whose pages a person opens, as ratchet/servers/servers.py starts them: Prefect and MLflow."""
+"""The two servers with a UI, Prefect and MLflow, as ratchet/servers/servers.py starts them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from ratchet.servers.servers import Server
 
 
 def prefect(here: Places, port: int) -> Server:
-    """The Prefect server with its UI. Called without its command line tool, which starts slower and forks.
+    """Return the Prefect server with its UI, called without its command line tool, which starts slower and forks.
 
-    Its pages ask the address that they came from, so that no other origin need be let in
-    (flows/runs/prefect_server.py).
+    Its pages call the address that they came from, so no other origin need be allowed (flows/runs/prefect_server.py).
 
     Raises:
-        Refusal: others are to reach it, and it or MLflow asks for no password.
+        Refusal: It would be open to other machines, and it or MLflow asks for no password.
     """
     refuse_open_uis(here)
-    own = f"http://127.0.0.1:{port},http://localhost:{port}"
+    origins = f"http://127.0.0.1:{port},http://localhost:{port}"
     return Server(
         "prefect",
         (sys.executable, "-m", "uvicorn", "--factory", "flows.runs.prefect_server:create_app",
@@ -30,9 +29,9 @@ def prefect(here: Places, port: int) -> Server:
         {
             "PREFECT_UI_API_URL": "/api",
             "PREFECT_API_URL": f"http://{here.ui_address}:{port}/api",
-            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": os.environ.get("PREFECT_SERVER_CORS_ALLOWED_ORIGINS") or own,
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": os.environ.get("PREFECT_SERVER_CORS_ALLOWED_ORIGINS") or origins,
             "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-            "PREFECT_SERVER_UI_V2_ENABLED": "false",  # its address opens the UI whose logs name the task that spoke
+            "PREFECT_SERVER_UI_V2_ENABLED": "false",  # the address then opens the UI whose logs name the task
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         },
         None if prefect_database()[1] else here.state / "prefect" / "prefect.db",
@@ -41,19 +40,19 @@ def prefect(here: Places, port: int) -> Server:
 
 
 def mlflow(here: Places, port: int) -> Server:
-    """The MLflow server with its UI, on the store that the flows write to, in one worker (1.8 GB less).
+    """Return the MLflow server with its UI, on the store that the flows write to, in one worker (1.8 GB less).
 
-    The store is named in its environment: a command line, with a password in it, is there for everybody to read.
+    The store is passed in the environment: a command line, with a password in it, is readable by everybody.
 
     Raises:
-        Refusal: others are to reach it, and it or Prefect asks for no password.
+        Refusal: It would be open to other machines, and it or Prefect asks for no password.
     """
     refuse_open_uis(here)
-    protected = ("--app-name", "basic-auth") if asks_for_password() else ()
+    auth = ("--app-name", "basic-auth") if asks_for_password() else ()
     return Server(
         "mlflow",
         (sys.executable, "-m", "mlflow", "server", "--host", here.ui_host, "--port", str(port), "--workers", "1",
-         *protected),
+         *auth),
         port,
         "/health",
         {

@@ -20,7 +20,7 @@ from tests.support.registered import ANOTHER
 from tests.support.service import ask, served
 
 PUT_BACK = """
-for alias in at_hand()[1].holdings().held:
+for alias in at_hand()[1].snapshot().aliases:
     at_hand()[1].client.delete_registered_model_alias("reviews", alias)
 at_hand()[1].client.set_registered_model_alias("reviews", "champion", "1")
 for name in ("trial", "approval"):
@@ -29,7 +29,7 @@ for name in ("trial", "approval"):
 for name, value in (("decision", "promote"), ("decided_against", "1")):
     at_hand()[1].client.set_model_version_tag("reviews", "2", name, value)
 """
-HELD = "dict(at_hand()[1].holdings().held)"
+HELD = "dict(at_hand()[1].snapshot().aliases)"
 YEAR = 365 * 86_400
 
 
@@ -164,7 +164,7 @@ def test_a_champion_whose_alias_is_removed_is_missed_clearly_and_a_rollback_brin
 
 
 def test_a_champion_deleted_by_hand_leaves_the_one_before_it_to_go_back_to(loop: Loop) -> None:
-    number = int(loop.call(f"exec({ANOTHER!r}) or at_hand()[1].holdings().versions[0].number"))
+    number = int(loop.call(f"exec({ANOTHER!r}) or at_hand()[1].snapshot().versions[0].number"))
     by_hand(loop, f"client.set_registered_model_alias('reviews', 'challenger', '{number}')")
     by_hand(loop, f"client.set_model_version_tag('reviews', '{number}', 'decided_against', '1')")
     assert loop.call(f"deploy({number})") == number

@@ -17,5 +17,5 @@ def test_an_error_that_lasts_leaves_one_traceback_and_not_one_a_second(tmp_path:
     assert "met an error that Ratchet does not know" in first["failed"]
     assert (here.logs / "errors.log").read_text().count("IsADirectoryError: ") == 1
     for connection in (object(), object(), object()):  # the HTTP library names it, and it is another one each time
-        follower._explained(RuntimeError(f"{connection}: Max retries exceeded"))
+        follower._explain(RuntimeError(f"{connection}: Max retries exceeded"))
     assert (here.logs / "errors.log").read_text().count("Max retries") == 1

@@ -1,1 +1,1 @@
-"""What both UIs say: results enter, words, tables and pictures leave."""
+"""The texts of both UIs: results enter; sentences, tables and pictures leave."""

@@ -1,4 +1,4 @@
-"""Results -> figures: the pictures that stand beside the numbers in the MLflow UI."""
+"""Figures for the MLflow UI and the reports: results enter, pictures leave."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INK, BLUE, ORANGE, GREY = "#1f2430", "#2f6fde", "#e08a2c", "#c9ced8"
 
 
 def learning_curve(model: str, curve: Sequence[Mapping[str, float]]) -> Figure:
-    """Loss and accuracy by step, on training and validation rows, for what the model reported of them.
+    """Draw loss and accuracy by step, on training and validation rows, as far as the model reported them.
 
     Where the last entry repeats an earlier one, the model went back to that step, which is marked.
     """
@@ -43,7 +43,10 @@ def learning_curve(model: str, curve: Sequence[Mapping[str, float]]) -> Figure:
 
 
 def confusion_matrix(counts: np.ndarray, labels: Sequence[str]) -> Figure:
-    """Holdout rows by true class (down) and predicted class (across), each row of it shaded by its share."""
+    """Draw the holdout rows by true class (down) and predicted class (across), each row shaded by its shares.
+
+    `counts` has shape (true, predicted).
+    """
     size = min(12.0, 3 + 0.55 * len(labels))
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     axes = figure.subplots()
@@ -62,57 +65,60 @@ def confusion_matrix(counts: np.ndarray, labels: Sequence[str]) -> Figure:
 
 
 def calibration(bins: Sequence[CalibrationBin], champion: Sequence[CalibrationBin] | None = None) -> Figure:
-    """How often the model was right, by how sure it was; on the diagonal it is exactly as sure as it should be."""
+    """Draw accuracy by confidence; on the diagonal the model is exactly as sure as it should be."""
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="honest")
-    for found, colour, name in ((champion, ORANGE, "champion"), (bins, BLUE, "challenger")):
-        if found:
-            axes.plot([b.confidence for b in found], [b.accuracy for b in found], "o-", color=colour, label=name)
+    for curve, colour, name in ((champion, ORANGE, "champion"), (bins, BLUE, "challenger")):
+        if curve:
+            axes.plot(
+                [part.confidence for part in curve], [part.accuracy for part in curve], "o-", color=colour, label=name
+            )
     plain(axes, "confidence", "accuracy")
-    low = min((b.low for b in bins), default=0)
+    low = min((part.low for part in bins), default=0)
     axes.set_xlim(low, 1)
-    axes.set_ylim(min([low, *(b.accuracy for b in [*bins, *(champion or ())])]) - 0.02, 1.02)
+    axes.set_ylim(min([low, *(part.accuracy for part in [*bins, *(champion or ())])]) - 0.02, 1.02)
     axes.legend(frameon=False)
     axes.set_title("Calibration on the holdout", color=INK)
     return figure
 
 
-def shifts(found: Sequence[Shift]) -> Figure:
-    """Of each thing compared: how it was when the model was judged (grey), how it is (blue; orange: moved)."""
-    drawn = [shift for shift in found if shift.bars]
+def shifts(shifts: Sequence[Shift]) -> Figure:
+    """Draw each comparison: the reference (grey) beside recent traffic (blue; orange where it moved)."""
+    drawn = [shift for shift in shifts if shift.bars]
     rows = max(1, -(-len(drawn) // 3))
     figure = Figure(figsize=(9, 2.5 * rows))
-    figure.subplots_adjust(
-        0.05, 0.3 / rows, 0.99, 1 - 0.15 / rows, 0.18, 0.75
-    )  # a layout that fits costs half a second
+    # Fixed margins: an automatic layout costs half a second.
+    figure.subplots_adjust(0.05, 0.3 / rows, 0.99, 1 - 0.15 / rows, 0.18, 0.75)
     for axes, shift in zip(figure.subplots(rows, 3, squeeze=False).flat, drawn, strict=False):
-        two_sides(axes, shift)
+        draw_shift(axes, shift)
     for axes in figure.axes[len(drawn) :]:
         axes.set_axis_off()
     return figure
 
 
-def two_sides(axes: Any, shift: Shift) -> None:
-    """The bars of one shift side by side; of many classes those that are most frequent on either side."""
+def draw_shift(axes: Any, shift: Shift) -> None:
+    """Draw the bars of one shift side by side; of more than ten bars, those that are highest on either side."""
     bars = shift.bars if len(shift.bars) <= 10 else sorted(shift.bars, key=lambda bar: -max(bar[1:]))[:10]
-    at = np.arange(len(bars))
-    axes.bar(at - 0.2, [bar[1] for bar in bars], 0.4, color=GREY)
-    axes.bar(at + 0.2, [bar[2] for bar in bars], 0.4, color=ORANGE if shift.drifted else BLUE)
-    axes.set_xticks(at, [bar[0][:12] for bar in bars], rotation=45, ha="right", fontsize=7, rotation_mode="anchor")
+    positions = np.arange(len(bars))
+    axes.bar(positions - 0.2, [bar[1] for bar in bars], 0.4, color=GREY)
+    axes.bar(positions + 0.2, [bar[2] for bar in bars], 0.4, color=ORANGE if shift.drifted else BLUE)
+    axes.set_xticks(
+        positions, [bar[0][:12] for bar in bars], rotation=45, ha="right", fontsize=7, rotation_mode="anchor"
+    )
     axes.tick_params(axis="y", labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(shift.what, color=INK, fontsize=9)
 
 
 def accuracies(figures: Mapping[str, Rate]) -> Figure:
-    """Each accuracy with its interval, one below the other."""
+    """Draw each accuracy with its interval, one below the other."""
     figure = Figure(figsize=(6.4, 0.6 + 0.42 * len(figures)), layout="constrained")
     axes = figure.subplots()
-    for place, (name, known) in enumerate(figures.items()):
+    for row, (name, rate) in enumerate(figures.items()):
         colour = GREY if name == HOLDOUT else BLUE
-        axes.plot([known.low, known.high], [place, place], color=colour, linewidth=3, solid_capstyle="round")
-        axes.plot(known.value, place, "o", color=INK, markersize=5)
+        axes.plot([rate.low, rate.high], [row, row], color=colour, linewidth=3, solid_capstyle="round")
+        axes.plot(rate.value, row, "o", color=INK, markersize=5)
     axes.set_yticks(range(len(figures)), list(figures))
     axes.set_ylim(len(figures) - 0.5, -0.5)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -127,7 +133,7 @@ def as_png(figure: Figure) -> bytes:
 
 
 def as_address(png: bytes) -> str:
-    """A picture as an address that holds it, for a page that has no place to keep files."""
+    """Return a picture as a data: address, for a page that cannot keep files."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

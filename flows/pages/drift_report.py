@@ -1,16 +1,17 @@
-"""What a look at live traffic found, in words: a verdict first, what to do next, tables, pictures. A Drift enters.
+"""The report of a drift check: a Drift enters; verdict, next step, tables and pictures leave.
 
-The same sections leave as Markdown, for the artifact `drift-report` in Prefect, and as a page of HTML that needs no
-other host, for state/reports/ and MLflow. No text that anybody sent is in either.
+The same sections leave as Markdown, for the artifact `drift-report` in Prefect, and as an HTML page that needs no other
+host, for state/reports/ and MLflow. Neither has a text that anybody sent.
 """
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.pages import charts, reports
 from ratchet.monitoring.drift import alpha_spending
@@ -18,27 +19,34 @@ from ratchet.monitoring.drift.accuracy import Accuracy
 from ratchet.monitoring.drift.drift import STANDS, Drift
 from ratchet.monitoring.drift.performance_estimate import Rate
 from ratchet.monitoring.drift.two_sample import Shift
-from ratchet.project.paths import ROOT
+from ratchet.serving.pages import html
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 MOST_CLASSES = 8
 """Classes whose shares are shown, those that moved most."""
-STYLE = ROOT / "ratchet" / "serving" / "pages" / "templates" / "page.css"
-TABLES = "table{border-collapse:collapse;width:100%;font-size:.93rem}th,td{text-align:left;padding:.3rem .8rem .3rem 0;\
-border-top:1px solid var(--line)}img{max-width:100%;background:#fff;border-radius:.5rem}"
-"""What the service's style has not, for it shows no table."""
+TEMPLATES = Path(__file__).parent / "templates"
 PROMISE = (
-    f"Each look may spend only what has come in since the one before, {alpha_spending.ALPHA:.0%} in a month: so of a "
-    "hundred months of unchanged traffic at most five have a false alarm, however often one looks."
+    f"Each look may spend only the share of {alpha_spending.ALPHA:.0%} a month that has come in since the last look: "
+    "so of a hundred months of unchanged traffic at most five have a false alarm, however often the looks are."
 )
 SIGNS = (
-    "✗ moved; ? moved, it seems, and the next looks will tell. In the picture grey is when it was judged, blue lately, "
-    "orange what moved."
+    "✗ moved; ? seems to have moved, which the next looks will settle. In the picture, grey is when it was judged, "
+    "blue lately, orange what moved."
 )
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report. picture: the address of one; empty for none."""
+    """A part of the report.
+
+    Attributes:
+        title: The heading.
+        words: Sentences below it.
+        rows: The rows of a table.
+        picture: The address of a picture; empty for none.
+    """
 
     title: str
     words: str = ""
@@ -48,7 +56,14 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it. subject: whose traffic this is, and when it was looked at."""
+    """The whole report.
+
+    Attributes:
+        verdict: The first line.
+        subject: The version whose traffic was checked, and the time.
+        next: What to do next.
+        sections: The parts that there is something to say in.
+    """
 
     verdict: str
     subject: str
@@ -56,23 +71,24 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def report(problem: str, version: int, model: str, at: float, found: Drift) -> Report:
-    """The report of one look. at: seconds since 1970."""
+def report(problem: str, version: int, model: str, at: float, drift: Drift) -> Report:
+    """Make the report of one drift check; `at` is its time in seconds since 1970."""
     moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
     subject = f"Version {version} ({model}) of {problem}, looked at {moment} UTC."
-    sections = (compared(found), of_accuracy(found.accuracy), of_classes(found))
-    return Report(found.verdict, subject, what_next(found), tuple(part for part in sections if part is not None))
+    sections = (shift_section(drift), accuracy_section(drift.accuracy), class_section(drift))
+    return Report(drift.verdict, subject, next_step(drift), tuple(part for part in sections if part is not None))
 
 
-def what_next(found: Drift) -> str:
-    """What a person would do now."""
-    known, surely = found.accuracy.holdout, found.accuracy.always
-    if known and surely and surely.high < known.low:
+def next_step(drift: Drift) -> str:
+    """Return what a person should do now."""
+    holdout = drift.accuracy.holdout
+    always = drift.accuracy.always
+    if holdout and always and always.high < holdout.low:
         return (
-            f"Next: it is right less often than when it was judged ({surely} of all audited answers, {known} then). "
+            f"Next: it is right less often than when it was judged ({always} of all audited answers, {holdout} then). "
             "Correct answers on the service's page, and turn the loop: make optimise, then make run."
         )
-    if found.drifted:
+    if drift.drifted:
         return (
             "Next: label some of the newest texts, on the service's page or in a table for make data ADD=file, "
             "and turn the loop: make run."
@@ -80,16 +96,17 @@ def what_next(found: Drift) -> str:
     return "Next: nothing needs doing. What the service and make predict answer is logged, and the next look sees it."
 
 
-def compared(found: Drift) -> Section | None:
-    """What was compared, and how."""
-    if not found.shifts:
+def shift_section(drift: Drift) -> Section | None:
+    """Return the comparisons of recent traffic with the holdout."""
+    if not drift.shifts:
         return None
-    rows = tuple(as_row(shift) for shift in found.shifts)
-    picture = charts.as_address(charts.as_png(charts.shifts(found.shifts)))
-    return Section("What moved", " ".join(filter(None, (PROMISE, SIGNS, found.unread))), rows, picture)
+    rows = tuple(as_row(shift) for shift in drift.shifts)
+    picture = charts.as_address(charts.as_png(charts.shifts(drift.shifts)))
+    return Section("What moved", " ".join(filter(None, (PROMISE, SIGNS, drift.unread))), rows, picture)
 
 
 def as_row(shift: Shift) -> dict[str, str]:
+    """Return one comparison as a row of the table."""
     suspected = shift.effect >= shift.worth and shift.p_value <= STANDS
     return {
         "": "✗" if shift.drifted else "?" if suspected else "✓",
@@ -101,108 +118,83 @@ def as_row(shift: Shift) -> dict[str, str]:
     }
 
 
-def of_accuracy(known: Accuracy) -> Section | None:
-    """What is known of the accuracy, and how far the estimate can be trusted."""
-    figures = named(known)
-    if not figures:
+def accuracy_section(accuracy: Accuracy) -> Section | None:
+    """Return the accuracies that are known, and how far the estimate can be trusted."""
+    rates = known_rates(accuracy)
+    if not rates:
         return None
     rows = tuple(
-        {"accuracy": name, "": f"{figure.value:.1%}", "95% interval": f"{figure.low:.1%} to {figure.high:.1%}",
-         "rows": f"{figure.rows:,}"}
-        for name, figure in figures.items()
+        {"accuracy": name, "": f"{rate.value:.1%}", "95% interval": f"{rate.low:.1%} to {rate.high:.1%}",
+         "rows": f"{rate.rows:,}"}
+        for name, rate in rates.items()
     )  # fmt: skip
-    return Section(
-        "How often it is right",
-        " ".join(trust(known)),
-        rows,
-        charts.as_address(charts.as_png(charts.accuracies(figures))),
-    )
+    picture = charts.as_address(charts.as_png(charts.accuracies(rates)))
+    return Section("How often it is right", " ".join(describe_trust(accuracy)), rows, picture)
 
 
-def named(known: Accuracy) -> dict[str, Rate]:
-    """The accuracies that are known, by their names."""
-    figures = {
-        charts.HOLDOUT: known.holdout,
-        "now, estimated without labels": known.estimated,
-        "now, on audited answers": known.measured,
-        "on all audited answers, for all looks": known.always if known.measured else None,
+def known_rates(accuracy: Accuracy) -> dict[str, Rate]:
+    """Return the accuracies that are known, by their names."""
+    rates = {
+        charts.HOLDOUT: accuracy.holdout,
+        "now, estimated without labels": accuracy.estimated,
+        "now, on audited answers": accuracy.measured,
+        "on all audited answers, for all looks": accuracy.always if accuracy.measured else None,
     }
-    return {name: figure for name, figure in figures.items() if figure is not None}
+    return {name: rate for name, rate in rates.items() if rate is not None}
 
 
-def trust(known: Accuracy) -> list[str]:
-    """Sentences on the estimate's error and on calibration."""
-    said = []
-    if known.usual_error is not None:
-        said.append(
-            f"On {len(known.held_back)} held-back parts of the holdout the estimate was off by "
-            f"{100 * known.usual_error:.1f} points on average."
+def describe_trust(accuracy: Accuracy) -> list[str]:
+    """Return sentences on the estimate's error and on calibration."""
+    sentences = []
+    if accuracy.usual_error is not None:
+        sentences.append(
+            f"On {len(accuracy.held_back)} held-back parts of the holdout the estimate was off by "
+            f"{100 * accuracy.usual_error:.1f} points on average."
         )
-    if known.missed is not None:
-        said.append(f"On the audited answers it is off by {100 * known.missed:+.1f} points.")
-    if known.estimated is not None:
-        said.append("It sees texts that became harder, not labels that changed their meaning; audited labels see both.")
-    if known.honesty is not None:
-        said.append(
-            f"On them the model was {known.honesty.sure:.1%} sure and {known.honesty.right:.1%} right; "
-            f"calibration error {known.honesty.error:.3f}."
+    if accuracy.missed is not None:
+        sentences.append(f"On the audited answers it is off by {100 * accuracy.missed:+.1f} points.")
+    if accuracy.estimated is not None:
+        sentences.append(
+            "It sees texts that became harder, not labels that changed their meaning; audited labels see both."
         )
-    return said
+    if accuracy.honesty is not None:
+        sentences.append(
+            f"On them the model was {accuracy.honesty.sure:.1%} sure and {accuracy.honesty.right:.1%} right; "
+            f"calibration error {accuracy.honesty.error:.3f}."
+        )
+    return sentences
 
 
-def of_classes(found: Drift) -> Section | None:
-    """How often each class occurs now, the model's usual mistakes undone."""
-    if not found.shares:
+def class_section(drift: Drift) -> Section | None:
+    """Return how often each class occurs now, corrected for the model's mistakes on the holdout."""
+    if not drift.shares:
         return None
     rows = tuple(
         {"class": prior.label, "of the holdout": f"{prior.reference:.1%}", "now": f"{prior.recent:.1%}",
          "95% interval": f"{prior.low:.1%} to {prior.high:.1%}"}
-        for prior in found.shares[:MOST_CLASSES]
+        for prior in drift.shares[:MOST_CLASSES]
     )  # fmt: skip
-    words = "Shares of the classes as the answers tell them, with the mistakes that it made on the holdout undone."
+    words = "Shares of the classes among the answers, corrected for the mistakes that the model made on the holdout."
     return Section("Which classes occur", words, rows)
 
 
-def as_markdown(told: Report) -> str:
-    """The artifact's text, the verdict its first line."""
-    parts = [told.verdict, told.next, told.subject]
-    for section in told.sections:
+def as_markdown(report: Report) -> str:
+    """Return the artifact's text, with the verdict as its first line."""
+    parts = [report.verdict, report.next, report.subject]
+    for section in report.sections:
         parts += [f"## {section.title}", section.words, reports.table(section.rows)]
         parts.append(f"![{section.title}]({section.picture})" if section.picture else "")
     return "\n\n".join(part for part in parts if part)
 
 
-def as_html(told: Report) -> str:
-    """The same as a page that holds all it needs."""
-    body = "".join(map(section_html, told.sections))
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="content-security-policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{html.escape(told.verdict)}</title><style>{style()}{TABLES}</style></head><body><main>"
-        f"<h1>{html.escape(told.verdict)}</h1><p>{html.escape(told.next)}</p><p>{html.escape(told.subject)}</p>"
-        f"{body}</main></body></html>\n"
-    )
-
-
-def section_html(section: Section) -> str:
-    shown = f'<p><img src="{section.picture}" alt="{html.escape(section.title)}"></p>' if section.picture else ""
-    words = f"<p>{html.escape(section.words)}</p>" if section.words else ""
-    return f"<section><h2>{html.escape(section.title)}</h2>{words}{table_html(section.rows)}{shown}</section>"
-
-
-def table_html(rows: tuple[Mapping[str, str], ...]) -> str:
-    if not rows:
-        return ""
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in rows[0])
-    lines = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row.values()) for row in rows)
-    return (
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{line}</tr>' for line in lines)}</tbody></table>"
-    )
+def as_html(report: Report) -> str:
+    """Return the report as an HTML page that holds everything it needs."""
+    return template().render(report=report)
 
 
 @cache
-def style() -> str:
-    """The look of the service's page."""
-    return STYLE.read_text(encoding="utf-8")
+def template() -> Template:
+    """Return the page's template, with the style sheet and the escaping of the service's pages."""
+    from jinja2 import FileSystemLoader
+
+    return html.environment().overlay(loader=FileSystemLoader(TEMPLATES)).get_template("drift_report.html")

@@ -1,7 +1,7 @@
-"""Where to read on: the pages of both UIs about a version, a run, a comparison, as addresses. Pure but for the tools'
-own variables, which say where a shared server is.
+"""Addresses of pages in both UIs: of a version, a run, a comparison. Pure but for the tools' own variables.
 
-The pages answer while `make ui` runs. MLflow opens in a mode for chat models unless its address says otherwise.
+MLFLOW_TRACKING_URI and PREFECT_UI_URL say where a shared server is. The pages answer while `make ui` runs. MLflow opens
+in a mode for chat models unless its address says otherwise.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from ratchet.project.paths import Places
 
 MODE = "workflowType=machine_learning"
 CANDIDATES = "candidates"
-"""The name of the view of all candidates with their scores, kept with the experiment (flows/registry/registry.py)."""
+"""The name of the saved view of all candidates with their scores (flows/pages/registry_pages.py)."""
 
 
 def mlflow(here: Places, path: str) -> str:
-    """A page of the MLflow UI: of the server that MLFLOW_TRACKING_URI names, or ours."""
-    named = os.environ.get("MLFLOW_TRACKING_URI", "")
-    base = named.rstrip("/") if named.startswith("http") else f"http://{here.ui_address}:{here.mlflow_port}"
+    """Return a page of the MLflow UI: on the server that MLFLOW_TRACKING_URI names, or on our own."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    base = uri.rstrip("/") if uri.startswith("http") else f"http://{here.ui_address}:{here.mlflow_port}"
     return f"{base}/#/{path}{'&' if '?' in path else '?'}{MODE}"
 
 
 def prefect(here: Places, path: str) -> str:
-    """A page of the Prefect UI: of the server that PREFECT_UI_URL names, or ours."""
-    ours = f"http://{here.ui_address}:{here.prefect_port}"
-    return f"{(os.environ.get('PREFECT_UI_URL') or ours).rstrip('/')}/{path}"
+    """Return a page of the Prefect UI: on the server that PREFECT_UI_URL names, or on our own."""
+    local = f"http://{here.ui_address}:{here.prefect_port}"
+    return f"{(os.environ.get('PREFECT_UI_URL') or local).rstrip('/')}/{path}"
 
 
 def model(here: Places, problem: str) -> str:
@@ -44,9 +44,9 @@ def candidates(here: Places, experiment: str) -> str:
 
 
 def built_on(here: Places, experiment: str, data: str) -> str:
-    """All builds on a data version."""
-    asked = quote(f"tags.data_version = '{data}'")
-    return mlflow(here, f"experiments/{experiment}/runs?searchFilter={asked}")
+    """Return the list of all builds on a data version."""
+    query = quote(f"tags.data_version = '{data}'")
+    return mlflow(here, f"experiments/{experiment}/runs?searchFilter={query}")
 
 
 def run(here: Places, experiment: str, run_id: str) -> str:
@@ -58,9 +58,9 @@ def artifact(here: Places, experiment: str, run_id: str, path: str) -> str:
 
 
 def comparison(here: Places, experiment: str, first: str, second: str) -> str:
-    """Two runs side by side."""
-    runs, of = (quote(json.dumps(ids)) for ids in ([first, second], [experiment]))
-    return mlflow(here, f"compare-runs?runs={runs}&experiments={of}")
+    """Return the page of two runs side by side."""
+    runs, experiments = (quote(json.dumps(ids)) for ids in ([first, second], [experiment]))
+    return mlflow(here, f"compare-runs?runs={runs}&experiments={experiments}")
 
 
 def flow_run(here: Places, run_id: str) -> str:
@@ -68,5 +68,5 @@ def flow_run(here: Places, run_id: str) -> str:
 
 
 def markdown(pages: Mapping[str, str]) -> str:
-    """Named links in one line."""
+    """Return named links in one line of Markdown."""
     return " · ".join(f"[{name}]({address})" for name, address in pages.items())

@@ -1,4 +1,4 @@
-"""Results -> the words and tables of the UIs. Pure: every sentence here is made from the result that it speaks of."""
+"""Sentences and tables of both UIs. Pure: results enter, Markdown leaves."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ FIGURES = {
 
 Row = dict[str, str]
 
-MOST_BROKEN, LONGEST = 100, 300
-"""Lines of data/must.csv that a page lists, and characters of a text that it shows."""
-
-
+MOST_BROKEN = 100
+"""Broken lines of data/must.csv that a page lists."""
+LONGEST = 300
+"""Characters of a text of data/must.csv that a page shows."""
 GAP = "\u00a0\u00a0"
-"""After each cell where a page sets none between columns, as MLflow's do not."""
+"""Spaces after each cell, for MLflow's pages, which set none between columns."""
 
 
 def table(rows: Sequence[Mapping[str, str]], gap: str = "") -> str:
-    """A Markdown table with the first row's keys as its head; the empty string for no rows."""
+    """Return a Markdown table with the first row's keys as its head; the empty string for no rows."""
     if not rows:
         return ""
     head = list(rows[0])
@@ -51,13 +51,18 @@ def escaped(cell: str) -> str:
     return " ".join(cell.replace("|", "\\|").split())
 
 
-def validation(verdict: Verdict, lying: Quarantine | None, page: str) -> str:
-    """The verdict, every check in words, failed ones first, and what lies aside, where, and how it comes back.
+def validation(verdict: Verdict, quarantined: Quarantine | None, page: str) -> str:
+    """Return the verdict, the failed and the passed checks, and the rows in quarantine with the way to take them back.
 
-    page: the address of Great Expectations' own page.
+    Args:
+        verdict: The verdict of a suite; failed checks come first.
+        quarantined: The rows in quarantine, where there are any.
+        page: The address of Great Expectations' own page.
     """
-    failed = sorted((c for c in verdict.checks if not c.success), key=lambda c: c.severity != "critical")
-    broken = [
+    failed = sorted(
+        (check for check in verdict.checks if not check.success), key=lambda check: check.severity != "critical"
+    )
+    failed_rows = [
         {
             "": "✗" if check.severity == "critical" else "!",
             "rule": check.name,
@@ -67,26 +72,27 @@ def validation(verdict: Verdict, lying: Quarantine | None, page: str) -> str:
         }
         for check in failed
     ]
-    held = [{"": "✓", "rule": check.name, "found": check.observed} for check in verdict.checks if check.success]
-    aside = f"\n\n{set_aside(lying)}" if lying else ""
-    shown = f"\n\n{table(broken)}" if broken else ""
+    passed_rows = [{"": "✓", "rule": check.name, "found": check.observed} for check in verdict.checks if check.success]
+    aside = f"\n\n{set_aside(quarantined)}" if quarantined else ""
+    broken = f"\n\n{table(failed_rows)}" if failed_rows else ""
     docs = f"[Great Expectations' own page]({page}), with the MLflow run."
-    return f"{verdict.headline}{aside}{shown}\n\n{docs}\n\nThese hold:\n\n{table(held)}"
+    return f"{verdict.headline}{aside}{broken}\n\n{docs}\n\nThese hold:\n\n{table(passed_rows)}"
 
 
-def set_aside(lying: Quarantine) -> str:
-    """Rows in quarantine by reason, the first places, and how they are taken back."""
-    counted = table([{"reason": reason, "rows": f"{rows:,}"} for reason, rows in lying.reasons])
+def set_aside(quarantined: Quarantine) -> str:
+    """Return the rows in quarantine by reason, the places of the first ones, and how they are taken back."""
+    counted = table([{"reason": reason, "rows": f"{rows:,}"} for reason, rows in quarantined.reasons])
     return (
-        f"**{lying.rows:,} set aside**, no part of the data (first: {', '.join(lying.first)}):\n\n{counted}\n\n"
-        f"Mend them in `{lying.path}` and take them back: `make data ADD={lying.path}`"
+        f"**{quarantined.rows:,} set aside**, no part of the data (first: {', '.join(quarantined.first)}):\n\n"
+        f"{counted}\n\n"
+        f"Mend them in `{quarantined.path}` and take them back: `make data ADD={quarantined.path}`"
     )
 
 
-def candidates(problem: Problem, found: Mapping[str, tuple[Scores, float]]) -> str:
-    """How the candidates did on the validation rows, best first by the declared metric."""
+def candidates(problem: Problem, results: Mapping[str, tuple[Scores, float]]) -> str:
+    """Return a table of the candidates' scores on the validation rows, best first by the deciding metric."""
     metric = problem.settings.evaluate.metric
-    ordered = sorted(found.items(), key=lambda item: METRICS[metric].best(item[1][0]), reverse=True)
+    ordered = sorted(results.items(), key=lambda item: METRICS[metric].best(item[1][0]), reverse=True)
     return table([
         {
             "candidate": name,
@@ -108,7 +114,17 @@ def scorecard(
     corrected: Figure | None = None,
     champions: Figure | None = None,
 ) -> list[ScorecardRow]:
-    """Metric by metric on the holdout; the one that decides has its interval, and both figures less their luck."""
+    """Return the metrics on the holdout; the deciding one has its interval, and both models' corrected figures.
+
+    Args:
+        problem: The problem, whose settings name the deciding metric.
+        challenger: The challenger's scores.
+        champion: The champion's scores, where there is one.
+        baseline: The scores of the most frequent class.
+        decision: The gate's decision.
+        corrected: The challenger's deciding metric, corrected for selection bias.
+        champions: The champion's, likewise.
+    """
     rows = []
     for name, words in FIGURES.items():
         decides = name == problem.settings.evaluate.metric
@@ -128,63 +144,79 @@ def scorecard(
 
 
 def scorecard_table(rows: Sequence[ScorecardRow]) -> str:
-    """The scorecard as a Markdown table."""
+    """Return the scorecard as a Markdown table."""
     return table([row.cells | {"metric": f"{row.metric}{' *decides*' * row.decides}"} for row in rows])
 
 
 def slices(
-    problem: Problem, challenger: Mapping[str, Scores], champion: Mapping[str, Scores] | None, found: Sequence[Slice]
+    problem: Problem,
+    challenger: Mapping[str, Scores],
+    champion: Mapping[str, Scores] | None,
+    comparisons: Sequence[Slice],
 ) -> list[Row]:
-    """The declared metric, slice by slice. found: what the gate found of each, above 0 better."""
-    metric, known = problem.settings.evaluate.metric, {slice.name: slice for slice in found}
+    """Return the deciding metric of each slice as a row; `comparisons` are the gate's, above 0 better."""
+    metric = problem.settings.evaluate.metric
+    by_name = {slice.name: slice for slice in comparisons}
     return [
         {
             "slice": name,
             "rows": f"{scores.rows:,}",
             f"challenger {METRICS[metric].words}": f"{getattr(scores, metric):.4f}",
             "champion": f"{getattr(champion[name], metric):.4f}" if champion and name in champion else "none",
-            "better by [95% over all slices]": ahead(known.get(name)),
+            "better by [95% over all slices]": ahead(by_name.get(name)),
         }
         for name, scores in challenger.items()
     ]
 
 
-def ahead(found: Slice | None) -> str:
-    """`-0.0912 [-0.1302, -0.0522] *worse*`; nothing where no champion was there to be compared with."""
-    if found is None:
+def ahead(comparison: Slice | None) -> str:
+    """Return `-0.0912 [-0.1302, -0.0522] *worse*`; empty where there was no champion to compare with."""
+    if comparison is None:
         return ""
-    low, high = found.interval
-    return f"{found.ahead:+.4f} [{low:+.4f}, {high:+.4f}]{' *worse*' * found.harmed}"
+    low, high = comparison.interval
+    return f"{comparison.ahead:+.4f} [{low:+.4f}, {high:+.4f}]{' *worse*' * comparison.harmed}"
 
 
-def must(answered: MustResult | None) -> str:
-    """How data/must.csv was answered, each line that was broken first; nothing where there is no list."""
-    if answered is None:
+def must(result: MustResult | None) -> str:
+    """Return the answers to data/must.csv, broken lines first; empty where there is no list."""
+    if result is None:
         return ""
     rows = [
-        {"line": f"{one.line}", "text": one.text[:LONGEST], "got": one.got, "must get": wanted(one)}
-        for one in answered.broken[:MOST_BROKEN]
+        {"line": f"{broken.line}", "text": broken.text[:LONGEST], "got": broken.got, "must get": wanted(broken)}
+        for broken in result.broken[:MOST_BROKEN]
     ]
-    more = len(answered.broken) - len(rows)
-    parts = [f"{answered}.", table(rows), f"{more:,} more are not shown." if more else ""]
+    more = len(result.broken) - len(rows)
+    parts = [f"{result}.", table(rows), f"{more:,} more are not shown." if more else ""]
     return "\n\n## data/must.csv\n\n" + "\n\n".join(part for part in parts if part)
 
 
 def wanted(broken: BrokenMust) -> str:
+    """Return the answer that the line demands."""
     return broken.must if broken.same_as is None else f"{broken.must}, as {broken.same_as[:LONGEST]}"
 
 
-def decision(found: Decision, read_on: str) -> str:
-    """The decision, what it stands on, and what comes next. read_on: links."""
-    checks = [{"": "✓" if c.success else "✗", "condition": c.name, "found": c.detail} for c in found.checks]
-    after = (
-        "*deploy* makes it champion." if found.promote else "The champion stays; better data or candidates come first."
+def decision(decision: Decision, read_on: str) -> str:
+    """Return the decision, its conditions, and what comes next; `read_on` are links."""
+    checks = [
+        {"": "✓" if check.success else "✗", "condition": check.name, "found": check.detail} for check in decision.checks
+    ]
+    next_step = (
+        "*deploy* makes it champion."
+        if decision.promote
+        else "The champion stays; better data or candidates come first."
     )
-    return f"{found.verdict}: {found.reason}\n\n{table(checks)}\n\nNext: {after}\n\n{read_on}"
+    return f"{decision.verdict}: {decision.reason}\n\n{table(checks)}\n\nNext: {next_step}\n\n{read_on}"
 
 
 def links(problem: Problem, version: Version, experiment: str, rival: Version | None = None) -> str:
-    """Where to read on in MLflow, once `make ui` has opened it; rival: whom it may be compared with."""
+    """Return links to MLflow's pages on a version, which answer once `make ui` runs.
+
+    Args:
+        problem: The problem.
+        version: The version.
+        experiment: The id of the problem's experiment.
+        rival: The version that it may be compared with.
+    """
     here = problem.here
     pages = {
         f"version {version.number}": addresses.version(here, problem.name, version.number),
@@ -201,6 +233,6 @@ def links(problem: Problem, version: Version, experiment: str, rival: Version | 
 
 
 def champion(live: Version, previous: Version | None, read_on: str) -> str:
-    """Why it is live, where to read on, and the way back where there is one."""
+    """Return why the champion is live, where to read on, and the way back where there is one."""
     back = f"Before: version {previous.number} ({previous.model}); back to it: `make rollback`" if previous else ""
     return f"Why: {live.tags.get('decision_reason', '')}\n\n{read_on}\n\n{back or 'Nothing was live before.'}"

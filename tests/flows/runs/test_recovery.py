@@ -209,7 +209,7 @@ def test_a_version_that_was_rolled_back_from_is_known_as_such_until_it_is_live_a
 def test_a_note_is_the_old_one_or_the_new_one(tmp_path_factory: pytest.TempPathFactory, cut: int, before) -> None:
     path = tmp_path_factory.mktemp("note") / "note.json"
     if before is not None:
-        durable.write(path, before)
+        durable.write_json(path, before)
     path.with_name("note.json.new").write_text('{"torn": "and longer than that'[:cut])
     assert durable.read_json(path) == before
     durable.write_json(path, {"whole": 1})

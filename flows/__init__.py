@@ -3,6 +3,6 @@
 build      pinned data -> valid -> prepared -> trained candidates -> challenger
 evaluate   challenger against champion on the holdout -> decision
 deploy     decision -> aliases move -> the champion answers
-optimise   what the champion met since -> what the next turn should learn
+optimise   the champion's live traffic -> what the next turn should learn
 lifecycle  the four in this order
 """

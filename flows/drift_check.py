@@ -1,4 +1,4 @@
-"""Watching: what the champion has met since it is live, held against what it was judged on -> Sight."""
+"""Checks for drift: the champion's answers since it is live are compared with its answers on the holdout -> DriftCheck."""
 
 from __future__ import annotations
 
@@ -33,162 +33,153 @@ from ratchet.monitoring.log.predictions import Prediction
 from ratchet.project.problem import Problem
 
 PAGE = "drift.html"
-AUDITED = FIRST = 5_000
-"""Rows that are read at most: audited answers, and first answers since the version is live."""
+MOST_AUDITED = 5_000
+"""Audited answers that are read at most."""
+MOST_FIRST = 5_000
+"""First answers since the version is live that are read at most."""
 MOST_TEXTS = 2_500
-"""Texts of either side that are read; more would show only moves too small to matter."""
+"""Texts that are read of either side; more would show only shifts too small to matter."""
 
 
 @dataclass(frozen=True)
 class DriftCheck:
-    """What a look found, for whoever decides what comes next. at: seconds since 1970.
+    """The result of one check.
 
-    measured: the accuracy on the newest audited answers, in an interval for this look alone. surely: on all of them, in
-    an interval that holds for all looks together, which is the one to start anything by. estimated: without labels.
-    Each is None where too little is known.
+    Attributes:
+        version: The number of the champion.
+        at: Seconds since 1970.
+        drift: The comparisons and accuracies.
     """
 
     version: int
     at: float
-    found: Drift
+    drift: Drift
 
     @property
-    def verdict(self) -> str:
-        return self.found.verdict
+    def always(self) -> Rate | None:
+        """The accuracy on all audited answers in an anytime-valid interval; use this one to trigger actions.
 
-    @property
-    def drifted(self) -> bool:
-        return self.found.drifted
-
-    @property
-    def accuracy(self) -> float | None:
-        """The accuracy as it was measured on audited answers."""
-        return self.measured.value if self.measured else None
-
-    @property
-    def measured(self) -> Rate | None:
-        return self.found.accuracy.measured
-
-    @property
-    def surely(self) -> Rate | None:
-        return self.found.accuracy.always
-
-    @property
-    def estimated(self) -> Rate | None:
-        return self.found.accuracy.estimated
+        None where too little is known.
+        """
+        return self.drift.accuracy.always
 
 
-def watch(problem: Problem, registry: Registry, live: Version) -> DriftCheck:
-    """One look: compare, report, and keep what the next look needs."""
-    judged = recall(problem, registry, live)
-    met, audited = gather(problem, live)
-    sight = compare(problem, live, judged, met, audited)
-    publish(problem, registry, live, sight)
-    return sight
+def check_drift(problem: Problem, registry: Registry, live: Version) -> DriftCheck:
+    """Compare, report, and store what the next check needs."""
+    reference = read_reference(problem, registry, live)
+    sample, audited = read_live_sample(problem, live)
+    check = compare(problem, live, reference, sample, audited)
+    publish(problem, registry, live, check)
+    return check
 
 
 @step("Recall what the champion was judged on")
-def recall(problem: Problem, registry: Registry, live: Version) -> Reference:
-    """Its answers on the holdout, from its run; the texts of the holdout, from the pinned data."""
-    known = registry.read_json(live.run_id, "reference.json")
+def read_reference(problem: Problem, registry: Registry, live: Version) -> Reference:
+    """Read the champion's answers on the holdout from its run, and the holdout's texts from the pinned data."""
+    columns = registry.read_json(live.run_id, "reference.json")
     holdout = rows.prepared(problem).holdout.frame.head(max(MOST_TEXTS, REFERENCE_ROWS))
-    known = completed(known, holdout)
+    columns = completed(columns, holdout)
     return Reference(
-        characters=np.array(known["characters"], np.float64),
-        labels=np.array(known["label"], np.str_),
-        scores=np.array(known["score"], np.float64),
-        truth=np.array(known["truth"], np.str_) if "truth" in known else None,
-        groups=np.array(known["group"], np.int64) if "group" in known else None,
-        texts=read(holdout["text"].head(MOST_TEXTS).to_list()),
-        text_groups=numbered(holdout.head(MOST_TEXTS)),
+        characters=np.array(columns["characters"], np.float64),
+        labels=np.array(columns["label"], np.str_),
+        scores=np.array(columns["score"], np.float64),
+        truth=np.array(columns["truth"], np.str_) if "truth" in columns else None,
+        groups=np.array(columns["group"], np.int64) if "group" in columns else None,
+        texts=shortened(holdout["text"].head(MOST_TEXTS).to_list()),
+        text_groups=group_indices(holdout.head(MOST_TEXTS)),
     )
 
 
-def completed(known: dict[str, Any], holdout: pl.DataFrame) -> dict[str, Any]:
-    """A reference of before these were kept gets the right labels and the groups of the rows it was made from.
+def completed(columns: dict[str, Any], holdout: pl.DataFrame) -> dict[str, Any]:
+    """Add the right labels and groups of the pinned rows to an older reference that was stored without them.
 
-    Those of the pinned data, if they are the very rows: as many, and each as long.
+    The rows must be those that the reference was made from: as many, and each as long.
     """
-    if "truth" in known or known["characters"] != holdout["text"].str.len_chars().to_list()[: len(known["label"])]:
-        return known
-    made_from = holdout.head(len(known["label"]))
-    groups = numbered(made_from)
-    return known | {"truth": made_from["label"].to_list()} | ({} if groups is None else {"group": groups.tolist()})
+    if (
+        "truth" in columns
+        or columns["characters"] != holdout["text"].str.len_chars().to_list()[: len(columns["label"])]
+    ):
+        return columns
+    source = holdout.head(len(columns["label"]))
+    groups = group_indices(source)
+    return columns | {"truth": source["label"].to_list()} | ({} if groups is None else {"group": groups.tolist()})
 
 
-def numbered(holdout: pl.DataFrame) -> Ints | None:
-    """Which rows are of one group; None where each stands alone."""
+def group_indices(holdout: pl.DataFrame) -> Ints | None:
+    """Return the group of each row as a number; None where there are no groups."""
     return bootstrap.group_indices(holdout["group"].to_list(), holdout.height) if "group" in holdout.columns else None
 
 
 @step("Gather what it has met since")
-def gather(problem: Problem, live: Version) -> tuple[LiveSample, Audited]:
-    """The last distinct texts that it answered, and the answers of which an audit said what is right."""
-    log, window = database.place(problem.here), problem.settings.optimise.window
+def read_live_sample(problem: Problem, live: Version) -> tuple[LiveSample, Audited]:
+    """Read the last distinct texts that the champion answered, and the answers with an audited label."""
+    log = database.place(problem.here)
+    window = problem.settings.optimise.window
     last = predictions.latest(log, problem.name, live.number, window)
-    first = predictions.earliest(log, problem.name, live.number, last[-1].id, FIRST) if last else []
+    first = predictions.earliest(log, problem.name, live.number, last[-1].id, MOST_FIRST) if last else []
     learnt = trained_on([*last, *first], rows.prepared(problem).side("train"))
-    told = predictions.audited(log, problem.name, live.number, AUDITED)
-    return as_met(last, first, learnt), Audited(
-        np.array([each.label for each in told], np.str_),
-        np.array([each.score for each in told], np.float64),
-        np.array([each.said for each in told], np.str_),
+    audited = predictions.audited(log, problem.name, live.number, MOST_AUDITED)
+    return as_sample(last, first, learnt), Audited(
+        np.array([answer.label for answer in audited], np.str_),
+        np.array([answer.score for answer in audited], np.float64),
+        np.array([answer.said for answer in audited], np.str_),
     )
 
 
-def trained_on(asked: list[Prediction], train: Iterable[pl.DataFrame]) -> frozenset[str]:
-    """The ids of those that ask for a text of the training rows, as far as texts are kept.
+def trained_on(answers: list[Prediction], train: Iterable[pl.DataFrame]) -> frozenset[str]:
+    """Return the ids of the answers to texts of the training rows, as far as texts are kept.
 
-    A model is surer of what it has learnt, so somebody who tries it with its own table would look like a drift.
+    A model is surer of training texts, so somebody who tries it with its own table would look like a drift.
     """
-    spelled = pl.DataFrame(
-        {"id": [each.id for each in asked], "text": normalise([each.text or "" for each in asked])},
+    texts = pl.DataFrame(
+        {"id": [answer.id for answer in answers], "text": normalise([answer.text or "" for answer in answers])},
         schema={"id": pl.String, "text": pl.String},
     )
-    found = [spelled.join(frame.select("text"), on="text", how="semi")["id"] for frame in train]
-    return frozenset(name for part in found for name in part)
+    parts = [texts.join(frame.select("text"), on="text", how="semi")["id"] for frame in train]
+    return frozenset(name for part in parts for name in part)
 
 
-def as_met(last: list[Prediction], first: list[Prediction], learnt: frozenset[str]) -> LiveSample:
-    """As columns. Texts are read as the holdout's are, in normal form."""
-    every, last = len(last), [each for each in last if each.id not in learnt]
-    kept = [each for each in last if each.text is not None][:MOST_TEXTS]
+def as_sample(last: list[Prediction], first: list[Prediction], learnt: frozenset[str]) -> LiveSample:
+    """Return answers as columns, without those to training texts; texts are normalised as the holdout's are."""
+    new = [answer for answer in last if answer.id not in learnt]
+    with_text = [answer for answer in new if answer.text is not None][:MOST_TEXTS]
     return LiveSample(
-        characters=np.array([each.characters for each in last], np.float64),
-        labels=np.array([each.label for each in last], np.str_),
-        scores=np.array([each.score for each in last], np.float64),
-        texts=read(normalise([each.text or "" for each in kept])),
-        teach=np.array([int((each.digest or each.id)[-1], 16) % 2 == 0 for each in kept], np.bool_),
-        first=np.array([each.label for each in first if each.id not in learnt], np.str_),
-        learnt=every - len(last),
+        characters=np.array([answer.characters for answer in new], np.float64),
+        labels=np.array([answer.label for answer in new], np.str_),
+        scores=np.array([answer.score for answer in new], np.float64),
+        texts=shortened(normalise([answer.text or "" for answer in with_text])),
+        teach=np.array([int((answer.digest or answer.id)[-1], 16) % 2 == 0 for answer in with_text], np.bool_),
+        first=np.array([answer.label for answer in first if answer.id not in learnt], np.str_),
+        learnt=len(last) - len(new),
     )
 
 
-def read(texts: list[str]) -> tuple[str, ...]:
-    """Of each text what is looked at: its beginning, without what looks private, as the log may have it."""
+def shortened(texts: list[str]) -> tuple[str, ...]:
+    """Return the beginning of each text, with private data redacted, as the log may have it."""
     return tuple(redacted(text[:MOST_CHARACTERS]) for text in texts)
 
 
 @step("Compare the two")
-def compare(problem: Problem, live: Version, judged: Reference, met: LiveSample, audited: Audited) -> DriftCheck:
-    """The look itself, as sure as this look must be; and what is kept of it for the next."""
-    now, before = time.time(), last_check.last(problem.here, problem.name, live.number)
+def compare(problem: Problem, live: Version, reference: Reference, sample: LiveSample, audited: Audited) -> DriftCheck:
+    """Compare at the alpha that has accrued since the last check, and store this check for the next one."""
+    now = time.time()
+    before = last_check.last(problem.here, problem.name, live.number)
     hours = (now - before.tested) / 3600 if before and before.tested else None
     called = frozenset(before.called) if before else frozenset()
-    found = drift.compare(judged, met, audited, alpha_spending.allowed(hours), called)
-    last_check.keep(problem.here, last_check.of(problem.name, live.number, now, before, found))
-    return DriftCheck(live.number, now, found)
+    result = drift.compare(reference, sample, audited, alpha_spending.allowed(hours), called)
+    last_check.keep(problem.here, last_check.of(problem.name, live.number, now, before, result))
+    return DriftCheck(live.number, now, result)
 
 
 @step("Write the drift report")
-def publish(problem: Problem, registry: Registry, live: Version, sight: DriftCheck) -> Report:
-    """The report, its verdict first: in Prefect, with the version's run in MLflow, and as a page of the state."""
-    told = drift_report.report(problem.name, live.number, live.model, sight.at, sight.found)
-    short = f"Version {live.number} ({live.model}): {sight.found.headline}"
-    create_markdown_artifact(drift_report.as_markdown(told), key="drift-report", description=short)
-    page = drift_report.as_html(told)
+def publish(problem: Problem, registry: Registry, live: Version, check: DriftCheck) -> Report:
+    """Publish the report, its verdict first: in Prefect, with the version's run in MLflow, and as a page below the state."""
+    report = drift_report.report(problem.name, live.number, live.model, check.at, check.drift)
+    description = f"Version {live.number} ({live.model}): {check.drift.headline}"
+    create_markdown_artifact(drift_report.as_markdown(report), key="drift-report", description=description)
+    page = drift_report.as_html(report)
     registry.log_text(live.run_id, page, f"watch/{PAGE}")
     problem.here.reports.mkdir(parents=True, exist_ok=True)
     (problem.here.reports / PAGE).write_text(page, encoding="utf-8")
-    say(sight.verdict)
-    return told
+    say(check.drift.verdict)
+    return report

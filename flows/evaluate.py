@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from flows import evaluation
-from flows.decision_record import write_down
+from flows.decision_record import record_decision
 from flows.evaluation import Evaluation, EvaluationContext, HoldoutResult
 from flows.registry.registry import Registry
 from flows.registry.snapshot import CHALLENGER, EVIDENCE, Standing, Version
@@ -44,84 +44,88 @@ def evaluate(version: int | None = None, trigger: str = "manual") -> Evaluation 
         return None
     rename_run(problem.name, challenger.number, challenger.model)
     if challenger == registry.champion() and challenger.standing is Standing.PROMOTE:
-        return read_again(registry, challenger)
-    case = EvaluationContext(problem, registry, rows.prepared(problem))
-    if str(case.prepared.holdout):
-        say(f"Holdout: {case.prepared.holdout}")
-    judged = judge(case, challenger, "challenger")
-    champion = judge_champion(case, challenger)
-    baseline = judge_baseline(case)
-    decision = decide(case, judged, champion, baseline)
+        return read_decision(registry, challenger)
+    context = EvaluationContext(problem, registry, rows.prepared(problem))
+    if str(context.prepared.holdout):
+        say(f"Holdout: {context.prepared.holdout}")
+    result = judge(context, challenger, "challenger")
+    champion = judge_champion(context, challenger)
+    baseline = judge_baseline(context)
+    decision = decide(context, result, champion, baseline)
     rename_run(problem.name, challenger.number, challenger.model, evaluation.standing(decision).words)
-    return write_down(case, judged, champion, baseline, decision)
+    return record_decision(context, result, champion, baseline, decision)
 
 
 @step("Read the decision that was made")
-def read_again(registry: Registry, live: Version) -> Evaluation:
-    """The decision that took this version live: a turn that was cut off after it has nothing left to decide."""
-    known = registry.read_json(live.run_id, EVIDENCE)
-    decision = gate.recalled(known["decision"])
+def read_decision(registry: Registry, live: Version) -> Evaluation:
+    """Read the decision that made this version live; a turn that was cut off after it need not decide again."""
+    evidence = registry.read_json(live.run_id, EVIDENCE)
+    decision = gate.recalled(evidence["decision"])
     say(f"Version {live.number} is live already. {decision.verdict}: {decision.reason}")
-    return Evaluation(live.problem, live.number, live.model, decision, scorecard.read(known["scorecard"]))
+    return Evaluation(live.problem, live.number, live.model, decision, scorecard.read(evidence["scorecard"]))
 
 
 @step("Score on the holdout", "Score the {role} on the holdout")
-def judge(case: EvaluationContext, version: Version, role: str) -> HoldoutResult:
-    """What the stored model, read back, says of the holdout rows."""
-    predictor, texts, musts = case.registry.load(version), case.holdout["text"].to_list(), case.musts
-    progress, began = Progress(say, f"Scoring the {role}", len(texts)), time.monotonic()
-    probabilities = predictor.probabilities(texts, case.labels, progress)
-    judged = judgement(case, f"v{version.number}", version, probabilities, time.monotonic() - began)
+def judge(context: EvaluationContext, version: Version, role: str) -> HoldoutResult:
+    """Score the stored model, read from the registry, on the holdout rows."""
+    predictor = context.registry.load(version)
+    texts = context.holdout["text"].to_list()
+    musts = context.musts
+    progress = Progress(say, f"Scoring the {role}", len(texts))
+    began = time.monotonic()
+    probabilities = predictor.probabilities(texts, context.labels, progress)
+    result = score(context, f"v{version.number}", version, probabilities, time.monotonic() - began)
     if not musts:
-        return judged
-    asked = must_list.texts(musts)
-    answers = dict(zip(asked, predictor.table(asked)["label"], strict=True))
-    return replace(judged, must=must_list.answered(musts, answers))
+        return result
+    must_texts = must_list.texts(musts)
+    answers = dict(zip(must_texts, predictor.table(must_texts)["label"], strict=True))
+    return replace(result, must=must_list.answered(musts, answers))
 
 
-def judge_champion(case: EvaluationContext, challenger: Version) -> HoldoutResult | None:
-    """The champion on the same rows; None where there is none, or where it may have been trained on these rows."""
-    champion = case.registry.champion()
+def judge_champion(context: EvaluationContext, challenger: Version) -> HoldoutResult | None:
+    """Score the champion on the same rows; None where there is none, or it may have been trained on these rows."""
+    champion = context.registry.champion()
     if champion is None or champion.number == challenger.number:
         return None
-    if champion.tags.get("lineage") != case.problem.lineage:
+    if champion.tags.get("lineage") != context.problem.lineage:
         return None
-    return judge(case, champion, "champion")
+    return judge(context, champion, "champion")
 
 
 @step("Score the baseline on the holdout")
-def judge_baseline(case: EvaluationContext) -> HoldoutResult:
-    """What always answering the most frequent class of the training rows would score."""
-    seen = np.array([case.prepared.counts["train", label] for label in case.labels], np.float64)
-    majority = Majority(case.labels, tuple(seen / seen.sum()))
-    return judgement(case, "baseline", None, majority.predict_proba(case.holdout["text"].to_list()), 0.0)
+def judge_baseline(context: EvaluationContext) -> HoldoutResult:
+    """Score a model that always answers the most frequent class of the training rows."""
+    counts = np.array([context.prepared.counts["train", label] for label in context.labels], np.float64)
+    majority = Majority(context.labels, tuple(counts / counts.sum()))
+    return score(context, "baseline", None, majority.predict_proba(context.holdout["text"].to_list()), 0.0)
 
 
-def judgement(
-    case: EvaluationContext, name: str, version: Version | None, probabilities: Floats, seconds: float
+def score(
+    context: EvaluationContext, name: str, version: Version | None, probabilities: Floats, seconds: float
 ) -> HoldoutResult:
-    data = case.problem.settings.data
-    scores = metrics.score(case.labels, case.truth, probabilities, data.positive)
-    by_slice = slices.score_by_slice(case.slices, case.labels, case.truth, probabilities, data.positive)
+    """Return the scores of probabilities on the holdout, whole and by slice."""
+    data = context.problem.settings.data
+    scores = metrics.score(context.labels, context.truth, probabilities, data.positive)
+    by_slice = slices.score_by_slice(context.slices, context.labels, context.truth, probabilities, data.positive)
     return HoldoutResult(name, version, probabilities, scores, by_slice, seconds)
 
 
 @step("Decide")
 def decide(
-    case: EvaluationContext, challenger: HoldoutResult, champion: HoldoutResult | None, baseline: HoldoutResult
+    context: EvaluationContext, challenger: HoldoutResult, champion: HoldoutResult | None, baseline: HoldoutResult
 ) -> Decision:
     """Promote, keep or refuse, with the reason in one sentence; the rule is in ratchet/judging/gate.py."""
-    settings = case.problem.settings
+    settings = context.problem.settings
     belief = None
     if challenger.version and champion and champion.version:
-        belief = gate_memory.learned(evaluation.earlier(case, challenger.version), champion.version.number)
-    live = case.registry.champion()
+        belief = gate_memory.learned(evaluation.earlier(context, challenger.version), champion.version.number)
+    live = context.registry.champion()
     first_of_split = champion is None and live is not None and live != challenger.version
     decision = gate.decide(
         as_candidate(challenger),
         as_candidate(champion) if champion else None,
         as_candidate(baseline),
-        gate.Holdout(case.labels, case.truth, case.groups, settings.data.positive, case.slices),
+        gate.Holdout(context.labels, context.truth, context.groups, settings.data.positive, context.slices),
         gate_rules(settings),
         settings.build.seed,
         belief,
@@ -134,5 +138,5 @@ def decide(
     return decision
 
 
-def as_candidate(judged: HoldoutResult) -> gate.Candidate:
-    return gate.Candidate(judged.name, judged.probabilities)
+def as_candidate(result: HoldoutResult) -> gate.Candidate:
+    return gate.Candidate(result.name, result.probabilities)

@@ -1,9 +1,8 @@
-"""An evaluation: the problem with its prepared rows, a model as it was judged on them, and what came of it.
+"""An evaluation: the problem with its prepared rows, a model's result on the holdout, and the decision.
 
-The gate remembers earlier evaluations. A version's tag `gate` says the metric, how far the version was ahead of the
-champion of its time, the error and the pull of that (ratchet/judging/gate_memory.py), and the rows of the holdout.
-Versions of another split or judged by another metric, and those that met no champion or answered just as it did, teach
-nothing.
+The gate learns from earlier evaluations. A version's tag `gate` has the metric, the lead over the champion of its time
+with its error and pull (ratchet/judging/gate_memory.py), and the rows of the holdout. Versions of another split, judged
+by another metric, without a champion to meet, or with the champion's very answers teach nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +31,13 @@ from ratchet.project.problem import Problem
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """What a judgement stands on: the problem, its registry, and the prepared rows."""
+    """What an evaluation needs.
+
+    Attributes:
+        problem: The problem.
+        registry: The problem's registry.
+        prepared: The prepared rows.
+    """
 
     problem: Problem
     registry: Registry
@@ -56,26 +61,33 @@ class EvaluationContext:
 
     @cached_property
     def slices(self) -> Masks:
-        """The parts of the holdout that are looked at by themselves."""
+        """The parts of the holdout that are scored separately, as masks."""
         return slices.slices(self.holdout, self.problem.settings.data.slices)
 
     @cached_property
     def musts(self) -> tuple[Must, ...]:
-        """What every model must answer, as data/must.csv says."""
+        """The answers that data/must.csv demands of every model."""
         return must_file.sound(self.problem.here.data, self.labels)
 
     @property
     def positive(self) -> int | None:
-        """The place of the class that precision, recall and F1 are of; None where they are means over classes."""
-        named = self.problem.settings.data.positive
-        return self.labels.index(named) if named in self.labels and len(self.labels) == 2 else None
+        """The index of the class that precision, recall and F1 are of; None where they are means over classes."""
+        positive = self.problem.settings.data.positive
+        return self.labels.index(positive) if positive in self.labels and len(self.labels) == 2 else None
 
 
 @dataclass(frozen=True)
 class HoldoutResult:
-    """One model on the holdout: reloaded from the registry, or the baseline. version: None for the baseline.
+    """The result of one model on the holdout.
 
-    seconds: that the answers took. must: how it answered data/must.csv; None where there is none.
+    Attributes:
+        name: The model's name in the gate's sentences.
+        version: The version; None for the baseline.
+        probabilities: Shape (rows, classes).
+        scores: All metrics.
+        slices: The scores of each slice.
+        seconds: The time that the answers took.
+        must: The answers to data/must.csv; None where there is none.
     """
 
     name: str
@@ -89,7 +101,7 @@ class HoldoutResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What evaluate found: the decision on a version, and the scorecard that it stands on."""
+    """The decision on a version, with its scorecard."""
 
     problem: str
     version: int
@@ -99,40 +111,43 @@ class Evaluation:
 
 
 GATE = "gate"
+"""The tag of a version with what the gate measured of it."""
 MOST = 200
-"""Challengers remembered; older ones say little of today's."""
+"""Challengers that the gate learns from at most; older ones say little of today's."""
 FIGURES = ("ahead", "error", "pull", "rows")
 MOST_ROWS = 1e12
-"""No holdout has so many, and no figure is so large."""
+"""No holdout has so many rows, and no figure is so large."""
 
 
-def earlier(case: EvaluationContext, challenger: Version) -> tuple[PastChallenger, ...]:
-    """The challengers before this one that the gate may learn from, oldest first."""
-    metric, lineage = case.problem.settings.evaluate.metric, case.problem.lineage
+def earlier(context: EvaluationContext, challenger: Version) -> tuple[PastChallenger, ...]:
+    """Return the other challengers of this split that the gate may learn from, oldest first."""
+    metric = context.problem.settings.evaluate.metric
+    lineage = context.problem.lineage
     others = [
         version
-        for version in case.registry.snapshot().versions
+        for version in context.registry.snapshot().versions
         if version.tags.get("lineage") == lineage and version.number != challenger.number
     ]
-    known = [past for version in others if (past := remembered(version, metric)) is not None]
-    return tuple(sorted(known, key=lambda past: past.version)[-MOST:])
+    pasts = [past for version in others if (past := remembered(version, metric)) is not None]
+    return tuple(sorted(pasts, key=lambda past: past.version)[-MOST:])
 
 
 def remembered(version: Version, metric: str) -> PastChallenger | None:
-    """What a version's tags tell; None where it met no champion in that metric, or where they are nonsense."""
+    """Read a version's tags; None where it met no champion in that metric, or a tag cannot be read."""
     try:
-        told, against = json.loads(version.tags.get(GATE, "")), int(version.tags["decided_against"])
-        figures = [told[name] for name in FIGURES]
-        if told["metric"] != metric or not 1 <= against != version.number or not can_be(metric, figures):
+        record = json.loads(version.tags.get(GATE, ""))
+        against = int(version.tags["decided_against"])
+        figures = [record[name] for name in FIGURES]
+        if record["metric"] != metric or not 1 <= against != version.number or not are_plausible(metric, figures):
             return None
-    except (KeyError, TypeError, ValueError):  # never written, or by hand
+    except (KeyError, TypeError, ValueError):  # never written, or written by hand
         return None
     measured = Measured(*(np.array([float(figure)]) for figure in figures))
     return PastChallenger(version.number, against, measured, version.standing is Standing.PROMOTE)
 
 
-def can_be(metric: str, figures: list[float]) -> bool:
-    """Whether numbers, in the order of FIGURES, can have been measured."""
+def are_plausible(metric: str, figures: list[float]) -> bool:
+    """Whether the figures, in the order of FIGURES, can have been measured."""
     if not all(type(figure) in (int, float) and abs(figure) < MOST_ROWS for figure in figures):
         return False
     ahead, error, pull, rows = figures
@@ -140,19 +155,19 @@ def can_be(metric: str, figures: list[float]) -> bool:
     return abs(ahead) <= widest and 0 <= error <= widest and 0 <= pull <= 1 <= rows and rows == int(rows)
 
 
-def judged(case: EvaluationContext, version: Version) -> tuple[PastChallenger, ...]:
-    """The same with this one, which was just decided on, as its last."""
-    own = remembered(version, case.problem.settings.evaluate.metric)
-    return (*earlier(case, version), *([own] if own else []))
+def with_latest(context: EvaluationContext, version: Version) -> tuple[PastChallenger, ...]:
+    """Return the earlier challengers, and as the last one this version, which was just decided on."""
+    latest = remembered(version, context.problem.settings.evaluate.metric)
+    return (*earlier(context, version), *([latest] if latest else []))
 
 
 def standing(decision: Decision) -> Standing:
-    """What a decision makes of the version that was judged."""
+    """Return the standing that a decision gives to the judged version."""
     return Standing.PROMOTE if decision.promote else Standing(decision.verdict.lower())
 
 
 def told(decision: Decision, metric: str, rows: int) -> str:
-    """The tag of a version that was decided on; `none` where there is nothing to learn from it."""
+    """Return the tag `gate` of a judged version; `none` where there is nothing to learn from it."""
     if decision.error is None or decision.difference is None or decision.pull is None:
         return "none"
     figures = {"ahead": decision.difference, "error": decision.error, "pull": decision.pull, "rows": rows}

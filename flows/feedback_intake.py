@@ -1,4 +1,4 @@
-"""Feedback becomes data: collected from the log, judged by its expectations, and pinned as a new data version."""
+"""Makes feedback a new data version: collected from the log, validated by its expectations, and pinned."""
 
 from __future__ import annotations
 
@@ -23,124 +23,134 @@ from ratchet.state import ledger
 from ratchet.state.ledger import DataChange
 
 PAGE = "data-docs/feedback.html"
-"""Great Expectations' own page, with the run of the version that was asked."""
+"""Great Expectations' own page, with the champion's run."""
 CONTINUES = " It continues: no row changes its side of the split."
-"""How the ledger's line begins and ends."""
+"""The end of the ledger's line."""
 
 
-def brings_more(by: str) -> bool:
-    """Take in what people said, and say whether the data is another than that of the last turn."""
+def take_in(by: str) -> bool:
+    """Take in waiting feedback; returns whether the data differs from that of the last turn.
+
+    Raises:
+        Refusal: There is no champion.
+    """
     problem, registry = problem_and_registry()
     live = registry.champion()
     if live is None:
         raise Refusal("Labels are taken in for a champion.", "none is live", "Turn the loop once: make run")
-    bring_in(problem, registry, live, by)
-    more = retrain_state.changed(problem)
-    if not more:
-        say("Nothing is there to learn from that the last turn had not, so no turn is made.")
-    return more
+    ingest(problem, registry, live, by)
+    has_changed = retrain_state.changed(problem)
+    if not has_changed:
+        say("There is nothing to learn from that the last turn did not have, so no turn is made.")
+    return has_changed
 
 
-def bring_in(problem: Problem, registry: Registry, live: Version, by: str) -> str:
-    """Three steps that Prefect shows: what waits, whether it may come in, and the new data version; by: the trigger.
+def ingest(problem: Problem, registry: Registry, live: Version, by: str) -> str:
+    """Collect the waiting feedback, validate it, and pin the new data version.
+
+    Args:
+        problem: The problem.
+        registry: The problem's registry.
+        live: The champion, whose run gets the validation page.
+        by: The trigger.
 
     Returns:
-        What became of it, in a sentence.
+        The outcome in a sentence.
     """
-    given = predictions.untaken(database.place(problem.here), problem.name)
-    found = collect(problem)
-    verdict = validate(problem, registry, live, found) if found.said.height else None
+    untaken = predictions.untaken(database.place(problem.here), problem.name)
+    batch = collect(problem)
+    verdict = validate(problem, registry, live, batch) if batch.said.height else None
     if verdict is not None and not verdict.passed:
-        retrain_state.collected(
-            problem, feedback.settle(problem, given, None), feedback_table.kept(problem.here.data).height
-        )
-        return kept_out(verdict)
+        rows = feedback_table.kept(problem.here.data).height
+        retrain_state.collected(problem, feedback.settle(problem, untaken, None), rows)
+        return refusal_sentence(verdict)
     if verdict is not None:
-        pin(problem, found, by)
+        pin(problem, batch, by)
     if problem.settings.optimise.commit:
         commit(problem)
-    retrain_state.collected(problem, feedback.settle(problem, given, found), found.kept.height)
-    return str(found)
+    retrain_state.collected(problem, feedback.settle(problem, untaken, batch), batch.kept.height)
+    return str(batch)
 
 
-def kept_out(verdict: Verdict) -> str:
+def refusal_sentence(verdict: Verdict) -> str:
     return f"No label was taken in, and all stay in the log. {verdict.headline} See the artifact data-validation."
 
 
 @step("Collect feedback")
 def collect(problem: Problem) -> FeedbackBatch:
-    """What people said of the champion's answers since it was last collected, weighed against the pinned data."""
+    """Collect the labels that people gave since the last time, and weigh them against the pinned data."""
     waiting = feedback.waiting(problem)
     if waiting.height:
         dvc_repo.fetch(problem.here, problem.pin, incoming_table.rebuilder(problem.here, problem.pin.source))
-    found = feedback.collect(problem, waiting)
-    say(str(found))
-    return found
+    batch = feedback.collect(problem, waiting)
+    say(str(batch))
+    return batch
 
 
 @step("Validate feedback")
-def validate(problem: Problem, registry: Registry, live: Version, found: FeedbackBatch) -> Verdict:
-    """May these labels teach? Great Expectations judges; what may not is set aside with its reason, never dropped.
+def validate(problem: Problem, registry: Registry, live: Version, batch: FeedbackBatch) -> Verdict:
+    """Validate the labels with Great Expectations; those that may not teach are set aside with a reason, never dropped.
 
-    Where the suite fails, none comes in and nothing is set aside: all of it is weighed again the next time.
+    Where the suite fails, none is taken and nothing is set aside: all labels are weighed again the next time.
     """
-    verdict = expectations.check(found.facts, "feedback")
-    if verdict.passed and found.aside.height:
-        feedback.lay_aside(problem, found.aside, say)
+    verdict = expectations.check(batch.facts, "feedback")
+    if verdict.passed and batch.aside.height:
+        feedback.lay_aside(problem, batch.aside, say)
     registry.log_text(live.run_id, docs.render(verdict), PAGE)
     page = links.artifact(problem.here, registry.experiment(), live.run_id, PAGE)
-    shown = reports.validation(verdict, lying(problem), page)
-    words = shown if verdict.passed else f"{kept_out(verdict)}\n\n{shown}"
-    create_markdown_artifact(words, key="data-validation", description=title(verdict))
-    say(verdict.headline if verdict.passed else kept_out(verdict))
+    report = reports.validation(verdict, set_aside(problem), page)
+    text = report if verdict.passed else f"{refusal_sentence(verdict)}\n\n{report}"
+    create_markdown_artifact(text, key="data-validation", description=title(verdict))
+    say(verdict.headline if verdict.passed else refusal_sentence(verdict))
     return verdict
 
 
 def title(verdict: Verdict) -> str:
+    """Return the artifact's description."""
     if not verdict.passed:
         return f"Feedback: refused, none of {verdict.rows:,} labels taken"
     aside = f", {verdict.set_aside:,} set aside" if verdict.set_aside else ""
     return f"Feedback: {verdict.rows - verdict.set_aside:,} labels taken{aside}"
 
 
-def lying(problem: Problem) -> quarantine.Quarantine | None:
+def set_aside(problem: Problem) -> quarantine.Quarantine | None:
+    """Return the feedback in quarantine; None where there is none."""
     return quarantine.summary_of(problem.here, feedback.aside_path(problem.here, problem.name))
 
 
 @step("Pin the new data version")
-def pin(problem: Problem, found: FeedbackBatch, by: str) -> None:
-    """The pinned table with what people said behind it; data.dvc names it, and git has it where that is wished."""
+def pin(problem: Problem, batch: FeedbackBatch, by: str) -> None:
+    """Pin the table with the feedback beside it, by data.dvc."""
     here = problem.here
-    if found.kept.equals(feedback_table.kept(here.data)):
+    if batch.kept.equals(feedback_table.kept(here.data)):
         say("Nothing new to learn from: the data stays as it is.")
         return
     with transaction.laying_out(here) as folder:
         for name in (data_pin.TABLE, data_pin.SPLIT, data_pin.MUST):
             if (here.data / name).exists():
                 transaction.beside(here.data / name, folder / name)
-        canonical_csv.write(found.kept, folder / data_pin.FEEDBACK)
+        canonical_csv.write(batch.kept, folder / data_pin.FEEDBACK)
         source = data_pin.made_from(problem.pin.source, feedback=True, must=(folder / data_pin.MUST).exists())
         pinned = dvc_repo.into_cache(here, folder, source)
-        transaction.make(here, pinned, None, None, line(problem, found, pinned.version, by), [])
-    say(f"data.dvc pins {pinned.short}: {found.kept.height:,} rows of feedback beside the table.")
+        transaction.make(here, pinned, None, None, ledger_line(problem, batch, pinned.version, by), [])
+    say(f"data.dvc pins {pinned.short}: {batch.kept.height:,} rows of feedback beside the table.")
 
 
 def commit(problem: Problem) -> None:
-    """Have git know of the version that feedback made, now or where a kill came between; never of another."""
+    """Commit data.dvc to git where feedback made its version, now or before a kill; never another version."""
     here = problem.here
-    made = [change for change in ledger.changes(here.ledger) if change.problem == problem.name][-1:]
-    if not made or made[0].after != data_pin.pinned(here).version or made[0].cause != "feedback":
+    last = [change for change in ledger.changes(here.ledger) if change.problem == problem.name][-1:]
+    if not last or last[0].after != data_pin.pinned(here).version or last[0].cause != "feedback":
         return
     if not git.is_committed(here):
-        say(
-            git.commit(
-                here, f"Learn from feedback: {made[0].why.removeprefix(ledger.FEEDBACK).removesuffix(CONTINUES)}"
-            )
-        )
+        summary = last[0].why.removeprefix(ledger.FEEDBACK).removesuffix(CONTINUES)
+        say(git.commit(here, f"Learn from feedback: {summary}"))
 
 
-def line(problem: Problem, found: FeedbackBatch, version: str, by: str) -> DataChange:
-    data, rows = problem.settings.data, found.table_rows + found.kept.height
-    named = {"text": data.text, "label": data.label, "group": data.group}
-    why = f"{ledger.FEEDBACK}{found}{CONTINUES}"
-    return DataChange(problem.name, problem.pin.version, version, rows, 0, by, why, named, cause="feedback")
+def ledger_line(problem: Problem, batch: FeedbackBatch, version: str, by: str) -> DataChange:
+    """Return the ledger's line for the new data version."""
+    data = problem.settings.data
+    rows = batch.table_rows + batch.kept.height
+    columns = {"text": data.text, "label": data.label, "group": data.group}
+    reason = f"{ledger.FEEDBACK}{batch}{CONTINUES}"
+    return DataChange(problem.name, problem.pin.version, version, rows, 0, by, reason, columns, cause="feedback")

@@ -1,4 +1,4 @@
-"""The whole loop: four calls, each result named and handed on."""
+"""The whole loop: four calls, each result named and passed on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,14 @@ from ratchet.state import turn
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of the loop. challenger, champion: version numbers."""
+    """One turn of the loop.
+
+    Attributes:
+        challenger: The number of the version that was built.
+        evaluation: The decision on it.
+        champion: The number of the version that is live.
+        outlook: The verdict on live traffic.
+    """
 
     challenger: int
     evaluation: Evaluation
@@ -36,7 +43,7 @@ class Turn:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What a person is shown of it."""
+        """The turn as the terminal shows it."""
         evaluation = self.evaluation
         return {
             "problem": evaluation.problem,
@@ -56,77 +63,80 @@ def lifecycle(
     """One turn of the loop, as `make run` does: build, evaluate, deploy, optimise.
 
     Trains on the pinned data, lets the best candidate meet the champion on rows that neither has seen, puts the
-    winner live, and looks at what the champion has met since. A turn that was killed is gone on with.
+    winner live, and checks the champion's live traffic for drift. A turn that was killed is continued.
 
     Args:
         model: Train this model alone; empty trains all candidates of params.yaml.
         example: Bring this example data set first, which changes data.dvc and params.yaml; empty keeps what they say.
         trigger: What set this run off; written on every run, version and ledger line.
-        learn: Take in first what people said of answers; where that gives nothing new, or another version still waits
-            for its verdict, the turn ends there.
+        learn: Take in the waiting feedback first; where that gives nothing new, or another version still waits for its
+            verdict, the turn ends there.
 
     Returns:
-        What came of each of the four; nothing where there was nothing to learn.
+        The results of the four stages; nothing where there was nothing to learn.
     """
     here = places()
     if example is not None:
         bring_example(here, example)
-    if learn and (not feedback_intake.brings_more(trigger) or waits_for_another(trigger)):
+    if learn and (not feedback_intake.take_in(trigger) or another_version_waits(trigger)):
         return None
     with turn.under_way(here, model) as begun:
         challenger = build(model, trigger, begun.id)
         evaluation = evaluate(challenger, trigger)
         assert evaluation is not None, "a version that is named is judged"
         champion = deploy(evaluation.version, trigger)
-        keep_pace(here, begun)
+        record_training_data(here, begun)
         outlook = optimise(champion, trigger)
-        done = Turn(challenger, evaluation, champion, outlook)
-        conclude(done)
+        result = Turn(challenger, evaluation, champion, outlook)
+        report(result)
         if model is None:
-            turn.remember(here, begun.cause, done.summary)
-    return done
+            turn.remember(here, begun.cause, result.summary)
+    return result
 
 
-def waits_for_another(trigger: str) -> bool:
-    """Whether a version is on trial or waits for a person, which this turn's would end; then the labels judge that."""
+def another_version_waits(trigger: str) -> bool:
+    """Whether a version is on trial or waits for a person; then optimise alone runs, with the new labels.
+
+    This turn's version would take the other one's alias and end its trial.
+    """
     problem, registry = problem_and_registry()
-    if not admission.pending(problem, registry):
+    if not admission.describe_pending(problem, registry):
         return False
     retrain_state.held(problem)
     outlook = optimise(trigger=trigger)
-    log_quietly(f"No turn is made: {admission.pending(problem, registry) or 'a verdict came'}. {outlook.verdict}")
+    reason = admission.describe_pending(problem, registry) or "a verdict came"
+    log_quietly(f"No turn is made: {reason}. {outlook.verdict}")
     return True
 
 
 @step("Bring the example data")
 def bring_example(here: Places, example: Example) -> None:
-    """The example becomes the pinned data, and its problem the one in params.yaml."""
+    """Make the example the pinned data, and its problem the one in params.yaml."""
     table_import.example(here, example.value, withdraw, say)
 
 
-def keep_pace(here: Places, begun: turn.RunningTurn) -> None:
-    """What this turn was made from, so that another begins by itself only where there is more."""
-    retrain_state.turned(
-        here, settings.load(here.params).problem, begun.cause, feedback_table.by_source(feedback_table.kept(here.data))
-    )
+def record_training_data(here: Places, begun: turn.RunningTurn) -> None:
+    """Record the data of this turn, so that another turn begins by itself only where there is more."""
+    labels = feedback_table.by_source(feedback_table.kept(here.data))
+    retrain_state.turned(here, settings.load(here.params).problem, begun.cause, labels)
 
 
-def conclude(done: Turn) -> None:
-    """What the turn came to: as the run's name, and at the end of its log."""
-    evaluation = done.evaluation
+def report(result: Turn) -> None:
+    """Put the turn's outcome into the run's name and at the end of its log."""
+    evaluation = result.evaluation
     rename_run(evaluation.problem, evaluation.version, evaluation.model, standing(evaluation.decision).words)
-    came_to = f"{evaluation.decision.verdict}: {evaluation.decision.reason}"
-    log_quietly(came_to)
-    log_quietly(f"{done.outlook.verdict} Live: version {done.champion} of {evaluation.problem}.")
-    show_standing(evaluation, came_to, done.outlook.verdict)
+    decision = f"{evaluation.decision.verdict}: {evaluation.decision.reason}"
+    log_quietly(decision)
+    log_quietly(f"{result.outlook.verdict} Live: version {result.champion} of {evaluation.problem}.")
+    publish_turn(evaluation, decision, result.outlook.verdict)
 
 
 @step("Say how it stands")
-def show_standing(evaluation: Evaluation, came_to: str, outlook: str) -> None:
-    """What the turn came to, and what is live, before, beside and next: as the registered model's page has it."""
+def publish_turn(evaluation: Evaluation, decision: str, outlook: str) -> None:
+    """Publish the turn's outcome with the text of the registered model's page as an artifact."""
     problem, registry = problem_and_registry()
     live = registry.champion()
     assert live is not None
     page = champions.page(problem, registry, live)
-    short = f"Version {evaluation.version} ({evaluation.model}): {standing(evaluation.decision).words}"
-    create_markdown_artifact(f"{came_to}\n\n{outlook}\n\n{page}", key="turn", description=short)
+    description = f"Version {evaluation.version} ({evaluation.model}): {standing(evaluation.decision).words}"
+    create_markdown_artifact(f"{decision}\n\n{outlook}\n\n{page}", key="turn", description=description)

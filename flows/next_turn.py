@@ -1,4 +1,4 @@
-"""Does the loop turn again by itself? Where something asks for it and nothing holds it back, Prefect is told to."""
+"""Decides whether the next turn begins by itself, and has Prefect begin it."""
 
 from __future__ import annotations
 
@@ -18,39 +18,45 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 TURN = "lifecycle/lifecycle"
-"""The deployment that a turn is a run of (flows/published/deployments.py)."""
+"""The deployment whose runs are turns (flows/published/deployments.py)."""
 
 
 @step("Decide on the next turn")
 def consider(live: Version, accuracy: float | None, drift: str, pending: str = "") -> str:
-    """Start the next turn where something asks for it; what was decided, in a sentence.
+    """Begin the next turn where a rule asks for it; returns the decision in a sentence.
 
     Args:
-        accuracy: what the audit measures at best; None where it does not say.
-        drift: what moved; empty where nothing did. pending: another version that waits for its verdict.
+        live: The champion.
+        accuracy: The upper bound of the audited accuracy; None where too little is known.
+        drift: What moved; empty where nothing did.
+        pending: Another version that waits for its verdict; empty where there is none.
     """
     current = problem.load()  # the data version may be a new one by now
-    rules, known = retrain_state.rules_of(current.settings.optimise), retrain_state.found(current, accuracy, drift)
-    answer = retrain_rules.decide(rules, known, retrain_state.starts(current), retrain_state.now())
-    said = told(current, live, answer, pending)
-    say(said)
-    return said
+    rules = retrain_state.rules_of(current.settings.optimise)
+    signals = retrain_state.found(current, accuracy, drift)
+    decision = retrain_rules.decide(rules, signals, retrain_state.starts(current), retrain_state.now())
+    sentence = carry_out(current, live, decision, pending)
+    say(sentence)
+    return sentence
 
 
-def told(current: Problem, live: Version, answer: retrain_rules.RetrainDecision, pending: str) -> str:
-    if answer.why_not:
-        return f"No turn begins by itself: {answer.why_not}"
-    if not answer.trigger:
+def carry_out(current: Problem, live: Version, decision: retrain_rules.RetrainDecision, pending: str) -> str:
+    """Begin the turn that was decided on, where nothing stands against it; returns the outcome in a sentence."""
+    if decision.why_not:
+        return f"No turn begins by itself: {decision.why_not}"
+    if not decision.trigger:
         return "Nothing asks for another turn."
     if pending:
-        return f"No turn begins by itself: {answer.trigger}; {pending}"
+        return f"No turn begins by itself: {decision.trigger}; {pending}"
     if servers.ours(current.here, "flows") is None:
-        return f"A turn is due: {answer.trigger}. Next: make run (with make up it begins by itself)"
+        return f"A turn is due: {decision.trigger}. Next: make run (with make up it begins by itself)"
     if is_paused():
-        return f"A turn is due: {answer.trigger}; its deployment is paused. Next: make run, or switch it on in Prefect"
-    model = live.model if answer.labels_alone and live.model in current.settings.build.candidates else None
-    begin(current, answer.trigger, model)
-    return f"The next turn begins by itself: {answer.trigger}."
+        return (
+            f"A turn is due: {decision.trigger}; its deployment is paused. Next: make run, or switch it on in Prefect"
+        )
+    model = live.model if decision.labels_alone and live.model in current.settings.build.candidates else None
+    begin(current, decision.trigger, model)
+    return f"The next turn begins by itself: {decision.trigger}."
 
 
 def is_paused() -> bool:
@@ -60,7 +66,8 @@ def is_paused() -> bool:
 
 
 def begin(current: Problem, trigger: str, model: str | None) -> None:
-    """A run of the loop's deployment, which the runner of `make up` takes up; model: the one that it refreshes."""
-    words = {"trigger": trigger} | ({"model": model} if model else {})
-    with retrain_state.beginning(current.here, current.name) as noted:
-        noted(str(cast("FlowRun", run_deployment(TURN, parameters=words, timeout=0, as_subflow=False)).id))
+    """Create a run of the loop's deployment for the runner of `make up`; `model` trains that model alone."""
+    parameters = {"trigger": trigger} | ({"model": model} if model else {})
+    with retrain_state.beginning(current.here, current.name) as record_run:
+        run = cast("FlowRun", run_deployment(TURN, parameters=parameters, timeout=0, as_subflow=False))
+        record_run(str(run.id))

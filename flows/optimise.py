@@ -1,4 +1,4 @@
-"""Optimise: what the champion has met since -> what the next turn should learn."""
+"""Optimise: the champion's live traffic and feedback -> new data, a drift verdict, and perhaps the next turn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flows import admission, feedback_intake, next_turn
 from flows.deploy import deploy
-from flows.drift_check import watch
+from flows.drift_check import check_drift
 from flows.runs.run_names import rename_run
 from flows.runs.stage import problem_and_registry, say, stage, step
 from ratchet.monitoring import label_queue
@@ -16,9 +16,14 @@ from ratchet.project.problem import Problem
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the champion met, and what to do about it, in a sentence each.
+    """The result of optimise, in sentences.
 
-    learned: what became of the labels that people gave. next: which turn begins by itself, or why none does.
+    Attributes:
+        version: The number of the champion.
+        verdict: The drift check's verdict.
+        drifted: Whether something moved.
+        learned: What became of the labels that people gave.
+        next: Which turn begins by itself, or why none does.
     """
 
     version: int
@@ -32,9 +37,9 @@ class Outlook:
 def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     """What has the champion met since, and what should the next turn learn?
 
-    Takes in what people said of its answers as a new data version, judges a challenger that is on trial, holds the
-    champion's logged answers against what it was judged on, and says whether the next turn begins. Comes after
-    *deploy*, and before the next *build*.
+    Takes in people's labels as a new data version, judges a challenger that is on trial, compares the champion's logged
+    answers with those on the holdout, and decides whether the next turn begins. Comes after *deploy*, and before the
+    next *build*.
 
     Args:
         version: The live version; empty takes the one with the alias `champion`.
@@ -47,22 +52,22 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     live = registry.version(version) if version else registry.champion()
     if live is None:
         raise Refusal("Optimise looks at a champion.", "none is live", "Turn the loop once: make run")
-    learned = feedback_intake.bring_in(problem, registry, live, trigger)
-    passed = admission.judge(problem, registry)
+    learned = feedback_intake.ingest(problem, registry, live, trigger)
+    passed = admission.judge_canary(problem, registry)
     if passed is not None:
         live = registry.version(deploy(passed.number, trigger, tried=True))
     problem, registry = problem_and_registry()  # the data version may be a new one
-    ask_people(problem)
-    sight = watch(problem, registry, live)
-    rename_run(problem.name, live.number, live.model, sight.found.headline)
-    bound = sight.surely.high if sight.surely else None
-    following = next_turn.consider(live, bound, sight.found.moved, admission.pending(problem, registry))
-    return Outlook(live.number, sight.verdict, sight.drifted, learned, following)
+    offer_texts(problem)
+    check = check_drift(problem, registry, live)
+    rename_run(problem.name, live.number, live.model, check.drift.headline)
+    accuracy = check.always.high if check.always else None
+    following = next_turn.consider(live, accuracy, check.drift.moved, admission.describe_pending(problem, registry))
+    return Outlook(live.number, check.drift.verdict, check.drift.drifted, learned, following)
 
 
 @step("Choose what people are asked")
-def ask_people(problem: Problem) -> None:
-    """The texts that the service's page offers to be labelled: a random audit, and those that teach most."""
-    asked = label_queue.refresh(problem)
-    if asked.audit or asked.chosen:
-        say(f"Asked on the service's page: {len(asked.audit)} texts of the audit, {len(asked.chosen)} chosen ones.")
+def offer_texts(problem: Problem) -> None:
+    """Choose the texts that the service's page offers for labelling: a random audit, and those that teach most."""
+    queue = label_queue.refresh(problem)
+    if queue.audit or queue.chosen:
+        say(f"Asked on the service's page: {len(queue.audit)} texts of the audit, {len(queue.chosen)} chosen ones.")

@@ -1,4 +1,4 @@
-"""Checks for drift: the champion's answers since it is live are compared with its answers on the holdout -> DriftCheck."""
+"""Checks for drift: compares the champion's live answers with its answers on the holdout -> DriftCheck."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def compare(problem: Problem, live: Version, reference: Reference, sample: LiveS
 
 @step("Write the drift report")
 def publish(problem: Problem, registry: Registry, live: Version, check: DriftCheck) -> Report:
-    """Publish the report, its verdict first: in Prefect, with the version's run in MLflow, and as a page below the state."""
+    """Publish the report, its verdict first: in Prefect, with the version's run in MLflow, and below the state."""
     report = drift_report.report(problem.name, live.number, live.model, check.at, check.drift)
     description = f"Version {live.number} ({live.model}): {check.drift.headline}"
     create_markdown_artifact(drift_report.as_markdown(report), key="drift-report", description=description)

@@ -1,5 +1,7 @@
-"""What is wrong around a project: disks, rights, ports, servers, damaged files. One clear sentence each, in good time,
-and what was there before is there byte for byte."""
+"""Faults around a project: disks, rights, ports, servers, damaged files.
+
+Each ends in one clear sentence in good time, and leaves existing files byte for byte.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ needs_mounts = pytest.mark.skipif(not can_mount(), reason="this user may not mou
 
 
 def in_namespace(project: Project, script: str, *words: str) -> Done:
-    """Run a shell script, with `make` and its words as "$@", where mounts are seen by nobody else."""
+    """Run a shell script in a private mount namespace, with `make` and its words as "$@"."""
     done = subprocess.run(
         [*NAMESPACE, "sh", "-c", script, "sh", "make", *words],
         cwd=project.root,
@@ -58,7 +60,7 @@ def in_namespace(project: Project, script: str, *words: str) -> Done:
 
 
 def on_a_full_disk(project: Project, left: int, back: Path, *words: str) -> Done:
-    """The project on a disk of its own with `left` KB free; what is there afterwards comes back in a folder."""
+    """Run a command with the project on a disk of its own with `left` KB free; its files come back in `back`/after."""
     script = f"""
 set -e
 cp -a "{project.root}/." "{back}/before"
@@ -123,15 +125,16 @@ def test_a_read_only_folder_is_named(whole: Project, name: str) -> None:
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv here (util-linux)")
 @pytest.mark.parametrize("name", ["state/mlflow.db", "params.yaml", "data/table.csv", "in.csv"])
 def test_a_file_without_permission_is_named(whole: Project, name: str) -> None:
-    """The superuser may read everything, so its right to do so is taken from the command."""
+    """The superuser may read everything, so the command runs without that capability."""
     whole.write("in.csv", "text\nfine\n")
     words = {"data/table.csv": ("build",), "in.csv": ("predict", "FILE=in.csv", "OUT=out.csv")}.get(name, ("status",))
-    path, weak = whole.root / name, ["--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    path = whole.root / name
+    capabilities = ["--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     mode = path.stat().st_mode
     path.chmod(0)
     try:
         done = subprocess.run(
-            ["setpriv", *weak, "make", *words],
+            ["setpriv", *capabilities, "make", *words],
             cwd=whole.root, env=whole.environment, capture_output=True, text=True, timeout=120,
         )  # fmt: skip
     finally:
@@ -159,7 +162,7 @@ def test_an_address_of_another_machine_cannot_be_listened_on(whole: Project, hos
 
 @pytest.fixture
 def hung() -> Iterator[int]:
-    """A port on which somebody accepts and never says a word."""
+    """A port that accepts connections and never answers."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen(64)
@@ -202,7 +205,7 @@ def test_a_registry_whose_address_is_a_slip_is_not_taken_for_an_empty_one(whole:
 
 
 def test_a_failed_flow_says_in_prefect_what_to_do(own: Project) -> None:
-    """The state's message is the sentence that the terminal shows, and the run's name ends in it; so the parent's."""
+    """The state's message is the sentence of the terminal, and the run's name ends in it; so do the parent's."""
     own.write("params.yaml", SMALL.replace("label: label", "label: label, positive: great"))
     done = own.make("run")
     refused(done, "`data.positive`", "great")
@@ -325,7 +328,7 @@ def test_a_deleted_state_is_a_fresh_start(own: Project) -> None:
 # All else
 
 
-def test_what_nobody_foresaw_is_one_sentence_and_a_log(own: Project) -> None:
+def test_an_unknown_error_is_one_sentence_and_a_log(own: Project) -> None:
     broken = own.root / "flows" / "registry" / "registry.py"
     broken.write_text(broken.read_text() + '\nraise KeyError("odd")\n')
     done = own.make("status")
@@ -341,7 +344,7 @@ def test_what_nobody_foresaw_is_one_sentence_and_a_log(own: Project) -> None:
 
 def test_faults_are_recognised_however_they_are_wrapped() -> None:
     here = places()
-    for number, said in ((errno.ENOSPC, "room"), (errno.EROFS, "read-only"), (errno.EACCES, "permission")):
+    for number, words in ((errno.ENOSPC, "room"), (errno.EROFS, "read-only"), (errno.EACCES, "permission")):
         cause = OSError(number, os.strerror(number), "/a/file")
         try:
             try:
@@ -349,20 +352,20 @@ def test_faults_are_recognised_however_they_are_wrapped() -> None:
             except OSError as error:
                 raise RuntimeError("a tool's own words") from error
         except RuntimeError as wrapped:
-            found = faults.recognise(ExceptionGroup("several", [ValueError("another"), wrapped]), here)
-        assert found is not None
-        assert said in str(found)
-        assert "/a/file" in str(found)
-    for fault, said in (
+            fault_refusal = faults.recognise(ExceptionGroup("several", [ValueError("another"), wrapped]), here)
+        assert fault_refusal is not None
+        assert words in str(fault_refusal)
+        assert "/a/file" in str(fault_refusal)
+    for fault, words in (
         (sqlite3.OperationalError("database or disk is full"), "room"),
         (sqlite3.OperationalError("attempt to write a readonly database"), "read-only"),
         (sqlite3.DatabaseError("database disk image is malformed"), "whole SQLite file"),
         (sqlite3.OperationalError("database is locked"), "half a minute"),
         (RuntimeError("HTTPConnectionPool: Max retries exceeded with url"), "must answer"),
     ):
-        found = faults.recognise(fault, here)
-        assert found is not None, fault
-        assert said in str(found)
+        fault_refusal = faults.recognise(fault, here)
+        assert fault_refusal is not None, fault
+        assert words in str(fault_refusal)
     refusal = Refusal("A rule.", "this", "Do that.")
     assert faults.recognise(refusal, here) is refusal
     assert faults.recognise(KeyError("odd"), here) is None
@@ -378,13 +381,13 @@ def test_a_moment_that_is_none_costs_its_line_alone(tmp_path: Path) -> None:
 
 
 def test_an_environment_without_its_mark_is_set_up_again(own: Project) -> None:
-    """What a kill during set-up leaves: make asks for it again, and what is half there does not count as ready."""
+    """After a kill during set-up, make sets the environment up again; a half-made one does not count as ready."""
     venv = own.root / ".venv"
     venv.unlink()
     (venv / "bin").mkdir(parents=True)
-    asked = subprocess.run(["make", "-n", "status"], cwd=own.root, capture_output=True, text=True, check=True)
-    assert "ratchet.setup_venv" in asked.stdout
+    dry_run = subprocess.run(["make", "-n", "status"], cwd=own.root, capture_output=True, text=True, check=True)
+    assert "ratchet.setup_venv" in dry_run.stdout
     (venv / ".ready").write_text(setup_venv.fingerprint()[:-100])
     code = "from ratchet import setup_venv; print(setup_venv.is_ready())"
-    done = subprocess.run(["python3", "-c", code], cwd=own.root, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    result = subprocess.run(["python3", "-c", code], cwd=own.root, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"

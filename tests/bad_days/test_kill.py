@@ -22,20 +22,23 @@ from tests.support.up import wait_for
 
 SEED = 20261124
 BRING = ("data", "SOURCE=more.csv", "TEXT=text", "LABEL=label", "NAME=reviews")
-WHOM = ("all", "all", "all", "python", "watcher", "child")
+TARGETS = ("all", "all", "all", "python", "watcher", "child")
+"""The processes that a kill may hit, the likelier ones more often."""
 
 
-def of_commit() -> int:
-    """A number that each commit has of its own, and that every worker knows."""
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    return int(asked.stdout.strip() or "0", 16) if asked.returncode == 0 else 0
+def commit_number() -> int:
+    """Return a number that differs for each commit, and is the same in every worker."""
+    result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return int(result.stdout.strip() or "0", 16) if result.returncode == 0 else 0
 
 
 def numbers(count: int, few: int) -> list[Any]:
-    """The kill points of a command by number: so few of them for `make test`, other ones at each commit, and the rest
-    for `make test-long`."""
-    often = random.Random(of_commit() + count).sample(range(count), few)
-    return [number if number in often else pytest.param(number, marks=pytest.mark.long) for number in range(count)]
+    """Return the numbers of a command's kill points.
+
+    `make test` runs a few of them, other ones at each commit; `make test-long` runs all.
+    """
+    short = random.Random(commit_number() + count).sample(range(count), few)
+    return [number if number in short else pytest.param(number, marks=pytest.mark.long) for number in range(count)]
 
 
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
@@ -53,7 +56,13 @@ client.set_registered_model_alias("reviews", "champion", "2")
 
 @dataclass(frozen=True)
 class Golden:
-    """What an undisturbed command comes to. seconds, lines: how long it took, and how much it printed."""
+    """The result of an undisturbed command.
+
+    Attributes:
+        state: What the project has reached.
+        seconds: How long the command took.
+        lines: How many lines it printed.
+    """
 
     state: dict[str, Any]
     seconds: float
@@ -62,7 +71,7 @@ class Golden:
 
 @pytest.fixture(scope="module")
 def arena(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Arena:
-    """A project whose champion is a poor one, so that the next turn promotes; saved as `poor`."""
+    """A project with a poor champion, so that the next turn promotes; saved as `poor`."""
     folder = tmp_path_factory.mktemp("arena")
     project = Project(folder / "project")
     for name in ("state", "data", "data.dvc", "reviews.csv"):
@@ -76,17 +85,17 @@ def arena(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Arena:
     assert done.status == 0, done.text
     project.write("params.yaml", SMALL.replace("minutes: 2", "minutes: 2, seed: 1"))
     project.write("more.csv", small_table(700))
-    made = Arena(project, folder / "saved")
-    made.save("poor")
+    new_arena = Arena(project, folder / "saved")
+    new_arena.save("poor")
     for name in ("mlflow.db", "prefect", "artifacts", "cache", "ledger.jsonl", "last-turn.json"):
         path = project.root / "state" / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    made.save("new")
-    return made
+    new_arena.save("new")
+    return new_arena
 
 
 def undisturbed(arena: Arena, saved: str, *words: str) -> Golden:
-    """What the command makes of the project as it was saved."""
+    """Run a command on the saved project, and return its result."""
     arena.restore(saved)
     started = time.monotonic()
     done = arena.project.make(*words)
@@ -128,7 +137,7 @@ def data(arena: Arena) -> Golden:
 
 @pytest.fixture(scope="module")
 def struck(request: pytest.FixtureRequest) -> Iterator[list[Point]]:
-    """Counts the kills that met a command at work, and says at the end how many there were."""
+    """Counts the kills that met a command at work, and prints their number at the end."""
     points: list[Point] = []
     yield points
     capture = request.config.pluginmanager.getplugin("capturemanager")
@@ -137,7 +146,7 @@ def struck(request: pytest.FixtureRequest) -> Iterator[list[Point]]:
 
 
 def survives_in_run(arena: Arena, run: Golden, point: Point, saved: str = "poor") -> str:
-    """Kill `make run` there, call it again, and compare; what the second one printed."""
+    """Kill `make run` at the point, run it again, and compare; returns the output of the second run."""
     arena.restore(saved)
     before = arena.kill(point, "run")
     done = arena.project.make("run")
@@ -149,7 +158,7 @@ def survives_in_run(arena: Arena, run: Golden, point: Point, saved: str = "poor"
 
 
 def survives_in_rollback(arena: Arena, rollback: Golden, point: Point) -> None:
-    """Kill `make rollback` there. Who was told that it is done, has it done; who was not, calls again."""
+    """Kill `make rollback` at the point. If it reported success, the rollback is done; otherwise it is run again."""
     arena.restore("risen")
     before = arena.kill(point, "rollback")
     again = "status" if "is live again" in before else "rollback"
@@ -160,7 +169,7 @@ def survives_in_rollback(arena: Arena, rollback: Golden, point: Point) -> None:
 
 
 def survives_in_data(arena: Arena, data: Golden, point: Point) -> None:
-    """Kill `make data` there: what is pinned is the old table or the new one, whole; called again it is the new."""
+    """Kill `make data` at the point: the pinned table is the old or the new one, whole. Run again, it is the new one."""
     arena.restore("poor")
     old = arena.project.bytes_of(*killed_project.PINNED)
     before = arena.kill(point, *BRING)
@@ -176,7 +185,7 @@ def survives_in_data(arena: Arena, data: Golden, point: Point) -> None:
 
 
 def strike(arena: Arena, struck: list[Point], survives: Callable[[Point], object], points: Iterable[Point]) -> None:
-    """Play points until one meets the command at work: some come after its end, or at a write that it never makes."""
+    """Play points until one meets the command at work; a point may come after its end, or at a write it never makes."""
     for point in points:
         survives(point)
         if arena.struck:
@@ -185,11 +194,11 @@ def strike(arena: Arena, struck: list[Point], survives: Callable[[Point], object
     pytest.fail("no kill met the command at work")
 
 
-def points_of(seed: int, golden: Golden, writes: dict[str, int], *whom: str) -> Iterator[Point]:
-    """A few points from a seed, the one that counts first."""
-    for again in range(4):
+def points_of(seed: int, golden: Golden, writes: dict[str, int], *targets: str) -> Iterator[Point]:
+    """Return a few points from a seed, the one that counts first."""
+    for attempt in range(4):
         yield killed_project.point(
-            seed + 100_000 * again, golden.seconds, golden.lines, writes, whom or ("all", "python")
+            seed + 100_000 * attempt, golden.seconds, golden.lines, writes, targets or ("all", "python")
         )
 
 
@@ -199,19 +208,19 @@ def expect_clean(arena: Arena, point: Point) -> None:
 
 
 def test_a_turn_that_was_killed_is_gone_on_with(arena: Arena, run: Golden) -> None:
-    """Neither is what was trained trained again, nor is a second version made."""
-    said = survives_in_run(arena, run, Point(said="Trained linear"))
+    """Trained models are not trained again, and no second version is made."""
+    output = survives_in_run(arena, run, Point(said="Trained linear"))
     assert arena.struck
-    assert "linear was trained before the build was cut off; it is taken up." in said
-    assert "Closed in MLflow what a kill left open" in said
+    assert "linear was trained before the build was cut off; it is taken up." in output
+    assert "Closed in MLflow what a kill left open" in output
 
 
 def test_a_kill_in_the_middle_of_a_promotion_loses_nothing(arena: Arena, run: Golden) -> None:
-    said = survives_in_run(arena, run, Point("watcher", write=("state/move.json", 1)))
+    output = survives_in_run(arena, run, Point("watcher", write=("state/move.json", 1)))
     assert arena.struck
-    assert "What was cut off is done now: Version 3 (linear) of reviews is live." in said
-    assert "prefect server that a killed command left is ended" in said
-    assert "was built before the turn was cut off" in said
+    assert "What was cut off is done now: Version 3 (linear) of reviews is live." in output
+    assert "prefect server that a killed command left is ended" in output
+    assert "was built before the turn was cut off" in output
 
 
 def test_a_rollback_that_was_killed_goes_back_once(arena: Arena, rollback: Golden) -> None:
@@ -222,33 +231,33 @@ def test_a_rollback_that_was_killed_goes_back_once(arena: Arena, rollback: Golde
 @pytest.mark.skipif(FAKETIME is None, reason="no faketime here: apt-get install faketime")
 @pytest.mark.parametrize("shift", ["-1d", pytest.param("+365d", marks=pytest.mark.long)])
 def test_a_clock_that_jumped_changes_no_order(arena: Arena, rollback: Golden, shift: str) -> None:
-    """The history is in the order of the moves, whatever the times say, and so is what a rollback goes by."""
+    """The history and the rollback follow the order of the moves, whatever their times say."""
     arena.restore("risen")
     jumped = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": shift}
     done = arena.project.make("rollback", **jumped)
     assert done.status == 0, done.text
     assert killed_project.reached(arena.project) == rollback.state
-    shown = arena.project.make("history", **jumped).text
-    order = [shown.index(words) for words in ("promoted after v2", "rolled back after v3")]
-    assert order == sorted(order), shown
+    history = arena.project.make("history", **jumped).text
+    order = [history.index(words) for words in ("promoted after v2", "rolled back after v3")]
+    assert order == sorted(order), history
     assert "live       version 2" in arena.project.make("status").text
 
 
 def test_another_command_beside_a_run_works_or_says_why_not(arena: Arena, run: Golden) -> None:
-    """A short look or a question goes through; what would move the champion is told who is at work."""
+    """A command that only reads works; one that would move the champion is refused, with the name of the holder."""
     arena.restore("poor")
     process = arena.project.start("run")
     wait_for(process, "Prepared")
     refused = arena.project.make("rollback")
-    asked = {
+    reads = {
         words[0]: arena.project.make(*words) for words in (("predict", "TEXT=a warm film"), ("status",), ("history",))
     }
-    rest, _ = process.communicate()
+    output, _ = process.communicate()
     assert refused.status != 0
     assert "Only one loop turns at a time" in refused.text
     assert "make run" in refused.text
-    assert {name: done.status for name, done in asked.items()} == {"predict": 0, "status": 0, "history": 0}, asked
-    assert process.returncode == 0, rest
+    assert {name: done.status for name, done in reads.items()} == {"predict": 0, "status": 0, "history": 0}, reads
+    assert process.returncode == 0, output
     assert killed_project.reached(arena.project) == run.state
 
 
@@ -267,9 +276,9 @@ def test_a_database_that_stays_locked_ends_in_one_sentence(
 ) -> None:
     arena.restore("risen" if words[0] == "rollback" else "poor")
     path = arena.project.root / "state" / name
-    with closing(sqlite3.connect(path)) as held:
-        held.execute("create table if not exists predictions (id integer)")
-        held.execute("begin exclusive")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table if not exists predictions (id integer)")
+        connection.execute("begin exclusive")
         done = arena.project.make(*words)
     assert done.status != 0
     assert f"{path.name} must become free within half a minute. Received: another program holds it" in done.text
@@ -278,13 +287,13 @@ def test_a_database_that_stays_locked_ends_in_one_sentence(
 
 @pytest.mark.parametrize("number", numbers(40, 0))
 def test_a_first_run_survives_a_kill_anywhere(arena: Arena, first: Golden, struck: list[Point], number: int) -> None:
-    points = points_of(4 * SEED + number, first, killed_project.TURN, *WHOM)
+    points = points_of(4 * SEED + number, first, killed_project.TURN, *TARGETS)
     strike(arena, struck, lambda point: survives_in_run(arena, first, point, "new"), points)
 
 
 @pytest.mark.parametrize("number", numbers(80, 1))
 def test_a_run_survives_a_kill_anywhere(arena: Arena, run: Golden, struck: list[Point], number: int) -> None:
-    points = points_of(SEED + number, run, killed_project.TURN, *WHOM)
+    points = points_of(SEED + number, run, killed_project.TURN, *TARGETS)
     strike(arena, struck, lambda point: survives_in_run(arena, run, point), points)
 
 

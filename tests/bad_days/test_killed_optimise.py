@@ -1,4 +1,4 @@
-"""SIGKILL at any write of `optimise`: the next one comes to what an undisturbed one would have come to."""
+"""SIGKILL at any write of `optimise`: the next one reaches the same result as an undisturbed one."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ sys.addaudithook(count)
 status = main(["optimise"])
 print("WROTE", status, *seen, sep="\\n", flush=True)
 """
-"""`make optimise` in a copy of the warm process, killed just before its so-manieth write below the project, or before
-the first that is like that."""
+"""`make optimise` in a fork, killed just before its write of that number below the project, or before the first write
+that matches a pattern."""
 NEVER = "never"
 FILES = ((os.devnull, os.O_RDONLY), *2 * (("state/struck.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND),))
 BEGIN = """prefork.ask(
@@ -51,7 +51,7 @@ BEGIN = """prefork.ask(
 
 @pytest.fixture(scope="module")
 def loop(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
-    """Labels wait: some teach, some are audits, one is of a forgotten answer; and git is to have what is learned."""
+    """A project with waiting labels: corrections, audits, one of a forgotten answer; data.dvc is committed to git."""
     project = copied(original, tmp_path_factory.mktemp("cut off") / "project")
     project.write("params.yaml", SMALL + "optimise: {commit: true}\n")
     project.write("struck.py", STRUCK)
@@ -69,40 +69,43 @@ def loop(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def reached(loop: Loop) -> dict[str, object]:
-    """All that optimise makes of feedback, but for times and the words of the ledger's line."""
-    shown = ["git", "-C", str(loop.root), "log", "--format=%an", "--name-only", "--", "data.dvc"]
-    dirty = ["git", "-C", str(loop.root), "status", "--porcelain", "--", "data.dvc"]
-    said = [subprocess.run(words, capture_output=True, text=True, check=True).stdout for words in (shown, dirty)]
-    told = [{name: value for name, value in line.items() if name not in ("at", "why")} for line in loop.changes]
+    """Return everything that optimise makes of feedback, without times and the reason in the ledger's line."""
+    log_command = ["git", "-C", str(loop.root), "log", "--format=%an", "--name-only", "--", "data.dvc"]
+    status_command = ["git", "-C", str(loop.root), "status", "--porcelain", "--", "data.dvc"]
+    git_output = [
+        subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        for words in (log_command, status_command)
+    ]
+    lines = [{name: value for name, value in line.items() if name not in ("at", "why")} for line in loop.changes]
     stray = sorted(path.name for path in loop.root.rglob("*.new") if ".venv" not in path.parts)
     files = loop.project.bytes_of("data.dvc", "data", "state/quarantine", "params.yaml")
-    return {"files": files, "pace": loop.pace, "ledger": told, "git": said, "stray": stray}
+    return {"files": files, "pace": loop.pace, "ledger": lines, "git": git_output, "stray": stray}
 
 
-def struck(loop: Loop, at: str) -> list[str]:
-    """Kill `make optimise` there; what it had written, where it got to its end."""
+def kill_optimise(loop: Loop, at: str) -> list[str]:
+    """Kill `make optimise` at a write; returns the list of its writes, empty where it was killed."""
     loop.restore()
     (loop.root / "state" / "struck.txt").unlink(missing_ok=True)
     status = loop.call(BEGIN.format(at=at, files=FILES))
-    said = (loop.root / "state" / "struck.txt").read_text()
-    assert status in (0, -9), said
-    return said.partition("WROTE\n0\n")[2].splitlines()
+    output = (loop.root / "state" / "struck.txt").read_text()
+    assert status in (0, -9), output
+    return output.partition("WROTE\n0\n")[2].splitlines()
 
 
 @pytest.fixture(scope="module")
 def undisturbed(loop: Loop) -> tuple[dict[str, object], list[str]]:
-    """What one that nobody disturbs comes to, and its writes."""
-    writes = struck(loop, NEVER)
-    found = reached(loop)
+    """The result of an undisturbed optimise, and its writes."""
+    writes = kill_optimise(loop, NEVER)
+    result = reached(loop)
     assert len(loop.kept) == 14
     assert len(loop.aside) == 1
-    assert found["git"] == ["Ada\n\ndata.dvc\nAda\n\ndata.dvc\n", ""]
-    return found, writes
+    assert result["git"] == ["Ada\n\ndata.dvc\nAda\n\ndata.dvc\n", ""]
+    return result, writes
 
 
 def survives(loop: Loop, whole: dict[str, object], at: str) -> bool:
-    """Whether it was killed there at all."""
-    killed = not struck(loop, at)
+    """Kill `make optimise` at a write, run it again, and compare; returns whether the kill met it."""
+    killed = not kill_optimise(loop, at)
     loop.optimise()
     assert reached(loop) == whole, at
     return killed

@@ -1,4 +1,4 @@
-"""What a power cut may cost: nothing of which a command has said that it is done; the old or the new, never a half."""
+"""What a power cut may cost: nothing acknowledged, and each file is the old or the new one, never a half."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def test_a_note_is_the_old_or_the_new_one_and_the_new_one_stays(tmp_path: Path) 
     durable.write_json(tmp_path / "note.json", OLD)
     with Disk(tmp_path) as disk:
         durable.write_json(tmp_path / "note.json", NEW)
-    found = [json.loads(left["note.json"] or b"torn") for left in disk.moments]
-    assert OLD in found
-    assert all(each in (OLD, NEW) for each in found)
+    notes = [json.loads(left["note.json"] or b"torn") for left in disk.moments]
+    assert OLD in notes
+    assert all(note in (OLD, NEW) for note in notes)
     assert [json.loads(left["note.json"] or b"torn") for left in disk.ends] == [NEW, NEW]
 
 
@@ -67,8 +67,8 @@ def test_a_file_appears_whole(tmp_path: Path, make: Callable[[Path, str], None])
         make(path, "all of it")
     whole = path.read_bytes()
     assert b"all of it" in whole
-    found = [left["deep/folder/file.csv"] for left in disk.moments if "deep/folder/file.csv" in left]
-    assert set(found) == {whole}
+    contents = [left["deep/folder/file.csv"] for left in disk.moments if "deep/folder/file.csv" in left]
+    assert set(contents) == {whole}
     assert [left["deep/folder/file.csv"] for left in disk.ends] == [whole, whole]
 
 
@@ -97,7 +97,7 @@ def contents(which: str) -> dict[str, bytes | None]:
 
 
 def test_a_change_of_the_data_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
-    """Whatever is left, the next command finds or makes all of the old or all of the new."""
+    """Whatever a power cut leaves, the next command finds or makes all of the old data or all of the new."""
     here = places(tmp_path / "project")
     for name, content in contents("old").items():
         (here.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -112,9 +112,9 @@ def test_a_change_of_the_data_is_made_whole_or_not_at_all(tmp_path: Path) -> Non
     for left in disk.moments:
         disk.becomes(left)
         transaction.finish(here)
-        found = {name: (here.root / name).read_bytes() if (here.root / name).exists() else None for name in CHANGED}
-        outcomes.append("new" if found == contents("new") else "old")
-        assert found == contents(outcomes[-1])
+        files = {name: (here.root / name).read_bytes() if (here.root / name).exists() else None for name in CHANGED}
+        outcomes.append("new" if files == contents("new") else "old")
+        assert files == contents(outcomes[-1])
         assert ledger.changes(here.ledger) == ((LINE,) if outcomes[-1] == "new" else ())
         assert not [*here.root.glob("*.new"), *here.quarantine.glob("*.new")]
     assert set(outcomes) == {"old", "new"}
@@ -127,7 +127,7 @@ def test_a_change_of_the_data_is_made_whole_or_not_at_all(tmp_path: Path) -> Non
 
 
 def problem(root: Path, which: str) -> Places:
-    """A project as far as a backup asks: its ledger, a folder of state, and params.yaml."""
+    """A project as far as a backup needs it: its ledger, a folder of state, and params.yaml."""
     here = places(root)
     (here.state / "artifacts" / "reviews").mkdir(parents=True)
     (here.state / "artifacts" / "reviews" / "model").write_text(f"{which} model")
@@ -156,7 +156,7 @@ def test_a_restore_is_finished_or_was_not_begun(tmp_path: Path) -> None:
     with Disk(here.root) as disk:
         backup.restore(here, str(target), lambda _: None)
 
-    def found() -> set[str]:
+    def read_problems() -> set[str]:
         problems = {move.problem for move in ledger.read(here.ledger)}
         model = (here.state / "artifacts" / "reviews" / "model").read_text()
         return problems | {model.split()[0], (here.root / "params.yaml").read_text().split()[1]}
@@ -166,19 +166,19 @@ def test_a_restore_is_finished_or_was_not_begun(tmp_path: Path) -> None:
         disk.becomes(left)
         if (here.state / PLAN).exists():
             backup.finish(here)
-        outcomes.append(found())
+        outcomes.append(read_problems())
     assert {"old"} in outcomes
-    assert all(each in ({"old"}, {"new"}) for each in outcomes)
+    assert all(outcome in ({"old"}, {"new"}) for outcome in outcomes)
     for left in disk.ends:
         disk.becomes(left)
         assert not (here.state / PLAN).exists()
-        assert found() == {"new"}
+        assert read_problems() == {"new"}
         (kept,) = here.backups.glob("before-restore-*/ledger.jsonl")
         assert [move.problem for move in ledger.read(kept)] == ["old"]
 
 
 def test_an_acknowledged_label_is_on_the_disk(tmp_path: Path) -> None:
-    """SQLite's part: at 2, FULL, a commit returns once it is there; what answers a label waits for that commit."""
+    """SQLite must sync at 2, FULL: a commit then returns once it is on the disk, and the acknowledgement waits for it."""
     writer = Writer(tmp_path / "predictions.db")
     assert writer.write([], {}) == {}
     assert writer._opened().execute("pragma synchronous").fetchone() == (2,)

@@ -1,4 +1,4 @@
-"""The loop while `make up` runs: it turns by itself, waits for a person where it should, and bears a mistyped file."""
+"""The loop while `make up` runs: turns that begin by themselves, approvals, and a mistyped params.yaml."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MANUAL = SMALL + "deploy: {approval: manual}\noptimise: {labels: 40, cooldown: 0
 NEXT = (
     ANOTHER
     + """
-number = max(int(each.version) for each in client.search_model_versions("name='reviews'"))
+number = max(int(version.version) for version in client.search_model_versions("name='reviews'"))
 champion = client.get_model_version_by_alias("reviews", "champion").version
 client.set_model_version_tag("reviews", str(number), "decision", "promote")
 client.set_model_version_tag("reviews", str(number), "decided_against", champion)
 client.set_registered_model_alias("reviews", "challenger", str(number))
 """
 )
-"""One more version, which has passed the gate against what is live."""
+"""Adds a version that has passed the gate against the champion."""
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def up(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield project
 
 
-def passed(project: Project) -> int:
-    """A version has passed the gate and is deployed; its number."""
+def deploy_next(project: Project) -> int:
+    """Add a version that has passed the gate, and deploy it; returns its number."""
     done = project.python(NEXT, MLFLOW_TRACKING_URI=project.tracking_uri)
     assert done.status == 0, done.text
     deployment = api(project, "deployments/name/deploy/deploy")["id"]
@@ -50,14 +50,16 @@ def passed(project: Project) -> int:
 
 def test_the_service_can_be_opened_to_the_network_and_the_uis_stay_closed(up: Project) -> None:
     """Of each address of this machine: whoever reaches Prefect's API runs code."""
-    found = {
+    is_reachable = {
         (name, address): is_open(address, int(up.environment[name]))
         for address in addresses()
         for name in ("SERVE_PORT", "PREFECT_PORT", "MLFLOW_PORT")
     }
-    assert ("MLFLOW_PORT", "127.0.0.1") in found
+    assert ("MLFLOW_PORT", "127.0.0.1") in is_reachable
     assert len(addresses()) > 1, "a machine with no address but loopback shows nothing"
-    assert found == {(name, address): name == "SERVE_PORT" or address == "127.0.0.1" for name, address in found}, found
+    assert is_reachable == {
+        (name, address): name == "SERVE_PORT" or address == "127.0.0.1" for name, address in is_reachable
+    }, is_reachable
 
 
 def is_open(address: str, port: int) -> bool:
@@ -72,8 +74,8 @@ def test_clicks_at_one_moment_each_begin_their_run(up: Project) -> None:
     later = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2100-01-01T00:00:00Z"}}
 
     def click(_: int) -> str:
-        asked = {"parameters": {"version": 77}, "state": later}
-        return str(api(up, f"deployments/{deployment}/create_flow_run", asked)["id"])
+        body = {"parameters": {"version": 77}, "state": later}
+        return str(api(up, f"deployments/{deployment}/create_flow_run", body)["id"])
 
     with ThreadPoolExecutor(4) as people:
         begun = set(people.map(click, range(24)))
@@ -84,7 +86,7 @@ def test_clicks_at_one_moment_each_begin_their_run(up: Project) -> None:
 
 
 def test_a_promotion_waits_paused_and_resume_puts_it_live(up: Project) -> None:
-    number = passed(up)
+    number = deploy_next(up)
     assert registry(up)["aliases"] == {"champion": 1, "challenger": number}
     (waiting,) = runs(up, "deploy", "PAUSED")
     assert waiting["name"] == f"reviews v{number} waits for approval: Resume lets it through"
@@ -99,7 +101,7 @@ def test_a_promotion_waits_paused_and_resume_puts_it_live(up: Project) -> None:
 
 
 def test_make_approve_does_it_from_a_terminal_and_nothing_waits_any_more(up: Project) -> None:
-    number = passed(up)
+    number = deploy_next(up)
     (waiting,) = runs(up, "deploy", "PAUSED")
     done = up.make_really("approve")
     assert done.status == 0, done.text

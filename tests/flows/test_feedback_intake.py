@@ -1,4 +1,4 @@
-"""What people say of answers becomes the next data version: once, whole, and on its own side of the split."""
+"""Feedback becomes the next data version: once, whole, and on its own side of the split."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ suites.kind = suites.suite
 def stricter(rules):
     from expectations.rules import said
     from great_expectations.expectations import ExpectTableRowCountToBeBetween
-    found = suites.kind(rules)
+    suite = suites.kind(rules)
     words = said("There are nine labels or more.", "refuse")
-    found.add_expectation(ExpectTableRowCountToBeBetween(min_value=9, **words))
-    return found
+    suite.add_expectation(ExpectTableRowCountToBeBetween(min_value=9, **words))
+    return suite
 suites.suite = stricter
 """
-"""Somebody adds a rule to expectations/feedback.py that refuses all that was collected."""
-SHOWN = """
+"""A rule added to expectations/feedback.py that refuses everything that was collected."""
+ARTIFACT = """
 __import__("prefect.client.orchestration", fromlist=["x"]).get_client(sync_client=True).request(
     "POST", "/artifacts/latest/filter",
     json={"artifacts": {"key": {"any_": ["data-validation"]}}, "sort": "UPDATED_DESC", "limit": 1}).json()[0]
 """
-"""The artifact data-validation as it is shown now."""
-WHERE = "{(row['text'], row['split']) for frame in rows.prepared(at_hand()[0]) for row in frame.to_dicts()}"
+"""The newest artifact data-validation."""
+SIDES = "{(row['text'], row['split']) for frame in rows.prepared(at_hand()[0]) for row in frame.to_dicts()}"
 """Every prepared row with its side."""
 
 
@@ -47,20 +47,20 @@ def as_it_was(loop: Loop) -> None:
 
 
 def pinned(loop: Loop) -> str:
-    found = re.search(r"md5: (\w+)\.dir", loop.pin)
-    assert found
-    return found[1]
+    match = re.search(r"md5: (\w+)\.dir", loop.pin)
+    assert match
+    return match[1]
 
 
 def git(loop: Loop, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(loop.root), *words], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    result = subprocess.run(["git", "-C", str(loop.root), *words], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def sides(loop: Loop) -> dict[str, str]:
-    found: dict[str, str] = dict(loop.call(f"sorted({WHERE})"))
-    return found
+    split: dict[str, str] = dict(loop.call(f"sorted({SIDES})"))
+    return split
 
 
 def test_feedback_becomes_a_data_version_once_and_the_ledger_tells_of_it(loop: Loop) -> None:
@@ -69,8 +69,8 @@ def test_feedback_becomes_a_data_version_once_and_the_ledger_tells_of_it(loop: L
     loop.said(ids[:4], "bad")
     loop.said(ids[4:9], "good")
     loop.said(ids[9:10], "good", "chosen", 0.25)
-    said = loop.optimise()
-    assert said["learned"] == "10 new labels: 9 by users, 1 that were asked for to learn from."
+    outlook = loop.optimise()
+    assert outlook["learned"] == "10 new labels: 9 by users, 1 that were asked for to learn from."
     assert pinned(loop) != before
     assert "source: feedback on table reviews.csv" in loop.pin
     assert "nfiles: 3" in loop.pin
@@ -102,21 +102,21 @@ def test_a_suite_that_fails_keeps_all_that_was_collected_out_and_loses_none_of_i
     loop.call(f"exec({STRICTER!r})")
     try:
         for _ in range(2):
-            said = loop.optimise()
-            assert said["learned"].startswith("No label was taken in, and all stay in the log. Refused: ")
-            assert "There are nine labels or more. Found: 5." in said["learned"]
+            outlook = loop.optimise()
+            assert outlook["learned"].startswith("No label was taken in, and all stay in the log. Refused: ")
+            assert "There are nine labels or more. Found: 5." in outlook["learned"]
             assert loop.project.bytes_of("data.dvc", "data", "state/ledger.jsonl", "state/quarantine") == before
             assert loop.waiting == 5
-        shown = loop.call(SHOWN.strip())
-        assert shown["description"] == "Feedback: refused, none of 5 labels taken"
-        assert shown["data"].startswith("No label was taken in, and all stay in the log. Refused: ")
+        artifact = loop.call(ARTIFACT.strip())
+        assert artifact["description"] == "Feedback: refused, none of 5 labels taken"
+        assert artifact["data"].startswith("No label was taken in, and all stay in the log. Refused: ")
         assert loop.call("retrain_state.waiting(here, at_hand()[0].settings)") == 0, (
             "they ask for no turn again and again"
         )
     finally:
         loop.call("exec('import expectations.feedback as suites; suites.suite = suites.kind')")
-    said = loop.optimise()["learned"]
-    assert said.startswith("5 new labels: 4 by users to learn from; 1 set aside (the text is blank")
+    learned = loop.optimise()["learned"]
+    assert learned.startswith("5 new labels: 4 by users to learn from; 1 set aside (the text is blank")
     assert [row["prediction"] for row in loop.kept] == ids
     assert loop.waiting == 0
 
@@ -134,7 +134,7 @@ def test_a_changed_mind_takes_the_place_of_what_was_said_before(loop: Loop) -> N
     assert loop.aside == []
 
 
-def test_what_people_chose_to_say_never_judges_and_what_was_audited_does(loop: Loop) -> None:
+def test_corrections_join_the_training_rows_and_audited_labels_the_holdout(loop: Loop) -> None:
     train, holdout, validation = texts_of("train", 3), texts_of("holdout", 6), texts_of("validation", 2)
     before = sides(loop)
     loop.said(loop.asked(train), "bad")
@@ -143,37 +143,37 @@ def test_what_people_chose_to_say_never_judges_and_what_was_audited_does(loop: L
     loop.said(loop.asked(holdout[4:]), "bad", "audit")
     loop.said(loop.asked(validation), "good")
     loop.optimise()
-    assert len(loop.kept) == 11, "what plays no part is kept all the same"
+    assert len(loop.kept) == 11, "labels that play no part are kept all the same"
     after = sides(loop)
     assert {text: side for text, side in after.items() if text in before} == before
-    came = {text: side for text, side in after.items() if text not in before}
-    assert came == dict.fromkeys(train, "train") | dict.fromkeys(holdout[4:], "holdout")
+    added = {text: side for text, side in after.items() if text not in before}
+    assert added == dict.fromkeys(train, "train") | dict.fromkeys(holdout[4:], "holdout")
 
 
 def test_the_next_table_takes_the_feedback_along_and_a_withdrawn_text_leaves_it(loop: Loop) -> None:
     rows = (loop.root / "reviews.csv").read_text().splitlines()
-    one, two, three = texts_of("train", 3)
-    loop.said(loop.asked([one, two, three]), "bad")
+    first, second, third = texts_of("train", 3)
+    loop.said(loop.asked([first, second, third]), "bad")
     loop.optimise()
     table = loop.root / "reviews.csv"
     try:
-        table.write_text("\n".join([*rows, f"{one},bad"]) + "\n")
+        table.write_text("\n".join([*rows, f"{first},bad"]) + "\n")
         assert loop.project.make("data", "SOURCE=reviews.csv").status == 0
-        assert [row["text"] for row in loop.kept] == [two, three], "the owner's own row takes its place"
+        assert [row["text"] for row in loop.kept] == [second, third], "the owner's own row takes its place"
         assert "source: feedback on table reviews.csv" in loop.pin
-        table.write_text("\n".join([*rows, f"{two},bad"]) + "\n")
+        table.write_text("\n".join([*rows, f"{second},bad"]) + "\n")
         assert loop.project.make("data", "SOURCE=reviews.csv").status == 0
-        loop.said(loop.asked([two]), "good")
+        loop.said(loop.asked([second]), "good")
         loop.optimise()
-        assert [row["text"] for row in loop.aside] == [None, two], "the one withdrawn, and the one that contradicts"
+        assert [row["text"] for row in loop.aside] == [None, second], "the one withdrawn, and the one that contradicts"
         table.write_text("\n".join(rows) + "\n")
         done = loop.project.make("data", "SOURCE=reviews.csv")
         assert done.status == 0, done.text
-        assert [row["text"] for row in loop.kept] == [three]
+        assert [row["text"] for row in loop.kept] == [third]
         assert [row["text"] for row in loop.aside] == [None]
-        said = loop.optimise()["learned"]
-        assert said == "2 new labels: none to learn from; 2 set aside (the log kept no text: 2)."
-        assert [row["text"] for row in loop.kept] == [three], "what was withdrawn comes back from no log"
+        learned = loop.optimise()["learned"]
+        assert learned == "2 new labels: none to learn from; 2 set aside (the log kept no text: 2)."
+        assert [row["text"] for row in loop.kept] == [third], "what was withdrawn comes back from no log"
     finally:
         table.write_text("\n".join(rows) + "\n")
 

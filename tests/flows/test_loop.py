@@ -24,11 +24,11 @@ print(json.dumps([list(frame.columns), frame["label"].tolist(), listed["label"].
 
 
 def test_a_turn_ends_with_a_champion_that_tells_where_it_came_from(turned: Project) -> None:
-    found = registry(turned)
+    facts = registry(turned)
     pin = re.search(r"md5: (\w+)\.dir", (turned.root / "data.dvc").read_text())
     assert pin
-    assert found["aliases"]["champion"] == found["version"]
-    for tags in (found["tags"], found["run_tags"]):
+    assert facts["aliases"]["champion"] == facts["version"]
+    for tags in (facts["tags"], facts["run_tags"]):
         assert tags["data_version"] == pin[1]
         assert tags["model"] == "linear"
         assert tags["trigger"] == "make run"
@@ -36,11 +36,11 @@ def test_a_turn_ends_with_a_champion_that_tells_where_it_came_from(turned: Proje
         assert tags["decision_reason"]
         assert tags["prefect_flow_run_id"]
         assert tags["git_commit"]
-    assert found["digest"] == [pin[1]]
-    assert found["status"] == "FINISHED"
-    assert found["open"] == 0
-    assert found["tags"]["decision_reason"] in found["description"]
-    assert f"version {found['version']}" in found["page"]
+    assert facts["digest"] == [pin[1]]
+    assert facts["status"] == "FINISHED"
+    assert facts["open"] == 0
+    assert facts["tags"]["decision_reason"] in facts["description"]
+    assert f"version {facts['version']}" in facts["page"]
 
 
 def test_the_run_has_every_metric_of_the_contract(turned: Project) -> None:
@@ -52,9 +52,9 @@ def test_the_run_has_every_metric_of_the_contract(turned: Project) -> None:
 
 
 def test_pages_of_great_expectations_are_with_the_run(turned: Project) -> None:
-    found = registry(turned)
-    assert found["parent_files"] == ["data-docs/prepared.html", "data-docs/raw.html"]
-    assert {"evaluation.json", "model-card.md", "plots"} <= set(found["files"])
+    facts = registry(turned)
+    assert facts["parent_files"] == ["data-docs/prepared.html", "data-docs/raw.html"]
+    assert {"evaluation.json", "model-card.md", "plots"} <= set(facts["files"])
 
 
 def test_the_champion_loads_from_any_folder_and_takes_a_frame_or_a_list(turned: Project, tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ print("heavy", sorted(heavy & set(sys.modules)), "status", status)
 
 
 def test_the_pictures_of_a_turn_lie_with_its_runs(original: Project) -> None:
-    found = sorted((original.root / "state" / "artifacts").rglob("plots/*.png"), key=lambda path: path.name)
-    assert [path.name for path in found] == ["calibration.png", "confusion-matrix.png", "learning-curve.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in found)
+    pictures = sorted((original.root / "state" / "artifacts").rglob("plots/*.png"), key=lambda path: path.name)
+    assert [path.name for path in pictures] == ["calibration.png", "confusion-matrix.png", "learning-curve.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
 
 
 def test_status_and_history_tell_what_is_live_and_why(original: Project) -> None:
@@ -107,37 +107,37 @@ def test_status_and_history_tell_what_is_live_and_why(original: Project) -> None
 
 
 def test_lineage_walks_from_a_version_to_its_data_and_from_data_to_its_versions(turned: Project) -> None:
-    found, back = registry(turned), turned.make("lineage")
-    data = found["tags"]["data_version"]
-    assert back.status == 0, back.text
+    facts, backward = registry(turned), turned.make("lineage")
+    data = facts["tags"]["data_version"]
+    assert backward.status == 0, backward.text
     for name, text in (
         ("version", r"1 of reviews \(linear\), champion"), ("live", "since .*"), ("data", data), ("run", ".*/runs/.*"),
-        ("decision", f"Promoted: {re.escape(found['tags']['decision_reason'])}"), ("set off by", "make run"),
+        ("decision", f"Promoted: {re.escape(facts['tags']['decision_reason'])}"), ("set off by", "make run"),
         ("judged", r"accuracy 0\.\d+, with nothing live to compare"), ("raw data", "Accepted: .*"),
         ("prepared data", "Accepted: .*"),
-        ("commit", found["tags"]["git_commit"]), ("Prefect", f".*{found['tags']['prefect_flow_run_id']}"),
+        ("commit", facts["tags"]["git_commit"]), ("Prefect", f".*{facts['tags']['prefect_flow_run_id']}"),
     ):  # fmt: skip
-        assert re.search(f"^{name} +{text}$", back.text, re.MULTILINE), (name, back.text)
-    forth = turned.make("lineage", f"DATA={data[:6]}")
-    assert re.search(r"^1 champion +linear .*promoted", forth.text, re.MULTILINE), forth.text
-    assert "pinned now" in forth.text
+        assert re.search(f"^{name} +{text}$", backward.text, re.MULTILINE), (name, backward.text)
+    forward = turned.make("lineage", f"DATA={data[:6]}")
+    assert re.search(r"^1 champion +linear .*promoted", forward.text, re.MULTILINE), forward.text
+    assert "pinned now" in forward.text
 
 
 def test_lineage_of_data_that_nothing_was_built_on_says_so(small: Project) -> None:
     data = re.search(r"md5: (\w{8})", (small.root / "data.dvc").read_text())
     assert data
-    forth = small.make("lineage", f"DATA={data[1]}")
-    assert forth.status == 0, forth.text
-    assert "No version of this problem was built on it." in forth.text
+    lineage = small.make("lineage", f"DATA={data[1]}")
+    assert lineage.status == 0, lineage.text
+    assert "No version of this problem was built on it." in lineage.text
     refused(small.make("lineage"), "none is live and none is named")
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "sentence"),
     [("DATA=zz", "fits none"), ("VERSION=77", "must be one of the registered model"), ("VERSION=x", "is the number")],
 )
-def test_lineage_of_what_is_not_there_says_what_is(turned: Project, word: str, said: str) -> None:
-    refused(turned.make("lineage", word), said)
+def test_lineage_of_an_unknown_name_says_which_are_known(turned: Project, word: str, sentence: str) -> None:
+    refused(turned.make("lineage", word), sentence)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_stages_one_by_one_reach_what_run_reaches_and_can_be_repeated(small: Pro
     build = small.make("build", "MODEL=linear")
     assert build.status == 0, build.text
     assert "linear is the challenger: version 1" in build.text
-    for _ in range(2):  # a decision is no deployment: nothing is live yet, and that is said
+    for _ in range(2):  # a decision is no deployment: nothing is live yet, and the command says so
         judged = small.make("evaluate")
         assert judged.status != 0
         assert "Promoted: The first model to pass" in judged.text
@@ -189,8 +189,8 @@ def test_stages_one_by_one_reach_what_run_reaches_and_can_be_repeated(small: Pro
     assert small.make("deploy").status == 0
     assert small.make("deploy").status == 0
     assert small.make("optimise").status == 0
-    found = registry(small)
-    assert found["aliases"] == {"champion": 1}
+    facts = registry(small)
+    assert facts["aliases"] == {"champion": 1}
     assert [line["action"] for line in small.ledger] == ["promoted"]
 
 
@@ -212,29 +212,29 @@ def test_better_data_promotes_and_a_rollback_goes_back(
     assert registry(small)["aliases"] == {"champion": 2, "previous": 1}
 
 
-def test_a_decision_against_another_champion_is_not_deployed_and_the_next_one_heeds_history(own: Project) -> None:
+def test_a_decision_against_another_champion_is_not_deployed_and_the_gate_learns_from_history(own: Project) -> None:
     weak = (own.root / "params.yaml").read_text().replace("minutes: 2", "minutes: 2, linear: {max_features: 8}")
     own.write("params.yaml", weak)
     assert own.make("build", "MODEL=linear").status == 0
-    hand = """
+    promotion_by_hand = """
 import mlflow
 client = mlflow.MlflowClient()
 client.set_model_version_tag("reviews", "2", "decision", "promote")
 client.set_model_version_tag("reviews", "2", "decided_against", "none")
 """
-    assert own.python(hand, MLFLOW_TRACKING_URI=own.tracking_uri).status == 0
+    assert own.python(promotion_by_hand, MLFLOW_TRACKING_URI=own.tracking_uri).status == 0
     done = own.make("deploy")
     assert done.status != 0
     assert "version 2 was held against none, and 1 is live" in done.text
     assert registry(own)["aliases"] == {"champion": 1, "challenger": 2}
-    told = """
+    tags_by_hand = """
 import mlflow
 client = mlflow.MlflowClient()
 past = '{"metric": "accuracy", "ahead": 0.03, "error": 0.01, "pull": 0.2, "rows": 90}'
 client.set_model_version_tag("reviews", "1", "gate", past)
 client.set_model_version_tag("reviews", "1", "decided_against", "7")
 """
-    assert own.python(told, MLFLOW_TRACKING_URI=own.tracking_uri).status == 0
+    assert own.python(tags_by_hand, MLFLOW_TRACKING_URI=own.tracking_uri).status == 0
     judged = own.make("evaluate")
     assert judged.status == 0, judged.text
     assert "; after 1 earlier challenger the lead must exceed" in " ".join(judged.text.split())
@@ -248,10 +248,10 @@ for number in ("1", "2"):
     low, value, high = (metrics["holdout_accuracy_corrected" + end] for end in ("_low", "", "_high"))
     print("less luck", number, low <= value <= high, value <= metrics["holdout_accuracy"])
 """
-    found = own.python(read, MLFLOW_TRACKING_URI=own.tracking_uri)
-    assert "1 ['ahead', 'error', 'metric', 'pull', 'rows']" in found.text
-    assert "less luck 1 True True" in found.text
-    assert "less luck 2 True True" in found.text
+    tags = own.python(read, MLFLOW_TRACKING_URI=own.tracking_uri)
+    assert "1 ['ahead', 'error', 'metric', 'pull', 'rows']" in tags.text
+    assert "less luck 1 True True" in tags.text
+    assert "less luck 2 True True" in tags.text
     assert "accuracy, less luck" in " ".join(judged.text.split())
     assert "uncorrected" in own.make("status").text
 

@@ -96,8 +96,8 @@ def failing(ui: Project, page: Page) -> None:
 
 def begin(ui: Project, flow: str, **parameters: int) -> None:
     """Start a run as Prefect's API does it for the form."""
-    found = api(ui, f"deployments/name/{flow}/{flow}")
-    api(ui, f"deployments/{found['id']}/create_flow_run", {"parameters": parameters})
+    deployment = api(ui, f"deployments/name/{flow}/{flow}")
+    api(ui, f"deployments/{deployment['id']}/create_flow_run", {"parameters": parameters})
 
 
 @pytest.fixture(scope="module")
@@ -150,12 +150,12 @@ def test_a_page_of_another_site_can_neither_read_nor_drive_prefect(
     begun = {"deployments": {"id": {"any_": [deployment["id"]]}}}  # the others' next runs are scheduled meanwhile
     assert api(ui, "flow_runs/count", begun) == 0
     page.goto(f"http://{name}:{stranger}/")
-    came = page.evaluate(TRIES, [prefect(ui, "api"), deployment["id"]])
-    assert len(came) == 11
-    assert set(came.values()) == {"refused"}, came
-    with page.expect_navigation() as met:
+    outcomes = page.evaluate(TRIES, [prefect(ui, "api"), deployment["id"]])
+    assert len(outcomes) == 11
+    assert set(outcomes.values()) == {"refused"}, outcomes
+    with page.expect_navigation() as navigation:
         page.evaluate(FORM, prefect(ui, f"api/deployments/{deployment['id']}/pause_deployment"))
-    assert met.value.status == 403
+    assert navigation.value.status == 403
     assert api(ui, "flow_runs/count", begun) == 0
     assert api(ui, f"deployments/{deployment['id']}")["paused"] is False
 
@@ -170,6 +170,7 @@ def test_a_name_of_another_site_that_leads_here_is_not_answered(ui: Project, pag
 
 
 def keep(page: Page, ui: Project, name: str) -> None:
+    """Save a screenshot of the page below the state."""
     folder = ui.root / "state" / "pictures"
     folder.mkdir(exist_ok=True)
     page.screenshot(path=folder / f"{name}.png")
@@ -223,7 +224,7 @@ def test_a_run_shows_its_stages_and_its_verdicts(ui: Project, page: Page) -> Non
 
 
 @pytest.mark.parametrize(
-    ("key", "said"),
+    ("key", "sentences"),
     [
         ("promotion-decision", ("Promoted: The first model to pass", "Next: deploy makes it champion")),
         ("scorecard", ("Promoted: The first model to pass", "accuracy decides", "By slice", "its run")),
@@ -233,20 +234,20 @@ def test_a_run_shows_its_stages_and_its_verdicts(ui: Project, page: Page) -> Non
         ("model-card", ("Promoted: The first model to pass", "95% interval", "Mistakes.", "Cost.", "Came from")),
     ],
 )
-def test_an_artifact_begins_with_its_verdict(ui: Project, page: Page, key: str, said: tuple[str, ...]) -> None:
+def test_an_artifact_begins_with_its_verdict(ui: Project, page: Page, key: str, sentences: tuple[str, ...]) -> None:
     open_artifact(ui, page, key)
-    for words in said:
+    for words in sentences:
         page.get_by_text(words).first.wait_for()
     keep(page, ui, f"prefect-{key}")
 
 
-@pytest.mark.parametrize(("key", "said"), [("confusion-matrix", "Errs most often"), ("calibration", "On average")])
-def test_a_picture_stands_below_what_it_shows(ui: Project, page: Page, key: str, said: str) -> None:
+@pytest.mark.parametrize(("key", "sentence"), [("confusion-matrix", "Errs most often"), ("calibration", "On average")])
+def test_a_picture_stands_below_its_sentence(ui: Project, page: Page, key: str, sentence: str) -> None:
     open_artifact(ui, page, key)
-    page.get_by_text(said).first.wait_for()
-    drawn = page.get_by_role("img", name=key).first
-    drawn.wait_for()
-    assert drawn.evaluate("picture => picture.naturalWidth") > 300
+    page.get_by_text(sentence).first.wait_for()
+    picture = page.get_by_role("img", name=key).first
+    picture.wait_for()
+    assert picture.evaluate("picture => picture.naturalWidth") > 300
 
 
 @pytest.mark.usefixtures("failing")
@@ -278,11 +279,11 @@ def test_a_run_started_from_the_form_runs(ui: Project, page: Page) -> None:
     page.get_by_text("scheduled to run").or_(page.get_by_text("View run")).first.wait_for()
     for _ in range(30):  # the list does not follow by itself a run that gets its name when it starts
         page.goto(prefect(ui, "runs"))
-        found = page.get_by_role("link", name="optimise v1 linear: too early to tell, Prefect UI").first
+        link = page.get_by_role("link", name="optimise v1 linear: too early to tell, Prefect UI").first
         with suppress(PlaywrightTimeout):
-            found.wait_for(timeout=4_000)
+            link.wait_for(timeout=4_000)
             break
-    found.click()
+    link.click()
     page.get_by_text("Completed").first.wait_for(timeout=90_000)
 
 
@@ -290,18 +291,18 @@ def test_a_run_started_from_the_form_runs(ui: Project, page: Page) -> None:
 def test_a_failed_run_says_at_the_top_what_to_do(ui: Project, page: Page) -> None:
     for _ in range(30):
         page.goto(prefect(ui, "runs"))
-        found = page.get_by_text("Failed").first
+        failed = page.get_by_text("Failed").first
         with suppress(PlaywrightTimeout):
-            found.wait_for(timeout=4_000)
+            failed.wait_for(timeout=4_000)
             break
     sentence = "A version must be one of the registered model reviews. Received: 77. Those there: 1"
     open_run(ui, page, f"evaluate, Prefect UI: {sentence}")
     page.get_by_role("button", name="Retry").wait_for()
-    places = [found.bounding_box() for found in page.get_by_text(sentence).all()]
+    boxes = [line.bounding_box() for line in page.get_by_text(sentence).all()]
     page.get_by_text("Finished in state Failed").wait_for()
     keep(page, ui, "prefect-failed")
     assert page.get_by_text("Traceback").count() == 0
-    assert min(place["y"] for place in places if place) < 100
+    assert min(box["y"] for box in boxes if box) < 100
 
 
 def test_the_registered_model_says_what_is_live_what_was_and_what_to_do(ui: Project, page: Page) -> None:

@@ -33,11 +33,11 @@ def loop(brought: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     project.write("reviews.csv", "\n".join(lines) + "\n")
     with driven(project) as running:
         ask_for(running, "f1")
-        said = running.call(
-            "table_import.own(here, str(here.root / 'reviews.csv'), table_import.ImportOptions(), "
-            "feedback.withdraw, print)"
+        refusal = running.call(
+            "table_import.own(here, str(here.root / 'reviews.csv'), "
+            "table_import.ImportOptions(), feedback.withdraw, print)"
         )
-        assert said is None, said
+        assert refusal is None, refusal
         yield running
 
 
@@ -79,7 +79,7 @@ def test_each_metric_decides_a_whole_turn_and_every_slice_is_looked_at(loop: Loo
     shown = metrics(loop, 1)["holdout_f1"]
     assert f"F1 {shown:.1%} beats" in first["reason"]
     (deciding,) = [row for row in first["scorecard"] if row["decides"]]
-    assert (deciding["metric"], deciding["challenger"]) == ("F1", shown)
+    assert (deciding["metric"], deciding["challenger"]) == ("F1 *decides*", f"{shown:.4f}")
 
     ask_for(loop, "macro_f1", "{strengths: [0.01], bayes_strengths: []}")
     second = turned(loop)

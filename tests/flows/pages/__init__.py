@@ -1,1 +1,1 @@
-"""What the pages of both UIs say."""
+"""The texts of both UIs."""

@@ -1,4 +1,4 @@
-"""What the pages of both UIs say, made from results: cards, links, lineage's words. Pure, so every word is a case."""
+"""The texts of both UIs: model cards, links, lineage. Pure, so every text is a case."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def test_a_card_tells_use_data_scores_mistakes_calibration_limits_cost_origin_an
 
 
 def test_a_machine_that_shows_its_energy_has_it_in_the_card() -> None:
-    shown = findings([[9, 1], [1, 9]], origin=Origin({"train_seconds": 3.0, "train_joules": 1234.6}, "", "1"))
-    assert "1,235 J, of the whole processor" in model_card.card(PROBLEM, Prepared(), shown)  # type: ignore[arg-type]
+    measured = findings([[9, 1], [1, 9]], origin=Origin({"train_seconds": 3.0, "train_joules": 1234.6}, "", "1"))
+    assert "1,235 J, of the whole processor" in model_card.card(PROBLEM, Prepared(), measured)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("counts", "confidence", "said"),
+    ("counts", "confidence", "sentence"),
     [
         ([[8, 2], [2, 8]], 0.8, "about as sure as it should be"),
         ([[8, 2], [2, 8]], 0.95, "surer than it should be. Of its 20 answers above 93%, 80.0% are right."),
         ([[10, 0], [0, 10]], 0.7, "less sure than it could be"),
     ],
 )
-def test_calibration_is_said_in_words(counts: list[list[int]], confidence: float, said: str) -> None:
-    assert said in findings(counts, confidence).calibrated
+def test_calibration_is_said_in_words(counts: list[list[int]], confidence: float, sentence: str) -> None:
+    assert sentence in findings(counts, confidence).calibrated
 
 
 def test_a_model_without_mistakes_has_none_told_and_a_rare_class_is_a_limit() -> None:

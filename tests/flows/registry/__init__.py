@@ -1,1 +1,1 @@
-"""The registry, and what follows it."""
+"""The registry and its follower."""

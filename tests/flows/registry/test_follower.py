@@ -1,4 +1,4 @@
-"""What follows the registry for the service."""
+"""The process that follows the registry for the service."""
 
 from __future__ import annotations
 

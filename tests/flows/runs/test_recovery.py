@@ -1,4 +1,4 @@
-"""What a kill leaves, put right: every prefix of a move, notes, identities of processes, sessions, locked databases."""
+"""Repairs after a kill: every prefix of a move, notes, identities of processes, sessions, locked databases."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("made") / "mlflow.db"
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
-        found = Registry("reviews", Places(ROOT, path.parent, "127.0.0.1", 1, 2, 3))
-        found.client.create_registered_model("reviews")
-        run = found.begin("a run", {})
-        found.end(run)
+        registry = Registry("reviews", Places(ROOT, path.parent, "127.0.0.1", 1, 2, 3))
+        registry.client.create_registered_model("reviews")
+        run = registry.begin("a run", {})
+        registry.end(run)
         for _ in range(3):
-            found.client.create_model_version("reviews", "models/none", run)
+            registry.client.create_model_version("reviews", "models/none", run)
     return path
 
 
@@ -84,26 +84,26 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-def cut_off(here: Places, registry: Registry, wanted: PendingMove, change: int, of: int) -> None:
-    """The product makes the move, which is so many changes, and is gone before that one; the last is spared it."""
-    left = iter(range(change))
+def cut_off(here: Places, registry: Registry, pending: PendingMove, change: int, of: int) -> None:
+    """Make the move, which is `of` changes, and kill it before the change of that number; `of` itself completes."""
+    changes_left = iter(range(change))
 
     def mortal(real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*words: Any, **named: Any) -> Any:
-            if next(left, None) is None:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if next(changes_left, None) is None:
                 raise Killed
-            return real(*words, **named)
+            return real(*args, **kwargs)
 
         return call
 
     changes = [(ledger, "append_once"), *((MlflowClient, name) for name in CHANGES)]
-    with pytest.MonkeyPatch.context() as doomed:
-        for place, name in changes:
-            doomed.setattr(place, name, mortal(getattr(place, name)))
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in changes:
+            patch.setattr(owner, name, mortal(getattr(owner, name)))
         with pytest.raises(Killed) if change < of else nullcontext():
-            champion.carry_out(here, registry, wanted)
-    assert next(left, None) is None, "the move is more changes than were made here"
-    assert pending_move.read(here) == wanted
+            champion.carry_out(here, registry, pending)
+    assert next(changes_left, None) is None, "the move is more changes than were made here"
+    assert pending_move.read(here) == pending
 
 
 @pytest.mark.parametrize("change", range(6))
@@ -111,24 +111,24 @@ def test_a_promotion_cut_off_before_any_change_is_finished_once(here: Places, re
     registry.client.set_registered_model_alias("reviews", CHAMPION, "1")
     registry.client.set_registered_model_alias("reviews", CHALLENGER, "2")
     cut_off(here, registry, PROMOTED, change, of=5)
-    said: list[str] = []
+    sentences: list[str] = []
     for _ in range(2):
-        with recovery.alone(here, "tests", said.append):
+        with recovery.alone(here, "tests", sentences.append):
             pass
     assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
     assert ledger.read(here.ledger) == (PROMOTED.move,)
     assert registry.client.get_registered_model("reviews").description == "Live: version 2"
-    assert said == ["What was cut off is done now: Version 2 (linear) of reviews is live."]
+    assert sentences == ["What was cut off is done now: Version 2 (linear) of reviews is live."]
 
 
 @pytest.mark.parametrize("change", range(5))
 def test_a_rollback_cut_off_before_any_change_keeps_the_way_back(here: Places, registry: Registry, change: int) -> None:
-    """The challenger is another version, and stays."""
+    """The challenger is another version, and keeps its alias."""
     for alias, version in ((CHAMPION, "2"), (PREVIOUS, "1"), (CHALLENGER, "3")):
         registry.client.set_registered_model_alias("reviews", alias, version)
     cut_off(here, registry, ROLLED_BACK, change, of=4)
-    with recovery.alone(here, "tests", print) as found:
-        assert found.move == ROLLED_BACK.move
+    with recovery.alone(here, "tests", print) as recovered:
+        assert recovered.move == ROLLED_BACK.move
     assert aliases(registry) == {CHAMPION: 1, PREVIOUS: 2, CHALLENGER: 3}
     assert ledger.read(here.ledger) == (ROLLED_BACK.move,)
     assert pending_move.read(here) is None
@@ -136,10 +136,10 @@ def test_a_rollback_cut_off_before_any_change_keeps_the_way_back(here: Places, r
 
 def test_a_move_to_a_version_that_is_gone_is_given_up_and_said(here: Places, registry: Registry) -> None:
     pending_move.write(here, PendingMove(Move("reviews", "promoted", None, 9, "tests", "why"), "page"))
-    said: list[str] = []
-    with recovery.alone(here, "tests", said.append) as found:
-        assert found.move is None
-    assert "version 9 of reviews was to go live, and is no longer in MLflow" in said[0]
+    sentences: list[str] = []
+    with recovery.alone(here, "tests", sentences.append) as recovered:
+        assert recovered.move is None
+    assert "version 9 of reviews was to go live, and is no longer in MLflow" in sentences[0]
     assert pending_move.read(here) is None
     assert ledger.read(here.ledger) == ()
 
@@ -180,20 +180,20 @@ def test_a_models_files_are_on_the_disk_before_a_version_is_made(here: Places, r
 
 def test_a_recovery_that_fails_is_tried_again_by_the_next(here: Places) -> None:
     (here.state / "loop.lock").write_text("torn")
-    asked: list[bool] = []
+    deaths: list[bool] = []
 
     def fail(died: bool) -> None:
-        asked.append(died)
+        deaths.append(died)
         raise Refusal("A rule.", "another", "Again.")
 
     for _ in range(2):
         with pytest.raises(Refusal), lock.one_at_a_time(here.state, "tests", fail):
             raise AssertionError("the block must not run")
-    with lock.one_at_a_time(here.state, "tests", asked.append):
+    with lock.one_at_a_time(here.state, "tests", deaths.append):
         assert lock.holder(here.state)
-    with lock.one_at_a_time(here.state, "tests", asked.append):
+    with lock.one_at_a_time(here.state, "tests", deaths.append):
         pass
-    assert asked == [True, True, True, False]
+    assert deaths == [True, True, True, False]
 
 
 def test_a_version_that_was_rolled_back_from_is_known_as_such_until_it_is_live_again() -> None:
@@ -218,9 +218,9 @@ def test_a_note_is_the_old_one_or_the_new_one(tmp_path_factory: pytest.TempPathF
 
 
 def test_a_process_is_told_from_another_with_its_number() -> None:
-    me = process_id.birth(os.getpid())
-    assert process_id.lives(os.getpid(), me)
-    assert not process_id.lives(os.getpid(), me + "0")
+    birth = process_id.birth(os.getpid())
+    assert process_id.lives(os.getpid(), birth)
+    assert not process_id.lives(os.getpid(), birth + "0")
     assert not process_id.lives(os.getpid(), "")
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
@@ -232,13 +232,11 @@ def test_a_process_is_told_from_another_with_its_number() -> None:
 @pytest.mark.skipif(FAKETIME is None, reason="no faketime here: apt-get install faketime")
 @pytest.mark.parametrize("shift", ["-1d", "+365d"])
 def test_a_clock_that_jumps_makes_no_process_another(shift: str) -> None:
-    me, code = (
-        os.getpid(),
-        "import sys; from ratchet.servers import process_id; print(process_id.birth(int(sys.argv[1])))",
-    )
+    pid = os.getpid()
+    code = "import sys; from ratchet.servers import process_id; print(process_id.birth(int(sys.argv[1])))"
     env = os.environ | {"LD_PRELOAD": str(FAKETIME), "FAKETIME": shift, "PYTHONPATH": str(ROOT)}
-    seen = subprocess.run([sys.executable, "-c", code, str(me)], cwd=ROOT, env=env, capture_output=True, text=True)
-    assert seen.stdout.strip() == process_id.birth(me)
+    output = subprocess.run([sys.executable, "-c", code, str(pid)], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert output.stdout.strip() == process_id.birth(pid)
 
 
 def test_moves_made_while_the_clock_was_wrong_keep_their_order(here: Places) -> None:
@@ -250,11 +248,12 @@ def test_moves_made_while_the_clock_was_wrong_keep_their_order(here: Places) -> 
 
 
 def sleeper(here: Places) -> Server:
+    """A server that only sleeps."""
     return Server("sleeper", (sys.executable, "-c", "import time; time.sleep(600)"), None, "", {})
 
 
 def started(here: Places) -> tuple[subprocess.Popen[bytes], int]:
-    """A server under its watcher; the watcher, and the server's process."""
+    """Start a server under its watcher; returns the watcher, and the server's process id."""
     watcher = servers.start(here, sleeper(here))
     while len(members := servers.session(watcher.pid)) < 2:
         time.sleep(0.01)
@@ -267,10 +266,10 @@ def test_a_server_whose_watcher_was_killed_is_ended_by_the_next_command(here: Pl
     watcher.communicate()
     assert process_id.birth(server)
     assert servers.left_over(here) == ["sleeper"]
-    said: list[str] = []
-    with recovery.alone(here, "tests", said.append):
+    sentences: list[str] = []
+    with recovery.alone(here, "tests", sentences.append):
         assert process_id.birth(server) == ""
-    assert said == ["The sleeper server that a killed command left is ended."]
+    assert sentences == ["The sleeper server that a killed command left is ended."]
     assert servers.left_over(here) == []
 
 
@@ -286,8 +285,8 @@ def test_a_server_whose_watcher_was_killed_ends_with_its_command_too(here: Place
 def test_the_session_of_a_number_that_was_given_out_again_is_left_alone(here: Places) -> None:
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     try:
-        known = ServerRecord("sleeper", stranger.pid, "an earlier birth", 1, "dead", 0, "")
-        durable.write_json(servers.note_path(here, "sleeper"), known.__dict__)
+        record = ServerRecord("sleeper", stranger.pid, "an earlier birth", 1, "dead", 0, "")
+        durable.write_json(servers.note_path(here, "sleeper"), record.__dict__)
         recovery.catch_up(here, "tests", print)
         assert process_id.birth(stranger.pid)
         assert servers.left_over(here) == []
@@ -303,10 +302,11 @@ def test_a_database_whose_making_was_cut_off_is_made_anew(here: Places) -> None:
     path.write_bytes(b"half of it")
     path.with_name("some.db-wal").write_bytes(b"and more")
     servers.begin_database(server)
-    assert [each.name for each in here.state.iterdir()] == ["some.db.making"]
+    assert [file.name for file in here.state.iterdir()] == ["some.db.making"]
 
 
-def held(path: Path) -> sqlite3.Connection:
+def lock_database(path: Path) -> sqlite3.Connection:
+    """Hold an exclusive lock on a database."""
     connection = sqlite3.connect(path, check_same_thread=False)
     connection.execute("create table if not exists t (x)")
     connection.commit()
@@ -346,7 +346,10 @@ def test_a_locked_database_is_waited_for_and_then_named(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     sqlite_file.wait_until_free(path)
     assert not path.exists()
-    with closing(held(path)), pytest.raises(Refusal, match=r"mlflow\.db must become free.*another program holds it"):
+    with (
+        closing(lock_database(path)),
+        pytest.raises(Refusal, match=r"mlflow\.db must become free.*another program holds it"),
+    ):
         sqlite_file.wait_until_free(path, patience=0.2)
     sqlite_file.wait_until_free(path, patience=0.2)
 
@@ -362,8 +365,8 @@ def test_a_candidate_is_taken_up_only_for_the_very_same_job(tmp_path: Path) -> N
     (tmp_path / "linear.123").mkdir()
     training.clear_unfinished(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["majority"]
-    again = training.finished(job, tmp_path)
-    assert again is not None
-    assert (again.seconds, again.curve) == (trained.seconds, trained.curve)
-    assert again.probabilities.tolist() == trained.probabilities.tolist()
+    finished = training.finished(job, tmp_path)
+    assert finished is not None
+    assert (finished.seconds, finished.curve) == (trained.seconds, trained.curve)
+    assert finished.probabilities.tolist() == trained.probabilities.tolist()
     assert training.finished(Job("majority", {}, ("bad", "good"), 1, 1.0), tmp_path) is None

@@ -169,7 +169,7 @@ def survives_in_rollback(arena: Arena, rollback: Golden, point: Point) -> None:
 
 
 def survives_in_data(arena: Arena, data: Golden, point: Point) -> None:
-    """Kill `make data` at the point: the pinned table is the old or the new one, whole. Run again, it is the new one."""
+    """Kill `make data` at the point: the pinned table is the old or the new one, whole; a second run gives the new."""
     arena.restore("poor")
     old = arena.project.bytes_of(*killed_project.PINNED)
     before = arena.kill(point, *BRING)

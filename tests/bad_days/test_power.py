@@ -178,7 +178,7 @@ def test_a_restore_is_finished_or_was_not_begun(tmp_path: Path) -> None:
 
 
 def test_an_acknowledged_label_is_on_the_disk(tmp_path: Path) -> None:
-    """SQLite must sync at 2, FULL: a commit then returns once it is on the disk, and the acknowledgement waits for it."""
+    """SQLite must sync at 2, FULL: a commit then returns once it is on the disk, and the answer waits for it."""
     writer = Writer(tmp_path / "predictions.db")
     assert writer.write([], {}) == {}
     assert writer._opened().execute("pragma synchronous").fetchone() == (2,)

@@ -1,4 +1,4 @@
-"""The whole loop with each metric that params.yaml may name, with slices, and with a list that must be kept."""
+"""The whole loop with each metric that params.yaml may name, with slices, and with data/must.csv."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ def ask_for(loop: Loop, metric: str, linear: str = "{}") -> None:
 
 
 def turned(loop: Loop) -> dict[str, Any]:
-    """A turn; what the terminal shows of it, or its refusal."""
-    said: dict[str, Any] = loop.call("lifecycle(trigger='make run').summary")
-    assert isinstance(said, dict), said
-    return said
+    """Run a turn; returns its summary."""
+    summary: dict[str, Any] = loop.call("lifecycle(trigger='make run').summary")
+    assert isinstance(summary, dict), summary
+    return summary
 
 
 def evidence(loop: Loop, version: int) -> dict[str, Any]:
-    found: dict[str, Any] = loop.call(
+    artifact: dict[str, Any] = loop.call(
         f"at_hand()[1].read_json(at_hand()[1].version({version}).run_id, 'evaluation.json')"
     )
-    return found
+    return artifact
 
 
 def metrics(loop: Loop, version: int) -> dict[str, float]:
@@ -64,10 +64,10 @@ def metrics(loop: Loop, version: int) -> dict[str, float]:
 
 
 def scorecard(loop: Loop) -> str:
-    """The newest in Prefect."""
+    """Return the newest scorecard in Prefect."""
     with closing(sqlite3.connect(loop.root / "state" / "prefect" / "prefect.db")) as database:
-        asked = "select data from artifact where key = 'scorecard' order by created desc limit 1"
-        return str(database.execute(asked).fetchone()[0])
+        query = "select data from artifact where key = 'scorecard' order by created desc limit 1"
+        return str(database.execute(query).fetchone()[0])
 
 
 def test_each_metric_decides_a_whole_turn_and_every_slice_is_looked_at(loop: Loop) -> None:
@@ -76,10 +76,10 @@ def test_each_metric_decides_a_whole_turn_and_every_slice_is_looked_at(loop: Loo
     first = turned(loop)
     assert (first["decision"], first["champion"]) == ("promote", 1), first
     assert re.match(r"The first model to pass: the challenger's F1 \d\d\.\d% beats \d+\.\d%, ", first["reason"])
-    shown = metrics(loop, 1)["holdout_f1"]
-    assert f"F1 {shown:.1%} beats" in first["reason"]
+    value = metrics(loop, 1)["holdout_f1"]
+    assert f"F1 {value:.1%} beats" in first["reason"]
     (deciding,) = [row for row in first["scorecard"] if row["decides"]]
-    assert (deciding["metric"], deciding["challenger"]) == ("F1 *decides*", f"{shown:.4f}")
+    assert (deciding["metric"], deciding["challenger"]) == ("F1", pytest.approx(value))
 
     ask_for(loop, "macro_f1", "{strengths: [0.01], bayes_strengths: []}")
     second = turned(loop)
@@ -87,13 +87,13 @@ def test_each_metric_decides_a_whole_turn_and_every_slice_is_looked_at(loop: Loo
     values = [metrics(loop, version)["holdout_macro_f1"] for version in (2, 1)]
     assert second["reason"].startswith("The challenger's macro F1 on ")
     assert f" holdout rows is {values[0]:.1%}, that of v1 {values[1]:.1%}: " in second["reason"]
-    known = {one["name"]: one for one in evidence(loop, 2)["decision"]["slices"]}
-    assert {"shop = north", "shop = south"} < set(known)
-    assert len([name for name in known if "characters" in name]) == 3
-    for one in known.values():
-        assert one["challenger"] - one["champion"] == pytest.approx(one["ahead"])
-        assert one["interval"][0] <= one["ahead"] <= one["interval"][1]
-    assert f"| shop = north | {known['shop = north']['rows']} | " in scorecard(loop)
+    by_name = {row["name"]: row for row in evidence(loop, 2)["decision"]["slices"]}
+    assert {"shop = north", "shop = south"} < set(by_name)
+    assert len([name for name in by_name if "characters" in name]) == 3
+    for row in by_name.values():
+        assert row["challenger"] - row["champion"] == pytest.approx(row["ahead"])
+        assert row["interval"][0] <= row["ahead"] <= row["interval"][1]
+    assert f"| shop = north | {by_name['shop = north']['rows']} | " in scorecard(loop)
     assert "better by [95% over all slices]" in scorecard(loop)
 
     ask_for(loop, "log_loss")
@@ -121,11 +121,11 @@ def test_each_metric_decides_a_whole_turn_and_every_slice_is_looked_at(loop: Loo
     assert "**What it must get right.** The challenger keeps all 3 lines of data/must.csv." in card
 
 
-def test_a_list_that_says_nothing_stops_the_turn_by_its_line(loop: Loop) -> None:
+def test_a_line_of_must_csv_with_an_unknown_label_stops_the_turn(loop: Loop) -> None:
     before = loop.pin
-    written = "text,label\na film,fine\n"
-    loop.project.write("data/must.csv", written)
-    refused = loop.call("lifecycle(trigger='make run')")
-    assert "line 2: the label 'fine'; the table has bad, good" in refused
-    assert (loop.root / "data" / "must.csv").read_text() == written
+    text = "text,label\na film,fine\n"
+    loop.project.write("data/must.csv", text)
+    refusal = loop.call("lifecycle(trigger='make run')")
+    assert "line 2: the label 'fine'; the table has bad, good" in refusal
+    assert (loop.root / "data" / "must.csv").read_text() == text
     assert loop.pin == before

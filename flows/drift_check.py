@@ -73,7 +73,7 @@ def check_drift(problem: Problem, registry: Registry, live: Version) -> DriftChe
     return check
 
 
-@step("Recall what the champion was judged on")
+@step("Read the champion's answers on the holdout")
 def read_reference(problem: Problem, registry: Registry, live: Version) -> Reference:
     """Read the champion's answers on the holdout from its run, and the holdout's texts from the pinned data."""
     columns = registry.read_json(live.run_id, "reference.json")
@@ -110,7 +110,7 @@ def group_indices(holdout: pl.DataFrame) -> Ints | None:
     return bootstrap.group_indices(holdout["group"].to_list(), holdout.height) if "group" in holdout.columns else None
 
 
-@step("Gather what it has met since")
+@step("Read the champion's live answers")
 def read_live_sample(problem: Problem, live: Version) -> tuple[LiveSample, Audited]:
     """Read the last distinct texts that the champion answered, and the answers with an audited label."""
     log = database.place(problem.here)
@@ -159,7 +159,7 @@ def shortened(texts: list[str]) -> tuple[str, ...]:
     return tuple(redacted(text[:MOST_CHARACTERS]) for text in texts)
 
 
-@step("Compare the two")
+@step("Compare live answers with the holdout")
 def compare(problem: Problem, live: Version, reference: Reference, sample: LiveSample, audited: Audited) -> DriftCheck:
     """Compare at the alpha that has accrued since the last check, and store this check for the next one."""
     now = time.time()

@@ -131,7 +131,7 @@ def report(result: Turn) -> None:
     publish_turn(evaluation, decision, result.outlook.verdict)
 
 
-@step("Say how it stands")
+@step("Publish the turn")
 def publish_turn(evaluation: Evaluation, decision: str, outlook: str) -> None:
     """Publish the turn's outcome with the text of the registered model's page as an artifact."""
     problem, registry = problem_and_registry()

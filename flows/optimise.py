@@ -35,7 +35,7 @@ class Outlook:
 
 @stage
 def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
-    """What has the champion met since, and what should the next turn learn?
+    """Has live traffic drifted, and what should the next turn learn?
 
     Takes in people's labels as a new data version, judges a challenger that is on trial, compares the champion's logged
     answers with those on the holdout, and decides whether the next turn begins. Comes after *deploy*, and before the
@@ -65,7 +65,7 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
     return Outlook(live.number, check.drift.verdict, check.drift.drifted, learned, following)
 
 
-@step("Choose what people are asked")
+@step("Choose texts to be labelled")
 def offer_texts(problem: Problem) -> None:
     """Choose the texts that the service's page offers for labelling: a random audit, and those that teach most."""
     queue = label_queue.refresh(problem)

@@ -83,7 +83,7 @@ def final_state(client: SyncPrefectClient, task: TaskRun) -> State[Any]:
     """
     flow = client.read_flow_run(task.flow_run_id) if task.flow_run_id else None
     if flow is not None and flow.state_type == StateType.COMPLETED:
-        return Completed(message="Its flow ended well; the word of its own end came with an earlier time.")
+        return Completed(message="Its flow completed; its own end was reported with an earlier time.")
     return crashed()
 
 

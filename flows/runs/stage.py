@@ -75,7 +75,7 @@ def stage(function: Callable[Params, Result]) -> Flow[Params, Result]:
         except Exception as error:
             refusal = faults.explain(error, here, function.__name__)
             if refusal is not error:
-                get_run_logger().error("What was met:", exc_info=error)
+                get_run_logger().error("The error:", exc_info=error)
             log_quietly(str(refusal), logging.ERROR)
             with suppress(httpx.HTTPError, PrefectException, OSError):  # Prefect itself may be what failed
                 rename_failed_run(str(refusal))

@@ -47,12 +47,7 @@ MOST_DIGITS = 7
 
 
 class Registry:
-    """The runs, versions and aliases that MLflow holds of one problem.
-
-    Args:
-        problem: The problem's name.
-        here: The places of this project.
-    """
+    """The runs, versions and aliases that MLflow holds of one problem."""
 
     def __init__(self, problem: str, here: Places) -> None:
         self.problem = problem
@@ -75,11 +70,7 @@ class Registry:
         return mlflow.MlflowClient()
 
     def experiment(self, tags: Mapping[str, str] | None = None) -> str:
-        """Return the id of the problem's experiment, made on first use.
-
-        Args:
-            tags: Tags to set on it; the experiment's page is made of them (flows/pages/registry_pages.py).
-        """
+        """Return the id of the problem's experiment, made on first use; `tags` are set on it and make up its page."""
         experiment = self.client.get_experiment_by_name(self.problem)
         if experiment is None:
             is_remote = self.client.tracking_uri.startswith(("http", "databricks"))  # a server knows its own root
@@ -97,11 +88,7 @@ class Registry:
     def run(self, name: str, tags: Mapping[str, str], parent: str | None = None, seconds: float = 0) -> Iterator[str]:
         """Open a run while the block runs, and yield its id; it ends as failed where the block raises.
 
-        Args:
-            name: The run's name.
-            tags: The run's tags.
-            parent: The id of the run that it belongs to.
-            seconds: How long ago the logged work began.
+        `parent` is the id of the run that it belongs to, `seconds` how long ago the logged work began.
         """
         run_id = self.begin(name, tags, parent, seconds)
         try:
@@ -112,10 +99,7 @@ class Registry:
         self.end(run_id)
 
     def begin(self, name: str, tags: Mapping[str, str], parent: str | None = None, seconds: float = 0) -> str:
-        """Open a run, below `parent` where one is given; returns its id.
-
-        `seconds` is how long ago the logged work began.
-        """
+        """Open a run as `run` does, and return its id."""
         own_tags = {PARENT: parent} if parent else {}
         own_tags[STATE] = self.here.identity
         start_time = int(1000 * (time.time() - seconds))

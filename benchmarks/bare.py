@@ -21,9 +21,9 @@ from ratchet.project import data_pin
 
 
 def main(path: str, text: str, label: str, names: list[str]) -> None:
-    raw = canonical_columns.load(pl.read_csv(path, infer_schema=False), text, label)
+    raw = canonical_columns.canonical_frame(pl.read_csv(path, infer_schema=False), text, label)
     valid, _ = row_facts.set_aside(raw, row_facts.measure(raw))
-    frame = split.assign(deduplicate.prepare(valid).frame, data_pin.SplitSpec(by="text", salt="bench"))
+    frame = split.assign_sides(deduplicate.prepare(valid).frame, data_pin.SplitSpec(by="text", salt="bench"))
     labels = tuple(sorted(frame["label"].unique()))
     parts = {name: rows_of(frame.filter(pl.col("split") == name)) for name in data_pin.SPLITS}
     for name in names:

@@ -91,14 +91,14 @@ def main() -> None:
 def play(world: str, rows: int, fresh: int, count: int, seed: int) -> Iterator[Shown]:
     """What is shown of the champions of a batch of lifetimes, after each of AFTER's turns."""
     chance, rows_chance = (np.random.default_rng([seed, rows, fresh, part]) for part in (0, 1))
-    true, belief, weight = np.full(count, ACCURACY), gate_memory.unknowing(count), selection_bias.unknowing(count)
+    true, belief, weight = np.full(count, ACCURACY), gate_memory.prior_belief(count), selection_bias.unknowing(count)
     holdout = Holdout.of(world, true, rows_chance, rows)
     known: selection_bias.Luck | None = None
     for turn, gap in enumerate(gaps(world, count, chance), 1):
         won, lost = holdout.answered(true, gap, rows_chance)
         measured = holdout.measured(won, lost)
-        promoted = measured.difference > gate_memory.asked(belief, measured)
-        belief = gate_memory.after(belief, measured, promoted)
+        promoted = measured.difference > gate_memory.required_lead(belief, measured)
+        belief = gate_memory.update_belief(belief, measured, promoted)
         each = (accuracy(holdout)[1] / gate_memory.SLIDE) ** 2 * holdout.rows
         weight, stays, comes = selection_bias.after(
             weight, known or selection_bias.of_none(measured.rows, each), measured, each

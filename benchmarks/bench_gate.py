@@ -71,7 +71,7 @@ def main() -> None:
     highest = {at: mean_gain(play("mixed", constant(0), at, asked.seed, asked.fresh)) for at in {few, asked.lifetimes}}
     for errors in CONSTANTS:
         show(f"z={errors:g}", constant(errors), few, asked.seed, asked.fresh, highest[few])
-    ours = ("ours", gate_memory.asked, asked.lifetimes, asked.seed, asked.fresh, highest[asked.lifetimes])
+    ours = ("ours", gate_memory.required_lead, asked.lifetimes, asked.seed, asked.fresh, highest[asked.lifetimes])
     show("no slice", *ours[1:])
     slide, share = show(*ours, slices=SLICES)
     print(f"'Higher score wins' gains {highest[asked.lifetimes]:.2f} points; {time.monotonic() - began:.0f} s in all.")
@@ -103,7 +103,7 @@ def play(
 ) -> Outcome:
     """Lifetimes in a world, a batch at a time; the same seed gives every gate the same challengers."""
     sizes = [min(AT_ONCE, lifetimes - done) for done in range(0, lifetimes, AT_ONCE)]
-    learns = gate is gate_memory.asked
+    learns = gate is gate_memory.required_lead
     limit = typical_limit(slices) if slices else 0.0
     batches = [lives(world, gate, size, (seed, at), fresh, learns, slices, limit) for at, size in enumerate(sizes)]
     slid, gained = (np.concatenate(parts) for parts in zip(*batches, strict=True))
@@ -116,7 +116,7 @@ def lives(
     """A batch of lifetimes: which slid, and what each gained in points."""
     chance, rows_chance, slice_chance = (np.random.default_rng([*seed, part]) for part in (0, 1, 2))
     true = np.full(count, ACCURACY)
-    best, slid, belief = true, np.zeros(count, bool), gate_memory.unknowing(count)
+    best, slid, belief = true, np.zeros(count, bool), gate_memory.prior_belief(count)
     holdout = Holdout.of(world, true, rows_chance)
     for gap in differences(world, count, chance):
         won, lost = holdout.answered(true, gap, rows_chance)
@@ -125,7 +125,7 @@ def lives(
         if slices:
             promoted &= ~holdout.vetoed(won, lost, slices, limit, slice_chance)
         if learns:
-            belief = gate_memory.after(belief, measured, promoted)
+            belief = gate_memory.update_belief(belief, measured, promoted)
         true = np.where(promoted, true + gap, true)
         best = np.maximum(best, true)
         slid = slid | (true < best - gate_memory.SLIDE - 1e-12)
@@ -205,8 +205,8 @@ def typical_limit(slices: int) -> float:
     one, two = (np.where(known[:, None], [0.8, 0.2], [0.2, 0.8]) for known in (right, other))
     parts = [rows % slices == at for at in range(slices)]
     true = np.zeros(ROWS, np.int64)
-    return slice_harm.limit(
-        bootstrap.swapped(
+    return slice_harm.max_t_limit(
+        bootstrap.swap_differences(
             METRICS["accuracy"], true, one, two, rows, parts, positive=None, swaps=slice_harm.SWAPS, seed=SEED
         )
     )

@@ -27,7 +27,7 @@ import models
 from models.contract import Rows
 from ratchet.data import examples
 from ratchet.data.prepare.deduplicate import prepare
-from ratchet.data.prepare.split import assign
+from ratchet.data.prepare.split import assign_sides
 from ratchet.monitoring.labels.active_learning import choose
 from ratchet.project.data_pin import SplitSpec
 
@@ -106,7 +106,7 @@ def sides(name: str) -> dict[str, Rows]:
         table = example.build(Path(folder))
     group = pl.col(columns.group) if columns.group else pl.lit(None, pl.String)
     frame = prepare(table.select(text=columns.text, label=columns.label, group=group)).frame
-    split = assign(frame, SplitSpec(by="group" if columns.group else "text", salt=example.PROBLEM))
+    split = assign_sides(frame, SplitSpec(by="group" if columns.group else "text", salt=example.PROBLEM))
     return {
         side: Rows(some["text"].to_list(), some["label"].to_list())
         for side in ("train", "validation", "holdout")

@@ -127,7 +127,7 @@ def in_stage(stage: str, size: int) -> None:
     print(json.dumps([round(seconds, 2), round(most / 2**20, 3), said]))
 
 
-def at_hand() -> Problem:
+def problem_and_registry() -> Problem:
     from ratchet.project import problem
 
     return problem.load()
@@ -136,7 +136,7 @@ def at_hand() -> Problem:
 def rows_ready() -> PreparedRows:
     from ratchet.data.prepare import rows
 
-    return rows.prepared(at_hand())
+    return rows.load_prepared(problem_and_registry())
 
 
 def make(size: int) -> Callable[[], str]:
@@ -193,7 +193,7 @@ def fetch() -> Callable[[], str]:
     from ratchet.data.prepare import rows
     from ratchet.data.versions import dvc_repo
 
-    current = at_hand()
+    current = problem_and_registry()
 
     def run() -> str:
         with dvc_repo.repository(current.here):  # loads DVC
@@ -208,14 +208,14 @@ def validate() -> Callable[[], str]:
     import expectations
     from expectations import docs
     from ratchet.data.prepare import rows
-    from ratchet.data.prepare.table_facts import survey
+    from ratchet.data.prepare.table_facts import measure_table
 
     expectations.load()
-    current = at_hand()
+    current = problem_and_registry()
 
     def run() -> str:
-        with rows.scratch(current.here) as folder:
-            found = survey(rows.RawRows(current), folder)
+        with rows.scratch_folder(current.here) as folder:
+            found = measure_table(rows.RawRows(current), folder)
             verdict = expectations.check_slices(found.slices(expectations.SLICE), "raw")
         docs.render(verdict)
         return verdict.headline
@@ -226,7 +226,7 @@ def validate() -> Callable[[], str]:
 def prepare() -> Callable[[], str]:
     from ratchet.data.prepare import rows
 
-    current = at_hand()
+    current = problem_and_registry()
 
     def run() -> str:
         return str(rows.prepare_rows(current, rows.ValidRows(rows.RawRows(current)))[1])
@@ -237,15 +237,15 @@ def prepare() -> Callable[[], str]:
 def check() -> Callable[[], str]:
     import expectations
     from ratchet.data.prepare import rows
-    from ratchet.data.prepare.table_facts import survey
+    from ratchet.data.prepare.table_facts import measure_table
 
     expectations.load()
-    current = at_hand()
+    current = problem_and_registry()
 
     def run() -> str:
-        ready = rows.prepared(current)
-        with rows.scratch(current.here) as folder:
-            slices = survey(ready, folder).slices(expectations.SLICE)
+        ready = rows.load_prepared(current)
+        with rows.scratch_folder(current.here) as folder:
+            slices = measure_table(ready, folder).slices(expectations.SLICE)
             return expectations.check_slices(slices, "prepared", expectations.Rules(labels=ready.labels)).headline
 
     return run
@@ -255,7 +255,7 @@ def train() -> Callable[[], str]:
     from ratchet.project.settings import model_params
     from ratchet.training import job as training
 
-    current = at_hand()
+    current = problem_and_registry()
 
     def run() -> str:
         ready, folder = rows_ready(), current.here.work / "build"
@@ -275,7 +275,7 @@ def score() -> Callable[[], str]:
     from ratchet.judging import gate, slices
     from ratchet.judging.metrics import score as scored
 
-    current = at_hand()
+    current = problem_and_registry()
 
     def run() -> str:
         ready = rows_ready()

@@ -164,7 +164,7 @@ class Bench:
 
     def in_process(self) -> tuple[float, float]:
         """Milliseconds of the linear model for one text (median), and its rows a second with 256 at a time."""
-        place = lineup.last(self.project.root / "state" / "bundles" / "lineup.json").champion
+        place = lineup.read_last(self.project.root / "state" / "bundles" / "lineup.json").champion
         assert place is not None
         model = models.load(self.project.root / "state" / "bundles" / place.digest)
         numbered = [f"{text} {number}" for number, text in enumerate(self.texts)]

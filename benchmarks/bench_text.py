@@ -45,14 +45,14 @@ def _fitted() -> tuple[Classifier, list[str]]:
     from models.contract import Rows
     from ratchet.data import examples
     from ratchet.data.prepare.deduplicate import prepare
-    from ratchet.data.prepare.split import assign
+    from ratchet.data.prepare.split import assign_sides
     from ratchet.project.data_pin import SplitSpec
 
     film, linear = examples.get("film_reviews"), models.get("linear")
     with TemporaryDirectory() as folder:
         table = film.build(Path(folder))
     named = table.select(text=film.COLUMNS.text, label=film.COLUMNS.label, group=film.COLUMNS.group)
-    frame = assign(prepare(named).frame, SplitSpec(by="group", salt="bench"))
+    frame = assign_sides(prepare(named).frame, SplitSpec(by="group", salt="bench"))
     sides = (frame.filter(split="train"), frame.filter(split="validation"))
     train, validation = (Rows(side["text"].to_list(), side["label"].to_list()) for side in sides)
     labels = tuple(sorted(set(train.labels)))

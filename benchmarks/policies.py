@@ -167,7 +167,7 @@ def turn(life: Life, week: Week, judge: Judge) -> None:
 
 def by_side(rows: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """The rows that play a part, by what they are for: as feedback_rules.py and split.py say."""
-    sided = split.assign(label_sources.usable(rows, SPEC), SPEC)
+    sided = split.assign_sides(label_sources.usable_rows(rows, SPEC), SPEC)
     return {side: sided.filter(pl.col("split") == side) for side in data_pin.SPLITS}
 
 
@@ -193,7 +193,7 @@ def vetted(log: Log, heard: pl.DataFrame) -> pl.DataFrame:
     log.audits = pl.concat([log.audits, audits])
     nothing = pl.DataFrame(schema={"key": pl.String, "label": pl.String})
     weighed = feedback_rules.weigh(heard, nothing, set(LABELS), Traffic(told, log.audits, log.corrected))
-    weighed = feedback_rules.in_turn(weighed, year.AT_START)
+    weighed = feedback_rules.limit_per_turn(weighed, year.AT_START)
     corrects = (pl.col("label") != pl.col("predicted")) & (pl.col("source") != AUDIT)
     kept, held = (
         weighed["first"] & ~weighed["waits"],
@@ -241,7 +241,7 @@ def gated(life: Life, case: Case) -> bool:
     new, old = Candidate("challenger", case.challenger), Candidate("champion", case.champion)
     truth, groups = holdout["label"].to_list(), holdout["group"].to_list()
     rows = gate.Holdout(LABELS, truth, groups, LABELS[0], slices.slices(holdout))
-    belief = gate_memory.learned(life.history, life.champion.version)
+    belief = gate_memory.learn_history(life.history, life.champion.version)
     decision = gate.decide(new, old, Candidate("baseline", baseline), rows, RULES, 0, belief)
     life.history += remembered(life, decision, holdout.height)
     return decision.promote

@@ -28,7 +28,7 @@ from models.contract import Rows
 from models.text import row_sampling
 from ratchet.data import examples
 from ratchet.data.prepare.deduplicate import prepare
-from ratchet.data.prepare.split import assign
+from ratchet.data.prepare.split import assign_sides
 from ratchet.project.data_pin import SplitSpec
 
 SALTS = ("1", "2", "3", "4", "5")
@@ -49,7 +49,7 @@ def film() -> None:
     """Linear less scikit-learn, in holdout accuracy, paired over splits by film."""
     frame, gains = _example("film_reviews"), []
     for salt in SALTS:
-        sides = _sides(assign(frame, SplitSpec(by="group", salt=salt)))
+        sides = _sides(assign_sides(frame, SplitSpec(by="group", salt=salt)))
         ours, theirs = _score("linear", sides), _plain(sides)
         gains.append(ours - theirs)
         print(
@@ -66,7 +66,7 @@ def chinese() -> None:
     frame = _example("chinese_reviews")
     figures = []
     for salt in SALTS:
-        figures.append(_score("linear", _sides(assign(frame, SplitSpec(by="text", salt=salt)))))
+        figures.append(_score("linear", _sides(assign_sides(frame, SplitSpec(by="text", salt=salt)))))
         print(f"split {salt}: linear {figures[-1]:.4f}", flush=True)
     print(f"chinese_accuracy={np.mean(figures):.4f}")
 
@@ -83,7 +83,7 @@ def imdb_lstm() -> None:
 
 def film_switch() -> None:
     """Linear with its switch at two fifths and at a sixth of the film reviews."""
-    _switch(_sides(assign(_example("film_reviews"), SplitSpec(by="group", salt="1"))), (500_000, 200_000))
+    _switch(_sides(assign_sides(_example("film_reviews"), SplitSpec(by="group", salt="1"))), (500_000, 200_000))
 
 
 def imdb_switch() -> None:
@@ -105,7 +105,7 @@ def _switch(sides: Mapping[str, Rows], switches: tuple[int, ...]) -> None:
         loss = -np.log(found[np.arange(len(true)), true]).mean()
         return f"{(found.argmax(axis=1) == true).mean():.4f} (log loss {loss:.4f})"
 
-    characters, rates = row_sampling.characters(train.texts), linear.RATES
+    characters, rates = row_sampling.count_characters(train.texts), linear.RATES
     print(f"all {characters:,} characters in memory: {judged()}", flush=True)
     for most in switches:
         linear.MOST_CHARACTERS = most
@@ -142,7 +142,7 @@ def _imdb() -> dict[str, Rows]:
         )
     frame = pl.read_parquet(os.environ["IMDB"]).with_columns(pl.col("label").cast(pl.String))
     official = frame["split"] == "train"
-    ours = assign(frame.filter(official), SplitSpec(by="text", salt="imdb", validation=0.1, holdout=1e-9))
+    ours = assign_sides(frame.filter(official), SplitSpec(by="text", salt="imdb", validation=0.1, holdout=1e-9))
     train, validation = ours.filter(pl.col("split") != "validation"), ours.filter(pl.col("split") == "validation")
     parts = {"train": train, "validation": validation, "holdout": frame.filter(~official)}
     return {side: Rows(rows["text"].to_list(), rows["label"].to_list()) for side, rows in parts.items()}

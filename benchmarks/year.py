@@ -94,7 +94,7 @@ def _pool(name: str) -> pl.DataFrame:
     group = pl.col(columns.group) if name == FILMS and columns.group else pl.lit(None, pl.String)
     named = pl.when(pl.col(columns.label) == FRESH[name]).then(pl.lit(LABELS[0])).otherwise(pl.lit(LABELS[1]))
     rows = prepare(table.select(pl.col(columns.text).alias("text"), named.alias("label"), group.alias("group"))).frame
-    return rows.filter(~row_facts.alone(rows.select("text", "label"))["set_aside"])
+    return rows.filter(~row_facts.row_only_facts(rows.select("text", "label"))["set_aside"])
 
 
 def world(sets: Mapping[str, pl.DataFrame], seed: int) -> World:
@@ -121,7 +121,9 @@ def _asked(rows: pl.DataFrame, invented: Mapping[str, str], chance: np.random.Ge
     mixed = reworded(rows, invented)[chance.permutation(rows.height)]
     draws = {name: chance.random(rows.height) for name in ("speaks", "errs")}
     return (
-        split.assign(mixed, SPEC).rename({"split": "side"}).with_columns(**{k: pl.Series(v) for k, v in draws.items()})
+        split.assign_sides(mixed, SPEC)
+        .rename({"split": "side"})
+        .with_columns(**{k: pl.Series(v) for k, v in draws.items()})
     )
 
 

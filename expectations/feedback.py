@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from expectations.rules import Rules, said_as_warning
+from expectations.rules import Rules, warning_wording
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -45,11 +45,11 @@ def _never(fact: str, sentence: str, action: Action) -> Expectation:
     """The expectation that a fact is false in every row; only the rows that break it are stopped."""
     from great_expectations.expectations import ExpectColumnValuesToBeInSet
 
-    return ExpectColumnValuesToBeInSet(column=fact, value_set=[False], **said_as_warning(sentence, action))
+    return ExpectColumnValuesToBeInSet(column=fact, value_set=[False], **warning_wording(sentence, action))
 
 
 def _one_sided(rules: Rules) -> Expectation:
     from great_expectations.expectations import ExpectColumnMaxToBeBetween
 
-    words = said_as_warning(f"No class has more than {rules.max_class:.0%} of the new labels.", "flag")
+    words = warning_wording(f"No class has more than {rules.max_class:.0%} of the new labels.", "flag")
     return ExpectColumnMaxToBeBetween(column="class_share", max_value=rules.max_class, **words)

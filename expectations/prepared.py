@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from expectations.rules import Rules, never, said
+from expectations.rules import Rules, never, wording
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -38,7 +38,7 @@ def _splits(rules: Rules) -> list[Expectation]:
     three = "Each of train, validation and holdout has rows, and there is no other split."
     group = never("group_crosses", "No group is in two splits.", "refuse")
     return [
-        ExpectColumnDistinctValuesToEqualSet(column="split", value_set=list(SPLITS), **said(three, "refuse")),
+        ExpectColumnDistinctValuesToEqualSet(column="split", value_set=list(SPLITS), **wording(three, "refuse")),
         never("text_crosses", "No text is in two splits.", "refuse"),
         *([group] if rules.grouped else []),
     ]
@@ -52,7 +52,7 @@ def _classes(rules: Rules) -> list[Expectation]:
     if not rules.labels:
         return []
     labels = list(rules.labels)
-    everywhere = said("The classes are the declared ones.", "refuse")
+    everywhere = wording("The classes are the declared ones.", "refuse")
     return [
         ExpectColumnDistinctValuesToEqualSet(column="label", value_set=labels, **everywhere),
         *(
@@ -60,7 +60,7 @@ def _classes(rules: Rules) -> list[Expectation]:
                 column="label",
                 value_set=labels,
                 row_condition=Column("split") == split,
-                **said(f"The {split} rows have every class.", "refuse" if split == "train" else "flag"),
+                **wording(f"The {split} rows have every class.", "refuse" if split == "train" else "flag"),
             )
             for split in SPLITS
         ),

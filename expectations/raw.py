@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from expectations.rules import Rules, never, said
+from expectations.rules import Rules, never, wording
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -25,8 +25,8 @@ def suite(rules: Rules) -> ExpectationSuite:
 def _table(rules: Rules) -> list[Expectation]:
     from great_expectations.expectations import ExpectColumnToExist, ExpectTableRowCountToBeBetween
 
-    rows = ExpectTableRowCountToBeBetween(min_value=2, **said("The table has rows.", "refuse"))
-    group = ExpectColumnToExist(column="group", **said("The declared group column is there.", "refuse"))
+    rows = ExpectTableRowCountToBeBetween(min_value=2, **wording("The table has rows.", "refuse"))
+    group = ExpectColumnToExist(column="group", **wording("The declared group column is there.", "refuse"))
     return [
         rows,
         *([group] if rules.grouped else []),
@@ -65,10 +65,10 @@ def _classes(rules: Rules) -> list[Expectation]:
         ExpectColumnUniqueValueCountToBeBetween,
     )
 
-    many = said(f"There are 2 to {rules.max_classes:,} classes.", "refuse")
-    two = said("Every class has 2 rows or more.", "refuse")
-    few = said(f"Every class has {rules.min_rows} rows or more.", "flag")
-    rare = said(f"Every class has {rules.min_share:.0%} of the rows or more.", "flag")
+    many = wording(f"There are 2 to {rules.max_classes:,} classes.", "refuse")
+    two = wording("Every class has 2 rows or more.", "refuse")
+    few = wording(f"Every class has {rules.min_rows} rows or more.", "flag")
+    rare = wording(f"Every class has {rules.min_share:.0%} of the rows or more.", "flag")
     return [
         ExpectColumnUniqueValueCountToBeBetween(column="class", min_value=2, max_value=rules.max_classes, **many),
         *_declared(rules),
@@ -83,7 +83,7 @@ def _declared(rules: Rules) -> list[Expectation]:
 
     if not rules.labels:
         return []
-    words = said("Every label is a declared one.", "refuse")
+    words = wording("Every label is a declared one.", "refuse")
     return [ExpectColumnDistinctValuesToBeInSet(column="class", value_set=list(rules.labels), **words)]
 
 

@@ -44,15 +44,17 @@ def never(fact: str, sentence: str, action: Action, allowed: float = 0.0) -> Exp
     """The expectation that a boolean fact is false in every row, except for an allowed share of the rows."""
     from great_expectations.expectations import ExpectColumnValuesToBeInSet
 
-    return ExpectColumnValuesToBeInSet(column=fact, value_set=[False], mostly=1.0 - allowed, **said(sentence, action))
+    return ExpectColumnValuesToBeInSet(
+        column=fact, value_set=[False], mostly=1.0 - allowed, **wording(sentence, action)
+    )
 
 
-def said(sentence: str, action: Action) -> dict[str, Any]:
+def wording(sentence: str, action: Action) -> dict[str, Any]:
     """Description, severity and action of an expectation, as keyword arguments of Great Expectations."""
     severity = "warning" if action == "flag" else "critical"
     return {"description": sentence, "severity": severity, "meta": {"action": action}}
 
 
-def said_as_warning(sentence: str, action: Action) -> dict[str, Any]:
+def warning_wording(sentence: str, action: Action) -> dict[str, Any]:
     """The same for a rule that never refuses a table, however many rows break it."""
-    return {**said(sentence, action), "severity": "warning"}
+    return {**wording(sentence, action), "severity": "warning"}

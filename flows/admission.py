@@ -93,7 +93,7 @@ def judge_canary(problem: Problem, registry: Registry) -> Version | None:
         number = challenger.number
         say(f"Version {number} is tried no more, as params.yaml asks for no trial; what the gate decided holds.")
         return challenger
-    verdict = canary_outcomes.of_trial(problem, live.number, challenger.number)
+    verdict = canary_outcomes.judge_trial(problem, live.number, challenger.number)
     return conclude(problem, registry, challenger, live, verdict)
 
 
@@ -121,7 +121,7 @@ def conclude(
 
 def send_back(problem: Problem, registry: Registry, challenger: Version, reason: str) -> None:
     """Record the refusal and take the challenger's alias away, the alias last: a killed step is then repeated."""
-    lines = ledger.story(problem.here.ledger, problem.name)
+    lines = ledger.events(problem.here.ledger, problem.name)
     if not any(isinstance(line, Refused) and (line.version, line.by) == (challenger.number, BY) for line in lines):
         ledger.append(problem.here.ledger, Refused(problem.name, challenger.number, reason, BY))
     registry.delete_alias(CHALLENGER)

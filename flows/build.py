@@ -15,7 +15,7 @@ from flows.runs.stage import Model, problem_and_registry, say, stage, step
 from ratchet.data.incoming import incoming_table
 from ratchet.data.prepare import rows
 from ratchet.data.prepare.rows import PreparedRows, RawRows, ValidRows
-from ratchet.data.prepare.table_facts import survey
+from ratchet.data.prepare.table_facts import measure_table
 from ratchet.data.tables.row_store import StoredRows
 from ratchet.data.versions import consistency, dvc_repo
 from ratchet.data.versions import quarantine as quarantined
@@ -85,8 +85,8 @@ def fetch_pinned_data(problem: Problem) -> RawRows:
 def validate_raw_data(run: BuildRun, raw: RawRows) -> ValidRows:
     """May these rows enter? Great Expectations judges; bad rows are set aside, a bad table is refused."""
     rules = expectations.Rules(grouped=run.problem.settings.data.group is not None)
-    with rows.scratch(run.problem.here) as folder:
-        table_facts = survey(ReportingRows(raw, say, "Measuring", raw.rows), folder)
+    with rows.scratch_folder(run.problem.here) as folder:
+        table_facts = measure_table(ReportingRows(raw, say, "Measuring", raw.rows), folder)
         slices = ReportingRows(table_facts.slices(expectations.SLICE), say, "Validating", raw.rows)
         verdict = expectations.check_slices(slices, "raw", rules)
         report_verdict(run, verdict, quarantine(run, table_facts.aside) if verdict.passed else None)
@@ -106,8 +106,8 @@ def prepare_data(problem: Problem, valid: ValidRows) -> PreparedRows:
 def validate_prepared_data(run: BuildRun, ready: PreparedRows) -> None:
     """May a model learn from these rows, and may the holdout judge one?"""
     rules = expectations.Rules(labels=ready.labels, grouped=ready.grouped)
-    with rows.scratch(run.problem.here) as folder:
-        table_facts = survey(ReportingRows(ready, say, "Measuring", len(ready)), folder)
+    with rows.scratch_folder(run.problem.here) as folder:
+        table_facts = measure_table(ReportingRows(ready, say, "Measuring", len(ready)), folder)
         slices = ReportingRows(table_facts.slices(expectations.SLICE), say, "Validating", len(ready))
         report_verdict(run, expectations.check_slices(slices, "prepared", rules), None)
     run.log_data(run.run_id, ready)

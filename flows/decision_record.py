@@ -47,7 +47,7 @@ def record_decision(
     tags = {
         "decision_reason": decision.reason,
         "decided_against": number(registry.champion()),
-        evaluation.GATE: evaluation.told(decision, metric, len(context.truth)),
+        evaluation.GATE: evaluation.gate_tag(decision, metric, len(context.truth)),
         "predictions_digest": findings.digest,
         "holdout": f"{metrics.METRICS[metric].words} {getattr(challenger.scores, metric):.4f}",
     }

@@ -37,7 +37,7 @@ def deploy(version: int | None = None, trigger: str = "manual", tried: bool = Fa
     problem, registry = problem_and_registry()
     decided = registry.version(version) if version else registry.by_alias(CHALLENGER)
     live = find_live(problem, registry)
-    if decided is not None and awaits(problem, decided, live):
+    if decided is not None and is_to_go_live(problem, decided, live):
         require_fresh(decided, live)
         pack(registry, decided)
         live = admit(problem, registry, decided, live, trigger, tried, approved)
@@ -75,7 +75,7 @@ def admit(
     return serve_champion(problem, registry)
 
 
-def awaits(problem: Problem, decided: Version, live: Version | None) -> bool:
+def is_to_go_live(problem: Problem, decided: Version, live: Version | None) -> bool:
     """Whether a version is to go live and is not yet; after a rollback it comes back only by hand."""
     promoted = decided.standing is Standing.PROMOTE
     is_live = live is not None and live.number == decided.number

@@ -19,7 +19,7 @@ from flows.registry.snapshot import Version
 from flows.runs.stage import say, step
 from models.text.normalise import normalise
 from ratchet.data.prepare import rows
-from ratchet.data.prepare.redact import redacted
+from ratchet.data.prepare.redact import redact
 from ratchet.judging import bootstrap
 from ratchet.monitoring import last_check
 from ratchet.monitoring.drift import alpha_spending, drift
@@ -77,8 +77,8 @@ def check_drift(problem: Problem, registry: Registry, live: Version) -> DriftChe
 def read_reference(problem: Problem, registry: Registry, live: Version) -> Reference:
     """Read the champion's answers on the holdout from its run, and the holdout's texts from the pinned data."""
     columns = registry.read_json(live.run_id, "reference.json")
-    holdout = rows.prepared(problem).holdout.frame.head(max(MOST_TEXTS, REFERENCE_ROWS))
-    columns = completed(columns, holdout)
+    holdout = rows.load_prepared(problem).holdout.frame.head(max(MOST_TEXTS, REFERENCE_ROWS))
+    columns = with_labels_and_groups(columns, holdout)
     return Reference(
         characters=np.array(columns["characters"], np.float64),
         labels=np.array(columns["label"], np.str_),
@@ -90,7 +90,7 @@ def read_reference(problem: Problem, registry: Registry, live: Version) -> Refer
     )
 
 
-def completed(columns: dict[str, Any], holdout: pl.DataFrame) -> dict[str, Any]:
+def with_labels_and_groups(columns: dict[str, Any], holdout: pl.DataFrame) -> dict[str, Any]:
     """Add the right labels and groups of the pinned rows to an older reference that was stored without them.
 
     The rows must be those that the reference was made from: as many, and each as long.
@@ -117,7 +117,7 @@ def read_live_sample(problem: Problem, live: Version) -> tuple[LiveSample, Audit
     window = problem.settings.optimise.window
     last = predictions.latest(log, problem.name, live.number, window)
     first = predictions.earliest(log, problem.name, live.number, last[-1].id, MOST_FIRST) if last else []
-    learnt = trained_on([*last, *first], rows.prepared(problem).side("train"))
+    learnt = trained_on([*last, *first], rows.load_prepared(problem).side("train"))
     audited = predictions.audited(log, problem.name, live.number, MOST_AUDITED)
     return as_sample(last, first, learnt), Audited(
         np.array([answer.label for answer in audited], np.str_),
@@ -156,7 +156,7 @@ def as_sample(last: list[Prediction], first: list[Prediction], learnt: frozenset
 
 def shortened(texts: list[str]) -> tuple[str, ...]:
     """Return the beginning of each text, with private data redacted, as the log may have it."""
-    return tuple(redacted(text[:MOST_CHARACTERS]) for text in texts)
+    return tuple(redact(text[:MOST_CHARACTERS]) for text in texts)
 
 
 @step("Compare live answers with the holdout")
@@ -167,14 +167,14 @@ def compare(problem: Problem, live: Version, reference: Reference, sample: LiveS
     hours = (now - before.tested) / 3600 if before and before.tested else None
     called = frozenset(before.called) if before else frozenset()
     result = drift.compare(reference, sample, audited, alpha_spending.allowed(hours), called)
-    last_check.keep(problem.here, last_check.of(problem.name, live.number, now, before, result))
+    last_check.write(problem.here, last_check.summarise(problem.name, live.number, now, before, result))
     return DriftCheck(live.number, now, result)
 
 
 @step("Write the drift report")
 def publish(problem: Problem, registry: Registry, live: Version, check: DriftCheck) -> Report:
     """Publish the report, its verdict first: in Prefect, with the version's run in MLflow, and below the state."""
-    report = drift_report.report(problem.name, live.number, live.model, check.at, check.drift)
+    report = drift_report.make_report(problem.name, live.number, live.model, check.at, check.drift)
     description = f"Version {live.number} ({live.model}): {check.drift.headline}"
     create_markdown_artifact(drift_report.as_markdown(report), key="drift-report", description=description)
     page = drift_report.as_html(report)

@@ -45,7 +45,7 @@ def evaluate(version: int | None = None, trigger: str = "manual") -> Evaluation 
     rename_run(problem.name, challenger.number, challenger.model)
     if challenger == registry.champion() and challenger.standing is Standing.PROMOTE:
         return read_decision(registry, challenger)
-    context = EvaluationContext(problem, registry, rows.prepared(problem))
+    context = EvaluationContext(problem, registry, rows.load_prepared(problem))
     if str(context.prepared.holdout):
         say(f"Holdout: {context.prepared.holdout}")
     result = judge(context, challenger, "challenger")
@@ -60,7 +60,7 @@ def evaluate(version: int | None = None, trigger: str = "manual") -> Evaluation 
 def read_decision(registry: Registry, live: Version) -> Evaluation:
     """Read the decision that made this version live; a turn that was cut off after it need not decide again."""
     evidence = registry.read_json(live.run_id, EVIDENCE)
-    decision = gate.recalled(evidence["decision"])
+    decision = gate.decision_from_dict(evidence["decision"])
     say(f"Version {live.number} is live already. {decision.verdict}: {decision.reason}")
     return Evaluation(live.problem, live.number, live.model, decision, scorecard.read(evidence["scorecard"]))
 
@@ -79,7 +79,7 @@ def judge(context: EvaluationContext, version: Version, role: str) -> HoldoutRes
         return result
     must_texts = must_list.texts(musts)
     answers = dict(zip(must_texts, predictor.table(must_texts)["label"], strict=True))
-    return replace(result, must=must_list.answered(musts, answers))
+    return replace(result, must=must_list.check_musts(musts, answers))
 
 
 def judge_champion(context: EvaluationContext, challenger: Version) -> HoldoutResult | None:
@@ -118,7 +118,7 @@ def decide(
     settings = context.problem.settings
     belief = None
     if challenger.version and champion and champion.version:
-        belief = gate_memory.learned(evaluation.earlier(context, challenger.version), champion.version.number)
+        belief = gate_memory.learn_history(evaluation.earlier(context, challenger.version), champion.version.number)
     live = context.registry.champion()
     first_of_split = champion is None and live is not None and live != challenger.version
     decision = gate.decide(

@@ -67,7 +67,7 @@ class EvaluationContext:
     @cached_property
     def musts(self) -> tuple[Must, ...]:
         """The answers that data/must.csv demands of every model."""
-        return must_file.sound(self.problem.here.data, self.labels)
+        return must_file.read_checked_list(self.problem.here.data, self.labels)
 
     @property
     def positive(self) -> int | None:
@@ -166,7 +166,7 @@ def standing(decision: Decision) -> Standing:
     return Standing.PROMOTE if decision.promote else Standing(decision.verdict.lower())
 
 
-def told(decision: Decision, metric: str, rows: int) -> str:
+def gate_tag(decision: Decision, metric: str, rows: int) -> str:
     """Return the tag `gate` of a judged version; `none` where there is nothing to learn from it."""
     if decision.error is None or decision.difference is None or decision.pull is None:
         return "none"

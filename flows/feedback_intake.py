@@ -39,7 +39,7 @@ def take_in(by: str) -> bool:
     if live is None:
         raise Refusal("Labels are taken in for a champion.", "none is live", "Turn the loop once: make run")
     ingest(problem, registry, live, by)
-    has_changed = retrain_state.changed(problem)
+    has_changed = retrain_state.has_changed(problem)
     if not has_changed:
         say("There is nothing to learn from that the last turn did not have, so no turn is made.")
     return has_changed
@@ -57,18 +57,18 @@ def ingest(problem: Problem, registry: Registry, live: Version, by: str) -> str:
     Returns:
         The outcome in a sentence.
     """
-    untaken = predictions.untaken(database.place(problem.here), problem.name)
+    untaken = predictions.waiting_labels(database.place(problem.here), problem.name)
     batch = collect(problem)
     verdict = validate(problem, registry, live, batch) if batch.said.height else None
     if verdict is not None and not verdict.passed:
-        rows = feedback_table.kept(problem.here.data).height
-        retrain_state.collected(problem, feedback.settle(problem, untaken, None), rows)
+        rows = feedback_table.read_feedback(problem.here.data).height
+        retrain_state.record_collection(problem, feedback.settle(problem, untaken, None), rows)
         return refusal_sentence(verdict)
     if verdict is not None:
         pin(problem, batch, by)
     if problem.settings.optimise.commit:
         commit(problem)
-    retrain_state.collected(problem, feedback.settle(problem, untaken, batch), batch.kept.height)
+    retrain_state.record_collection(problem, feedback.settle(problem, untaken, batch), batch.kept.height)
     return str(batch)
 
 
@@ -79,7 +79,7 @@ def refusal_sentence(verdict: Verdict) -> str:
 @step("Collect feedback")
 def collect(problem: Problem) -> FeedbackBatch:
     """Collect the labels that people gave since the last time, and weigh them against the pinned data."""
-    waiting = feedback.waiting(problem)
+    waiting = feedback.waiting_labels(problem)
     if waiting.height:
         dvc_repo.fetch(problem.here, problem.pin, incoming_table.rebuilder(problem.here, problem.pin.source))
     batch = feedback.collect(problem, waiting)
@@ -95,7 +95,7 @@ def validate(problem: Problem, registry: Registry, live: Version, batch: Feedbac
     """
     verdict = expectations.check(batch.facts, "feedback")
     if verdict.passed and batch.aside.height:
-        feedback.lay_aside(problem, batch.aside, say)
+        feedback.append_quarantine(problem, batch.aside, say)
     registry.log_text(live.run_id, docs.render(verdict), PAGE)
     page = links.artifact(problem.here, registry.experiment(), live.run_id, PAGE)
     report = reports.validation(verdict, set_aside(problem), page)
@@ -122,24 +122,24 @@ def set_aside(problem: Problem) -> quarantine.Quarantine | None:
 def pin(problem: Problem, batch: FeedbackBatch, by: str) -> None:
     """Pin the table with the feedback beside it, by data.dvc."""
     here = problem.here
-    if batch.kept.equals(feedback_table.kept(here.data)):
+    if batch.kept.equals(feedback_table.read_feedback(here.data)):
         say("Nothing new to learn from: the data stays as it is.")
         return
-    with transaction.laying_out(here) as folder:
+    with transaction.staging_folder(here) as folder:
         for name in (data_pin.TABLE, data_pin.SPLIT, data_pin.MUST):
             if (here.data / name).exists():
-                transaction.beside(here.data / name, folder / name)
+                transaction.link_or_copy(here.data / name, folder / name)
         canonical_csv.write(batch.kept, folder / data_pin.FEEDBACK)
         source = data_pin.made_from(problem.pin.source, feedback=True, must=(folder / data_pin.MUST).exists())
         pinned = dvc_repo.into_cache(here, folder, source)
-        transaction.make(here, pinned, None, None, ledger_line(problem, batch, pinned.version, by), [])
+        transaction.change_data(here, pinned, None, None, ledger_line(problem, batch, pinned.version, by), [])
     say(f"data.dvc pins {pinned.short}: {batch.kept.height:,} rows of feedback beside the table.")
 
 
 def commit(problem: Problem) -> None:
     """Commit data.dvc to git where feedback made its version, now or before a kill; never another version."""
     here = problem.here
-    last = [change for change in ledger.changes(here.ledger) if change.problem == problem.name][-1:]
+    last = [change for change in ledger.data_changes(here.ledger) if change.problem == problem.name][-1:]
     if not last or last[0].after != data_pin.pinned(here).version or last[0].cause != "feedback":
         return
     if not git.is_committed(here):

@@ -19,7 +19,7 @@ from flows.runs.stage import Example, Model, log_quietly, problem_and_registry, 
 from ratchet.data.incoming import table_import
 from ratchet.data.versions import feedback_table
 from ratchet.monitoring import retrain_state
-from ratchet.monitoring.feedback import withdraw
+from ratchet.monitoring.feedback import erase_withdrawn
 from ratchet.project import settings
 from ratchet.project.paths import Places, places
 from ratchet.state import turn
@@ -80,7 +80,7 @@ def lifecycle(
         bring_example(here, example)
     if learn and (not feedback_intake.take_in(trigger) or another_version_waits(trigger)):
         return None
-    with turn.under_way(here, model) as begun:
+    with turn.running_turn(here, model) as begun:
         challenger = build(model, trigger, begun.id)
         evaluation = evaluate(challenger, trigger)
         assert evaluation is not None, "a version that is named is judged"
@@ -102,7 +102,7 @@ def another_version_waits(trigger: str) -> bool:
     problem, registry = problem_and_registry()
     if not admission.describe_pending(problem, registry):
         return False
-    retrain_state.held(problem)
+    retrain_state.reset_label_count(problem)
     outlook = optimise(trigger=trigger)
     reason = admission.describe_pending(problem, registry) or "a verdict came"
     log_quietly(f"No turn is made: {reason}. {outlook.verdict}")
@@ -112,13 +112,13 @@ def another_version_waits(trigger: str) -> bool:
 @step("Bring the example data")
 def bring_example(here: Places, example: Example) -> None:
     """Make the example the pinned data, and its problem the one in params.yaml."""
-    table_import.example(here, example.value, withdraw, say)
+    table_import.import_example(here, example.value, erase_withdrawn, say)
 
 
 def record_training_data(here: Places, begun: turn.RunningTurn) -> None:
     """Record the data of this turn, so that another turn begins by itself only where there is more."""
-    labels = feedback_table.by_source(feedback_table.kept(here.data))
-    retrain_state.turned(here, settings.load(here.params).problem, begun.cause, labels)
+    labels = feedback_table.by_source(feedback_table.read_feedback(here.data))
+    retrain_state.record_turn(here, settings.load(here.params).problem, begun.cause, labels)
 
 
 def report(result: Turn) -> None:

@@ -33,7 +33,7 @@ def consider(live: Version, accuracy: float | None, drift: str, pending: str = "
     """
     current = problem.load()  # the data version may be a new one by now
     rules = retrain_state.rules_of(current.settings.optimise)
-    signals = retrain_state.found(current, accuracy, drift)
+    signals = retrain_state.current_signals(current, accuracy, drift)
     decision = retrain_rules.decide(rules, signals, retrain_state.starts(current), retrain_state.now())
     sentence = carry_out(current, live, decision, pending)
     say(sentence)
@@ -48,7 +48,7 @@ def carry_out(current: Problem, live: Version, decision: retrain_rules.RetrainDe
         return "Nothing asks for another turn."
     if pending:
         return f"No turn begins by itself: {decision.trigger}; {pending}"
-    if servers.ours(current.here, "flows") is None:
+    if servers.running_record(current.here, "flows") is None:
         return f"A turn is due: {decision.trigger}. Next: make run (with make up it begins by itself)"
     if is_paused():
         return (
@@ -68,6 +68,6 @@ def is_paused() -> bool:
 def begin(current: Problem, trigger: str, model: str | None) -> None:
     """Create a run of the loop's deployment for the runner of `make up`; `model` trains that model alone."""
     parameters = {"trigger": trigger} | ({"model": model} if model else {})
-    with retrain_state.beginning(current.here, current.name) as record_run:
+    with retrain_state.record_start(current.here, current.name) as record_run:
         run = cast("FlowRun", run_deployment(TURN, parameters=parameters, timeout=0, as_subflow=False))
         record_run(str(run.id))

@@ -170,7 +170,7 @@ def fit(
             f"A linear model needs training rows of two classes or more. Received: {len(train)} rows of "
             f"{sorted(present)}. Check the column of labels, or how the rows were split."
         )
-    characters = row_sampling.characters(train.texts)
+    characters = row_sampling.count_characters(train.texts)
     most = min(MOST_CHARACTERS, MOST_SCORED // len(seen))
     parts = 0 if characters <= most else -(-characters // most)
     steps = _Steps(progress, 2 + len(params.strengths) + len(params.bayes_strengths), parts)

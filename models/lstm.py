@@ -127,7 +127,7 @@ def fit(
     """Train until the validation loss (the training loss without validation rows) stops falling; keep the best."""
     keras = _keras()
     keras.utils.set_random_seed(seed)
-    train = _sample(train, row_sampling.characters(train.texts), MOST_CHARACTERS, seed)
+    train = _sample(train, row_sampling.count_characters(train.texts), MOST_CHARACTERS, seed)
     words = learn_words(train.texts, params.min_df if len(train) >= SMALL else 1, params.vocabulary)
     width = length(train.texts, SHARE, params.max_length)
     train = _sample(train, len(train) * width, MOST_WORDS, seed + 1)

@@ -71,7 +71,7 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def report(problem: str, version: int, model: str, at: float, drift: Drift) -> Report:
+def make_report(problem: str, version: int, model: str, at: float, drift: Drift) -> Report:
     """Make the report of one drift check; `at` is its time in seconds since 1970."""
     moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
     subject = f"Version {version} ({model}) of {problem}, looked at {moment} UTC."

@@ -49,7 +49,7 @@ def of_version(registry: Registry, typed: str) -> Lines:
         *([("bundle", tags[DIGEST])] if DIGEST in tags else []),
         ("run", links.run(here, origin.experiment, version.run_id)),
         *of_build(registry, origin.parent),
-        *of_data(tags.get("data_version", "unknown"), ledger.changes(here.ledger, registry.problem)),
+        *of_data(tags.get("data_version", "unknown"), ledger.data_changes(here.ledger, registry.problem)),
         ("commit", tags.get("git_commit", "unknown")),
         ("set off by", tags.get("trigger", "unknown")),
         ("Prefect", links.flow_run(here, tags.get("prefect_flow_run_id", ""))),
@@ -114,7 +114,7 @@ def from_data(problem: Problem, registry: Registry, typed: str) -> tuple[Lines, 
             f"Those known: {', '.join(data[:8] for data in data_versions)}",
         )
     moves = ledger.read(problem.here.ledger, problem.name)
-    lines = of_data(matches[0], ledger.changes(problem.here.ledger, problem.name))
+    lines = of_data(matches[0], ledger.data_changes(problem.here.ledger, problem.name))
     pinned = " (pinned now: data.dvc)" if matches[0] == problem.pin.version else ""
     lines[0] = ("data", f"{matches[0]}{pinned}")
     return lines, rows_of(snapshot, matches[0], moves)
@@ -192,6 +192,6 @@ def of_deleted(registry: Registry, number: int) -> Lines:
     for move in [move for move in moves if move.after == number][-1:]:
         evidence = move.evidence
         lines.append(("decision", f"{move.action.capitalize()}: {move.why}"))
-        lines += of_data(evidence.get("data_version", "unknown"), ledger.changes(path, name))
+        lines += of_data(evidence.get("data_version", "unknown"), ledger.data_changes(path, name))
         lines.append(("commit", evidence.get("git_commit", "unknown")))
     return lines

@@ -62,7 +62,7 @@ def schedule(name: str, settings: Optimise) -> dict[str, Any]:
 def main() -> None:
     here = places()
     _starter_engine.run_process = flow_process.run_process  # type: ignore[assignment]  # the runner's hook that begins a run's process
-    with prefork.standing_by(flow_process.__name__):
+    with prefork.fork_server(flow_process.__name__):
         threading.Thread(target=label_watcher.watch, args=(here,), daemon=True).start()
         publish(load(here.params).optimise)
 

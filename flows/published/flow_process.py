@@ -63,7 +63,7 @@ async def run_process(
     """Begin a flow run in a fork; where there is no fork server, call the function of Prefect that this replaces."""
     try:
         with open("/dev/null", "rb") as null:
-            process = prefork.ask([__name__], [null.fileno(), 1, 2], env, str(cwd or ROOT))
+            process = prefork.run_in_fork([__name__], [null.fileno(), 1, 2], env, str(cwd or ROOT))
     except NoForkServer:
         fresh = {name: value for name, value in env.items() if name != prefork.VARIABLE}
         return await processutils.run_process(
@@ -84,7 +84,7 @@ def load() -> None:
         import_module(name)
     expectations.load()
     store.load()
-    dvc_repo.load()
+    dvc_repo.import_dvc()
 
 
 def main() -> None:

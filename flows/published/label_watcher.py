@@ -26,13 +26,13 @@ def watch(here: Places) -> None:
     last_problem = ""
     while True:
         time.sleep(INTERVAL)
-        problem = looked(here)
+        problem = check_safely(here)
         if problem and problem != last_problem:
             logging.getLogger("prefect.ratchet").warning("Labels are not looked for: %s", problem)
         last_problem = problem
 
 
-def looked(here: Places) -> str:
+def check_safely(here: Places) -> str:
     """Check once, and return what went wrong; empty where nothing did."""
     try:
         check(here)
@@ -54,9 +54,9 @@ def check(here: Places) -> None:
         deployment = client.read_deployment_by_name(TURN)
         if deployment.paused:
             return
-        trigger = f"{retrain_state.waiting(here, current):,} new labels"
+        trigger = f"{retrain_state.count_waiting_labels(here, current):,} new labels"
         parameters = {"trigger": trigger, "learn": True} | model_parameter(here, current)
-        with retrain_state.beginning(here, current.problem) as record_run:
+        with retrain_state.record_start(here, current.problem) as record_run:
             record_run(str(client.create_flow_run_from_deployment(deployment.id, parameters=parameters).id))
 
 

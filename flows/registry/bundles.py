@@ -13,7 +13,7 @@ from flows.registry.snapshot import CHALLENGER, CHAMPION, Standing, Version
 from ratchet.project.errors import Refusal
 from ratchet.project.settings import Canary
 from ratchet.serving.answering import bundle, lineup
-from ratchet.serving.answering.lineup import Lineup, Place
+from ratchet.serving.answering.lineup import BundleRef, Lineup
 
 DIGEST = "bundle"
 """The tag of a version with its bundle's digest: a bundle made elsewhere from the same version is the same."""
@@ -47,7 +47,7 @@ class LineupUpdate:
     refused: dict[str, tuple[int, str]]
 
 
-def export(registry: Registry, version: Version, whole: set[str] | None = None) -> Place:
+def export(registry: Registry, version: Version, whole: set[str] | None = None) -> BundleRef:
     """Return the version's bundle, made where it is missing; its digest is written on the version.
 
     Args:
@@ -64,8 +64,8 @@ def export(registry: Registry, version: Version, whole: set[str] | None = None) 
         whole = set()
     if tagged and (tagged in whole or bundle.is_whole(here.bundles / tagged)):
         whole.add(tagged)
-        return Place(version.number, tagged)
-    facts = bundle.facts_of(version.tags, version.problem, version.number, version.run_id)
+        return BundleRef(version.number, tagged)
+    facts = bundle.facts_from_tags(version.tags, version.problem, version.number, version.run_id)
     with registry.downloaded(version) as saved:
         digest = bundle.pack(saved, facts, here.bundles)
     if not tagged:
@@ -76,7 +76,7 @@ def export(registry: Registry, version: Version, whole: set[str] | None = None) 
             f"a bundle with the digest {digest[:12]} instead of {tagged[:12]}",
             "Build anew: make build; or bring back the artifacts from a backup.",
         )
-    return Place(version.number, digest)
+    return BundleRef(version.number, digest)
 
 
 def update_lineup(registry: Registry, canary: Canary, cache: ExportCache | None = None) -> LineupUpdate:
@@ -88,7 +88,7 @@ def update_lineup(registry: Registry, canary: Canary, cache: ExportCache | None 
     champion of the last lineup stays. A version that cannot be exported does not hold up the other one.
     """
     cache = cache or ExportCache()
-    places: dict[str, Place] = {}
+    places: dict[str, BundleRef] = {}
     refused: dict[str, tuple[int, str]] = {}
     for alias in (CHAMPION, CHALLENGER) if canary.tries else (CHAMPION,):
         version = registry.by_alias(alias)

@@ -270,8 +270,6 @@ class Registry:
             raise_unless_absent(error)
             return None
 
-    holding = by_alias
-
     def champion(self) -> Version | None:
         return self.by_alias(CHAMPION)
 
@@ -370,8 +368,6 @@ class Registry:
     def set_challenger(self, version: Version) -> None:
         """Make the version the challenger."""
         self.set_alias(CHALLENGER, version.number)
-
-    enter = set_challenger
 
     def set_alias(self, alias: str, number: int) -> None:
         """Give the alias to the version of that number."""

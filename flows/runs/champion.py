@@ -128,7 +128,7 @@ def carry_out(here: Places, registry: Registry, pending: PendingMove) -> None:
     registry.describe_problem(pending.page, pending.experiment)
 
 
-def told(move: Move) -> str:
+def report_sentence(move: Move) -> str:
     """Return the sentence that reports a move to a person."""
     model = f" ({move.evidence['model']})" if move.evidence.get("model") else ""
     live = f"Version {move.after}{model} of {move.problem} is live"

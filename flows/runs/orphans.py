@@ -35,10 +35,10 @@ def close_orphans(here: Places) -> int:
     run that waits for the UI's runner to start it is left to that runner. A server that is shared with others is left
     alone; on our own server with a shared database, only the runs that this state began are closed.
     """
-    if servers.ours(here, "prefect") is None:
+    if servers.running_record(here, "prefect") is None:
         return 0
     this_run = str(runtime.flow_run.id)
-    has_runner = servers.ours(here, "flows") is not None
+    has_runner = servers.running_record(here, "flows") is not None
     begun = {path.name for path in open_runs(here).glob("*")}
     shared = bool(prefect_database()[1])
     with get_client(sync_client=True) as client:

@@ -50,14 +50,14 @@ def alone(here: Places, command: str, say: Say) -> Iterator[Recovered]:
 def catch_up(here: Places, command: str, say: Say) -> None:
     """Repair what a kill left, for a command that only reads; does nothing while the loop runs."""
     half_done = pending_move.path_of(here).exists() or transaction.path_of(here).exists()
-    if half_done or not lock.is_clean(here.state) or servers.left_over(here):
+    if half_done or not lock.is_clean(here.state) or servers.left_over_servers(here):
         with suppress(Refusal), alone(here, command, say):
             pass
 
 
 def recover(here: Places, died: bool, say: Say) -> Recovered:
     """Repair everything that a kill left; `died` says whether the last holder of the lock was killed at work."""
-    for name in servers.left_over(here):
+    for name in servers.left_over_servers(here):
         servers.end_left_over(here, name)
         say(f"The {name} server that a killed command left is ended.")
     change = transaction.finish(here)
@@ -83,7 +83,7 @@ def finish_move(here: Places, say: Say) -> Move | None:
     exists = registry.has(move.after)
     if exists:
         champion.carry_out(here, registry, pending)
-        say(f"What was cut off is done now: {champion.told(move)}")
+        say(f"What was cut off is done now: {champion.report_sentence(move)}")
     else:
         say(f"Cut off and given up: version {move.after} of {move.problem} was to go live, and is no longer in MLflow.")
     pending_move.done(here)

@@ -36,7 +36,7 @@ from ratchet.project import faults, problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, places, settle
 from ratchet.project.problem import Problem
-from ratchet.project.progress import UNHEARD
+from ratchet.project.progress import LOG_ONLY
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -131,9 +131,6 @@ def problem_and_registry() -> tuple[Problem, Registry]:
     return current, Registry(current.name, current.here)
 
 
-at_hand = problem_and_registry
-
-
 @contextmanager
 def attended() -> Iterator[None]:
     """Run flows in the process of a command, without heartbeats, and send all logs before the server stops.
@@ -157,4 +154,4 @@ def say(sentence: str) -> None:
 
 def log_quietly(sentence: str, level: int = logging.INFO) -> None:
     """Log a sentence in the run's log alone, where the terminal shows it in another form."""
-    get_run_logger().log(level, sentence, extra={UNHEARD: True})
+    get_run_logger().log(level, sentence, extra={LOG_ONLY: True})

@@ -21,7 +21,7 @@ Drawn = tuple[list[str], list[str]]
 """Texts, and their labels."""
 
 
-def characters(texts: Sequence[str]) -> int:
+def count_characters(texts: Sequence[str]) -> int:
     """Number of characters of all texts, with one for the end of each."""
     return sum(map(len, texts)) + len(texts)
 

@@ -80,7 +80,7 @@ def prefect_server(here: Places, name: str, checks: bool = False) -> Iterator[No
     from flows.runs import ui_servers
     from ratchet.servers import servers
 
-    running = servers.ours(here, "prefect")
+    running = servers.running_record(here, "prefect")
     port = running.port if running else servers.free_port(here.ui_host, here.prefect_port)
     server = ui_servers.prefect(here, port)
     with servers.started(here, server) as watcher:
@@ -123,7 +123,7 @@ def run(here: Places) -> int:
             "Nothing has changed since the last turn: same data, params, lock and code. (`make build` trains anyway.)"
         )
         terminal.print_turn(out, last_turn)
-        labels = retrain_state.waiting(here, problem.load().settings)
+        labels = retrain_state.count_waiting_labels(here, problem.load().settings)
         if labels:
             out.print(f"{labels:,} labels wait: make optimise takes them in, and the next make run learns from them.")
         return 0
@@ -167,13 +167,13 @@ def one_stage(name: str, here: Places) -> int:
     out = terminal.console()
     model = {"model": require_model(typed("MODEL"))} if name == "build" and typed("MODEL") else {}
     with at_work(here, f"make {name}", out):
-        from flows.runs.stage import at_hand
+        from flows.runs.stage import problem_and_registry
 
         stage = getattr(import_module(f"flows.{name}"), name)
         result = stage(trigger=f"make {name}", **model)
         if getattr(result, "scorecard", None):
             terminal.print_scorecard(out, result.scorecard)
-        current, registry = at_hand()
+        current, registry = problem_and_registry()
         live = registry.champion()
     if live is None and name != "build":
         raise Refusal(f"{current.name} needs a champion.", "none is live", "Turn the whole loop: make run")
@@ -185,13 +185,13 @@ def approve(here: Places) -> int:
     """Make the version live that passed the gate and waits for approval or for its trial."""
     out = terminal.console()
     with at_work(here, "make approve", out):
-        from flows.deploy import awaits, deploy
+        from flows.deploy import deploy, is_to_go_live
         from flows.registry.snapshot import CHALLENGER
-        from flows.runs.stage import at_hand
+        from flows.runs.stage import problem_and_registry
 
-        current, registry = at_hand()
-        challenger, live = registry.holding(CHALLENGER), registry.champion()
-        if challenger is None or not awaits(current, challenger, live):
+        current, registry = problem_and_registry()
+        challenger, live = registry.by_alias(CHALLENGER), registry.champion()
+        if challenger is None or not is_to_go_live(current, challenger, live):
             out.print("Nothing waits to be let through. What is live, and what was built last: make status")
         else:
             deploy(challenger.number, trigger="make approve", tried=True, approved=True)
@@ -216,7 +216,7 @@ def require_model(name: str) -> str:
 def data(here: Places) -> int:
     """Fetch the data that data.dvc pins, or import another table as the new data version."""
     from ratchet.data.incoming import table_import
-    from ratchet.monitoring.feedback import withdraw
+    from ratchet.monitoring.feedback import erase_withdrawn
 
     out = terminal.console()
     options = table_import.ImportOptions(
@@ -225,13 +225,13 @@ def data(here: Places) -> int:
     )  # fmt: skip
     with recovery.alone(here, "make data", out.print):
         if typed("EXAMPLE"):
-            table_import.example(here, typed("EXAMPLE"), withdraw, out.print)
+            table_import.import_example(here, typed("EXAMPLE"), erase_withdrawn, out.print)
         elif typed("ADD"):
-            table_import.add(here, typed("ADD"), options, withdraw, out.print)
+            table_import.add_rows(here, typed("ADD"), options, erase_withdrawn, out.print)
         elif typed("SOURCE"):
-            table_import.own(here, typed("SOURCE"), options, withdraw, out.print)
+            table_import.import_table(here, typed("SOURCE"), options, erase_withdrawn, out.print)
         else:
-            table_import.pinned(here, out.print)
+            table_import.fetch_data(here, out.print)
     return 0
 
 
@@ -270,7 +270,9 @@ def rollback(here: Places) -> int:
 
         if repaired.move is None or repaired.move.action != ledger.ROLLED_BACK:
             current = problem.load()
-            out.print(champion.told(champion.roll_back(current, Registry(current.name, here), ledger.person())))
+            out.print(
+                champion.report_sentence(champion.roll_back(current, Registry(current.name, here), ledger.person()))
+            )
             pending_move.done(here)  # only after the message: a repeated command must not roll back twice
     return 0
 
@@ -320,7 +322,7 @@ def trace(here: Places) -> int:
 def history(here: Places) -> int:
     """Print which version was champion when, and why."""
     recovery.catch_up(here, "make history", terminal.console().print)
-    events = ledger.story(here.ledger)
+    events = ledger.events(here.ledger)
     if not events and not os.environ.get("MLFLOW_TRACKING_URI", "").startswith("sqlite"):
         terminal.console().print("No history here: it is kept where the loop turns. What is live: make status")
     elif not events:

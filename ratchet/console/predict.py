@@ -10,7 +10,7 @@ from rich.text import Text
 from ratchet.console import batch_predict
 from ratchet.console.batch_predict import answer
 from ratchet.data.tables import writing
-from ratchet.data.tables.large_table import look_through
+from ratchet.data.tables.large_table import scan_table
 from ratchet.monitoring.log import database, predictions
 from ratchet.project import problem
 from ratchet.project.errors import Refusal
@@ -48,7 +48,7 @@ def table(here: Places, source: Path, target: Path | None, column: str | None, o
         raise Refusal("A table of answers needs a place.", "no OUT", f"make predict FILE={source} OUT=answers.csv")
     writing.require_place(target)
     with batch_predict.exclusive_folder(target) as folder:
-        scanned = look_through(source, out.print)
+        scanned = scan_table(source, out.print)
         name = column or problem.load().settings.data.text
         if name not in scanned.columns:
             raise Refusal(

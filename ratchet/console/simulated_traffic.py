@@ -38,7 +38,7 @@ def send(problem: Problem, typed: str, say: Say) -> None:
         Refusal: the number is not valid, no service runs, or the service does not take the texts.
     """
     count = parse_count(typed)
-    running = servers.ours(problem.here, "service")
+    running = servers.running_record(problem.here, "service")
     if running is None:
         raise Refusal("Traffic needs a prediction service.", "none runs", "Start it in another terminal: make up")
     address = f"http://{problem.here.host}:{running.port}"
@@ -77,7 +77,7 @@ def parse_count(typed: str) -> int:
 def simulate_texts(problem: Problem, count: int) -> list[tuple[str, str]]:
     """Texts with their labels, different at each call."""
     rng = random.Random()
-    table = next(frame.select("text", "label") for frame in rows.prepared(problem).side("train") if frame.height)
+    table = next(frame.select("text", "label") for frame in rows.load_prepared(problem).side("train") if frame.height)
     by_label = {label: table.filter(pl.col("label") == label)["text"].to_list() for label in table["label"].unique()}
     labels = rng.choices(table["label"].to_list(), k=count)
     return [(f"{rng.choice(by_label[label])} {rng.choice(by_label[label])}", label) for label in labels]

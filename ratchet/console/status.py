@@ -38,8 +38,8 @@ def status_lines(here: Places) -> Lines:
     registry = Registry(current.name, here)
     moves = ledger.read(here.ledger, current.name)
     live = registry.champion()
-    challenger = registry.holding(CHALLENGER)
-    previous = registry.holding(PREVIOUS)
+    challenger = registry.by_alias(CHALLENGER)
+    previous = registry.by_alias(PREVIOUS)
     data = current.settings.data
     lines = [("problem", f"{current.name}: which {data.label} does a {data.text} have?")]
     last = last_lived(registry, moves)
@@ -79,13 +79,13 @@ def set_aside(here: Places, problem: str) -> str:
 def live_lines(current: Problem, registry: Registry, live: Version, moves: tuple[Move, ...]) -> Lines:
     """The champion, since when it is live, how good it is, and why it went live."""
     return [
-        ("live", f"version {live.number} ({live.model}){since(ledger.live_since(moves, live.number))}"),
-        ("how good", measured(current, registry, live)),
+        ("live", f"version {live.number} ({live.model}){since_text(ledger.live_since(moves, live.number))}"),
+        ("how good", score_text(current, registry, live)),
         ("why", live.tags.get("decision_reason", "")),
     ]
 
 
-def since(began: datetime | None) -> str:
+def since_text(began: datetime | None) -> str:
     """` since 2026-11-24 13:31 UTC, for 3 days`; empty if the time is unknown."""
     if began is None:
         return ""
@@ -93,7 +93,7 @@ def since(began: datetime | None) -> str:
     return f" since {began.astimezone(UTC):%Y-%m-%d %H:%M} UTC, for {age}"
 
 
-def measured(current: Problem, registry: Registry, live: Version) -> str:
+def score_text(current: Problem, registry: Registry, live: Version) -> str:
     """`holdout accuracy 0.7823, 95% interval 0.7551 to 0.8074; always the most frequent class: 0.5575`.
 
     If other versions were compared on these rows, the score corrected for selection bias comes first
@@ -146,7 +146,7 @@ def drift_text(current: Problem, live: Version) -> str:
 
 def labels_text(current: Problem) -> str:
     """The number of labels that no turn has learned from, and the number at which a turn begins by itself."""
-    waiting = retrain_state.waiting(current.here, current.settings)
+    waiting = retrain_state.count_waiting_labels(current.here, current.settings)
     needed = current.settings.optimise.labels
     begins = f"; with make up, a turn begins by itself at {needed}" if needed else ""
     return f"{waiting:,} new{begins}"
@@ -184,7 +184,7 @@ def challenger_text(challenger: Version) -> str:
 
 def service_text(here: Places) -> str:
     """The address of the prediction service, or how to open it."""
-    running = servers.ours(here, "service")
+    running = servers.running_record(here, "service")
     return f"http://{here.host}:{running.port}" if running else "closed; open it: make serve"
 
 
@@ -192,7 +192,7 @@ def uis_text(here: Places) -> str:
     """The addresses of both UIs, or how to open them."""
     from flows.pages import links
 
-    if servers.ours(here, "mlflow") is None:
+    if servers.running_record(here, "mlflow") is None:
         return "closed; open them: make ui"
     return f"{links.prefect(here, 'runs')} and {up.first_page(here)}"
 

@@ -22,7 +22,7 @@ from rich.text import Text
 from ratchet.judging.scorecard import ScorecardRow
 from ratchet.judging.scorecard import read as read_scorecard
 from ratchet.project.paths import ROOT
-from ratchet.project.progress import UNHEARD
+from ratchet.project.progress import LOG_ONLY
 from ratchet.state.ledger import DataChange, Line, Move, Refused
 
 FLOWS = str(ROOT / "flows")
@@ -39,7 +39,7 @@ class Listener(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if not record.pathname.startswith(FLOWS) or record.exc_info:  # a traceback stays in Prefect's UI
             return
-        if hasattr(record, UNHEARD):
+        if hasattr(record, LOG_ONLY):
             return
         print_with_time(self.console, record.getMessage())
 

@@ -33,7 +33,7 @@ def serve(here: Places, out: Console) -> None:
     Raises:
         Refusal: another program listens on its port, it needs a token and has none, or it ended by itself.
     """
-    if servers.ours(here, "service"):
+    if servers.running_record(here, "service"):
         out.print("The prediction service is open already:")
         print_service_address(here, out)
         return
@@ -54,7 +54,7 @@ def until_interrupted(here: Places, out: Console, with_service: bool) -> None:
         Refusal: another program listens on a port, or a server ended by itself.
     """
     names = ("prefect", "mlflow", "flows", *(["service"] if with_service else []))
-    if all(servers.ours(here, name) for name in names):
+    if all(servers.running_record(here, name) for name in names):
         out.print("The UIs are open already:")
         print_ui_addresses(here, out)
         if with_service:
@@ -201,7 +201,7 @@ def ensure_running(
         Refusal: another server of this command ended by itself.
     """
     if watcher is None:
-        return None if servers.ours(here, server.name) else stack.enter_context(servers.started(here, server))
+        return None if servers.running_record(here, server.name) else stack.enter_context(servers.started(here, server))
     if watcher.poll() is not None:
         log = here.logs / f"{server.name}.log"
         if server.name == "service":

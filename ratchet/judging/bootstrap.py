@@ -52,7 +52,7 @@ def paired_gains(
     return metric.gain(resampled[:, :width]), metric.gain(resampled[:, width:])
 
 
-def swapped(
+def swap_differences(
     metric: Metric,
     true: Ints,
     first: Floats,

@@ -132,7 +132,7 @@ class Decision:
     broken: tuple[BrokenMust, ...] = ()
 
 
-def recalled(stored: Mapping[str, Any]) -> Decision:
+def decision_from_dict(stored: Mapping[str, Any]) -> Decision:
     """Read a Decision back from the dictionary that `asdict` made of it."""
     interval = tuple(stored["interval"]) if stored["interval"] else None
     slices = tuple(Slice(**{**item, "interval": tuple(item["interval"])}) for item in stored.get("slices", ()))
@@ -176,7 +176,7 @@ def decide(
         first = "of its split" if first_of_split else "model"
         reason = f"The first {first} to pass: {_lowered(checks[-1].detail)}."
         return Decision(True, "Promoted", reason, None, None, checks)
-    return _compare(challenger, champion, holdout, rules, checks, seed, belief or gate_memory.unknowing())
+    return _compare(challenger, champion, holdout, rules, checks, seed, belief or gate_memory.prior_belief())
 
 
 def _compare(
@@ -203,7 +203,7 @@ def _compare(
     lead = metric.lead(*values)
     interval = _interval(leads)
     measured = _measured(lead, interval, leads, champion_gains, len(groups))
-    required = float(gate_memory.asked(belief, measured)[0]) + rules.margin
+    required = float(gate_memory.required_lead(belief, measured)[0]) + rules.margin
     low, high = map(metric.format_signed, interval)
     ends = f"{2 * CONFIDENCE - 1:.0%} interval of the difference {low} to {high}"
     comparison = metric.comparison(lead, rows, [metric.format_value(value) for value in values], champion.name)

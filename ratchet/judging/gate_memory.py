@@ -102,29 +102,29 @@ class Belief:
     seen: int = 0
 
 
-def unknowing(lifetimes: int = 1) -> Belief:
+def prior_belief(lifetimes: int = 1) -> Belief:
     """The prior, before the first challenger."""
     return Belief(np.repeat(_START, lifetimes, axis=1), np.zeros(lifetimes))
 
 
-def learned(history: Iterable[PastChallenger], champion: int) -> Belief:
+def learn_history(history: Iterable[PastChallenger], champion: int) -> Belief:
     """The posterior for a challenger of the given champion.
 
     Args:
         history: Earlier challengers, oldest first.
         champion: Version of the champion.
     """
-    belief = unknowing()
+    belief = prior_belief()
     luck: dict[int, Floats] = {}
     for past in history:
         belief = replace(belief, luck=luck.get(past.against, np.zeros(1)))
-        belief = after(belief, past.measured, np.array([past.promoted]))
+        belief = update_belief(belief, past.measured, np.array([past.promoted]))
         if past.promoted:
             luck[past.version] = belief.luck
     return replace(belief, luck=luck.get(champion, np.zeros(1)))
 
 
-def after(belief: Belief, measured: Measured, promoted: np.ndarray) -> Belief:
+def update_belief(belief: Belief, measured: Measured, promoted: np.ndarray) -> Belief:
     """The posterior after a decision on a challenger.
 
     Args:
@@ -140,7 +140,7 @@ def after(belief: Belief, measured: Measured, promoted: np.ndarray) -> Belief:
     return replace(updated, luck=belief.luck + np.where(promoted, luck, 0.0))
 
 
-def asked(belief: Belief, measured: Measured) -> Floats:
+def required_lead(belief: Belief, measured: Measured) -> Floats:
     """The lead that a challenger must exceed, in the metric's unit and at least 0.
 
     It depends on the error, pull and rows of `measured`, but not on its difference.

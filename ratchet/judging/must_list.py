@@ -87,7 +87,7 @@ def texts(musts: Sequence[Must]) -> list[str]:
     return list(dict.fromkeys(text for must in musts for text in (must.text, must.same_as) if text is not None))
 
 
-def answered(musts: Sequence[Must], answers: Mapping[str, str]) -> MustResult:
+def check_musts(musts: Sequence[Must], answers: Mapping[str, str]) -> MustResult:
     """Find the broken lines.
 
     Args:

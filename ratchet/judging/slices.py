@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ratchet.judging.bootstrap import swapped
+from ratchet.judging.bootstrap import swap_differences
 from ratchet.judging.gate_memory import SLIDE
 from ratchet.judging.metrics import Floats, Ints, Metric, Scores, score
 
@@ -142,7 +142,7 @@ def compare_slices(
     """
     if not slices:
         return ()
-    differences = swapped(
+    differences = swap_differences(
         metric,
         true,
         challenger,
@@ -153,7 +153,7 @@ def compare_slices(
         swaps=SWAPS,
         seed=seed,
     )
-    half_widths = limit(differences) * spread(differences)
+    half_widths = max_t_limit(differences) * spread(differences)
     return tuple(
         Slice(name, int(mask.sum()), *values[name], float(lead), (float(lead - half), float(lead + half)))
         for (name, mask), lead, half in zip(slices.items(), differences[:, 0], half_widths, strict=True)
@@ -166,11 +166,11 @@ def spread(differences: Floats) -> Floats:
     return deviation
 
 
-def limit(differences: Floats) -> float:
+def max_t_limit(differences: Floats) -> float:
     """The number of spreads that the worst slice exceeds in 5 of 100 swaps (maxT).
 
     Args:
-        differences: Return value of `bootstrap.swapped`.
+        differences: Return value of `bootstrap.swap_differences`.
     """
     spreads = spread(differences)[:, None]
     scaled = np.divide(-differences, spreads, out=np.zeros_like(differences), where=spreads > 0)

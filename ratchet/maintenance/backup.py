@@ -124,7 +124,7 @@ def ensure_data_in_cache(here: Places, say: Say) -> None:
     except Refusal as refusal:
         say(f"The pinned data is not in this backup: {refusal.received}.")
         return
-    if not dvc_cache.is_complete(here, pin.version) and not dvc_repo.keep(here, pin):
+    if not dvc_cache.is_complete(here, pin.version) and not dvc_repo.keep_pinned(here, pin):
         say(f"Data {pin.short} is not in this backup: neither data/ nor DVC's cache holds it as it is pinned.")
 
 
@@ -209,7 +209,7 @@ def restore(here: Places, source: str, say: Say) -> None:
 
 
 def refuse_open_uis(here: Places) -> None:
-    running = [name for name in ("prefect", "mlflow", "flows", "service") if servers.ours(here, name)]
+    running = [name for name in ("prefect", "mlflow", "flows", "service") if servers.running_record(here, name)]
     if running:
         raise Refusal(
             "A restore needs the databases for itself.",

@@ -24,7 +24,7 @@ from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, prefect_database
 from ratchet.project.progress import Say
-from ratchet.state.sqlite_file import patient
+from ratchet.state.sqlite_file import refuse_locked
 
 REVISION = re.compile(r"^(down_)?revision\b[^=\n]*= *[\"'](\w+)[\"']", re.MULTILINE)
 FULL_CHECK_BYTES = 2**30
@@ -96,7 +96,7 @@ def inspect(database: Database, thorough: bool) -> str | None:
     """
     path = database.path
     try:
-        with patient(path), closing(opened(path)) as connection:
+        with refuse_locked(path), closing(opened(path)) as connection:
             if thorough and path.stat().st_size <= FULL_CHECK_BYTES:
                 answer = connection.execute("pragma quick_check(1)").fetchone()[0]
                 if answer != "ok":
@@ -215,7 +215,7 @@ def opened(path: Path) -> sqlite3.Connection:
 
 def user_version(path: Path) -> int:
     try:
-        with patient(path), closing(opened(path)) as connection:
+        with refuse_locked(path), closing(opened(path)) as connection:
             if predictions.is_empty(connection):
                 return predictions.VERSION
             return int(connection.execute("pragma user_version").fetchone()[0])

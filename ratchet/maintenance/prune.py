@@ -73,7 +73,7 @@ def prune(here: Places, days: str, confirm: str, say: Say) -> None:
 
 def latest(here: Places) -> set[str]:
     """The last data version of each problem, with which its next one is compared."""
-    return set({change.problem: change.after for change in ledger.changes(here.ledger)}.values())
+    return set({change.problem: change.after for change in ledger.data_changes(here.ledger)}.values())
 
 
 def days_of(typed: str) -> float:
@@ -135,12 +135,12 @@ def old_objects(here: Places, needed: Iterable[str], cutoff: float, say: Say) ->
             "Bring it back from a backup or the DVC remote (make data does so for the pinned version)."
         )
         return []
-    return [path for path in dvc_cache.beside(here, needed) if is_old(path, cutoff)]
+    return [path for path in dvc_cache.unneeded_objects(here, needed) if is_old(path, cutoff)]
 
 
 def idle_bundles(here: Places, cutoff: float) -> list[Path]:
     """Packed models that the service does not use; one that is needed again is packed again."""
-    current = lineup.last(here.lineup)
+    current = lineup.read_last(here.lineup)
     used = {place.digest for place in (current.champion, current.challenger) if place}
     return [path for path in sorted(here.bundles.glob("*/")) if path.name not in used and is_old(path, cutoff)]
 

@@ -14,7 +14,7 @@ from ratchet.monitoring.log.predictions import HEARD, LAST
 from ratchet.project.problem import Problem
 
 
-def of_trial(problem: Problem, champion: int, challenger: int) -> Verdict:
+def judge_trial(problem: Problem, champion: int, challenger: int) -> Verdict:
     """The verdict so far. Only audit labels count, since their texts are a random sample."""
     log = database.place(problem.here)
     if not database.is_there(log):

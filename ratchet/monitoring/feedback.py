@@ -22,10 +22,10 @@ import numpy as np
 import polars as pl
 
 from ratchet.data.prepare.label_sources import AUDIT, ORIGINAL
-from ratchet.data.prepare.row_facts import compared
+from ratchet.data.prepare.row_facts import compared_form
 from ratchet.data.prepare.rows import RawRows
 from ratchet.data.versions import quarantine
-from ratchet.data.versions.feedback_table import by_source, kept
+from ratchet.data.versions.feedback_table import by_source, read_feedback
 from ratchet.data.versions.quarantine import FILE, LINE, REASON
 from ratchet.monitoring import retrain_state
 from ratchet.monitoring.labels import feedback_rules, vetting
@@ -105,7 +105,7 @@ def aside_path(here: Places, problem: str) -> Path:
     return here.quarantine / "feedback" / f"{problem}.csv"
 
 
-def waiting(problem: Problem) -> pl.DataFrame:
+def waiting_labels(problem: Problem) -> pl.DataFrame:
     """The labels of the log that are neither learned nor set aside.
 
     Returns:
@@ -113,9 +113,9 @@ def waiting(problem: Problem) -> pl.DataFrame:
     """
     log = database.place(problem.here)
     labels = feedback_rules.last_words(read_labels(log, problem.name))
-    settled = kept(problem.here.data).select("prediction", "label")
+    settled = read_feedback(problem.here.data).select("prediction", "label")
     quarantined = pl.DataFrame()
-    with suppress(Refusal):  # `lay_aside` keeps and reports an unreadable file when it adds rows
+    with suppress(Refusal):  # `append_quarantine` keeps and reports an unreadable file when it adds rows
         quarantined = quarantine.read(aside_path(problem.here, problem.name))
     if {FILE, problem.settings.data.label} <= set(quarantined.columns):
         settled = pl.concat([settled, _quarantined_labels(problem, quarantined)])
@@ -203,24 +203,24 @@ def collect(problem: Problem, labels_given: pl.DataFrame) -> FeedbackBatch:
     """Weigh labels against the pinned data, which must lie in data/.
 
     Args:
-        labels_given: Labels as `waiting` returns them.
+        labels_given: Labels as `waiting_labels` returns them.
     """
-    before = kept(problem.here.data)
-    keys = compared(labels_given["text"].drop_nulls()).unique()
+    before = read_feedback(problem.here.data)
+    keys = compared_form(labels_given["text"].drop_nulls()).unique()
     parts = []
     labels = set[str]()
     table_rows = 0
     for frame in RawRows(problem):
         table_rows += int((frame["label_source"] == ORIGINAL).sum())
         labels |= set(frame["label"].drop_nulls().unique())
-        keyed = frame.select(compared(frame["text"]).alias("key"), pl.col("label").str.strip_chars())
+        keyed = frame.select(compared_form(frame["text"]).alias("key"), pl.col("label").str.strip_chars())
         parts.append(keyed.filter(pl.col("key").is_in(keys.implode())))
     unchanged = before.filter(~pl.col("prediction").is_in(labels_given["prediction"].implode()))
     taught = pl.concat(parts) if parts else pl.DataFrame(schema={"key": pl.String, "label": pl.String})
     taught = drop_revised(taught, before, unchanged)
     fresh = keep_informative(labels_given, taught, unchanged)
     facts = feedback_rules.weigh(fresh, taught, labels, read_traffic(problem, fresh, unchanged))
-    facts = feedback_rules.in_turn(facts, table_rows, retrain_state.untaught(problem, by_source(before)))
+    facts = feedback_rules.limit_per_turn(facts, table_rows, retrain_state.untaught(problem, by_source(before)))
     new = fresh.filter(facts["first"] & ~facts["waits"]).select(
         "text",
         "label",
@@ -239,7 +239,7 @@ def keep_informative(labels: pl.DataFrame, taught: pl.DataFrame, learned: pl.Dat
     An audit label also counts if earlier feedback has it. The other labels stay in the log for good. They must not
     reach the vetting, which counts corrections among the answers since the first new label.
     """
-    learned_keys = learned.select(compared(learned["text"]).alias("key"), "label")
+    learned_keys = learned.select(compared_form(learned["text"]).alias("key"), "label")
     in_table = is_taught(labels, taught)
     in_feedback = is_taught(labels, learned_keys)
     return labels.filter(~(in_table | (in_feedback & (labels["source"] != AUDIT))))
@@ -253,7 +253,7 @@ def is_taught(labels: pl.DataFrame, taught: pl.DataFrame) -> pl.Series:
         taught: Columns `key` (the compared form of the text) and `label`.
     """
     pairs = taught.select("key", "label").unique().with_columns(is_taught=pl.lit(True))
-    keyed = labels.select(compared(labels["text"]).alias("key"), "label")
+    keyed = labels.select(compared_form(labels["text"]).alias("key"), "label")
     return keyed.join(pairs, on=["key", "label"], how="left", maintain_order="left")["is_taught"].fill_null(False)
 
 
@@ -266,7 +266,7 @@ def drop_revised(taught: pl.DataFrame, before: pl.DataFrame, unchanged: pl.DataF
         unchanged: Earlier feedback whose predictions have no newer label.
     """
     revised = before.join(unchanged, on="prediction", how="anti")
-    withdrawn = revised.select(compared(revised["text"]).alias("key"), "label")
+    withdrawn = revised.select(compared_form(revised["text"]).alias("key"), "label")
     return taught.join(withdrawn, on=["key", "label"], how="anti")
 
 
@@ -295,19 +295,19 @@ def settle(problem: Problem, given: Sequence[Label], batch: FeedbackBatch | None
     if batch is None:
         return sum(label.new for label in given)
     waiting_rows = batch.said.filter(batch.facts["waits"])
-    same_text = compared(batch.said["text"]).is_in(compared(waiting_rows["text"]).implode()).fill_null(False)
+    same_text = compared_form(batch.said["text"]).is_in(compared_form(waiting_rows["text"]).implode()).fill_null(False)
     stay = set(batch.said.filter(same_text)["prediction"])  # other labels of a waiting text may still be taken instead
-    predictions.take(database.place(problem.here), [label for label in given if label.prediction not in stay])
+    predictions.mark_taken(database.place(problem.here), [label for label in given if label.prediction not in stay])
     return sum(label.new for label in given if label.prediction in stay)
 
 
-def lay_aside(problem: Problem, aside: pl.DataFrame, say: Say) -> None:
+def append_quarantine(problem: Problem, aside: pl.DataFrame, say: Say) -> None:
     """Append rows to the quarantined feedback; they are on the disk when this returns."""
     path = aside_path(problem.here, problem.name)
-    quarantine.put(path, quarantine.joined(quarantine.readable(path, say), aside))
+    quarantine.put(path, quarantine.join_rows(quarantine.read_or_rename(path, say), aside))
 
 
-def withdraw(here: Places, problem: str, gone: pl.Series) -> None:
+def erase_withdrawn(here: Places, problem: str, gone: pl.Series) -> None:
     """Remove texts that the owner has withdrawn from the log and the quarantine, so that no turn learns them again.
 
     The log keeps the answer, its digest and its labels; without a text they teach nothing. If the log keeps texts as
@@ -330,7 +330,7 @@ def withdraw(here: Places, problem: str, gone: pl.Series) -> None:
             erase_texts(connection, problem, gone)
     if rows.height:
         is_gone = pl.any_horizontal(
-            compared(rows[name]).is_in(gone.implode()).fill_null(False) for name in rows.columns
+            compared_form(rows[name]).is_in(gone.implode()).fill_null(False) for name in rows.columns
         )
         quarantine.put(path, rows.filter(~is_gone))
 
@@ -343,6 +343,6 @@ def erase_texts(connection: Any, problem: str, gone: pl.Series) -> None:
         (problem, after, AT_ONCE),
     ).fetchall():
         texts = pl.DataFrame([tuple(row) for row in rows], schema={"id": pl.String, "text": pl.String}, orient="row")
-        for prediction in texts.filter(compared(texts["text"]).is_in(gone.implode()))["id"]:
+        for prediction in texts.filter(compared_form(texts["text"]).is_in(gone.implode()))["id"]:
             connection.execute("update predictions set text = null where id = ?", (prediction,))
         after = rows[-1][0]

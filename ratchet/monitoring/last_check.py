@@ -51,7 +51,7 @@ class LastCheck:
     calibration: float | None = None
 
 
-def of(problem: str, version: int, at: float, before: LastCheck | None, drift: Drift) -> LastCheck:
+def summarise(problem: str, version: int, at: float, before: LastCheck | None, drift: Drift) -> LastCheck:
     """Summarise a drift check for state/watch.json.
 
     Args:
@@ -82,7 +82,7 @@ def of(problem: str, version: int, at: float, before: LastCheck | None, drift: D
     )
 
 
-def keep(here: Places, check: LastCheck) -> None:
+def write(here: Places, check: LastCheck) -> None:
     """Write the check in place of the previous one."""
     durable.write_json(here.watch, asdict(check))
 

@@ -2,12 +2,12 @@
 
 The rule itself is ratchet/monitoring/retrain_rules.py. The file is written by
 
-- flows/feedback_intake.py, after feedback was collected (`collected`)
-- flows/lifecycle.py, after a turn (`turned`), or when no turn follows the collected labels (`held`)
-- flows/next_turn.py and flows/published/label_watcher.py, around the request for a turn (`beginning`)
+- flows/feedback_intake.py, after feedback was collected (`record_collection`)
+- flows/lifecycle.py, after a turn (`record_turn`), or when no turn follows the collected labels (`reset_label_count`)
+- flows/next_turn.py and flows/published/label_watcher.py, around the request for a turn (`record_start`)
 
-Both of the latter decide by this file and that rule: next_turn passes `found` and `starts` to `retrain_rules.decide` at
-the end of a turn; label_watcher polls `is_due` between turns.
+Both of the latter decide by this file and that rule: next_turn passes `current_signals` and `starts` to
+`retrain_rules.decide` at the end of a turn; label_watcher polls `is_due` between turns.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def update(here: Places, problem: str, transform: Callable[[RetrainState], Retra
 
 
 @contextmanager
-def beginning(here: Places, problem: str) -> Iterator[Callable[[str], None]]:
+def record_start(here: Places, problem: str) -> Iterator[Callable[[str], None]]:
     """Record the start of an automatic turn that the block requests.
 
     The start is recorded before the request (write-ahead), so a kill loses no start; it is removed if the block fails.
@@ -99,7 +99,7 @@ def _relevant_starts(state: RetrainState, now: float) -> tuple[float, ...]:
     return tuple(retrain_rules.relevant_starts(state.starts, now))
 
 
-def turned(here: Places, problem: str, cause: str, taught: Mapping[str, int]) -> None:
+def record_turn(here: Places, problem: str, cause: str, taught: Mapping[str, int]) -> None:
     """Record a finished turn.
 
     Args:
@@ -110,12 +110,12 @@ def turned(here: Places, problem: str, cause: str, taught: Mapping[str, int]) ->
     update(here, problem, lambda state: replace(state, cause=cause, learned=learned, kept=learned, taught=taught))
 
 
-def held(problem: Problem) -> None:
+def reset_label_count(problem: Problem) -> None:
     """Reset the label counter if no turn follows the collected labels, so the next turn needs as many new ones."""
     update(problem.here, problem.name, lambda state: replace(state, learned=state.kept))
 
 
-def collected(problem: Problem, looked_at: int, kept: int) -> None:
+def record_collection(problem: Problem, looked_at: int, kept: int) -> None:
     """Record that the labels of the log were collected.
 
     Starts in the future are set to now; otherwise they would block the next turn until the clock reaches them.
@@ -151,12 +151,12 @@ def starts(problem: Problem) -> tuple[float, ...]:
     return read(problem.here, problem.name).starts
 
 
-def changed(problem: Problem) -> bool:
+def has_changed(problem: Problem) -> bool:
     """Whether data, params or code differ from those of the last turn."""
     return turn.cause(problem.here) != read(problem.here, problem.name).cause
 
 
-def found(problem: Problem, accuracy: float | None, drift: str) -> Signals:
+def current_signals(problem: Problem, accuracy: float | None, drift: str) -> Signals:
     """The signals for `retrain_rules.decide`.
 
     Args:
@@ -164,16 +164,16 @@ def found(problem: Problem, accuracy: float | None, drift: str) -> Signals:
         drift: The quantities that drifted, in words; empty if none did.
     """
     state = read(problem.here, problem.name)
-    return Signals(max(0, state.kept - state.learned), accuracy, drift, changed(problem))
+    return Signals(max(0, state.kept - state.learned), accuracy, drift, has_changed(problem))
 
 
-def waiting(here: Places, settings: Settings) -> int:
+def count_waiting_labels(here: Places, settings: Settings) -> int:
     """Number of labels that no turn has learned: not collected from the log yet, or collected since the last turn.
 
     Labels that stayed in the log at the last collection do not count.
     """
     state = read(here, settings.problem)
-    logged = predictions.labels(database.place(here), settings.problem)
+    logged = predictions.count_waiting_labels(database.place(here), settings.problem)
     return max(0, logged - state.looked_at) + max(0, state.kept - state.learned)
 
 
@@ -182,7 +182,7 @@ def is_due(here: Places, settings: Settings) -> bool:
     rules = rules_of(settings.optimise)
     if not rules.labels or retrain_rules.holds_back(rules, read(here, settings.problem).starts, time.time()):
         return False
-    return retrain_rules.enough_labels(rules, Signals(waiting(here, settings), None, "", True))
+    return retrain_rules.enough_labels(rules, Signals(count_waiting_labels(here, settings), None, "", True))
 
 
 def rules_of(settings: Optimise) -> Rules:

@@ -76,7 +76,7 @@ def quoted(value: str) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def following(path: Path, problem: str, columns: Data, valid: pl.DataFrame) -> str | None:
+def next_text(path: Path, problem: str, columns: Data, valid: pl.DataFrame) -> str | None:
     """The text of params.yaml for the next data version; None if the file can stay as it is.
 
     If the file describes the same problem, renamed columns are changed in place, and every choice of a person (slices,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-UNHEARD = "unheard"
+LOG_ONLY = "unheard"
 """The attribute of a log record that is for the flow's log alone (ratchet/console/terminal.py)."""
 INTERVAL_SECONDS = 3.0  # shorter work needs no progress line
 

@@ -68,7 +68,7 @@ class Child:
                 os.kill(self.pid, signal.SIGKILL)
 
 
-def ask(words: Sequence[str], files: Sequence[int], env: Mapping[str, str], folder: str) -> Child:
+def run_in_fork(words: Sequence[str], files: Sequence[int], env: Mapping[str, str], folder: str) -> Child:
     """Run a module in a fork.
 
     Args:
@@ -98,8 +98,8 @@ def ask(words: Sequence[str], files: Sequence[int], env: Mapping[str, str], fold
 
 
 @contextmanager
-def standing_by(module: str) -> Iterator[None]:
-    """Run a fork server for the length of the block; `ask` finds it, in this process and in its children.
+def fork_server(module: str) -> Iterator[None]:
+    """Run a fork server for the length of the block; `run_in_fork` finds it, in this process and in its children.
 
     A system without pidfd_open (Linux has it) gets no fork server.
 

@@ -107,7 +107,7 @@ def started(here: Places, server: Server) -> Iterator[subprocess.Popen[bytes] | 
     Raises:
         Refusal: another program listens on the port.
     """
-    if ours(here, server.name) is not None:
+    if running_record(here, server.name) is not None:
         yield None
         return
     end_left_over(here, server.name)
@@ -153,7 +153,7 @@ def start(here: Places, server: Server) -> subprocess.Popen[bytes]:
         port=server.port or 0,
         url=url,
     )
-    durable.write_json(note_path(here, server.name), asdict(record))
+    durable.write_json(record_path(here, server.name), asdict(record))
     return watcher
 
 
@@ -209,14 +209,14 @@ def unfinished_marker(path: Path) -> Path:
 
 
 def stop(here: Places, name: str, watcher: subprocess.Popen[bytes]) -> None:
-    durable.remove(note_path(here, name))
+    durable.remove(record_path(here, name))
     assert watcher.stdin is not None
     watcher.stdin.close()
     watcher.wait()
     end_session(watcher.pid)  # where the watcher was killed, its server runs on
 
 
-def ours(here: Places, name: str) -> ServerRecord | None:
+def running_record(here: Places, name: str) -> ServerRecord | None:
     """The record of this project's server of that name.
 
     Returns:
@@ -228,7 +228,7 @@ def ours(here: Places, name: str) -> ServerRecord | None:
     return record if not record.url or answers(record.url) else None
 
 
-def left_over(here: Places) -> list[str]:
+def left_over_servers(here: Places) -> list[str]:
     """Names of the servers that have a record, and whose owner or watcher has died."""
     names = sorted(path.stem for path in (here.state / "servers").glob("*.json"))
     return [name for name in names if is_left_over(read_record(here, name))]
@@ -247,17 +247,17 @@ def end_left_over(here: Places, name: str) -> None:
             time.sleep(0.05)
         if birth(record.pid) in ("", record.born):  # else the system has given the number and the session to another
             end_session(record.pid)
-    durable.remove(note_path(here, name))
+    durable.remove(record_path(here, name))
 
 
 def read_record(here: Places, name: str) -> ServerRecord | None:
     try:
-        return ServerRecord(**(durable.read_json(note_path(here, name)) or {}))
+        return ServerRecord(**(durable.read_json(record_path(here, name)) or {}))
     except TypeError:
         return None
 
 
-def note_path(here: Places, name: str) -> Path:
+def record_path(here: Places, name: str) -> Path:
     return here.state / "servers" / f"{name}.json"
 
 

@@ -136,11 +136,11 @@ KINDS: dict[str | None, type[Any]] = {"data": DataChange, "refused": Refused}
 
 def append_once(path: Path, line: Line) -> None:
     """Append one line unless the ledger has it: a command that a kill cut off may have written it already."""
-    if to_json(line) not in map(to_json, story(path, line.problem)):
+    if to_json(line) not in map(to_json, events(path, line.problem)):
         append(path, line)
 
 
-def story(path: Path, problem: str | None = None) -> tuple[Line, ...]:
+def events(path: Path, problem: str | None = None) -> tuple[Line, ...]:
     """All lines of one problem or of all, oldest first; unreadable lines are skipped."""
     readable = [line for line in map(parse_line, lines(path)) if line is not None]
     return tuple(line for line in readable if problem in (None, line.problem))
@@ -148,12 +148,12 @@ def story(path: Path, problem: str | None = None) -> tuple[Line, ...]:
 
 def read(path: Path, problem: str | None = None) -> tuple[Move, ...]:
     """The moves of the champion."""
-    return tuple(line for line in story(path, problem) if isinstance(line, Move))
+    return tuple(line for line in events(path, problem) if isinstance(line, Move))
 
 
-def changes(path: Path, problem: str | None = None) -> tuple[DataChange, ...]:
+def data_changes(path: Path, problem: str | None = None) -> tuple[DataChange, ...]:
     """The changes of the data."""
-    return tuple(line for line in story(path, problem) if isinstance(line, DataChange))
+    return tuple(line for line in events(path, problem) if isinstance(line, DataChange))
 
 
 def unreadable(path: Path) -> int:

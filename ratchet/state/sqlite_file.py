@@ -46,13 +46,13 @@ def wait_until_free(path: Path, patience: float = PATIENCE) -> None:
         Refusal: another program still holds it after `patience` seconds.
     """
     if path.exists():
-        with patient(path), closing(sqlite3.connect(path, timeout=patience)) as connection:
+        with refuse_locked(path), closing(sqlite3.connect(path, timeout=patience)) as connection:
             connection.execute("begin immediate")
             connection.rollback()
 
 
 @contextmanager
-def patient(path: Path) -> Iterator[None]:
+def refuse_locked(path: Path) -> Iterator[None]:
     """Turn SQLite's error about a lock inside the block into a Refusal.
 
     Raises:

@@ -38,7 +38,7 @@ class RunningTurn:
 
 
 @contextmanager
-def under_way(here: Places, model: str | None) -> Iterator[RunningTurn]:
+def running_turn(here: Places, model: str | None) -> Iterator[RunningTurn]:
     """Run a turn for the length of the block: resume a killed one with the same cause and model, or begin a new one.
 
     A turn can be resumed only after a kill or Ctrl-C. A failed turn is not resumed: it could fail again forever.

@@ -159,7 +159,7 @@ def running(candidate: Path) -> Iterator[tuple[subprocess.Popen[bytes] | Child, 
         ):
             try:
                 files = [stdin.fileno(), stdout.fileno(), log.fileno()]
-                process = prefork.ask(arguments, files, os.environ, str(ROOT))
+                process = prefork.run_in_fork(arguments, files, os.environ, str(ROOT))
             except NoForkServer:
                 command = [sys.executable, "-m", *arguments]
                 process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=log, cwd=ROOT)

@@ -20,16 +20,16 @@ from tests.support.registered import ANOTHER
 from tests.support.service import ask, served
 
 PUT_BACK = """
-for alias in at_hand()[1].snapshot().aliases:
-    at_hand()[1].client.delete_registered_model_alias("reviews", alias)
-at_hand()[1].client.set_registered_model_alias("reviews", "champion", "1")
+for alias in problem_and_registry()[1].snapshot().aliases:
+    problem_and_registry()[1].client.delete_registered_model_alias("reviews", alias)
+problem_and_registry()[1].client.set_registered_model_alias("reviews", "champion", "1")
 for name in ("trial", "approval"):
-    if name in at_hand()[1].version(2).tags:
-        at_hand()[1].client.delete_model_version_tag("reviews", "2", name)
+    if name in problem_and_registry()[1].version(2).tags:
+        problem_and_registry()[1].client.delete_model_version_tag("reviews", "2", name)
 for name, value in (("decision", "promote"), ("decided_against", "1")):
-    at_hand()[1].client.set_model_version_tag("reviews", "2", name, value)
+    problem_and_registry()[1].client.set_model_version_tag("reviews", "2", name, value)
 """
-ALIASES = "dict(at_hand()[1].snapshot().aliases)"
+ALIASES = "dict(problem_and_registry()[1].snapshot().aliases)"
 YEAR = 365 * 86_400
 
 
@@ -50,7 +50,7 @@ def as_it_was(loop: Loop) -> None:
 
 def by_hand(loop: Loop, code: str) -> None:
     """Run code with MLflow's own client."""
-    loop.call(f"exec({'client = at_hand()[1].client; ' + code!r})")
+    loop.call(f"exec({'client = problem_and_registry()[1].client; ' + code!r})")
 
 
 # --- feedback
@@ -81,7 +81,7 @@ def test_a_flood_of_one_class_comes_in_over_several_turns_and_none_is_lost(loop:
     assert [row["prediction"] for row in loop.kept] == ids[:500]
     assert loop.optimise()["learned"] == "150 new labels: none to learn from; 150 wait for the next turn."
     assert (loop.pace["looked_at"], loop.waiting) == (150, 150), "they wait in the log"
-    loop.call("retrain_state.turned(here, 'reviews', '', {'user': 500})")
+    loop.call("retrain_state.record_turn(here, 'reviews', '', {'user': 500})")
     assert loop.optimise()["learned"] == "150 new labels: 150 by users to learn from."
     assert [row["prediction"] for row in loop.kept] == ids
     assert (loop.pace["looked_at"], loop.waiting) == (0, 0)
@@ -104,13 +104,13 @@ def test_labels_are_counted_anew_where_the_log_has_forgotten_old_ones(loop: Loop
     """Old labels leave the log with their answers (deploy.log.days): new ones must be seen all the same."""
     loop.said(loop.asked(texts_of("train", 60)), "good")
     loop.optimise()
-    loop.call("retrain_state.turned(here, 'reviews', '', {'user': 60})")
+    loop.call("retrain_state.record_turn(here, 'reviews', '', {'user': 60})")
     with predictions.connected(loop.log) as connection:
         connection.execute("delete from predictions")
         connection.execute("delete from feedback")
     loop.said(loop.asked(texts_of("holdout", 55)), "good")
-    assert loop.call("retrain_state.waiting(here, at_hand()[0].settings)") >= 55
-    assert loop.call("retrain_state.is_due(here, at_hand()[0].settings)") is True
+    assert loop.call("retrain_state.count_waiting_labels(here, problem_and_registry()[0].settings)") >= 55
+    assert loop.call("retrain_state.is_due(here, problem_and_registry()[0].settings)") is True
 
 
 def test_an_empty_week_changes_nothing_and_asks_for_nothing(loop: Loop) -> None:
@@ -140,7 +140,7 @@ def test_a_start_that_lies_ahead_holds_the_loop_back_for_one_cooldown(loop: Loop
 def test_a_damaged_note_of_the_pace_is_begun_anew(loop: Loop, torn: str) -> None:
     (loop.root / "state" / "pace.json").write_text(torn)
     loop.said(loop.asked(texts_of("train", 3)), "bad")
-    assert loop.call("retrain_state.is_due(here, at_hand()[0].settings)") is False
+    assert loop.call("retrain_state.is_due(here, problem_and_registry()[0].settings)") is False
     loop.optimise()
     assert loop.pace["kept"] == 3
 
@@ -164,7 +164,7 @@ def test_a_champion_whose_alias_is_removed_is_missed_clearly_and_a_rollback_brin
 
 
 def test_a_champion_deleted_by_hand_leaves_the_one_before_it_to_go_back_to(loop: Loop) -> None:
-    number = int(loop.call(f"exec({ANOTHER!r}) or at_hand()[1].snapshot().versions[0].number"))
+    number = int(loop.call(f"exec({ANOTHER!r}) or problem_and_registry()[1].snapshot().versions[0].number"))
     by_hand(loop, f"client.set_registered_model_alias('reviews', 'challenger', '{number}')")
     by_hand(loop, f"client.set_model_version_tag('reviews', '{number}', 'decided_against', '1')")
     assert loop.call(f"deploy({number})") == number
@@ -228,7 +228,7 @@ def on_trial(loop: Loop, rows: int = 1000) -> None:
     params.write_text(params.read_text() + f"deploy: {{canary: {{shadow: true, rows: {rows}}}}}\n")
     by_hand(loop, "client.set_registered_model_alias('reviews', 'challenger', '2')")
     assert loop.call("deploy(2)") == 1
-    assert "since " in loop.call("at_hand()[1].version(2).tags['trial']")
+    assert "since " in loop.call("problem_and_registry()[1].version(2).tags['trial']")
 
 
 def both_answer(loop: Loop, champion: str, challenger: str, words: str, count: int) -> None:
@@ -245,7 +245,7 @@ def test_a_worse_challenger_goes_back_and_the_champion_stays(loop: Loop) -> None
     both_answer(loop, "good", "good", "both are right", 5)
     loop.optimise()
     assert loop.call(ALIASES) == {"champion": 1}
-    tags = loop.call("dict(at_hand()[1].version(2).tags)")
+    tags = loop.call("dict(problem_and_registry()[1].version(2).tags)")
     assert tags["decision"] == "refused on live traffic"
     assert "On 17 audited live texts the challenger alone was right on 0, the champion alone on 12" in tags["trial"]
     assert "so version 1 stays" in " ".join(loop.project.make("history").text.split())
@@ -315,7 +315,7 @@ def test_no_turn_of_its_own_ends_a_trial_and_the_labels_that_asked_for_it_judge(
     assert loop.call("lifecycle(trigger='6 new labels', learn=True)") is None
     assert loop.call(ALIASES) == {"champion": 1, "challenger": 2}
     assert (loop.pace["kept"], loop.pace["learned"]) == (6, 6), "they ask for no turn again"
-    assert loop.call("retrain_state.changed(at_hand()[0])"), "and the next one has them"
+    assert loop.call("retrain_state.has_changed(problem_and_registry()[0])"), "and the next one has them"
     both_answer(loop, "good", "bad", "the champion alone is right", 12)
     assert loop.call("lifecycle(trigger='12 new labels', learn=True)") is None
     assert loop.call(ALIASES) == {"champion": 1}

@@ -308,8 +308,8 @@ from ratchet.data.prepare import rows
 from ratchet.servers import servers
 from ratchet.state import turn
 current = problem.load()
-print(len(rows.prepared(current)), turn.recall(current.here), servers.ours(current.here, "prefect"),
-      servers.ours(current.here, "mlflow"))
+print(len(rows.load_prepared(current)), turn.recall(current.here), servers.running_record(current.here, "prefect"),
+      servers.running_record(current.here, "mlflow"))
 """
     assert own.python(code).text.split() == ["600", "None", "None", "None"]
 

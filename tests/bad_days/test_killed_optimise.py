@@ -44,7 +44,7 @@ print("WROTE", status, *seen, sep="\\n", flush=True)
 that matches a pattern."""
 NEVER = "never"
 FILES = ((os.devnull, os.O_RDONLY), *2 * (("state/struck.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND),))
-BEGIN = """prefork.ask(
+BEGIN = """prefork.run_in_fork(
     ["struck", {at!r}], [os.open(name, flags, 0o644) for name, flags in {files}],
     dict(os.environ), os.getcwd()).wait()"""
 

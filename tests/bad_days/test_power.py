@@ -103,10 +103,10 @@ def test_a_change_of_the_data_is_made_whole_or_not_at_all(tmp_path: Path) -> Non
         (here.root / name).parent.mkdir(parents=True, exist_ok=True)
         (here.root / name).write_bytes(content or b"")
     with Disk(here.root) as disk:
-        with transaction.laying_out(here) as folder:
+        with transaction.staging_folder(here) as folder:
             (folder / "table.csv").write_text("new table")
             (folder / "split.json").write_text("new split")
-            transaction.make(here, PINS["new"], "problem: new\n", "new aside", LINE, [])
+            transaction.change_data(here, PINS["new"], "problem: new\n", "new aside", LINE, [])
         assert not transaction.path_of(here).exists()
     outcomes = []
     for left in disk.moments:
@@ -115,7 +115,7 @@ def test_a_change_of_the_data_is_made_whole_or_not_at_all(tmp_path: Path) -> Non
         files = {name: (here.root / name).read_bytes() if (here.root / name).exists() else None for name in CHANGED}
         outcomes.append("new" if files == contents("new") else "old")
         assert files == contents(outcomes[-1])
-        assert ledger.changes(here.ledger) == ((LINE,) if outcomes[-1] == "new" else ())
+        assert ledger.data_changes(here.ledger) == ((LINE,) if outcomes[-1] == "new" else ())
         assert not [*here.root.glob("*.new"), *here.quarantine.glob("*.new")]
     assert set(outcomes) == {"old", "new"}
     for left in disk.ends:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import policies, year
 from benchmarks.year import CHINESE, FILMS, FOODS, LABELS, World
-from ratchet.data.prepare.row_facts import compared
+from ratchet.data.prepare.row_facts import compared_form
 
 SIZES = {FILMS: 9_500, FOODS: 3_200, CHINESE: 1_500}
 MARKS = {FILMS: "#1", FOODS: "#2", CHINESE: "#3"}
@@ -48,7 +48,7 @@ def test_each_week_is_as_written(world: World) -> None:
 
 def test_no_text_is_met_twice(world: World) -> None:
     probes = [rows["text"] for (_, new), rows in world.probes.items() if not new]
-    texts = compared(pl.concat([world.table["text"], *(week.rows["text"] for week in world.weeks), *probes]))
+    texts = compared_form(pl.concat([world.table["text"], *(week.rows["text"] for week in world.weeks), *probes]))
     numbers = texts.str.extract(r"^(#\d \d+)")
     assert numbers.null_count() == 0
     assert numbers.n_unique() == texts.n_unique() == len(texts)

@@ -26,7 +26,7 @@ import models
 from models.contract import Rows
 from ratchet.console import batch_predict
 from ratchet.data.tables import parsed, reading, writing
-from ratchet.data.tables.large_table import look_through
+from ratchet.data.tables.large_table import scan_table
 from ratchet.monitoring.log import database
 from ratchet.project.errors import Refusal
 from ratchet.serving.answering import bundle
@@ -70,7 +70,7 @@ def answer_table(source: Path, target: Path, live: Bundle, column: str = "text")
     """Answer a table; the printed lines."""
     lines: list[str] = []
     with batch_predict.exclusive_folder(target) as folder:
-        request = batch_predict.BatchRequest(look_through(source, lines.append), column, live, target.parent / "log.db")
+        request = batch_predict.BatchRequest(scan_table(source, lines.append), column, live, target.parent / "log.db")
         batch_predict.run(request, target, folder, lines.append)
     return lines
 
@@ -140,7 +140,7 @@ def test_every_format_is_converted_to_every_other(tmp_path: Path, live: Bundle, 
     if name == "lines.jsonl":
         numbers[0] = None
     answer_table(source, target, live)
-    answers = pl.read_parquet(target) if ending == ".parquet" else reading.read_any(target)
+    answers = pl.read_parquet(target) if ending == ".parquet" else reading.read_table(target)
     assert set(answers.columns) == {"n", "text", *ADDED}
     assert answers.columns[2:] == ADDED
     assert answers["text"].to_list() == texts
@@ -180,7 +180,7 @@ from pathlib import Path
 from ratchet.console import batch_predict
 from ratchet.data.tables import parsed
 from ratchet.serving.answering import bundle
-from ratchet.data.tables.large_table import look_through
+from ratchet.data.tables.large_table import scan_table
 
 folder, bundles, digest, left = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 parsed.BATCH = batch_predict.ROWS = int(sys.argv[5])
@@ -273,9 +273,7 @@ def half(tmp_path: Path, live: Bundle) -> Path:
     """A folder with a table of three parts, of which a killed command answered the first two."""
     (tmp_path / "in.csv").write_text(small_table(40_000))
     with batch_predict.exclusive_folder(tmp_path / "out.csv") as folder:
-        request = batch_predict.BatchRequest(
-            look_through(tmp_path / "in.csv", print), "text", live, tmp_path / "log.db"
-        )
+        request = batch_predict.BatchRequest(scan_table(tmp_path / "in.csv", print), "text", live, tmp_path / "log.db")
         batch_predict.answer_rest(request, folder, batch_predict.begin(request, folder, print), [], print)
         batch_predict.part_path(folder, 2).unlink()
     return tmp_path
@@ -309,7 +307,7 @@ def test_parts_made_from_something_else_are_dropped_with_the_reason(half: Path, 
 
 def test_a_table_that_changes_while_it_is_answered_is_refused(tmp_path: Path, live: Bundle) -> None:
     (tmp_path / "in.csv").write_text(small_table(10))
-    table = look_through(tmp_path / "in.csv", print)
+    table = scan_table(tmp_path / "in.csv", print)
     with open(tmp_path / "in.csv", "a") as file:
         file.write("a row more,good\n")
     with (

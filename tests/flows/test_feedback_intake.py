@@ -16,7 +16,7 @@ STRICTER = """
 import dataclasses, expectations.feedback as suites
 suites.kind = suites.suite
 def stricter(rules):
-    from expectations.rules import said
+    from expectations.rules import wording
     from great_expectations.expectations import ExpectTableRowCountToBeBetween
     suite = suites.kind(rules)
     words = said("There are nine labels or more.", "refuse")
@@ -31,7 +31,8 @@ __import__("prefect.client.orchestration", fromlist=["x"]).get_client(sync_clien
     json={"artifacts": {"key": {"any_": ["data-validation"]}}, "sort": "UPDATED_DESC", "limit": 1}).json()[0]
 """
 """The newest artifact data-validation."""
-SIDES = "{(row['text'], row['split']) for frame in rows.prepared(at_hand()[0]) for row in frame.to_dicts()}"
+PREPARED = "rows.load_prepared(problem_and_registry()[0])"
+SIDES = f"{{(row['text'], row['split']) for frame in {PREPARED} for row in frame.to_dicts()}}"
 """Every prepared row with its side."""
 
 
@@ -110,7 +111,7 @@ def test_a_suite_that_fails_keeps_all_that_was_collected_out_and_loses_none_of_i
         artifact = loop.call(ARTIFACT.strip())
         assert artifact["description"] == "Feedback: refused, none of 5 labels taken"
         assert artifact["data"].startswith("No label was taken in, and all stay in the log. Refused: ")
-        assert loop.call("retrain_state.waiting(here, at_hand()[0].settings)") == 0, (
+        assert loop.call("retrain_state.count_waiting_labels(here, problem_and_registry()[0].settings)") == 0, (
             "they ask for no turn again and again"
         )
     finally:

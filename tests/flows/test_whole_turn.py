@@ -34,8 +34,8 @@ def loop(brought: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with driven(project) as running:
         ask_for(running, "f1")
         refusal = running.call(
-            "table_import.own(here, str(here.root / 'reviews.csv'), "
-            "table_import.ImportOptions(), feedback.withdraw, print)"
+            "table_import.import_table(here, str(here.root / 'reviews.csv'), "
+            "table_import.ImportOptions(), feedback.erase_withdrawn, print)"
         )
         assert refusal is None, refusal
         yield running
@@ -54,13 +54,15 @@ def turned(loop: Loop) -> dict[str, Any]:
 
 def evidence(loop: Loop, version: int) -> dict[str, Any]:
     artifact: dict[str, Any] = loop.call(
-        f"at_hand()[1].read_json(at_hand()[1].version({version}).run_id, 'evaluation.json')"
+        f"problem_and_registry()[1].read_json(problem_and_registry()[1].version({version}).run_id, 'evaluation.json')"
     )
     return artifact
 
 
 def metrics(loop: Loop, version: int) -> dict[str, float]:
-    return dict(loop.call(f"dict(at_hand()[1].origin(at_hand()[1].version({version})).metrics)"))
+    return dict(
+        loop.call(f"dict(problem_and_registry()[1].origin(problem_and_registry()[1].version({version})).metrics)")
+    )
 
 
 def scorecard(loop: Loop) -> str:
@@ -117,7 +119,7 @@ def test_each_metric_decides_a_whole_turn_and_every_slice_is_looked_at(loop: Loo
     decision = evidence(loop, 4)["decision"]
     assert decision["difference"] == pytest.approx(losses[1] - losses[0])
     assert decision["interval"][0] < decision["difference"] < decision["interval"][1]
-    card = loop.call("at_hand()[1].version(4).description")
+    card = loop.call("problem_and_registry()[1].version(4).description")
     assert "**What it must get right.** The challenger keeps all 3 lines of data/must.csv." in card
 
 

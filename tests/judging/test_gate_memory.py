@@ -27,8 +27,8 @@ histories = st.lists(st.tuples(figures, errors, pulls, st.booleans()), max_size=
 
 @given(figures, errors, pulls)
 def test_without_a_history_ninety_percent_confidence_is_required(difference: float, error: float, pull: float) -> None:
-    for belief in (gate_memory.unknowing(), gate_memory.learned([], 3)):
-        required = gate_memory.asked(belief, measured(difference, error, pull))
+    for belief in (gate_memory.prior_belief(), gate_memory.learn_history([], 3)):
+        required = gate_memory.required_lead(belief, measured(difference, error, pull))
         assert required == pytest.approx(1.2815515655 * error, rel=1e-9)
 
 
@@ -40,7 +40,8 @@ def test_the_required_lead_is_at_least_0_and_does_not_depend_on_the_difference(
     """So a better difference never turns a promotion into a refusal, and a worse one is never promoted."""
     belief = taught(past)
     first, second = (
-        float(gate_memory.asked(belief, measured(each, error, pull))[0]) for each in (difference, other_difference)
+        float(gate_memory.required_lead(belief, measured(each, error, pull))[0])
+        for each in (difference, other_difference)
     )
     assert first == second
     assert np.isfinite(first)
@@ -53,30 +54,32 @@ def test_one_lifetime_and_many_at_once_give_the_same_result(
     challengers: list[tuple[float, float, float, bool]], error: float
 ) -> None:
     """The simulation folds step by step on many lifetimes; production reads the history of one."""
-    belief = gate_memory.unknowing(3)
+    belief = gate_memory.prior_belief(3)
     for past in pasts(challengers):
         many = Measured(*(np.repeat(each, 3) for each in vars(past.measured).values()))
-        belief = gate_memory.after(belief, many, np.repeat(past.promoted, 3))
-    required = gate_memory.asked(belief, Measured(*(np.repeat(each, 3) for each in vars(measured(0, error)).values())))
-    assert required == pytest.approx(np.repeat(gate_memory.asked(taught(challengers), measured(0, error)), 3))
+        belief = gate_memory.update_belief(belief, many, np.repeat(past.promoted, 3))
+    required = gate_memory.required_lead(
+        belief, Measured(*(np.repeat(each, 3) for each in vars(measured(0, error)).values()))
+    )
+    assert required == pytest.approx(np.repeat(gate_memory.required_lead(taught(challengers), measured(0, error)), 3))
 
 
 def test_bad_challengers_make_it_stricter_and_good_ones_bolder() -> None:
     careful = 1.2815515655 * 0.005
     bad = taught([(-0.006, 0.005, 0.2, False)] * 15)
     good = taught([(0.006, 0.005, 0.2, False)] * 15)
-    assert float(gate_memory.asked(bad, measured(0, 0.005))[0]) > 1.3 * careful
-    assert float(gate_memory.asked(good, measured(0, 0.005))[0]) < 0.5 * careful
+    assert float(gate_memory.required_lead(bad, measured(0, 0.005))[0]) > 1.3 * careful
+    assert float(gate_memory.required_lead(good, measured(0, 0.005))[0]) < 0.5 * careful
 
 
 def test_the_luck_of_a_champion_is_given_back_and_fresh_rows_dilute_it() -> None:
     """A lead far over what was believed is mostly luck; it belongs to the version that had it."""
     history = pasts([(-0.002, 0.006, 0.3, False)] * 8 + [(0.012, 0.006, 0.3, True)])
-    lucky, other = gate_memory.learned(history, history[-1].version), gate_memory.learned(history, 1)
+    lucky, other = gate_memory.learn_history(history, history[-1].version), gate_memory.learn_history(history, 1)
     assert lucky.luck[0] > 0
     assert other.luck[0] == 0
     required = [
-        float(gate_memory.asked(belief, measured(0, 0.006, 0.3, rows))[0])
+        float(gate_memory.required_lead(belief, measured(0, 0.006, 0.3, rows))[0])
         for belief, rows in ((lucky, 3000), (lucky, 30_000), (other, 3000))
     ]
     assert required[0] < required[1] < required[2]
@@ -107,7 +110,7 @@ def test_a_win_that_never_went_live_is_no_champions_luck() -> None:
     ]
     without = [replace(past, promoted=past.promoted and past is not won) for past in history]
     for champion in (1, 2):
-        with_it, less = gate_memory.learned(history, champion), gate_memory.learned(without, champion)
+        with_it, less = gate_memory.learn_history(history, champion), gate_memory.learn_history(without, champion)
         assert (with_it.weight == less.weight).all()
         assert (with_it.luck, with_it.seen) == (less.luck, less.seen)
 
@@ -158,7 +161,11 @@ def version(number: int, **tags: str) -> Version:
 
 def test_a_decision_is_remembered_by_its_version_and_read_back() -> None:
     decision = decided(share(400, 0.85), np.roll(share(400, 0.8), 7), None)
-    tags = {evaluation.GATE: evaluation.told(decision, "accuracy", 400), "decided_against": "3", "decision": "promote"}
+    tags = {
+        evaluation.GATE: evaluation.gate_tag(decision, "accuracy", 400),
+        "decided_against": "3",
+        "decision": "promote",
+    }
     past = evaluation.remembered(version(4, **tags), "accuracy")
     assert past is not None
     assert (past.version, past.against, past.promoted) == (4, 3, True)
@@ -215,9 +222,10 @@ def test_over_a_short_run_it_gains_more_than_the_constant_and_slides_no_more() -
     """The constant of 90% confidence, in the world of its gain and in that of its slides, on the same challengers."""
     constant = bench_gate.constant(1.28)
     gains = [
-        bench_gate.mean_gain(bench_gate.play("mixed", gate, 500, seed=2)) for gate in (constant, gate_memory.asked)
+        bench_gate.mean_gain(bench_gate.play("mixed", gate, 500, seed=2))
+        for gate in (constant, gate_memory.required_lead)
     ]
-    slid = [bench_gate.play("groups", gate, 1_000, seed=2).slid.sum() for gate in (constant, gate_memory.asked)]
+    slid = [bench_gate.play("groups", gate, 1_000, seed=2).slid.sum() for gate in (constant, gate_memory.required_lead)]
     assert gains[1] > 1.1 * gains[0]
     assert slid[1] < slid[0]
 
@@ -225,6 +233,6 @@ def test_over_a_short_run_it_gains_more_than_the_constant_and_slides_no_more() -
 @pytest.mark.long
 def test_over_many_lifetimes_both_promises_hold() -> None:
     highest = bench_gate.mean_gain(bench_gate.play("mixed", bench_gate.constant(0), 6000, seed=3))
-    ours = {world: bench_gate.play(world, gate_memory.asked, 6000, seed=3) for world in bench_gate.WORLDS}
+    ours = {world: bench_gate.play(world, gate_memory.required_lead, 6000, seed=3) for world in bench_gate.WORLDS}
     assert bench_gate.mean_gain(ours["mixed"]) / highest > 0.84
     assert max(outcome.slid.mean() for outcome in ours.values()) < 0.037

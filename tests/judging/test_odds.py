@@ -34,7 +34,7 @@ def test_the_required_lead_is_where_the_gain_is_worth_54_times_the_risk_of_half_
     weight = np.full((120, 1), -1e9)
     weight[ONE_KIND] = 0
     belief = Belief(weight, np.zeros(1), seen=10**9)
-    required = float(gate_memory.asked(belief, measured(0, error * HALF_A_POINT))[0]) / HALF_A_POINT
+    required = float(gate_memory.required_lead(belief, measured(0, error * HALF_A_POINT))[0]) / HALF_A_POINT
     true = np.linspace(-20, 20, 400_001)
     for seen, worth in ((required - 0.001 * error, False), (required + 0.001 * error, True)):
         likely = believed(true) * norm.pdf(seen, true, error)
@@ -45,7 +45,7 @@ def test_the_required_lead_is_where_the_gain_is_worth_54_times_the_risk_of_half_
 @pytest.mark.parametrize("error", [0.01, 0.013, 0.03])
 def test_however_bad_the_history_at_most_two_standard_errors_are_required(error: float) -> None:
     bad = taught([(-0.02, 0.005, 0.2, False)] * 40)
-    assert float(gate_memory.asked(bad, measured(0, error))[0]) == pytest.approx(2 * error)
+    assert float(gate_memory.required_lead(bad, measured(0, error))[0]) == pytest.approx(2 * error)
 
 
 def test_the_weight_of_a_challenger_halves_after_46_more() -> None:
@@ -63,7 +63,7 @@ def test_after_four_challengers_half_of_the_way_to_bolder_is_gone() -> None:
     challengers = [(0.006, 0.005, 0.2, False)] * 4
     belief = taught(challengers)
     settled = Belief(belief.weight, belief.luck, seen=10**9)
-    half, whole = (float(gate_memory.asked(each, measured(0, 0.004))[0]) / 0.004 for each in (belief, settled))
+    half, whole = (float(gate_memory.required_lead(each, measured(0, 0.004))[0]) / 0.004 for each in (belief, settled))
     assert whole < 1
     assert half == pytest.approx((whole + 1.2815515655) / 2, abs=1e-6)
 
@@ -72,7 +72,8 @@ def test_it_slides_in_at_most_three_of_a_hundred_lifetimes() -> None:
     """Each world from a seed of its own; more than that would come of one run in a thousand of the promised odds."""
     worlds = ("mixed", "worse", "drift")
     slid = sum(
-        int(bench_gate.play(world, gate_memory.asked, 800, seed=at).slid.sum()) for at, world in enumerate(worlds)
+        int(bench_gate.play(world, gate_memory.required_lead, 800, seed=at).slid.sum())
+        for at, world in enumerate(worlds)
     )
     assert 0 < slid <= binom.isf(0.001, 3 * 800, 0.03)
 
@@ -80,7 +81,7 @@ def test_it_slides_in_at_most_three_of_a_hundred_lifetimes() -> None:
 def test_where_every_challenger_is_worse_it_slides_no_more_than_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """By 0.3 points each, which no world of the design has: .07 of lifetimes (decisions/0018)."""
     monkeypatch.setattr(bench_gate, "differences", lambda _, count, __: np.full((bench_gate.TURNS, count), -0.003))
-    slid = int(bench_gate.play("mixed", gate_memory.asked, 1_000, seed=1).slid.sum())
+    slid = int(bench_gate.play("mixed", gate_memory.required_lead, 1_000, seed=1).slid.sum())
     assert binom.ppf(0.001, 1_000, 0.07) <= slid <= binom.isf(0.001, 1_000, 0.07)
 
 

@@ -142,7 +142,7 @@ def status(metrics: dict[str, float]) -> str:
     registry = SimpleNamespace(
         origin=lambda _: SimpleNamespace(metrics=metrics), read_json=lambda *_: json.loads(json.dumps(known))
     )
-    return standing.measured(PROBLEM, registry, version(2))  # type: ignore[arg-type]
+    return standing.score_text(PROBLEM, registry, version(2))  # type: ignore[arg-type]
 
 
 def test_status_shows_the_figure_less_its_luck_and_earlier_state_as_ever() -> None:

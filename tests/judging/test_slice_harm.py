@@ -73,9 +73,9 @@ def test_a_challenger_that_wins_but_loses_ten_points_on_300_rows_stays_out_and_i
 def test_a_stored_decision_is_read_back_unchanged() -> None:
     challenger, champion = better_but_for_a_shop()
     decision = decided(challenger, champion, parts(2400, 1200))
-    assert gate.recalled(asdict(decision)) == decision
+    assert gate.decision_from_dict(asdict(decision)) == decision
     old = {name: value for name, value in asdict(decision).items() if name not in ("slices", "broken")}
-    assert gate.recalled(old).reason == decision.reason
+    assert gate.decision_from_dict(old).reason == decision.reason
 
 
 def test_a_winner_on_every_slice_goes_live_and_each_slice_has_its_interval() -> None:
@@ -131,7 +131,7 @@ def test_a_few_lost_rows_harm_no_slice(lost: int) -> None:
 def test_more_slices_ask_for_more() -> None:
     """The limit of one slice is that of one test, 1.64; of a hundred independent ones near that of Bonferroni, 3.3."""
     rng = np.random.default_rng(3)
-    limits = [slice_harm.limit(rng.normal(size=(slices, 1001))) for slices in (1, 8, 100)]
+    limits = [slice_harm.max_t_limit(rng.normal(size=(slices, 1001))) for slices in (1, 8, 100)]
     assert limits == pytest.approx([1.645, 2.49, 3.28], abs=0.15)
 
 

@@ -53,7 +53,7 @@ tags = {"model": "linear", "data_version": current.pin.version}
 saved = next((current.here.state / "artifacts" / "reviews" / "models").glob("*/artifacts/data/saved"))
 with registry.run("a build", tags) as parent, registry.run("linear", tags, parent) as run_id:
     model_id = registry.log_model(run_id, "linear", saved, ("bad", "good"))
-registry.enter(registry.register(run_id, model_id, tags, "never live"))
+registry.set_challenger(registry.register(run_id, model_id, tags, "never live"))
 """
 
 

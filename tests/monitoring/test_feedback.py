@@ -166,12 +166,12 @@ def test_confirming_answers_is_always_plausible() -> None:
 
 def test_a_flood_waits_its_turn_and_an_audit_does_not() -> None:
     rows = labels_of(*({"label": "good"} for _ in range(700)), *({"source": "audit"} for _ in range(700)))
-    facts = feedback_rules.in_turn(feedback_rules.weigh(rows, TABLE, LABELS, traffic(2000)), table_rows=1000)
+    facts = feedback_rules.limit_per_turn(feedback_rules.weigh(rows, TABLE, LABELS, traffic(2000)), table_rows=1000)
     assert facts.filter(source="user")["waits"].sum() == 200, "one source adds 500 in a turn"
     assert facts.filter(source="audit")["waits"].sum() == 0
     verdict = expectations.check(facts, "feedback")
     assert verdict.passed, "no flood refuses the rest"
-    more = feedback_rules.in_turn(facts.drop("waits"), table_rows=1000, untaught={"user": 450, "audit": 450})
+    more = feedback_rules.limit_per_turn(facts.drop("waits"), table_rows=1000, untaught={"user": 450, "audit": 450})
     assert more.filter(source="user")["waits"].sum() == 650, "with 450 in the data that no turn has learned"
     assert more.filter(source="audit")["waits"].sum() == 0
     assert any("more labels than one turn takes" in check.name for check in verdict.warnings)
@@ -195,9 +195,9 @@ TEXTS = st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=40)
 def test_nothing_that_people_chose_ever_judges(texts: list[str], source: str) -> None:
     spec = SplitSpec("text", "reviews")
     rows = pl.DataFrame({"text": texts, "label_source": [source] * len(texts)})
-    usable = label_sources.usable(rows, spec)
-    assert set(split.assign(usable, spec)["split"]) <= {"train"}
-    audited = label_sources.usable(rows.with_columns(label_source=pl.lit("audit")), spec)
+    usable = label_sources.usable_rows(rows, spec)
+    assert set(split.assign_sides(usable, spec)["split"]) <= {"train"}
+    audited = label_sources.usable_rows(rows.with_columns(label_source=pl.lit("audit")), spec)
     assert audited.height == rows.height, "an audited row keeps the side that its hash gives it"
 
 
@@ -223,7 +223,7 @@ def test_every_row_is_learned_from_or_has_a_reason_or_a_twin_that_is_learned_fro
 
 def compared(text: str) -> str:
     """Texts that differ in case or spaces alone are one, as the table's are."""
-    return str(row_facts.compared(pl.Series([text])).item())
+    return str(row_facts.compared_form(pl.Series([text])).item())
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ def texts(word: str, count: int) -> list[str]:
 
 
 def collected(problem: Problem) -> str:
-    return str(feedback.collect(problem, feedback.waiting(problem)))
+    return str(feedback.collect(problem, feedback.waiting_labels(problem)))
 
 
 def a_quarter_and_a_week(problem: Problem) -> tuple[list[str], list[str]]:
@@ -316,12 +316,12 @@ def test_flips_that_come_a_few_at_a_time_are_counted_together(problem: Problem) 
     learned = 0
     for start in range(0, 160, 40):
         say(log, week[start : start + 40], "bad")
-        batch = feedback.collect(problem, feedback.waiting(problem))
+        batch = feedback.collect(problem, feedback.waiting_labels(problem))
         batch.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
-        feedback.lay_aside(problem, batch.aside, print)
+        feedback.append_quarantine(problem, batch.aside, print)
         learned = batch.kept.height
     assert learned in (80, 120)
-    assert feedback.waiting(problem).is_empty(), "the rest is set aside"
+    assert feedback.waiting_labels(problem).is_empty(), "the rest is set aside"
 
 
 def test_honest_corrections_are_always_believed(problem: Problem) -> None:
@@ -330,7 +330,7 @@ def test_honest_corrections_are_always_believed(problem: Problem) -> None:
     for week in range(12):
         ids = ask_of(log, texts(f"of week {week}", 200), days_ago=84 - 7 * week)
         say(log, [name for at, name in enumerate(ids) if at % 10 < 3], "bad")
-        batch = feedback.collect(problem, feedback.waiting(problem))
+        batch = feedback.collect(problem, feedback.waiting_labels(problem))
         assert batch.aside.is_empty()
         if week % 3 == 0:
             batch.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
@@ -351,7 +351,7 @@ def used_to_correct(problem: Problem, a_week: int) -> None:
     for week in range(10):
         ids = ask_of(log, texts(f"of week {week}", 200), days_ago=80 - 7 * week)
         say(log, ids[:: 200 // a_week][:a_week], "bad")
-    batch = feedback.collect(problem, feedback.waiting(problem))
+    batch = feedback.collect(problem, feedback.waiting_labels(problem))
     assert batch.aside.is_empty()
     batch.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
 
@@ -387,21 +387,21 @@ def test_a_lasting_change_of_habit_is_unusual_only_once(problem: Problem) -> Non
     used_to_correct(problem, 10)
     for expected in (0, 80):
         say(log, ask_of(log, texts(f"before {expected}", 200))[:80], "bad")
-        batch = feedback.collect(problem, feedback.waiting(problem))
+        batch = feedback.collect(problem, feedback.waiting_labels(problem))
         assert batch.taken.height == expected
-        feedback.lay_aside(problem, batch.aside, print)
+        feedback.append_quarantine(problem, batch.aside, print)
 
 
 def test_a_learned_label_is_weighed_again_after_its_first_source_revised_it(problem: Problem) -> None:
     log = problem.here.predictions
     first, second = ask_of(log, ["grand", "Grand"])
     say(log, [first, second], "good")
-    batch = feedback.collect(problem, feedback.waiting(problem))
+    batch = feedback.collect(problem, feedback.waiting_labels(problem))
     assert batch.kept["prediction"].to_list() == [first]
     batch.kept.write_csv(problem.here.data / data_pin.FEEDBACK)
-    assert feedback.collect(problem, feedback.waiting(problem)).said.is_empty()
+    assert feedback.collect(problem, feedback.waiting_labels(problem)).said.is_empty()
     say(log, [first], "bad")
-    batch = feedback.collect(problem, feedback.waiting(problem))
+    batch = feedback.collect(problem, feedback.waiting_labels(problem))
     assert batch.aside[FILE].to_list() == [first, second], "one text, two labels"
 
 
@@ -410,8 +410,8 @@ def test_waiting_labels_of_a_flood_outlive_the_retention_days(problem: Problem) 
     log = problem.here.predictions
     flood = ask_of(log, [*texts("of a flood", 700), "of a flood 699"], days_ago=100)
     say(log, flood, "good")
-    given = predictions.untaken(log, "reviews")
-    batch = feedback.collect(problem, feedback.waiting(problem))
+    given = predictions.waiting_labels(log, "reviews")
+    batch = feedback.collect(problem, feedback.waiting_labels(problem))
     assert (batch.taken.height, batch.waiting) == (500, 200)
     assert feedback.settle(problem, given, batch) == 201
     with database.connected(log) as connection:
@@ -423,5 +423,5 @@ def test_waiting_labels_of_a_flood_outlive_the_retention_days(problem: Problem) 
 def test_without_a_batch_no_label_is_settled(problem: Problem) -> None:
     log = problem.here.predictions
     say(log, ask_of(log, texts("new", 3), days_ago=100), "good")
-    assert feedback.settle(problem, predictions.untaken(log, "reviews"), None) == 3
-    assert predictions.labels(log, "reviews") == 3
+    assert feedback.settle(problem, predictions.waiting_labels(log, "reviews"), None) == 3
+    assert predictions.count_waiting_labels(log, "reviews") == 3

@@ -32,14 +32,14 @@ def problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problem:
 
 
 def waiting(problem: Problem) -> int:
-    return retrain_state.waiting(problem.here, problem.settings)
+    return retrain_state.count_waiting_labels(problem.here, problem.settings)
 
 
 def collect(problem: Problem, kept: int = 0) -> None:
     """All that waits in the log is taken in; so many rows are in the data then."""
     log = problem.here.predictions
-    predictions.take(log, predictions.untaken(log, NAME))
-    retrain_state.collected(problem, 0, kept)
+    predictions.mark_taken(log, predictions.waiting_labels(log, NAME))
+    retrain_state.record_collection(problem, 0, kept)
 
 
 def texts(word: str, count: int) -> list[str]:
@@ -47,22 +47,22 @@ def texts(word: str, count: int) -> list[str]:
 
 
 def test_a_start_is_recorded_before_the_turn_is_requested(problem: Problem) -> None:
-    with retrain_state.beginning(problem.here, NAME) as noted:
+    with retrain_state.record_start(problem.here, NAME) as noted:
         assert len(retrain_state.starts(problem)) == 1, "whoever is killed here has begun a turn"
         noted("a run")
     assert retrain_state.read(problem.here, NAME).run == "a run"
-    with pytest.raises(OSError, match="no server"), retrain_state.beginning(problem.here, NAME):
+    with pytest.raises(OSError, match="no server"), retrain_state.record_start(problem.here, NAME):
         raise OSError("no server")
     assert len(retrain_state.starts(problem)) == 1, "no turn began"
 
 
 def test_concurrent_writers_of_the_state_lose_nothing(problem: Problem) -> None:
     def begin(number: int) -> None:
-        with retrain_state.beginning(problem.here, NAME) as noted:
+        with retrain_state.record_start(problem.here, NAME) as noted:
             noted(str(number))
 
     def turn(number: int) -> None:
-        retrain_state.turned(problem.here, NAME, "cause", {"user": number})
+        retrain_state.record_turn(problem.here, NAME, "cause", {"user": number})
 
     with ThreadPoolExecutor(2) as both:
         for future in [both.submit(action, number) for number in range(20) for action in (begin, turn)]:
@@ -85,8 +85,8 @@ def test_labels_deleted_from_the_log_do_not_change_the_count_of_new_ones(problem
 def test_a_next_table_that_took_the_feedback_in_leaves_none_waiting(problem: Problem) -> None:
     collect(problem, kept=60)
     assert waiting(problem) == 60
-    retrain_state.turned(problem.here, NAME, "cause", {"user": 60})
-    retrain_state.turned(problem.here, NAME, "the owner's table has fifty of them now", {"user": 10})
+    retrain_state.record_turn(problem.here, NAME, "cause", {"user": 60})
+    retrain_state.record_turn(problem.here, NAME, "the owner's table has fifty of them now", {"user": 10})
     assert waiting(problem) == 0
 
 
@@ -101,7 +101,7 @@ def test_labels_of_another_problem_in_the_log_ask_for_no_turn_of_this_one(proble
 def test_labels_left_in_the_log_do_not_count_until_new_ones_come(problem: Problem) -> None:
     log = problem.here.predictions
     say_of(log, texts("a flood", 60), "good")
-    retrain_state.collected(problem, 60, 0)
+    retrain_state.record_collection(problem, 60, 0)
     assert waiting(problem) == 0
     say(log, ask_of(log, texts("new", 5)), "good")
     assert waiting(problem) == 5
@@ -156,15 +156,15 @@ def test_a_label_leaves_the_log_only_once_it_was_taken_in_whatever_came_after_it
     one, two, three = ask_of(log, ["one", "two", "three"], days_ago=8)
     ask_of(log, ["four, with no label"], days_ago=8)
     say(log, [one, two], "good")
-    given = predictions.untaken(log, NAME)
+    given = predictions.waiting_labels(log, NAME)
     say(log, [three], "good")
     with database.connected(log) as connection:
         connection.execute("update feedback set at = 0 where prediction = ?", (three,))
     say(log, ask_of(log, ["of today"]), "good")
-    predictions.take(log, [each for each in given if each.prediction == one])
+    predictions.mark_taken(log, [each for each in given if each.prediction == one])
     forget(log)
     assert left(log) == [("of today", "good"), ("three", "good"), ("two", "good")]
-    predictions.take(log, predictions.untaken(log, NAME))
+    predictions.mark_taken(log, predictions.waiting_labels(log, NAME))
     forget(log)
     assert left(log) == [("of today", "good")]
 
@@ -174,22 +174,22 @@ def test_a_label_that_was_given_again_while_it_was_collected_waits(problem: Prob
     ids = ask_of(log, ["changed"], days_ago=8)
     for label in ("good", "bad"):
         say(log, ids, label)
-    given = predictions.untaken(log, NAME)
+    given = predictions.waiting_labels(log, NAME)
     say(log, ids, "good")
-    predictions.take(log, given)
+    predictions.mark_taken(log, given)
     forget(log)
     assert left(log) == [("changed", "bad"), ("changed", "good")], "what it is of and all that was said of it stay"
-    assert [each.label for each in predictions.untaken(log, NAME)] == ["good"]
+    assert [each.label for each in predictions.waiting_labels(log, NAME)] == ["good"]
 
 
 def test_labels_of_another_problem_stay_until_its_own_loop_takes_them_in(problem: Problem) -> None:
     log = problem.here.predictions
     say(log, ask_of(log, ["of the other"], days_ago=8, problem="other"), "good")
     say(log, ask_of(log, ["of ours"], days_ago=8), "good")
-    predictions.take(log, predictions.untaken(log, NAME))
+    predictions.mark_taken(log, predictions.waiting_labels(log, NAME))
     forget(log)
     assert left(log) == [("of the other", "good")]
-    predictions.take(log, predictions.untaken(log, "other"))
+    predictions.mark_taken(log, predictions.waiting_labels(log, "other"))
     forget(log)
     assert left(log) == []
 
@@ -216,5 +216,5 @@ def test_the_watcher_of_labels_bears_an_answer_that_is_none_of_prefects(problem:
     with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{server.server_port}/api"}):
-            assert label_watcher.looked(problem.here).startswith("JSONDecodeError: ")
+            assert label_watcher.check_safely(problem.here).startswith("JSONDecodeError: ")
         server.shutdown()

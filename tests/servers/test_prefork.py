@@ -33,7 +33,7 @@ from ratchet.servers import prefork
 
 def ask(*words, env={"ONLY": "this"}, folder="/"):
     files = [open(name, mode) for name, mode in (("in.txt", "r"), ("out.txt", "w"), ("err.txt", "w"))]
-    child = prefork.ask(["task", *words], [file.fileno() for file in files], env, folder)
+    child = prefork.run_in_fork(["task", *words], [file.fileno() for file in files], env, folder)
     for file in files:
         file.close()
     return child
@@ -60,7 +60,7 @@ def value():
 
 result = None
 if __name__ == "__main__" and len(sys.argv) == 1:
-    with prefork.standing_by("tiny"):
+    with prefork.fork_server("tiny"):
         {body}
     {after}
     print(json.dumps(result))

@@ -72,5 +72,5 @@ def test_the_metrics_have_the_moment_and_the_age(service: Service) -> None:
 
 def test_status_says_since_when_and_for_how_long() -> None:
     began = datetime.now(UTC) - timedelta(days=3, hours=5)
-    assert status.since(began) == f" since {began:%Y-%m-%d %H:%M} UTC, for 3 days"
-    assert status.since(None) == ""
+    assert status.since_text(began) == f" since {began:%Y-%m-%d %H:%M} UTC, for 3 days"
+    assert status.since_text(None) == ""

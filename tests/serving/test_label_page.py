@@ -186,7 +186,7 @@ def test_the_audit_is_within_the_holdout_and_grows_with_its_share(
 ) -> None:
     import polars as pl
 
-    frame = split.assign(
+    frame = split.assign_sides(
         pl.DataFrame({"text": texts, "group": [None] * len(texts)}, schema_overrides={"group": pl.String}), SPEC
     )
     audited = audit_sample.is_audited(texts, SPEC, share)

@@ -289,7 +289,7 @@ def test_old_predictions_are_deleted_unless_their_label_waits(original: Project,
             "the old prediction is gone, the labelled one stays",
         )
     log = project.root / "state" / "predictions.db"
-    predictions.take(log, predictions.untaken(log, "reviews"))
+    predictions.mark_taken(log, predictions.waiting_labels(log, "reviews"))
     with served(project):
         until(lambda: logged(project, texts) == [("new",)], "the labelled one is taken in, and gone")
     assert logged(project, "select count(*) from feedback") == [(0,)]

@@ -24,7 +24,7 @@ run = registry.client.search_runs([experiment], "tags.model = 'majority'")[0].in
 (model,) = registry.client.search_logged_models([experiment], f"source_run_id = '{run}'")
 tags = {key: value for key, value in live.tags.items() if key != "bundle"}
 version = registry.register(run, model.model_id, tags | {"model": "majority", "decision": "waiting for evaluate"}, "")
-registry.enter(version)
+registry.set_challenger(version)
 print("VERSION", version.number)
 """
 

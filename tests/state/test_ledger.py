@@ -32,10 +32,10 @@ def path(tmp_path: Path) -> Path:
 def test_every_kind_of_line_is_read_as_it_was_written(path: Path) -> None:
     for line in LINES:
         ledger.append(path, line)
-    assert list(ledger.story(path)) == LINES
-    assert list(ledger.story(path, "tickets")) == LINES[3:]
+    assert list(ledger.events(path)) == LINES
+    assert list(ledger.events(path, "tickets")) == LINES[3:]
     assert ledger.read(path, "reviews") == (MOVED,)
-    assert ledger.changes(path) == (LINES[1],)
+    assert ledger.data_changes(path) == (LINES[1],)
     assert ledger.unreadable(path) == 0
     assert path.read_bytes().count(b"\n") == len(LINES)
 
@@ -52,7 +52,7 @@ def test_a_torn_line_is_ended_and_skipped(path: Path, torn: bytes) -> None:
     path.write_bytes(torn)
     ledger.append(path, MOVED)
     assert path.read_bytes().startswith(torn + b"\n{")
-    assert ledger.story(path) == (MOVED,)
+    assert ledger.events(path) == (MOVED,)
     assert ledger.unreadable(path) == 1
 
 
@@ -64,7 +64,7 @@ def test_a_line_of_another_form_is_skipped(line: str) -> None:
 def test_append_once_writes_a_line_once_whatever_stands_between(path: Path) -> None:
     for line in (MOVED, MOVED, LINES[3], MOVED):
         ledger.append_once(path, line)
-    assert ledger.story(path) == (MOVED, LINES[3])
+    assert ledger.events(path) == (MOVED, LINES[3])
 
 
 def test_moments_are_in_utc() -> None:

@@ -67,4 +67,4 @@ def champion_of(history: list[PastChallenger]) -> int:
 
 def taught(found: list[tuple[float, float, float, bool]]) -> Belief:
     made = pasts(found)
-    return gate_memory.learned(made, champion_of(made))
+    return gate_memory.learn_history(made, champion_of(made))

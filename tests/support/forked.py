@@ -173,7 +173,7 @@ class Follower:
 
         (read, tell), (said, write) = os.pipe(), os.pipe()
         try:
-            copy = prefork.ask(["flows.registry.follower"], [read, write, log.fileno()], env, str(cwd))
+            copy = prefork.run_in_fork(["flows.registry.follower"], [read, write, log.fileno()], env, str(cwd))
         except prefork.NoForkServer:
             os.close(tell)
             os.close(said)

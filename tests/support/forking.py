@@ -43,7 +43,7 @@ def request_file() -> str:
     """The number of the file that requests go to; the warm process ends with this one."""
     stack = ExitStack()
     atexit.register(stack.close)
-    stack.enter_context(prefork.standing_by("tests.support.preloaded"))
+    stack.enter_context(prefork.fork_server("tests.support.preloaded"))
     return os.environ.pop(prefork.VARIABLE, "")
 
 
@@ -173,7 +173,7 @@ class Begun:
             with open(os.devnull, "rb") as nothing:
                 files = [nothing.fileno() if told is None else told, write, write]
                 known = {**env, prefork.VARIABLE: number}
-                copy = prefork.ask(["tests.support.forked", str(root), *words], files, known, str(folder))
+                copy = prefork.run_in_fork(["tests.support.forked", str(root), *words], files, known, str(folder))
         except prefork.NoForkServer:
             if read is not None:
                 os.close(read)

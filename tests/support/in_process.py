@@ -8,7 +8,7 @@ from pathlib import Path
 from ratchet.data.incoming import table_import
 from ratchet.data.incoming.table_import import ImportOptions
 from ratchet.data.versions import transaction
-from ratchet.monitoring.feedback import withdraw
+from ratchet.monitoring.feedback import erase_withdrawn
 from ratchet.project.paths import Places
 from ratchet.state import ledger
 from ratchet.state.ledger import DataChange
@@ -39,21 +39,21 @@ class Desk:
 
     def own(self, file: str, **wished: object) -> str:
         """`make data SOURCE=file ...`; what it said."""
-        return self._bring(table_import.own, file, wished)
+        return self._bring(table_import.import_table, file, wished)
 
     def add(self, file: str, **wished: object) -> str:
         """`make data ADD=file ...`; what it said."""
-        return self._bring(table_import.add, file, wished)
+        return self._bring(table_import.add_rows, file, wished)
 
     def _bring(self, verb: object, file: str, wished: dict[str, object]) -> str:
         self.lines.clear()
         transaction.finish(self.here)
-        verb(self.here, str(self.root / file), ImportOptions(**wished), withdraw, self.lines.append)  # type: ignore[operator, arg-type]
+        verb(self.here, str(self.root / file), ImportOptions(**wished), erase_withdrawn, self.lines.append)  # type: ignore[operator, arg-type]
         return self.said
 
     @property
     def changes(self) -> tuple[DataChange, ...]:
-        return ledger.changes(self.here.ledger)
+        return ledger.data_changes(self.here.ledger)
 
     @property
     def table(self) -> str:

@@ -30,11 +30,11 @@ from ratchet.console import cli
 from ratchet.servers import prefork
 here = places()
 settle(here)
-with prefork.standing_by("flows.published.flow_process"), cli.prefect_server(here, "reviews"):
+with prefork.fork_server("flows.published.flow_process"), cli.prefect_server(here, "reviews"):
     from flows.optimise import optimise
     from flows.deploy import deploy
     from flows.lifecycle import lifecycle
-    from flows.runs.stage import at_hand
+    from flows.runs.stage import problem_and_registry
     from flows.runs import champion
     from flows import optimise as optimising
     from ratchet.data.incoming import table_import
@@ -131,7 +131,7 @@ class Loop:
     @property
     def waiting(self) -> int:
         """Labels of the log that were neither taken in nor set aside."""
-        return predictions.labels(self.log, "reviews")
+        return predictions.count_waiting_labels(self.log, "reviews")
 
     @property
     def changes(self) -> list[dict[str, Any]]:
@@ -221,4 +221,4 @@ def texts_of(side: str, count: int, words: str = "a film to remember") -> list[s
     """Texts whose hash puts them on that side of the split."""
     made = [f"Opinion {number}: {words}" for number in range(40 * count)]
     rows = pl.DataFrame({"text": made, "group": pl.Series([None] * len(made), dtype=pl.String)})
-    return split.assign(rows, SplitSpec("text", "reviews")).filter(split=side)["text"].to_list()[:count]
+    return split.assign_sides(rows, SplitSpec("text", "reviews")).filter(split=side)["text"].to_list()[:count]

@@ -139,6 +139,6 @@ def logged(project: Project, question: str, *values: object) -> list[tuple[Any, 
 
 def bundle_of(project: Project) -> Path:
     """The folder that the champion is loaded from."""
-    place = lineup.last(project.root / "state" / "bundles" / "lineup.json").champion
+    place = lineup.read_last(project.root / "state" / "bundles" / "lineup.json").champion
     assert place is not None
     return project.root / "state" / "bundles" / place.digest

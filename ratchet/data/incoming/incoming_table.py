@@ -51,7 +51,9 @@ class IncomingTable:
         """
         columns = self.columns
         try:
-            return canonical_columns.load(self.frame, columns.text, columns.label, columns.group, columns.slices)
+            return canonical_columns.canonical_frame(
+                self.frame, columns.text, columns.label, columns.group, columns.slices
+            )
         except ValueError as error:
             raise Refusal("A table needs the columns that were named.", str(error), "Nothing was changed.") from None
 

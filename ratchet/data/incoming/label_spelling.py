@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from ratchet.data.prepare.row_facts import compared
+from ratchet.data.prepare.row_facts import compared_form
 from ratchet.project.errors import Refusal
 
 NAMED = 5
@@ -37,7 +37,7 @@ def spellings(labels: pl.Series) -> list[list[tuple[str, int]]]:
         For each such class its spellings with their rows, the commonest first.
     """
     counted = labels.drop_nulls().rename("label").to_frame().group_by("label").len().sort("label")
-    keyed = counted.with_columns(compared(counted["label"]).alias("key"))
+    keyed = counted.with_columns(compared_form(counted["label"]).alias("key"))
     ambiguous = keyed.filter(pl.col("key").is_duplicated()).sort("key", "len", "label", descending=[False, True, False])
     groups = ambiguous.group_by("key", maintain_order=True)
     return [[(label, rows) for label, rows, _ in group.iter_rows()] for _, group in groups]

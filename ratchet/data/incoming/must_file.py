@@ -17,7 +17,7 @@ import polars as pl
 
 from models.text.normalise import normalise
 from ratchet.data.incoming import incoming_table
-from ratchet.data.prepare.row_facts import compared
+from ratchet.data.prepare.row_facts import compared_form
 from ratchet.data.prepare.rows import RawRows
 from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.reading import read as read_table
@@ -81,7 +81,7 @@ def refuse_faulty(musts: Sequence[Must], labels: Sequence[str]) -> None:
         )
 
 
-def sound(folder: Path, labels: Sequence[str]) -> tuple[Must, ...]:
+def read_checked_list(folder: Path, labels: Sequence[str]) -> tuple[Must, ...]:
     """The lines of the list in a folder, checked against the classes.
 
     Raises:
@@ -146,17 +146,17 @@ def take_in(here: Places, say: Say) -> Pin | None:
     current = problem.load()
     raw = RawRows(current)
     before = read_pinned_list(here, current)
-    musts = sound(here.data, [label for label in raw.labels if label is not None])
-    with transaction.laying_out(here) as folder:
+    musts = read_checked_list(here.data, [label for label in raw.labels if label is not None])
+    with transaction.staging_folder(here) as folder:
         for path in here.data.iterdir():
             if path.name != MUST:
-                transaction.beside(path, folder / path.name)
+                transaction.link_or_copy(path, folder / path.name)
         write_list(musts, folder)
         has_feedback = (folder / data_pin.FEEDBACK).exists()
         source = replace(Source.parse(current.pin.source), feedback=has_feedback, must=bool(musts))
         pin = data_pin.as_pinned(here, dvc_repo.into_cache(here, folder, str(source)))
         change = data_change(current, pin, raw.rows, change_sentence(before, musts))
-        transaction.make(here, pin, None, None, change, [])
+        transaction.change_data(here, pin, None, None, change, [])
     say(f"{change.why} data.dvc pins {pin.short}.")
     return pin
 
@@ -319,7 +319,7 @@ def without(musts: Sequence[Must], gone: pl.Series) -> tuple[Must, ...]:
     """
     kept = []
     for must in musts:
-        texts = compared(pl.Series([text for text in (must.text, must.same_as) if text is not None]))
+        texts = compared_form(pl.Series([text for text in (must.text, must.same_as) if text is not None]))
         if not texts.is_in(gone.implode()).any():
             kept.append(must)
     return tuple(kept)

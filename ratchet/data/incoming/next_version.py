@@ -97,7 +97,7 @@ def last_version(here: Places, problem: str) -> LastVersion | None:
     It is the pinned one, or for a problem that params.yaml does not describe any more the last one in the ledger.
     """
     current = current_settings(here)
-    changes = ledger.changes(here.ledger, problem)
+    changes = ledger.data_changes(here.ledger, problem)
     pinned = current is not None and current.problem == problem and (here.root / "data.dvc").exists()
     if current is not None and pinned:
         version = data_pin.pinned(here).version
@@ -113,7 +113,7 @@ def last_version(here: Places, problem: str) -> LastVersion | None:
     if folder is None or not {names["text"], names["label"]} <= set(rows.columns):
         return LastVersion(version, names, pinned=pinned)
     spec = SplitSpec.from_json((folder / data_pin.SPLIT).read_text(encoding="utf-8"))
-    feedback = feedback_table.kept(folder)
+    feedback = feedback_table.read_feedback(folder)
     frame = rows.select(text=names["text"], label=names["label"])
     return LastVersion(version, names, frame, spec, feedback, must_file.read_list(folder), pinned)
 
@@ -143,7 +143,7 @@ def compare(
     if before.frame is None:
         unknown = f"What changed since version {before.version[:8]} is not known: its rows are not here any more."
         return VersionChange(unknown, 0, pl.Series(dtype=pl.String))
-    revision = row_diff.revise(before.frame, after.valid_canonical, after.canonical["text"])
+    revision = row_diff.compare_tables(before.frame, after.valid_canonical, after.canonical["text"])
     if limit is not None:
         require_rows(revision, problem, limit)
     changes = f"{capitalise(str(revision))}.{renamed_columns(before, after)}"
@@ -236,7 +236,7 @@ def versions_holding(here: Places, problem: str, texts: pl.Series, kept: str) ->
     """The data versions of a problem, without the version `kept`, that hold any of the texts (in compared form)."""
     if texts.is_empty():
         return []
-    changes = ledger.changes(here.ledger, problem)
+    changes = ledger.data_changes(here.ledger, problem)
     versions = {change.after for change in changes} | {change.before for change in changes if change.before}
     versions |= {data_pin.pinned(here).version} if (here.root / "data.dvc").exists() else set()
     holding = []

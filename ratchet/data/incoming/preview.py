@@ -6,7 +6,7 @@ from collections import Counter
 
 import polars as pl
 
-from ratchet.data.prepare.row_facts import compared
+from ratchet.data.prepare.row_facts import compared_form
 from ratchet.data.tables.reading import Reading
 from ratchet.project.settings import Data
 
@@ -69,7 +69,7 @@ def counts(labels: pl.Series) -> list[tuple[str, int]]:
 
 def copies(texts: pl.Series) -> float:
     """Share of rows whose text is a copy of an earlier row's, in the form that validation compares."""
-    keys = compared(texts.drop_nulls().rename("text"))
+    keys = compared_form(texts.drop_nulls().rename("text"))
     return 1 - keys.n_unique() / keys.len() if keys.len() else 0.0
 
 

@@ -61,7 +61,7 @@ class ImportOptions:
     withdraw: str = ""
 
 
-def pinned(here: Places, say: Say) -> None:
+def fetch_data(here: Places, say: Say) -> None:
     """Fetch exactly the data that data.dvc pins; an edited data/must.csv is pinned first, as a new version."""
     must_file.take_in(here, say)
     pin = data_pin.pinned(here)
@@ -70,7 +70,7 @@ def pinned(here: Places, say: Say) -> None:
     share(here, pin.short, say)
 
 
-def example(here: Places, name: str, forget: Forget, say: Say) -> None:
+def import_example(here: Places, name: str, forget: Forget, say: Say) -> None:
     """Import a built-in example: it becomes the pinned data, and its problem the one in params.yaml.
 
     Raises:
@@ -87,7 +87,7 @@ def example(here: Places, name: str, forget: Forget, say: Say) -> None:
     accept(here, table, module.PROBLEM, incoming_table.example_source(name), forget, say)
 
 
-def own(here: Places, source: str, options: ImportOptions, forget: Forget, say: Say) -> None:
+def import_table(here: Places, source: str, options: ImportOptions, forget: Forget, say: Say) -> None:
     """Import a table: it becomes the first version of a new problem, or the next version of the problem of its name.
 
     Raises:
@@ -109,7 +109,7 @@ def own(here: Places, source: str, options: ImportOptions, forget: Forget, say: 
     accept(here, table, problem, Source("table", Path(source).name), forget, say, limit)
 
 
-def add(here: Places, source: str, options: ImportOptions, forget: Forget, say: Say) -> None:
+def add_rows(here: Places, source: str, options: ImportOptions, forget: Forget, say: Say) -> None:
     """Add rows to the pinned table: new rows, or rows that were set aside and have been mended.
 
     Raises:
@@ -232,7 +232,7 @@ def accept(
     require_positive(table)
     last = next_version.last_version(here, problem)
     change = next_version.compare(last, table, problem, limit)
-    with transaction.laying_out(here) as folder:
+    with transaction.staging_folder(here) as folder:
         incoming_table.write_files(table.valid, problem, table.columns.group is not None, folder)
         feedback_rows = carry_feedback(last, table, change, folder)
         musts = carry_must(here, last, table, change, folder, say)
@@ -240,8 +240,8 @@ def accept(
         pin = data_pin.as_pinned(here, dvc_repo.into_cache(here, folder, str(whole_source)))
         forgotten = next_version.versions_holding(here, problem, change.gone, kept=pin.version)
         forget(here, problem, change.gone)
-        params = params_file.following(here.params, problem, table.columns, table.valid_canonical)
-        aside = quarantine.joined(earlier, table.set_aside)
+        params = params_file.next_text(here.params, problem, table.columns, table.valid_canonical)
+        aside = quarantine.join_rows(earlier, table.set_aside)
         line = DataChange(
             problem,
             last.version if last else None,
@@ -252,7 +252,7 @@ def accept(
             change.sentence,
             {"text": table.columns.text, "label": table.columns.label, "group": table.columns.group},
         )
-        transaction.make(here, pin, params, quarantine.written(aside), line, forgotten)
+        transaction.change_data(here, pin, params, quarantine.written(aside), line, forgotten)
     report(here, line, params is not None, quarantine.summary(here, problem, aside), forgotten, say)
 
 
@@ -264,7 +264,7 @@ def carry_feedback(last: LastVersion | None, table: IncomingTable, change: Versi
     """
     if last is None or not last.feedback.height:
         return 0
-    feedback = feedback_table.carried(last.feedback, table.canonical["text"], change.gone)
+    feedback = feedback_table.carry_over(last.feedback, table.canonical["text"], change.gone)
     if feedback.height:
         write_canonical(feedback, folder / data_pin.FEEDBACK)
     return feedback.height

@@ -9,7 +9,7 @@ import polars as pl
 from ratchet.data.prepare.label_sources import ORIGINAL
 
 
-def load(
+def canonical_frame(
     table: pl.DataFrame,
     text: str,
     label: str,

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.text.normalise import normal_form
-from ratchet.data.prepare.row_facts import KEY, compared
+from ratchet.data.prepare.row_facts import KEY, compared_form
 
 Flags = NDArray[np.bool_]
 
@@ -54,7 +54,7 @@ class Prepared:
 
 def prepare(valid: pl.DataFrame) -> Prepared:
     """Put text and label in normal form, keep each text once (ignoring case), and drop texts with two labels."""
-    keyed = normalised(valid).with_columns(compared(valid["text"]).alias(KEY))
+    keyed = normalised(valid).with_columns(compared_form(valid["text"]).alias(KEY))
     labels = pl.col("label").n_unique().over(KEY)
     agreed = keyed.filter(labels == 1)
     kept = agreed.filter(pl.col(KEY).is_first_distinct())

@@ -22,12 +22,12 @@ JUDGES = (ORIGINAL, AUDIT)
 """The sources whose rows may score a model."""
 
 
-def usable(rows: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:
+def usable_rows(rows: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:
     """The rows that are used: those of JUDGES on every side of the split, the others on the training side only.
 
     Args:
         rows: columns `text` and `label_source`. A group is ignored: the text decides the side.
     """
     texts = rows.with_columns(pl.lit(None, pl.String).alias("group"))
-    sides = split.assign(texts, spec)["split"]
+    sides = split.assign_sides(texts, spec)["split"]
     return rows.filter(pl.col("label_source").is_in(JUDGES) | (sides == "train"))

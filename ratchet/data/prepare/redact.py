@@ -42,7 +42,7 @@ _NUMBERS = re.compile("[0-9]++(?:[ -][0-9]++)*+")
 _DOUBLED = dict(zip("0123456789", (0, 2, 4, 6, 8, 1, 3, 5, 7, 9), strict=True))
 
 
-def redacted(text: str) -> str:
+def redact(text: str) -> str:
     """The text with [mail], [phone] and [card] in place of what looks private."""
     text = _MAIL.sub("[mail]", text)
     parts: list[str] = []

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from ratchet.data.prepare.redact import redacted
-from ratchet.data.prepare.row_facts import compared
+from ratchet.data.prepare.redact import redact
+from ratchet.data.prepare.row_facts import compared_form
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Revision:
         return ", ".join(parts) or "the same rows"
 
 
-def revise(before: pl.DataFrame, after: pl.DataFrame, seen: pl.Series | None = None) -> Revision:
+def compare_tables(before: pl.DataFrame, after: pl.DataFrame, seen: pl.Series | None = None) -> Revision:
     """Compare the next version with the last.
 
     Args:
@@ -66,10 +66,10 @@ def revise(before: pl.DataFrame, after: pl.DataFrame, seen: pl.Series | None = N
             no row was set aside.
     """
     old, new = keyed(before), keyed(after)
-    present = compared(seen.drop_nulls().rename("text")).unique() if seen is not None else new["key"].unique()
+    present = compared_form(seen.drop_nulls().rename("text")).unique() if seen is not None else new["key"].unique()
     gone = old.filter(~pl.col("key").is_in(present.implode()))
     withdrawn = before.drop_nulls("text")["text"].filter(~old["key"].is_in(present.implode()))
-    redacted_keys = compared(pl.Series("key", [redacted(text) for text in withdrawn], dtype=pl.String))
+    redacted_keys = compared_form(pl.Series("key", [redact(text) for text in withdrawn], dtype=pl.String))
     added = new.filter(~pl.col("key").is_in(old["key"].unique().implode()))
     return Revision(
         rows_before=before.height,
@@ -91,7 +91,7 @@ def keyed(frame: pl.DataFrame) -> pl.DataFrame:
 
 def key(texts: pl.Series) -> pl.Series:
     """The compared form that identifies a text; null for a missing text."""
-    return compared(texts).rename("key")
+    return compared_form(texts).rename("key")
 
 
 def relabelled(old: pl.DataFrame, new: pl.DataFrame) -> int:
@@ -111,4 +111,4 @@ def only_in(labels: pl.Series, others: pl.Series) -> tuple[tuple[str, int], ...]
 
 def holds(table: pl.DataFrame, keys: pl.Series) -> bool:
     """Whether any value of a table, in any column, is one of these texts in compared form."""
-    return any(compared(column.drop_nulls()).is_in(keys.implode()).any() for column in table.iter_columns())
+    return any(compared_form(column.drop_nulls()).is_in(keys.implode()).any() for column in table.iter_columns())

@@ -3,7 +3,7 @@
 A frame with `text` and `label` enters, optionally with `group` and `split`. A frame of the same rows in the same order
 leaves, with one column a fact and without the texts, so that nothing that validates or prints facts can leak a text.
 `row` is the row's number in the source table, from 1, or that of the frame where it has one. `measure` takes a table in
-memory; ratchet/data/prepare/table_facts.py computes the same for a table that comes in batches, from `alone`.
+memory; ratchet/data/prepare/table_facts.py computes the same for a table that comes in batches, from `row_only_facts`.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def measure(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.Dat
     Raises:
         ValueError: the frame has no column `text` or no column `label`.
     """
-    known = alone(frame, max_characters)
+    known = row_only_facts(frame, max_characters)
     facts = known.with_columns(*_classes(known), *_copies(known), *_crossings(known))
     return facts.drop(KEY)
 
 
-def alone(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataFrame:
+def row_only_facts(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataFrame:
     """The facts that depend on no other row, and the text in compared form as `_key`.
 
     Raises:
@@ -59,7 +59,7 @@ def alone(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataF
     numbered = frame if "row" in frame.columns else frame.with_row_index("row", offset=1)
     known = numbered.select(column for column in ("text", *_KEPT) if column in numbered.columns)
     scanned = known.with_columns(*_shape(max_characters), *_damage(), *looks_private(known["text"]))
-    scanned = scanned.with_columns(compared(known["text"]).alias(KEY), _missing_group(known))
+    scanned = scanned.with_columns(compared_form(known["text"]).alias(KEY), _missing_group(known))
     return scanned.with_columns(_words(), *_staying()).drop("text")
 
 
@@ -70,7 +70,7 @@ def flaws(frame: pl.DataFrame, max_characters: int = MAX_CHARACTERS) -> pl.DataF
     )
 
 
-def compared(text: pl.Series) -> pl.Series:
+def compared_form(text: pl.Series) -> pl.Series:
     """The compared form of texts: in normal form, then in lower case. Texts are the same where it is."""
     return normal_form(text).str.to_lowercase()
 

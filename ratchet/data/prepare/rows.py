@@ -54,7 +54,7 @@ class RawRows:
         first = 1
         for frame in canonical_csv.read_batches(self.problem.here.data / data_pin.TABLE):
             try:
-                loaded = canonical_columns.load(frame, data.text, data.label, data.group, data.slices, first)
+                loaded = canonical_columns.canonical_frame(frame, data.text, data.label, data.group, data.slices, first)
             except ValueError as error:
                 raise Refusal(
                     "params.yaml must name columns of the pinned table.", str(error), "Mend `data` in params.yaml."
@@ -73,7 +73,7 @@ class RawRows:
         path = self.problem.here.data / data_pin.FEEDBACK
         if not path.exists():
             return
-        rows = label_sources.usable(
+        rows = label_sources.usable_rows(
             canonical_csv.read(path).select("text", "label", "label_source"), self.problem.split
         )
         if rows.height:
@@ -178,7 +178,7 @@ class PreparedRows:
         return Sample(*split.first(self.side(side), self.spec, limit))
 
 
-def prepared(problem: Problem) -> PreparedRows:
+def load_prepared(problem: Problem) -> PreparedRows:
     """The prepared rows, from the cache or made now."""
     cached = StoredRows(cache_path(problem))
     if cached.is_whole():
@@ -188,7 +188,7 @@ def prepared(problem: Problem) -> PreparedRows:
 
 def prepare_rows(problem: Problem, valid: Iterable[pl.DataFrame]) -> tuple[PreparedRows, PreparationReport]:
     """Prepare the valid rows, and put them into the cache."""
-    with scratch(problem.here) as folder:
+    with scratch_folder(problem.here) as folder:
         stored, report = prepare_batches(valid, problem.split, folder, cache_path(problem))
     return PreparedRows(stored, problem.split), report
 
@@ -196,7 +196,7 @@ def prepare_rows(problem: Problem, valid: Iterable[pl.DataFrame]) -> tuple[Prepa
 def prepare_batches(
     valid: Iterable[pl.DataFrame], spec: SplitSpec, folder: Path, path: Path
 ) -> tuple[StoredRows, PreparationReport]:
-    """Do what `deduplicate.prepare` and `split.assign` do, for valid rows that come in batches.
+    """Do what `deduplicate.prepare` and `split.assign_sides` do, for valid rows that come in batches.
 
     Args:
         valid: batches of the rows; iterated twice.
@@ -206,7 +206,7 @@ def prepare_batches(
     """
     texts = KeyIndex(["label"], folder)
     for frame in valid:
-        texts.add(row_facts.compared(frame["text"]), frame.select(pl.col("label").str.strip_chars()))
+        texts.add(row_facts.compared_form(frame["text"]), frame.select(pl.col("label").str.strip_chars()))
     matches = texts.match()
     conflict = matches.conflict["label"]
     stored = store(_kept_rows(valid, ~matches.duplicate & ~conflict, spec), path)
@@ -218,12 +218,12 @@ def _kept_rows(valid: Iterable[pl.DataFrame], kept: key_index.Flags, spec: Split
     start = 0
     for frame in valid:
         end = start + frame.height
-        yield split.assign(deduplicate.normalised(frame.filter(kept[start:end])), spec)
+        yield split.assign_sides(deduplicate.normalised(frame.filter(kept[start:end])), spec)
         start = end
 
 
 @contextmanager
-def scratch(here: Places) -> Iterator[Path]:
+def scratch_folder(here: Places) -> Iterator[Path]:
     """An empty folder that is removed after the block."""
     here.work.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=here.work) as folder:

@@ -14,13 +14,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ratchet.data.prepare.row_facts import compared
+from ratchet.data.prepare.row_facts import compared_form
 from ratchet.project.data_pin import SplitSpec
 
 Floats = NDArray[np.float64]
 
 
-def assign(frame: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:
+def assign_sides(frame: pl.DataFrame, spec: SplitSpec) -> pl.DataFrame:
     """The frame with a column `split`; a row without a group is split by its text.
 
     Raises:
@@ -64,7 +64,7 @@ def first(batches: Iterable[pl.DataFrame], spec: SplitSpec, most: int) -> tuple[
 
 def _keys(frame: pl.DataFrame, spec: SplitSpec) -> pl.Series:
     """The key of each row's side, with a prefix for its kind, so that a group named like a text is another key."""
-    texts = "text:" + compared(frame["text"])
+    texts = "text:" + compared_form(frame["text"])
     if spec.by == "text":
         return texts
     if "group" not in frame.columns:

@@ -22,7 +22,7 @@ from ratchet.data.tables.row_store import StoredRows, storing
 
 @dataclass(frozen=True)
 class TableFacts:
-    """The facts of a table; the files lie in the folder that `survey` was given.
+    """The facts of a table; the files lie in the folder that `measure_table` was given.
 
     Attributes:
         aside: the rows to be set aside, each with its `row` and `reason`, in their order.
@@ -67,7 +67,9 @@ class TableFacts:
             start = end
 
 
-def survey(batches: Iterable[pl.DataFrame], folder: Path, max_characters: int = row_facts.MAX_CHARACTERS) -> TableFacts:
+def measure_table(
+    batches: Iterable[pl.DataFrame], folder: Path, max_characters: int = row_facts.MAX_CHARACTERS
+) -> TableFacts:
     """Measure all rows.
 
     Args:
@@ -84,7 +86,7 @@ def survey(batches: Iterable[pl.DataFrame], folder: Path, max_characters: int = 
     stays: list[Flags] = []
     with storing(folder / "facts.parquet") as keep, storing(folder / "aside.parquet") as put_aside:
         for frame in batches:
-            facts = row_facts.alone(frame, max_characters)
+            facts = row_facts.row_only_facts(frame, max_characters)
             split = ["split"] if "split" in facts.columns else []
             texts = texts or KeyIndex(["label", *split], folder)
             texts.add(facts[row_facts.KEY], facts)

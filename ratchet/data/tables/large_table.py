@@ -77,14 +77,14 @@ class LargeTable:
         return frame.select(pl.col(name) if name in frame.columns else missing.alias(name) for name in self.columns)
 
 
-def look_through(source: Path, say: Say) -> LargeTable:
+def scan_table(source: Path, say: Say) -> LargeTable:
     """Scan a table, or all files of a glob.
 
     Args:
         say: called with the progress of a long scan.
 
     Raises:
-        Refusal: as for `reading.read_any`.
+        Refusal: as for `reading.read_table`.
     """
     try:
         files = reading.find_files(source)

@@ -47,7 +47,7 @@ class Reading:
     forms: tuple[str, ...]
 
 
-def read_any(source: str | Path, say: Say | None = None) -> pl.DataFrame:
+def read_table(source: str | Path, say: Say | None = None) -> pl.DataFrame:
     """All rows of a table, or of all files of a glob in the order of their names, as texts.
 
     Args:
@@ -68,7 +68,7 @@ def read(source: str | Path, most_broken: float = MOST_BROKEN, say: Say | None =
         say: called with the progress of a long reading.
 
     Raises:
-        Refusal: as for `read_any`, too many lines are broken, or the files of a glob differ in their columns.
+        Refusal: as for `read_table`, too many lines are broken, or the files of a glob differ in their columns.
     """
     try:
         paths = find_files(source)

@@ -118,7 +118,7 @@ def damaged_listings(here: Places, versions: Iterable[str]) -> list[Path]:
     return [path for path in listings if not is_whole(path) and (path.exists() or damaged_path(here, path).exists())]
 
 
-def beside(here: Places, versions: Iterable[str]) -> list[Path]:
+def unneeded_objects(here: Places, versions: Iterable[str]) -> list[Path]:
     """All objects that none of these data versions needs; their `.dir` objects must be whole (`damaged_listings`)."""
     needed = {path for version in versions for path in of_version(here, version)}
     return sorted(path for path in folder(here).glob("*/*") if path.is_file() and path not in needed)

@@ -29,7 +29,7 @@ DVC_ROOM = 4 * 2**20
 """Free bytes required for DVC's own databases and scratch files; they took 0.2 MB."""
 
 
-def load() -> None:
+def import_dvc() -> None:
     """Import DVC now, while the caller waits for something else."""
     for name in USED_LATER:
         import_module(f"dvc.{name}")
@@ -250,7 +250,7 @@ def answering(repo: Repo) -> Iterator[None]:
         ) from error
 
 
-def keep(here: Places, pin: Pin) -> bool:
+def keep_pinned(here: Places, pin: Pin) -> bool:
     """Put the pinned version from data/ into DVC's cache; False where data/ holds other bytes."""
     dvc_cache.set_damaged_aside(here, pin.version)
     with repository(here) as repo:

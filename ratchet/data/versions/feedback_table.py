@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ratchet.data.prepare.row_facts import compared
+from ratchet.data.prepare.row_facts import compared_form
 from ratchet.data.tables import canonical_csv
 from ratchet.project.data_pin import FEEDBACK
 
@@ -17,7 +17,7 @@ sources."""
 NOTHING = pl.DataFrame(schema=dict.fromkeys(COLUMNS, pl.String))
 
 
-def kept(folder: Path) -> pl.DataFrame:
+def read_feedback(folder: Path) -> pl.DataFrame:
     """The feedback of a data version; an empty frame where it has no such file."""
     path = folder / FEEDBACK
     return canonical_csv.read(path) if path.exists() else NOTHING
@@ -28,7 +28,7 @@ def by_source(feedback: pl.DataFrame) -> dict[str, int]:
     return dict(Counter(feedback["label_source"]))
 
 
-def carried(before: pl.DataFrame, texts: pl.Series, gone: pl.Series) -> pl.DataFrame:
+def carry_over(before: pl.DataFrame, texts: pl.Series, gone: pl.Series) -> pl.DataFrame:
     """The rows of the last version's feedback that stay beside a next table.
 
     Args:
@@ -36,5 +36,5 @@ def carried(before: pl.DataFrame, texts: pl.Series, gone: pl.Series) -> pl.DataF
         texts: the texts of the next table; feedback on one of them is dropped.
         gone: withdrawn texts in compared form; feedback on one of them is dropped.
     """
-    keys = compared(before["text"])
-    return before.filter(~keys.is_in(compared(texts.drop_nulls()).implode()) & ~keys.is_in(gone.implode()))
+    keys = compared_form(before["text"])
+    return before.filter(~keys.is_in(compared_form(texts.drop_nulls()).implode()) & ~keys.is_in(gone.implode()))

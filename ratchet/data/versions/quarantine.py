@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ratchet.data.tables.reading import Reading, read_any
+from ratchet.data.tables.reading import Reading, read_table
 from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
@@ -88,7 +88,7 @@ def read(place: Path) -> pl.DataFrame:
     if not place.exists() or place.stat().st_size == 0:
         return pl.DataFrame()
     try:
-        rows = read_any(place)
+        rows = read_table(place)
     except Refusal as refusal:
         raise unreadable(place, refusal.received) from None
     missing = [name for name in (REASON, FILE, LINE) if name not in rows.columns]
@@ -106,7 +106,7 @@ def unreadable(place: Path, why: str) -> Refusal:
     )
 
 
-def readable(place: Path, say: Say) -> pl.DataFrame:
+def read_or_rename(place: Path, say: Say) -> pl.DataFrame:
     """The rows set aside; a file that cannot be read is renamed, which `say` reports, and counts as empty."""
     try:
         return read(place)
@@ -189,12 +189,12 @@ def keep(here: Places, problem: str, aside: pl.DataFrame, names: Data, say: Say)
         pl.col("row").alias(LINE),
         *(pl.col(column).alias(name) for column, name in columns.items()),
     )
-    whole = joined(readable(path(here, problem), say), rows)
+    whole = join_rows(read_or_rename(path(here, problem), say), rows)
     put(path(here, problem), whole)
     return summary(here, problem, whole)
 
 
-def joined(earlier: pl.DataFrame | None, new: pl.DataFrame) -> pl.DataFrame:
+def join_rows(earlier: pl.DataFrame | None, new: pl.DataFrame) -> pl.DataFrame:
     """The rows set aside before and now, each once."""
     texts = new.cast({LINE: pl.String}).with_columns(pl.col(pl.String).replace("", None))
     if earlier is None or earlier.is_empty():

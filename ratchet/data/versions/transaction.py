@@ -41,7 +41,7 @@ class PendingChange:
 
 
 @contextmanager
-def laying_out(here: Places) -> Iterator[Path]:
+def staging_folder(here: Places) -> Iterator[Path]:
     """An empty folder for the next data; all staged files are removed if the block fails."""
     clear(here)
     try:
@@ -52,7 +52,7 @@ def laying_out(here: Places) -> Iterator[Path]:
         raise
 
 
-def make(
+def change_data(
     here: Places, pin: Pin, params: str | None, quarantine: str | None, line: DataChange, forgotten: list[str]
 ) -> None:
     """Make the incoming folder the data, with all other files of the change.
@@ -120,7 +120,7 @@ def forget(here: Places, versions: list[str], kept: str) -> None:
         durable.make_folder(folder)
 
 
-def beside(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
     """Hard-link a file, or copy it where the disk has no links. A link is safe: nothing writes into a data version."""
     try:
         os.link(source, target)

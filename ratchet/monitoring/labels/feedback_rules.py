@@ -61,7 +61,7 @@ def weigh(rows: pl.DataFrame, table: pl.DataFrame, labels: set[str], traffic: Tr
         - `first`: whether this row stands for its text
         - `class_share`: share of the label among the `first` rows; null for the others
     """
-    row_check = row_facts.alone(rows.select("text", "label"))
+    row_check = row_facts.row_only_facts(rows.select("text", "label"))
     keyed = rows.with_columns(
         row_check[row_facts.KEY].alias("key"), row_check["set_aside"].alias("bad")
     ).with_row_index("row", 1)
@@ -113,7 +113,7 @@ def _first(facts: pl.DataFrame) -> pl.Series:
     return facts.select(pl.col("row").is_in(rows.implode()).alias("first"))["first"]
 
 
-def in_turn(facts: pl.DataFrame, table_rows: int, untaught: Mapping[str, int] | None = None) -> pl.DataFrame:
+def limit_per_turn(facts: pl.DataFrame, table_rows: int, untaught: Mapping[str, int] | None = None) -> pl.DataFrame:
     """Add the fact `waits`: whether a row exceeds the labels that its source may add in a turn. An audit never waits.
 
     Args:

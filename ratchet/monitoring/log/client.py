@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ratchet.monitoring.log.writer import REPORT, Answers, Message, Policy, Said, framed, frames, pack
+from ratchet.monitoring.log.writer import REPORT, Answers, LabelMessage, Message, Policy, framed, frames, pack
 from ratchet.project.paths import ROOT
 
 GATHER = 0.25
@@ -85,7 +85,7 @@ class Log:
             Unwritable: The label could not be written.
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        number = self._send(Said(prediction, label, source, known, at, chance))
+        number = self._send(LabelMessage(prediction, label, source, known, at, chance))
         self._acknowledgements[number] = future
         self._flush()
         try:
@@ -106,7 +106,7 @@ class Log:
             await asyncio.wait([self._supervisor], timeout=CLOSING)
             self._supervisor.cancel()
 
-    def _send(self, body: Answers | Said | Policy) -> int:
+    def _send(self, body: Answers | LabelMessage | Policy) -> int:
         self._number += 1
         frame = framed(pack(Message(self._number, body)))
         self._unsettled[self._number] = frame

@@ -103,7 +103,7 @@ def remote(address: str) -> Iterator[Any]:
 @contextmanager
 def local(path: Path) -> Iterator[sqlite3.Connection]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with sqlite_file.patient(path), closing(sqlite3.connect(path, timeout=sqlite_file.PATIENCE)) as connection:
+    with sqlite_file.refuse_locked(path), closing(sqlite3.connect(path, timeout=sqlite_file.PATIENCE)) as connection:
         lay_out(connection)
         with connection:
             yield connection

@@ -216,7 +216,7 @@ def audited(log: Place, problem: str, version: int, most: int) -> list[Predictio
     return list(answers.values())
 
 
-def labels(log: Place, problem: str) -> int:
+def count_waiting_labels(log: Place, problem: str) -> int:
     """Number of labels of a problem that wait to be taken in; a label that was given twice counts once."""
     if not is_there(log):
         return 0
@@ -226,7 +226,7 @@ def labels(log: Place, problem: str) -> int:
     return int(count)
 
 
-def untaken(log: Place, problem: str) -> list[Label]:
+def waiting_labels(log: Place, problem: str) -> list[Label]:
     """The labels of a problem that were given, or given again, since the loop last collected labels."""
     if not is_there(log):
         return []
@@ -239,7 +239,7 @@ def untaken(log: Place, problem: str) -> list[Label]:
     return [Label(name, label, at, bool(new)) for name, label, at, new in rows]
 
 
-def take(log: Place, given_labels: Sequence[Label]) -> None:
+def mark_taken(log: Place, given_labels: Sequence[Label]) -> None:
     """Mark labels as taken in or set aside, so that `forget` may delete them; AT_ONCE in a transaction.
 
     A label that was given again in the meantime is not marked and waits.

@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ratchet.data.prepare.redact import redacted
+from ratchet.data.prepare.redact import redact
 from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.database import Place
 from ratchet.monitoring.log.postgres_log import RemoteLog
@@ -58,7 +58,7 @@ class Answers(Struct, array_like=True, tag="answers"):
     seconds: float
 
 
-class Said(Struct, array_like=True, tag="said"):
+class LabelMessage(Struct, array_like=True, tag="said"):
     """A label that a person gives for a prediction.
 
     Attributes:
@@ -95,14 +95,14 @@ class Policy(Struct, array_like=True, tag="policy", frozen=True):
         """The text as the log keeps it; None if it keeps none."""
         if self.texts == "whole":
             return text
-        return redacted(text) if self.texts == "redacted" else None
+        return redact(text) if self.texts == "redacted" else None
 
 
 class Message(Struct, array_like=True):
     """A message to the writer. Its number rises; a repeated message keeps its number."""
 
     number: int
-    body: Answers | Said | Policy
+    body: Answers | LabelMessage | Policy
 
 
 class Report(Struct, array_like=True):
@@ -113,7 +113,7 @@ class Report(Struct, array_like=True):
         written: Answers written.
         dropped: Answers given up.
         failed: Failed writes since the writer started.
-        found: By message number of each `Said`, whether its prediction is logged; None if it was not written.
+        found: By message number of each `LabelMessage`, whether its prediction is logged; None if it was not written.
     """
 
     number: int
@@ -153,7 +153,7 @@ class Writer:
         self._inode = 0
         self.policy = Policy()
 
-    def write(self, rows: list[Row], labels: dict[int, Said]) -> dict[int, bool | None] | None:
+    def write(self, rows: list[Row], labels: dict[int, LabelMessage]) -> dict[int, bool | None] | None:
         """Insert answers, then labels of logged predictions, in one transaction.
 
         Args:
@@ -220,7 +220,7 @@ class Writer:
         self._connection = None
 
 
-def write_label(connection: Any, message: Said) -> bool:
+def write_label(connection: Any, message: LabelMessage) -> bool:
     """Write a label if its prediction is logged and it is a known label; returns whether the prediction is logged."""
     row = connection.execute("select 1 from predictions where id = ?", (message.prediction,)).fetchone()
     if row is not None and message.known:
@@ -246,7 +246,7 @@ def main(log: Place, source: int = 0, sink: int = 1) -> None:
     while not is_at_end or rows:
         is_at_end = is_at_end or not receive(source, buffer, AGAIN if failing_since is not None else None)
         messages = [MESSAGE.decode(frame) for frame in frames(buffer)]
-        labels = {message.number: message.body for message in messages if isinstance(message.body, Said)}
+        labels = {message.number: message.body for message in messages if isinstance(message.body, LabelMessage)}
         for message in messages:
             last = message.number
             if isinstance(message.body, Policy):

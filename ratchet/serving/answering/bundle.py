@@ -173,6 +173,6 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def facts_of(tags: Mapping[str, str], problem: str, version: int, run: str) -> Facts:
+def facts_from_tags(tags: Mapping[str, str], problem: str, version: int, run: str) -> Facts:
     """Make the facts from a version's tags in the registry."""
     return Facts(problem, version, tags.get("model", ""), run, tags.get("data_version", ""), tags.get("git_commit", ""))

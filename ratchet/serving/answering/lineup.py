@@ -15,7 +15,7 @@ from ratchet.project import durable
 
 
 @dataclass(frozen=True)
-class Place:
+class BundleRef:
     """A version and the digest of its bundle."""
 
     version: int
@@ -33,8 +33,8 @@ class Lineup:
     """
 
     problem: str = ""
-    champion: Place | None = None
-    challenger: Place | None = None
+    champion: BundleRef | None = None
+    challenger: BundleRef | None = None
 
 
 def write(path: Path, lineup: Lineup) -> None:
@@ -45,14 +45,14 @@ def write(path: Path, lineup: Lineup) -> None:
         durable.write_json(path, asdict(lineup))
 
 
-def last(path: Path) -> Lineup:
+def read_last(path: Path) -> Lineup:
     """Read the lineup of any problem; empty where there is no file."""
     return parse(durable.read_json(path) or {})
 
 
 def read(path: Path, problem: str) -> Lineup:
     """Read the lineup of this problem; empty where the file is about another one."""
-    lineup = last(path)
+    lineup = read_last(path)
     return lineup if lineup.problem == problem else Lineup(problem)
 
 
@@ -60,7 +60,7 @@ def parse(record: dict[str, Any]) -> Lineup:
     """Turn the JSON of the file, or of a follower's line, into a lineup; empty where the fields do not fit."""
     try:
         places = {
-            alias: Place(**place)
+            alias: BundleRef(**place)
             for alias in ("champion", "challenger")
             if isinstance(place := record.get(alias), dict)
         }

@@ -115,7 +115,7 @@ class ServiceMetrics:
         """
         registries = [self.registry]
         if check:
-            registries.append(gauges(check))
+            registries.append(last_check_gauges(check))
         if since:
             registries.append(age(*since, time.time()))
         return b"".join(map(generate_latest, registries))
@@ -132,7 +132,7 @@ def age(version: int, since: float, now: float) -> CollectorRegistry:
     return registry
 
 
-def gauges(check: LastCheck) -> CollectorRegistry:
+def last_check_gauges(check: LastCheck) -> CollectorRegistry:
     """The results of *optimise*'s last check of live traffic.
 
     The registry is made anew for each page, so that the gauge of a shift that has ended disappears.

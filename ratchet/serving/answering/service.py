@@ -25,7 +25,7 @@ from ratchet.serving.answering.batcher import Batcher, ModelAnswer
 from ratchet.serving.answering.bundle import Bundle
 from ratchet.serving.answering.explainer import ExplanationQueue
 from ratchet.serving.answering.label_offers import LabelOffers
-from ratchet.serving.answering.lineup import Lineup, Place
+from ratchet.serving.answering.lineup import BundleRef, Lineup
 from ratchet.serving.answering.metrics import ServiceMetrics
 from ratchet.state import ledger
 from ratchet.state.ledger import Refused
@@ -213,7 +213,7 @@ class Service:
             if CHALLENGER not in refused:
                 self.challenger = await self._swap(CHALLENGER, self.challenger, lineup.challenger)
 
-    async def _swap(self, alias: str, current: Live | None, place: Place | None) -> Live | None:
+    async def _swap(self, alias: str, current: Live | None, place: BundleRef | None) -> Live | None:
         """Return the version that answers as this alias from now on."""
         if place is None:
             self._clear_refusal(alias)
@@ -235,7 +235,7 @@ class Service:
         self._report_swap(alias, current, live, time.perf_counter() - began)
         return live
 
-    def _open(self, place: Place) -> Bundle:
+    def _open(self, place: BundleRef) -> Bundle:
         """Read the bundle of a version.
 
         Raises:

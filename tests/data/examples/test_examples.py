@@ -11,7 +11,7 @@ import pytest
 
 from ratchet.data import examples
 from ratchet.data.examples.package import ExampleUnavailable, fetch
-from ratchet.data.prepare.canonical_columns import load
+from ratchet.data.prepare.canonical_columns import canonical_frame
 from ratchet.data.prepare.deduplicate import prepare
 from ratchet.data.prepare.row_facts import measure, set_aside
 from ratchet.data.tables import canonical_csv
@@ -94,7 +94,7 @@ def columns_of(columns: Data) -> list[str]:
 def test_an_example_gives_as_many_rows_to_learn_from(name: str, tmp_path: Path) -> None:
     example = examples.get(name)
     columns = example.COLUMNS
-    frame = load(example.build(tmp_path), columns.text, columns.label, columns.group, columns.slices)
+    frame = canonical_frame(example.build(tmp_path), columns.text, columns.label, columns.group, columns.slices)
     valid, _ = set_aside(frame, measure(frame))
     assert prepare(valid).frame.height == FACTS[name][2]
 

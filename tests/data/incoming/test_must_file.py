@@ -79,14 +79,14 @@ def test_sound_lines_have_no_fault_and_another_case_is_another_text() -> None:
 def test_every_line_is_asked_and_what_is_broken_is_told() -> None:
     musts = [label("a", "good"), label("b", "bad", 3), same("c", "a", 4), same("d", "b", 5)]
     assert must.texts(musts) == ["a", "b", "c", "d"]
-    done = must.answered(musts, {"a": "good", "b": "good", "c": "bad", "d": "good"})
+    done = must.check_musts(musts, {"a": "good", "b": "good", "c": "bad", "d": "good"})
     assert done == MustResult(4, (BrokenMust(3, "b", "good", "bad"), BrokenMust(4, "c", "bad", "good", "a")))
     assert str(done) == (
         'The challenger breaks 2 of 4 lines of data/must.csv: "b" must get bad and got good; and 1 more'
     )
     assert str(done.broken[1]) == '"c" got bad, "a" got good, and both must get the same'
-    assert str(must.answered(musts, dict.fromkeys("abcd", "good"))).endswith('"b" must get bad and got good')
-    kept = must.answered(musts, {"a": "good", "b": "bad", "c": "good", "d": "bad"})
+    assert str(must.check_musts(musts, dict.fromkeys("abcd", "good"))).endswith('"b" must get bad and got good')
+    kept = must.check_musts(musts, {"a": "good", "b": "bad", "c": "good", "d": "bad"})
     assert str(kept) == "The challenger keeps all 4 lines of data/must.csv"
 
 
@@ -151,7 +151,7 @@ def fetched(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> str:
     """`make data`; what it said."""
     at_home(monkeypatch, desk.here)
     desk.lines.clear()
-    table_import.pinned(desk.here, desk.lines.append)
+    table_import.fetch_data(desk.here, desk.lines.append)
     return desk.said
 
 

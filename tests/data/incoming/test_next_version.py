@@ -324,7 +324,7 @@ def classes(rows: list[tuple[str, str]]) -> set[str]:
 
 @given(TEXTS, TEXTS)
 def test_a_revision_counts_what_differs(before: list[tuple[str, str]], after: list[tuple[str, str]]) -> None:
-    revision = row_diff.revise(framed(before), framed(after))
+    revision = row_diff.compare_tables(framed(before), framed(after))
     old, new = {text for text, _ in before}, {text for text, _ in after}
     labels = [
         {text: {label for row_text, label in rows if row_text == text} for text in old & new}

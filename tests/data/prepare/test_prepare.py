@@ -35,7 +35,7 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
 def test_the_quick_way_to_compare_texts_is_the_plain_way(texts: list[str]) -> None:
     frame = pl.DataFrame({"text": texts})
     plain = frame.select(normalised(pl.col("text")).str.to_lowercase())["text"]
-    assert row_facts.compared(frame["text"]).to_list() == plain.to_list()
+    assert row_facts.compared_form(frame["text"]).to_list() == plain.to_list()
     assert frame["text"].to_list() == texts, "the input is left as it was"
 
 
@@ -205,7 +205,7 @@ def test_copies_go_and_disputed_texts_go_whole() -> None:
 def test_prepared_rows_are_counted_unique_and_stable(texts: list[str], random: object) -> None:
     labels = [str(len(text) % 2) for text in texts]
     prepared = deduplicate.prepare(frame_of(list(texts), list(labels)))
-    keys = row_facts.compared(prepared.frame["text"])
+    keys = row_facts.compared_form(prepared.frame["text"])
     assert keys.n_unique() == len(keys)
     assert prepared.report.rows_in == prepared.report.rows_out + prepared.report.copies + prepared.report.conflicting
     again = deduplicate.prepare(prepared.frame)
@@ -221,7 +221,7 @@ HELD, VALIDATED = [3, 14, 16], [1, 5, 8, 9, 10, 24, 32]
 def test_these_rows_are_on_these_sides() -> None:
     """Pinned: a change here moves everybody's rows between train and holdout."""
     groups: list[str | None] = [f"film {at}" for at in range(40)]
-    sides = split.assign(frame_of(["x"] * 40, group=groups), SPEC)["split"].to_list()
+    sides = split.assign_sides(frame_of(["x"] * 40, group=groups), SPEC)["split"].to_list()
     assert [at for at, side in enumerate(sides) if side == "holdout"] == HELD
     assert [at for at, side in enumerate(sides) if side == "validation"] == VALIDATED
 
@@ -229,8 +229,8 @@ def test_these_rows_are_on_these_sides() -> None:
 @given(TEXTS, TEXTS)
 def test_no_row_moves_as_data_grows(first: list[str], more: list[str]) -> None:
     spec = data_pin.SplitSpec(by="text", salt="s", validation=0.3, holdout=0.3)
-    before = split.assign(frame_of(list(first)), spec)["split"].to_list()
-    after = split.assign(frame_of([*more, *first]), spec)["split"].to_list()
+    before = split.assign_sides(frame_of(list(first)), spec)["split"].to_list()
+    after = split.assign_sides(frame_of([*more, *first]), spec)["split"].to_list()
     assert after[len(more) :] == before
 
 
@@ -238,7 +238,7 @@ def test_no_row_moves_as_data_grows(first: list[str], more: list[str]) -> None:
 def test_a_group_and_a_text_are_on_one_side(groups: list[str | None]) -> None:
     spec = data_pin.SplitSpec(by="group", salt="s", validation=0.3, holdout=0.3)
     texts: list[str | None] = [f"text {at % 5}" for at in range(len(groups))]
-    assigned = split.assign(frame_of(texts, group=list(groups)), spec)
+    assigned = split.assign_sides(frame_of(texts, group=list(groups)), spec)
     grouped = assigned.filter(pl.col("group").is_not_null())
     assert (grouped.group_by("group").agg(pl.col("split").n_unique())["split"] == 1).all()
     alone = assigned.filter(pl.col("group").is_null())
@@ -248,8 +248,8 @@ def test_a_group_and_a_text_are_on_one_side(groups: list[str | None]) -> None:
 def test_near_copies_are_on_one_side_and_shares_are_kept() -> None:
     spec = data_pin.SplitSpec(by="text", salt="s")
     texts: list[str | None] = [f"Text {at}" for at in range(5000)]
-    plain = split.assign(frame_of(texts), spec)["split"]
-    near = split.assign(frame_of([f" {text} \n".upper() for text in texts if text]), spec)["split"]
+    plain = split.assign_sides(frame_of(texts), spec)["split"]
+    near = split.assign_sides(frame_of([f" {text} \n".upper() for text in texts if text]), spec)["split"]
     assert plain.to_list() == near.to_list()
     shares = dict(plain.value_counts(normalize=True).rows())
     assert shares["holdout"] == pytest.approx(0.1, abs=0.02)
@@ -258,7 +258,7 @@ def test_near_copies_are_on_one_side_and_shares_are_kept() -> None:
 
 def test_another_salt_is_another_split() -> None:
     frame = frame_of([f"text {at}" for at in range(200)])
-    sides = [split.assign(frame, data_pin.SplitSpec(by="text", salt=salt))["split"].to_list() for salt in "ab"]
+    sides = [split.assign_sides(frame, data_pin.SplitSpec(by="text", salt=salt))["split"].to_list() for salt in "ab"]
     assert sides[0] != sides[1]
 
 
@@ -267,4 +267,4 @@ def test_a_specification_survives_json_and_refuses_nonsense() -> None:
     with pytest.raises(ValueError, match=r"Received: 0\.6 and 0\.5"):
         data_pin.SplitSpec(by="text", salt="s", validation=0.6, holdout=0.5)
     with pytest.raises(ValueError, match="needs a column `group`"):
-        split.assign(frame_of(["a"]), SPEC)
+        split.assign_sides(frame_of(["a"]), SPEC)

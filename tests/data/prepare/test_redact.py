@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.data.prepare.redact import looks_private, redacted
+from ratchet.data.prepare.redact import looks_private, redact
 from tests.support.private_texts import KNOWN
 
 STAYS = [
@@ -27,7 +27,7 @@ def flags(text: str) -> dict[str, bool]:
 
 @pytest.mark.parametrize("text", KNOWN)
 def test_every_known_form_is_redacted_and_flagged_in_a_table(text: str) -> None:
-    assert redacted(text) == KNOWN[text]
+    assert redact(text) == KNOWN[text]
     kinds = flags(text)
     for kind in ("mail", "phone", "card"):
         assert kinds[kind] or f"[{kind}]" not in KNOWN[text]
@@ -35,7 +35,7 @@ def test_every_known_form_is_redacted_and_flagged_in_a_table(text: str) -> None:
 
 @pytest.mark.parametrize("text", STAYS)
 def test_years_prices_dates_and_titles_stay(text: str) -> None:
-    assert redacted(text) == text
+    assert redact(text) == text
     assert not any(flags(text).values())
 
 
@@ -55,14 +55,14 @@ NUMBERS = st.one_of(
 )
 def test_numbers_of_everyday_among_words_stay(parts: list[tuple[str, str]]) -> None:
     text = " ".join(f"{word} {number}" for word, number in parts)
-    assert redacted(text) == text
+    assert redact(text) == text
     assert not any(flags(text).values())
 
 
 @given(st.text(st.characters(categories=["L"]), max_size=9), st.sampled_from(sorted(KNOWN)))
 def test_nothing_is_left_to_be_redacted(before: str, text: str) -> None:
-    once = redacted(f"{before} {text}")
-    assert redacted(once) == once
+    once = redact(f"{before} {text}")
+    assert redact(once) == once
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_text_of_any_kind_is_redacted_in_the_time_that_its_length_takes(unit: 
     taken = list[float]()
     for _ in range(5):
         began = time.process_time()
-        redacted(text)
+        redact(text)
         taken.append(time.process_time() - began)
         if taken[-1] < 0.2:
             return

@@ -25,7 +25,7 @@ from models.text import row_sampling
 from models.text.linear_heads import probabilities
 from models.text.sgd_refinement import Refiner
 from ratchet.data.prepare import deduplicate, row_facts, rows, split
-from ratchet.data.prepare.table_facts import survey
+from ratchet.data.prepare.table_facts import measure_table
 from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.key_index import KeyIndex
 from ratchet.data.tables.row_store import Column, StoredRows, store
@@ -65,7 +65,7 @@ def test_a_survey_finds_the_facts_of_the_whole(
 ) -> None:
     frame = frame_of(table_rows).drop(*without)
     whole = row_facts.measure(frame, max_characters=20)
-    facts = survey(cut(frame, size), folder, max_characters=20)
+    facts = measure_table(cut(frame, size), folder, max_characters=20)
     assert pl.concat(facts.slices(slice_rows)).equals(whole)
     valid, aside = row_facts.set_aside(frame, whole)
     assert frame.filter(facts.stays).equals(valid)
@@ -82,7 +82,7 @@ def test_preparing_batches_is_preparing_the_whole(
     valid = row_facts.set_aside(frame, row_facts.measure(frame))[0]
     whole = deduplicate.prepare(valid)
     stored, report = rows.prepare_batches(cut(valid, size), spec, folder, folder / "ready.parquet")
-    assert stored.read().equals(split.assign(whole.frame, spec))
+    assert stored.read().equals(split.assign_sides(whole.frame, spec))
     assert report == whole.report
 
 
@@ -135,7 +135,7 @@ def test_slices_are_judged_as_the_whole_is(name: str, tmp_path: Path) -> None:
     columns = list(table_rows[0]) if table_rows else ["text", "label", "group", "split"]
     frame = pl.DataFrame(table_rows, schema=dict.fromkeys(columns, pl.String)).with_row_index("row", offset=1)
     whole = expectations.check(row_facts.measure(frame), suite, RULES)
-    sliced = expectations.check_slices(survey(cut(frame, 70), tmp_path).slices(90), suite, RULES)
+    sliced = expectations.check_slices(measure_table(cut(frame, 70), tmp_path).slices(90), suite, RULES)
     assert sliced.checks == whole.checks
     assert (sliced.rows, sliced.set_aside, sliced.headline) == (whole.rows, whole.set_aside, whole.headline)
     results = [{str(result) for result in verdict.evidence["results"]} for verdict in (sliced, whole)]
@@ -192,7 +192,7 @@ def test_an_empty_table_is_one_empty_batch(tmp_path: Path) -> None:
     assert [frame.shape for frame in store([empty], tmp_path / "rows.parquet").batches()] == [(0, 2)]
     assert list(Column(StoredRows(tmp_path / "rows.parquet"), "text")) == []
     with tempfile.TemporaryDirectory(dir=tmp_path) as scratch, pytest.raises(ValueError, match="Received: none"):
-        survey([], Path(scratch))
+        measure_table([], Path(scratch))
 
 
 def test_the_rows_that_judge_are_few_enough_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,8 +201,8 @@ def test_the_rows_that_judge_are_few_enough_and_say_so(tmp_path: Path, monkeypat
         {"text": [f"text {at}" for at in range(3_000)], "label": [f"{at % 50}" for at in range(3_000)]}
     )
     spec = data_pin.SplitSpec(by="text", salt="s")
-    ready = rows.PreparedRows(store(cut(split.assign(frame, spec), 700), tmp_path / "ready.parquet"), spec)
-    whole = frame.filter(split.assign(frame, spec)["split"] == "holdout")
+    ready = rows.PreparedRows(store(cut(split.assign_sides(frame, spec), 700), tmp_path / "ready.parquet"), spec)
+    whole = frame.filter(split.assign_sides(frame, spec)["split"] == "holdout")
     assert ready.holdout.frame.drop("split").equals(whole)
     assert str(ready.holdout) == ""
     assert sum(ready.count(side) for side in data_pin.SPLITS) == len(ready) == 3_000
@@ -223,7 +223,7 @@ from ratchet.data.prepare import rows
 from ratchet.project.data_pin import SplitSpec
 from ratchet.data.tables import canonical_csv
 from ratchet.data.prepare import canonical_columns
-from ratchet.data.prepare.table_facts import survey
+from ratchet.data.prepare.table_facts import measure_table
 
 size, folder = int(sys.argv[1]), Path(sys.argv[2])
 
@@ -237,7 +237,7 @@ class Rows:
     def __iter__(self):
         first = 1
         for frame in canonical_csv.read_batches(folder / "table.csv"):
-            yield canonical_columns.load(frame, "text", "label", first=first)
+            yield canonical_columns.canonical_frame(frame, "text", "label", first=first)
             first += frame.height
 
 canonical_csv.write_batches(batches(), folder / "table.csv")
@@ -323,7 +323,7 @@ def test_below_its_switch_linear_is_what_it_was(monkeypatch: pytest.MonkeyPatch)
     """A switch that is not reached changes no bit of the model, wherever it is."""
     train, validation = reviews(400, 1), reviews(100, 2)
     answers = []
-    for most in (row_sampling.characters(train.texts), 10**9):
+    for most in (row_sampling.count_characters(train.texts), 10**9):
         monkeypatch.setattr(linear, "MOST_CHARACTERS", most)
         model = linear.fit(train, validation, ("bad", "good"), QUICK, seed=0, progress=lambda *_: None)
         answers.append(model.predict_proba(validation.texts))

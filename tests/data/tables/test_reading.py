@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from ratchet.data.incoming import column_guess, label_spelling
 from ratchet.data.incoming.preview import languages, synopsis
-from ratchet.data.tables.reading import Reading, read, read_any
+from ratchet.data.tables.reading import Reading, read, read_table
 from ratchet.project.errors import Refusal
 from ratchet.project.settings import Data
 
@@ -146,7 +146,7 @@ def test_what_is_written_comes_back(
     words = {"cp1252": "voilà le film: ", "gb18030": "这个电影很好看，"}.get(encoding, "")
     rows = [(words + text.replace("\0", ""), "label") for text in texts]
     path = put(tmp_path_factory.mktemp("round"), "t.csv", table(rows, encoding, delimiter, quoting))
-    assert read_any(path)["text"].to_list() == [text or None for text, _ in rows]
+    assert read_table(path)["text"].to_list() == [text or None for text, _ in rows]
 
 
 @given(st.lists(st.one_of(st.none(), st.text(), st.booleans(), st.integers()), min_size=1, max_size=8))
@@ -157,8 +157,8 @@ def test_json_records_come_back(tmp_path_factory: pytest.TempPathFactory, values
     array = put(folder, "t.json", json.dumps(records, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     texts = [v if isinstance(v, str) or v is None else json.dumps(v) for v in values]
     for path in (lines, array):
-        assert read_any(path)["text"].to_list() == texts
-    assert read_any(lines)["n"].to_list() == [str(number) for number in range(len(values))]
+        assert read_table(path)["text"].to_list() == texts
+    assert read_table(lines)["n"].to_list() == [str(number) for number in range(len(values))]
 
 
 @given(st.binary(min_size=1, max_size=3000), st.sampled_from(["t.csv", "t.tsv", "t.jsonl", "t.json"]))
@@ -167,7 +167,7 @@ def test_random_bytes_are_read_or_refused_and_never_crash(
 ) -> None:
     path = put(tmp_path_factory.mktemp("bytes"), name, content)
     with suppress(Refusal):
-        assert set(read_any(path).dtypes) == {pl.String}
+        assert set(read_table(path).dtypes) == {pl.String}
 
 
 def test_a_damaged_parquet_file_is_refused_and_never_crashes(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_damaged_parquet_file_is_refused_and_never_crashes(tmp_path: Path) -> 
     for _ in range(60):
         cut = put(tmp_path, "cut.parquet", whole[: chance.randrange(1, len(whole))])
         with pytest.raises(Refusal, match=r"cut\.parquet must be a whole Parquet file"):
-            read_any(cut)
+            read_table(cut)
 
 
 def test_parquet_values_come_out_as_text_with_nulls_kept(tmp_path: Path) -> None:
@@ -185,12 +185,12 @@ def test_parquet_values_come_out_as_text_with_nulls_kept(tmp_path: Path) -> None
     pl.DataFrame(
         {"text": ["a", None], "i": [0, 1], "b": [True, None], "list": [[1], [2]], "bytes": [b"\xff", b"a"]}
     ).write_parquet(path)
-    assert read_any(path).rows() == [("a", "0", "true", "[1]", "\ufffd"), (None, "1", None, "[2]", "a")]
+    assert read_table(path).rows() == [("a", "0", "true", "[1]", "\ufffd"), (None, "1", None, "[2]", "a")]
 
 
 def test_numbers_in_json_stay_as_they_are_written(tmp_path: Path) -> None:
     path = put(tmp_path, "t.jsonl", '{"text": "a", "label": 1.0}\n\n{"text": "b", "label": 1e3, "more": true}\n')
-    assert read_any(path).rows() == [("a", "1.0", None), ("b", "1e3", "true")]
+    assert read_table(path).rows() == [("a", "1.0", None), ("b", "1e3", "true")]
 
 
 @pytest.mark.parametrize(
@@ -206,13 +206,13 @@ def test_numbers_in_json_stay_as_they_are_written(tmp_path: Path) -> None:
     ids=["Excel's sep=", "empty columns at the end", "space and blank lines", "old Mac", "inches", "empty"],
 )
 def test_harmless_oddities_are_read(tmp_path: Path, content: str, rows: list[tuple[str, str]]) -> None:
-    frame = read_any(put(tmp_path, "t.csv", content))
+    frame = read_table(put(tmp_path, "t.csv", content))
     assert frame.columns == ["text", "label"]
     assert frame.rows() == rows
 
 
 def test_a_cell_of_ten_megabytes_is_read(tmp_path: Path) -> None:
-    frame = read_any(put(tmp_path, "t.csv", f"text,label\n{'x' * 10_000_000},a\nok,b\n"))
+    frame = read_table(put(tmp_path, "t.csv", f"text,label\n{'x' * 10_000_000},a\nok,b\n"))
     assert frame["text"].str.len_chars().to_list() == [10_000_000, 2]
 
 

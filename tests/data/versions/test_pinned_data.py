@@ -27,7 +27,7 @@ def desk(tmp_path: Path) -> Desk:
 def fetch(desk: Desk) -> str:
     desk.lines.clear()
     transaction.finish(desk.here)
-    table_import.pinned(desk.here, desk.lines.append)
+    table_import.fetch_data(desk.here, desk.lines.append)
     return desk.said
 
 

@@ -121,7 +121,7 @@ def test_withdrawn_texts_are_not_left_in_what_cannot_be_read(here: Places) -> No
     place.parent.mkdir(parents=True)
     place.write_bytes(b"\x00\xff\x00 a withdrawn text")
     with pytest.raises(Refusal, match="must lie in a table that can be read"):
-        feedback.withdraw(here, "reviews", pl.Series(["a withdrawn text"]))
+        feedback.erase_withdrawn(here, "reviews", pl.Series(["a withdrawn text"]))
 
 
 # --- prune

@@ -265,12 +265,12 @@ def test_a_server_whose_watcher_was_killed_is_ended_by_the_next_command(here: Pl
     watcher.kill()
     watcher.communicate()
     assert process_id.birth(server)
-    assert servers.left_over(here) == ["sleeper"]
+    assert servers.left_over_servers(here) == ["sleeper"]
     sentences: list[str] = []
     with recovery.alone(here, "tests", sentences.append):
         assert process_id.birth(server) == ""
     assert sentences == ["The sleeper server that a killed command left is ended."]
-    assert servers.left_over(here) == []
+    assert servers.left_over_servers(here) == []
 
 
 def test_a_server_whose_watcher_was_killed_ends_with_its_command_too(here: Places) -> None:
@@ -286,10 +286,10 @@ def test_the_session_of_a_number_that_was_given_out_again_is_left_alone(here: Pl
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     try:
         record = ServerRecord("sleeper", stranger.pid, "an earlier birth", 1, "dead", 0, "")
-        durable.write_json(servers.note_path(here, "sleeper"), record.__dict__)
+        durable.write_json(servers.record_path(here, "sleeper"), record.__dict__)
         recovery.catch_up(here, "tests", print)
         assert process_id.birth(stranger.pid)
-        assert servers.left_over(here) == []
+        assert servers.left_over_servers(here) == []
     finally:
         stranger.kill()
         stranger.wait()

@@ -26,7 +26,7 @@ from ratchet.monitoring.drift.two_sample import Sample, permutation_p_value
 from ratchet.monitoring.last_check import LastCheck
 from ratchet.monitoring.log import database, predictions
 from ratchet.project.paths import Places
-from ratchet.serving.answering.metrics import gauges
+from ratchet.serving.answering.metrics import last_check_gauges
 from tests.support.films import HOURLY, audited, judged, met, sides
 
 
@@ -119,7 +119,7 @@ def test_without_texts_the_other_quantities_are_compared() -> None:
     result = drift.compare(judged(holdout_rows), met(rest, texts=False), alpha=HOURLY)
     assert {each.what for each in result.shifts} == {"text length", "predicted label", "confidence"}
     assert "deploy.log.texts" in result.unread
-    assert result.unread in drift_report.as_markdown(drift_report.report("p", 1, "linear", 0.0, result))
+    assert result.unread in drift_report.as_markdown(drift_report.make_report("p", 1, "linear", 0.0, result))
 
 
 def test_a_reference_without_true_labels_gives_no_estimate() -> None:
@@ -228,12 +228,12 @@ def test_a_rare_class_that_becomes_frequent_is_detected() -> None:
 def look() -> tuple[Drift, LastCheck]:
     holdout_rows, rest = sides(0)
     result = drift.compare(judged(holdout_rows), met(planted(rest, "words")), audited(rest), alpha=HOURLY)
-    return result, last_check.of("film-reviews", 3, 1_700_000_000.0, None, result)
+    return result, last_check.summarise("film-reviews", 3, 1_700_000_000.0, None, result)
 
 
 def test_a_check_is_read_back_unchanged(tmp_path: Path) -> None:
     here, (_, check) = Places(tmp_path, tmp_path, "", 0, 0, 0), look()
-    last_check.keep(here, check)
+    last_check.write(here, check)
     assert last_check.last(here, "film-reviews", 3) == check
     assert last_check.last(here, "film-reviews", 4) is None
     assert last_check.last(here, "another") is None
@@ -243,7 +243,7 @@ def test_a_check_is_read_back_unchanged(tmp_path: Path) -> None:
 
 
 def test_gauges_read_as_prometheus_reads_them() -> None:
-    text = generate_latest(gauges(look()[1])).decode()
+    text = generate_latest(last_check_gauges(look()[1])).decode()
     samples = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -282,7 +282,7 @@ class Page(HTMLParser):
 
 def test_the_report_is_valid_html_without_external_links_or_texts() -> None:
     result, _ = look()
-    report = drift_report.report("film-reviews", 3, "<b>linear", 1_700_000_000.0, result)
+    report = drift_report.make_report("film-reviews", 3, "<b>linear", 1_700_000_000.0, result)
     content = drift_report.as_html(report)
     page = Page()
     page.feed(content)
@@ -304,12 +304,12 @@ def test_the_report_is_valid_html_without_external_links_or_texts() -> None:
 def test_true_labels_are_added_only_to_a_reference_of_the_same_rows() -> None:
     rows = pl.DataFrame({"text": ["one", "three", "five"], "label": ["a", "b", "a"], "group": ["x", "y", "x"]})
     reference = {"characters": [3, 5], "label": ["a", "a"], "score": [0.9, 0.8]}
-    assert drift_check.completed(reference, rows) == {**reference, "truth": ["a", "b"], "group": [0, 1]}
-    assert drift_check.completed(reference, rows.drop("group")) == {**reference, "truth": ["a", "b"]}
+    assert drift_check.with_labels_and_groups(reference, rows) == {**reference, "truth": ["a", "b"], "group": [0, 1]}
+    assert drift_check.with_labels_and_groups(reference, rows.drop("group")) == {**reference, "truth": ["a", "b"]}
     for other in (rows.reverse(), rows.head(1), rows.with_columns(text=pl.lit("x"))):
-        assert drift_check.completed(reference, other) == reference
+        assert drift_check.with_labels_and_groups(reference, other) == reference
     new = {**reference, "truth": ["b", "b"]}
-    assert drift_check.completed(new, rows) == new
+    assert drift_check.with_labels_and_groups(new, rows) == new
 
 
 def test_training_texts_are_recognised_among_the_answers() -> None:

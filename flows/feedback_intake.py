@@ -81,7 +81,7 @@ def collect(problem: Problem) -> FeedbackBatch:
     """Collect the labels that people gave since the last time, and weigh them against the pinned data."""
     waiting = feedback.waiting_labels(problem)
     if waiting.height:
-        dvc_repo.fetch(problem.here, problem.pin, incoming_table.rebuilder(problem.here, problem.pin.source))
+        incoming_table.fetch_pinned(problem.here, problem.pin)
     batch = feedback.collect(problem, waiting)
     say(str(batch))
     return batch

@@ -331,7 +331,7 @@ def fetch_data(here: Places, say: Say) -> None:
     """Fetch the pinned data version into data/; a failure is printed, and the restore stands."""
     try:
         pin = data_pin.pinned(here)
-        source = dvc_repo.fetch(here, pin, incoming_table.rebuilder(here, pin.source))
+        source = incoming_table.fetch_pinned(here, pin)
         say(f"data/ holds version {pin.short}: {source}.")
     except Refusal as refusal:
         say(f"data/ could not be fetched: {refusal}")

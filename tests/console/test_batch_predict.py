@@ -200,7 +200,7 @@ target = folder / "out.csv"
 live = bundle.open_bundle(bundles, digest)
 sys.addaudithook(count)
 with batch_predict.exclusive_folder(target) as parts:
-    request = batch_predict.BatchRequest(look_through(folder / "in.csv", print), "text", live, folder / "log.db")
+    request = batch_predict.BatchRequest(scan_table(folder / "in.csv", print), "text", live, folder / "log.db")
     batch_predict.run(request, target, parts, print)
 print("peak", re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """

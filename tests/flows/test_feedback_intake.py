@@ -19,7 +19,7 @@ def stricter(rules):
     from expectations.rules import wording
     from great_expectations.expectations import ExpectTableRowCountToBeBetween
     suite = suites.kind(rules)
-    words = said("There are nine labels or more.", "refuse")
+    words = wording("There are nine labels or more.", "refuse")
     suite.add_expectation(ExpectTableRowCountToBeBetween(min_value=9, **words))
     return suite
 suites.suite = stricter

@@ -137,7 +137,7 @@ def test_whatever_is_renamed_is_renamed_in_one_place() -> None:
                 found.append(f"{name}: {ast.unparse(node)}")
     assert sorted(found) == [
         "ratchet/data/tables/canonical_csv.py: partial.replace(path)",
-        "ratchet/data/versions/dvc_repo.py: shutil.move(here.incoming, made)",
+        "ratchet/data/versions/dvc_repo.py: shutil.move(here.incoming, wrong)",
         "ratchet/project/durable.py: os.replace(path, to)",
     ]
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support import forking
 from tests.support.project import ROOT, Project
 
-TESTS = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*.py"))
+TESTS = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
 MADE = re.findall(r'\.(?:make|start)_really\(\s*"(\w+)"', TESTS)
 WORDS = [
     ("status",),

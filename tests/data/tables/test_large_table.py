@@ -241,12 +241,12 @@ class Rows:
             first += frame.height
 
 canonical_csv.write_batches(batches(), folder / "table.csv")
-facts = survey(Rows(), folder)
+facts = measure_table(Rows(), folder)
 assert expectations.check_slices(facts.slices(200_000), "raw").passed
 spec = SplitSpec(by="text", salt="s")
 stored, report = rows.prepare_batches(Rows(), spec, folder, folder / "ready.parquet")
 assert report.rows_out == size
-assert expectations.check_slices(survey(stored.batches(), folder).slices(200_000), "prepared").passed
+assert expectations.check_slices(measure_table(stored.batches(), folder).slices(200_000), "prepared").passed
 assert rows.PreparedRows(stored, spec).holdout.frame.height > 0
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

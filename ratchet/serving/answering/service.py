@@ -185,7 +185,8 @@ class Service:
     ) -> Answer:
         """Give the model's output its ids, and hand the answer to the log and the metrics."""
         facts = live.bundle.facts
-        labels = [live.bundle.labels[column] for column in output.best]
+        names = live.bundle.labels
+        labels = [names[column] for column in output.best]
         scores = [row[column] for row, column in zip(output.rows, output.best, strict=True)]
         ids = predictions.identities(len(texts))
         seconds = time.perf_counter() - began

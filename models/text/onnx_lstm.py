@@ -10,6 +10,7 @@ but none on one text, for which it takes twice the processor time. Threads may s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -137,9 +138,9 @@ def _gates(array: Floats) -> Floats:
 
 def _session(graph: bytes) -> Any:
     """ONNX Runtime with the graph, on one thread of the processor and silent short of an error."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, by the import: it would call home and leave files
     import onnxruntime
 
-    onnxruntime.disable_telemetry_events()  # builds for Windows have some
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

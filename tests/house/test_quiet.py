@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tests.support.project import Project, overheard, overhearing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.project import ROOT, Project, overheard, overhearing
 
 HEARTBEAT = """
 import os, time
@@ -41,6 +46,22 @@ def test_keras_and_great_expectations_call_nobody_when_loaded(own: Project) -> N
     )
     assert done.status == 0, done.text
     assert [line for line in overheard(own).splitlines() if not line.startswith("listening to ")] == []
+
+
+def test_onnx_runtime_leaves_nothing_in_the_home_and_has_its_telemetry_off(tmp_path: Path) -> None:
+    """Its library uploads events by itself, which no hook of Python's hears. First it leaves two files in the home.
+
+    It does so nowhere where it recognises continuous integration, so the environment is a bare one.
+    """
+    code = "from models.text.onnx_lstm import _session\ntry: _session(b'')\nexcept Exception as error: print(error)"
+    for off in (False, True):
+        home = tmp_path / str(off)
+        home.mkdir()
+        run = code if off else "import onnxruntime"
+        environment = {"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run([sys.executable, "-c", run], cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert any(home.rglob("*")) is not off, "without the variable it would have been seen"
 
 
 def test_the_heartbeat_of_prefects_server_would_have_been_heard(own: Project) -> None:

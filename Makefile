@@ -111,7 +111,7 @@ services: $(READY) ## Unit files: all of it stays up, with a backup a day
 	@$(PY) -m ratchet services
 
 ##@ Work on Ratchet itself
-test: $(READY) ## The tests, one worker a core: about 8 minutes on 2
+test: $(READY) ## The tests, one worker a core: about 9 minutes on 2
 	@$(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=25
 test-long: $(READY) ## The long ones: every example, more of everything
 	@$(PY) -m pytest -m long -n auto --dist worksteal --durations=25

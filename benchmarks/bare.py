@@ -17,7 +17,7 @@ import models
 from models.contract import Rows
 from ratchet.data.prepare import canonical_columns, deduplicate, row_facts, split
 from ratchet.judging import metrics
-from ratchet.project import data_pin
+from ratchet.problem import data_pin
 
 
 def main(path: str, text: str, label: str, names: list[str]) -> None:

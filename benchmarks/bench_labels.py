@@ -29,7 +29,7 @@ from ratchet.data import examples
 from ratchet.data.prepare.deduplicate import prepare
 from ratchet.data.prepare.split import assign_sides
 from ratchet.monitoring.labels.active_learning import choose
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem.data_pin import SplitSpec
 
 START, BATCH = 300, 100
 RANDOM = int(os.environ.get("RANDOM_ROWS", "2000"))

@@ -42,7 +42,7 @@ import polars as pl
 
 if TYPE_CHECKING:
     from ratchet.data.prepare.rows import PreparedRows
-    from ratchet.project.problem import Problem
+    from ratchet.problem.problem import Problem
 
 SIZES = tuple(int(size) for size in os.environ.get("SIZES", "10000 100000 1000000 10000000").split())
 FIRST = 100_000
@@ -128,7 +128,7 @@ def in_stage(stage: str, size: int) -> None:
 
 
 def problem_and_registry() -> Problem:
-    from ratchet.project import problem
+    from ratchet.problem import problem
 
     return problem.load()
 
@@ -143,8 +143,8 @@ def make(size: int) -> Callable[[], str]:
     """Not a stage: the table, pinned and in DVC's cache, so that fetch has something to do."""
     from ratchet.data.tables import canonical_csv
     from ratchet.data.versions import dvc_repo
-    from ratchet.project import data_pin
-    from ratchet.project.data_pin import SplitSpec
+    from ratchet.problem import data_pin
+    from ratchet.problem.data_pin import SplitSpec
     from ratchet.project.paths import places
 
     def run() -> str:
@@ -252,7 +252,7 @@ def check() -> Callable[[], str]:
 
 
 def train() -> Callable[[], str]:
-    from ratchet.project.settings import model_params
+    from ratchet.problem.model_params import model_params
     from ratchet.training import job as training
 
     current = problem_and_registry()

@@ -46,7 +46,7 @@ def _fitted() -> tuple[Classifier, list[str]]:
     from ratchet.data import examples
     from ratchet.data.prepare.deduplicate import prepare
     from ratchet.data.prepare.split import assign_sides
-    from ratchet.project.data_pin import SplitSpec
+    from ratchet.problem.data_pin import SplitSpec
 
     film, linear = examples.get("film_reviews"), models.get("linear")
     with TemporaryDirectory() as folder:

@@ -40,8 +40,8 @@ from ratchet.monitoring.drift.samples import LiveSample, Reference
 from ratchet.monitoring.drift.two_sample import Names
 from ratchet.monitoring.labels import feedback_rules, vetting
 from ratchet.monitoring.labels.vetting import AUDITED, CORRECTED, Part, Traffic
-from ratchet.project import data_pin
-from ratchet.project.settings import Optimise
+from ratchet.problem import data_pin
+from ratchet.problem.settings import Optimise
 
 HARM, AHEAD = 0.005, 4
 WEEK = 7 * retrain_rules.DAY

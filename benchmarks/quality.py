@@ -29,7 +29,7 @@ from models.text import row_sampling
 from ratchet.data import examples
 from ratchet.data.prepare.deduplicate import prepare
 from ratchet.data.prepare.split import assign_sides
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem.data_pin import SplitSpec
 
 SALTS = ("1", "2", "3", "4", "5")
 

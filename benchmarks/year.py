@@ -36,7 +36,7 @@ from ratchet.data.prepare import row_facts, split
 from ratchet.data.prepare.deduplicate import prepare
 from ratchet.data.prepare.label_sources import AUDIT, ORIGINAL, USER
 from ratchet.judging.metrics import Floats
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem.data_pin import SplitSpec
 
 FILMS, FOODS, CHINESE = "film_reviews", "fine_foods", "chinese_reviews"
 LABELS = ("fresh", "rotten")

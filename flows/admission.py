@@ -24,7 +24,7 @@ from flows.registry.snapshot import CHALLENGER, Approval, Standing, Version
 from flows.runs.stage import say, step
 from ratchet.judging.canary_test import Verdict
 from ratchet.monitoring import canary_outcomes
-from ratchet.project.problem import Problem
+from ratchet.problem.problem import Problem
 from ratchet.state import ledger
 from ratchet.state.ledger import Refused
 

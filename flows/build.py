@@ -20,8 +20,8 @@ from ratchet.data.tables.row_store import StoredRows
 from ratchet.data.versions import consistency
 from ratchet.data.versions import quarantine as quarantined
 from ratchet.data.versions.quarantine import Quarantine
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
-from ratchet.project.problem import Problem
 from ratchet.project.progress import ReportingRows
 
 

@@ -21,10 +21,10 @@ from ratchet.data.prepare.rows import PreparedRows
 from ratchet.data.versions import git
 from ratchet.judging import metrics
 from ratchet.judging.metrics import METRICS
+from ratchet.problem.model_params import model_params
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
-from ratchet.project.problem import Problem
 from ratchet.project.progress import Progress
-from ratchet.project.settings import model_params
 from ratchet.state import ledger
 from ratchet.state.turn import cause
 from ratchet.training import job as training

@@ -12,8 +12,8 @@ from flows.registry.snapshot import CHALLENGER, PREVIOUS, Standing, Version, num
 from flows.runs import champion as champions
 from flows.runs.run_names import rename_run
 from flows.runs.stage import log_quietly, problem_and_registry, say, stage, step
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
-from ratchet.project.problem import Problem
 from ratchet.state import ledger
 
 

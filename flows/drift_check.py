@@ -18,8 +18,8 @@ from flows.registry.registry import Registry
 from flows.registry.snapshot import Version
 from flows.runs.stage import say, step
 from models.text.normalise import normalise
+from models.text.redact import redact
 from ratchet.data.prepare import rows
-from ratchet.data.prepare.redact import redact
 from ratchet.judging import bootstrap
 from ratchet.monitoring import last_check
 from ratchet.monitoring.drift import alpha_spending, drift
@@ -30,7 +30,7 @@ from ratchet.monitoring.drift.text_statistics import MOST_CHARACTERS
 from ratchet.monitoring.drift.two_sample import Ints
 from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.predictions import Prediction
-from ratchet.project.problem import Problem
+from ratchet.problem.problem import Problem
 
 PAGE = "drift.html"
 MOST_AUDITED = 5_000

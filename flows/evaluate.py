@@ -20,7 +20,6 @@ from ratchet.judging import gate, gate_memory, metrics, must_list, scorecard, sl
 from ratchet.judging.gate import Decision
 from ratchet.judging.metrics import Floats
 from ratchet.project.progress import Progress
-from ratchet.project.settings import gate_rules
 
 
 @stage
@@ -126,7 +125,7 @@ def decide(
         as_candidate(champion) if champion else None,
         as_candidate(baseline),
         gate.Holdout(context.labels, context.truth, context.groups, settings.data.positive, context.slices),
-        gate_rules(settings),
+        gate.Rules(settings.evaluate.metric, settings.evaluate.floor, settings.evaluate.margin),
         settings.build.seed,
         belief,
         challenger.must,

@@ -26,7 +26,7 @@ from ratchet.judging.metrics import METRICS, Floats, Scores
 from ratchet.judging.must_list import Must, MustResult
 from ratchet.judging.scorecard import ScorecardRow
 from ratchet.judging.slices import Masks
-from ratchet.project.problem import Problem
+from ratchet.problem.problem import Problem
 
 
 @dataclass(frozen=True)

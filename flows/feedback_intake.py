@@ -16,9 +16,9 @@ from ratchet.data.versions import dvc_repo, feedback_table, git, quarantine, tra
 from ratchet.monitoring import feedback, retrain_state
 from ratchet.monitoring.feedback import FeedbackBatch
 from ratchet.monitoring.log import database, predictions
-from ratchet.project import data_pin
+from ratchet.problem import data_pin
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
-from ratchet.project.problem import Problem
 from ratchet.state import ledger
 from ratchet.state.ledger import DataChange
 

@@ -20,7 +20,7 @@ from ratchet.data.incoming import table_import
 from ratchet.data.versions import feedback_table
 from ratchet.monitoring import retrain_state
 from ratchet.monitoring.feedback import erase_withdrawn
-from ratchet.project import settings
+from ratchet.problem import settings
 from ratchet.project.paths import Places, places
 from ratchet.state import turn
 

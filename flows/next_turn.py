@@ -10,8 +10,8 @@ from prefect.deployments import run_deployment
 from flows.registry.snapshot import Version
 from flows.runs.stage import say, step
 from ratchet.monitoring import retrain_rules, retrain_state
-from ratchet.project import problem
-from ratchet.project.problem import Problem
+from ratchet.problem import problem
+from ratchet.problem.problem import Problem
 from ratchet.servers import servers
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from flows.drift_check import check_drift
 from flows.runs.run_names import rename_run
 from flows.runs.stage import problem_and_registry, say, stage, step
 from ratchet.monitoring import label_queue
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
-from ratchet.project.problem import Problem
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,11 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in _NOT_MODELS))
 
 
+def names_for(task: str) -> tuple[str, ...]:
+    """The names of the models of one kind of problem (ratchet/tasks), sorted. Imports every model file."""
+    return tuple(name for name in names() if get(name).TASK == task)
+
+
 def get(name: str) -> ModelFile:
     """Import the model file of that name.
 

@@ -1,7 +1,8 @@
 """The contract of a model file: all that the rest of the project knows of a model.
 
-A file `models/<name>.py` is a model when it has these six names:
+A file `models/<name>.py` is a model when it has these seven names:
 
+    TASK             the kind of problem that it learns (ratchet/tasks)
     SUMMARY          one sentence, shown in help and in the run forms
     NEEDS            packages needed to answer besides numpy and scipy; often none
     Params           a frozen dataclass of hyperparameters, each with a default
@@ -70,6 +71,7 @@ class Classifier(Protocol):
 class ModelFile(Protocol):
     """The interface of a module in models/, as `models.get(name)` returns it."""
 
+    TASK: str
     SUMMARY: str
     NEEDS: tuple[str, ...]
     Params: ClassVar[type]

@@ -24,6 +24,7 @@ from models.text import row_sampling
 from models.text.onnx_lstm import Reader
 from models.text.tokens import FIRST, PADDING, Words, learn_words, length, table
 
+TASK = "classify"
 SUMMARY = "A bidirectional LSTM that reads word by word: a minute to train, and the better the more text there is."
 NEEDS = ("onnx", "onnxruntime")
 Side = tuple[NDArray[np.int32], NDArray[np.int32]]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from models.contract import Progress, Rows
 
+TASK = "classify"
 SUMMARY = "Always the commonest class: the bar that every other model must clear."
 NEEDS: tuple[str, ...] = ()
 

@@ -12,8 +12,8 @@ from flows.registry.snapshot import RegistrySnapshot, Standing, Version
 from ratchet.monitoring.log import predictions
 from ratchet.monitoring.log.database import Place
 from ratchet.monitoring.log.predictions import Prediction
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
-from ratchet.project.problem import Problem
 from ratchet.state import ledger
 from ratchet.state.ledger import DataChange, Move
 

@@ -19,7 +19,7 @@ from ratchet.judging.gate import Decision
 from ratchet.judging.metrics import METRICS, CalibrationBin, Scores
 from ratchet.judging.must_list import MustResult
 from ratchet.judging.selection_bias import Figure
-from ratchet.project.problem import Problem
+from ratchet.problem.problem import Problem
 
 MOST = 5_000
 """Characters that MLflow keeps of a version's description; the artifact model-card.md has the whole card."""

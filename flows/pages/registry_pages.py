@@ -18,7 +18,7 @@ from flows.registry.snapshot import (
     Version,
 )
 from ratchet.judging.metrics import METRICS
-from ratchet.project.problem import Problem
+from ratchet.problem.problem import Problem
 from ratchet.state.ledger import Move
 
 MOST_VERSIONS = 10

@@ -14,7 +14,7 @@ from ratchet.judging.must_list import BrokenMust, MustResult
 from ratchet.judging.scorecard import ScorecardRow
 from ratchet.judging.selection_bias import Figure
 from ratchet.judging.slices import Slice
-from ratchet.project.problem import Problem
+from ratchet.problem.problem import Problem
 
 FIGURES = {
     "accuracy": "accuracy",

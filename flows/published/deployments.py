@@ -20,8 +20,8 @@ from flows.evaluate import evaluate
 from flows.lifecycle import lifecycle
 from flows.optimise import optimise
 from flows.published import flow_process, label_watcher
+from ratchet.problem.settings import Optimise, load
 from ratchet.project.paths import places
-from ratchet.project.settings import Optimise, load
 from ratchet.servers import prefork
 
 FLOWS = (lifecycle, build, evaluate, deploy, optimise)

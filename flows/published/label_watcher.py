@@ -11,10 +11,10 @@ from prefect.exceptions import PrefectException
 
 from flows.next_turn import TURN
 from ratchet.monitoring import retrain_state
-from ratchet.project import settings
+from ratchet.problem import settings
+from ratchet.problem.settings import Settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from ratchet.project.settings import Settings
 from ratchet.state import ledger, lock
 
 INTERVAL = 0.5

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from flows.registry.registry import Registry
 from flows.registry.snapshot import CHALLENGER, CHAMPION, Standing, Version
+from ratchet.problem.settings import Canary
 from ratchet.project.errors import Refusal
-from ratchet.project.settings import Canary
 from ratchet.serving.answering import bundle, lineup
 from ratchet.serving.answering.lineup import BundleRef, Lineup
 

@@ -20,9 +20,10 @@ from typing import Any
 from flows.registry import bundles
 from flows.registry.bundles import ExportCache
 from flows.registry.registry import Registry
-from ratchet.project import faults, settings
+from ratchet.problem import settings
+from ratchet.problem.settings import Settings
+from ratchet.project import faults
 from ratchet.project.paths import Places, mlflow_database, places, settle
-from ratchet.project.settings import Settings
 from ratchet.serving.answering.lineup import Lineup
 
 INTERVAL = 1.0

@@ -8,9 +8,9 @@ from dataclasses import replace
 from flows.pages import registry_pages
 from flows.registry.registry import Registry
 from flows.registry.snapshot import CHALLENGER, CHAMPION, PREVIOUS, Version
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from ratchet.project.problem import Problem
 from ratchet.state import ledger, pending_move
 from ratchet.state.ledger import ROLLED_BACK, Move
 from ratchet.state.pending_move import PendingMove

@@ -32,10 +32,11 @@ from flows.runs import orphans, recovery
 from flows.runs.run_names import rename_failed_run, run_name
 from ratchet.data import examples
 from ratchet.data.incoming import must_file
-from ratchet.project import faults, problem
+from ratchet.problem import problem
+from ratchet.problem.problem import Problem
+from ratchet.project import faults
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, places, settle
-from ratchet.project.problem import Problem
 from ratchet.project.progress import LOG_ONLY
 
 Params = ParamSpec("Params")

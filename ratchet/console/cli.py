@@ -22,7 +22,8 @@ from flows.runs import recovery
 from ratchet.console import preflight, terminal
 from ratchet.data.versions import consistency, transaction
 from ratchet.monitoring import retrain_state
-from ratchet.project import faults, problem
+from ratchet.problem import problem
+from ratchet.project import faults
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, places, settle
 from ratchet.state import ledger, lock, pending_move, turn

@@ -12,7 +12,7 @@ from ratchet.console.batch_predict import answer
 from ratchet.data.tables import writing
 from ratchet.data.tables.large_table import scan_table
 from ratchet.monitoring.log import database, predictions
-from ratchet.project import problem
+from ratchet.problem import problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.serving.answering import bundle

@@ -16,8 +16,8 @@ from typing import Any
 import polars as pl
 
 from ratchet.data.prepare import rows
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
-from ratchet.project.problem import Problem
 from ratchet.project.progress import Say
 from ratchet.servers import servers
 

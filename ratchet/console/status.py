@@ -13,10 +13,10 @@ from ratchet.monitoring import last_check, retrain_state
 from ratchet.monitoring.drift.samples import FEWEST
 from ratchet.monitoring.last_check import LastCheck
 from ratchet.monitoring.log import database, predictions
-from ratchet.project import problem
+from ratchet.problem import problem
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from ratchet.project.problem import Problem
 from ratchet.servers import servers
 from ratchet.state import ledger, lock, turn
 from ratchet.state.ledger import Move

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from rich.console import Console
 
 from flows.runs import recovery, ui_servers
-from ratchet.project import settings
+from ratchet.problem import settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, mlflow_database
 from ratchet.servers import servers

@@ -24,7 +24,8 @@ from flows.runs import recovery
 from ratchet.data.incoming import incoming_table
 from ratchet.data.versions import dvc_cache, dvc_repo, git
 from ratchet.maintenance import archive, migrations
-from ratchet.project import data_pin, durable, settings
+from ratchet.problem import data_pin, settings
+from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import LOG_VARIABLE, PLAN, Places, prefect_database, project_version, settle
 from ratchet.project.progress import Progress, Say

@@ -16,7 +16,7 @@ from pathlib import Path
 from flows.runs import recovery
 from ratchet.data.prepare import rows
 from ratchet.data.versions import dvc_cache
-from ratchet.project import data_pin, problem
+from ratchet.problem import data_pin, problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, prefect_database
 from ratchet.project.progress import Say

@@ -11,7 +11,7 @@ from ratchet.judging.canary_test import Verdict
 from ratchet.monitoring.log import database
 from ratchet.monitoring.log.database import Place
 from ratchet.monitoring.log.predictions import HEARD, LAST
-from ratchet.project.problem import Problem
+from ratchet.problem.problem import Problem
 
 
 def judge_trial(problem: Problem, champion: int, challenger: int) -> Verdict:

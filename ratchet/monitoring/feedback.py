@@ -33,9 +33,9 @@ from ratchet.monitoring.labels.vetting import AUDITED, SURE, Part, Traffic
 from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.database import Place
 from ratchet.monitoring.log.predictions import AT_ONCE, BATCH, HEARD, LAST, Label
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from ratchet.project.problem import Problem
 from ratchet.project.progress import Say
 
 ANSWERED = """

@@ -18,9 +18,9 @@ from ratchet.monitoring.labels import audit_sample
 from ratchet.monitoring.labels.active_learning import choose
 from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.predictions import Prediction
+from ratchet.problem.data_pin import SplitSpec
+from ratchet.problem.problem import Problem
 from ratchet.project import durable
-from ratchet.project.data_pin import SplitSpec
-from ratchet.project.problem import Problem
 
 RECENT = 5_000
 """Number of last answers that are considered."""

@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from ratchet.monitoring import retrain_rules
 from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.retrain_rules import Rules, Signals
+from ratchet.problem.problem import Problem
+from ratchet.problem.settings import Optimise, Settings
 from ratchet.project import durable
 from ratchet.project.paths import Places
-from ratchet.project.problem import Problem
-from ratchet.project.settings import Optimise, Settings
 from ratchet.state import turn
 
 

@@ -1,1 +1,1 @@
-"""Paths and settings: params.yaml, data.dvc and the environment as frozen values."""
+"""What a project stands on: its paths, its errors, its progress lines, its files that survive a kill."""

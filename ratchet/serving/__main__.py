@@ -13,7 +13,7 @@ import uvicorn
 
 from ratchet.monitoring.log.client import Log
 from ratchet.monitoring.log.writer import Policy
-from ratchet.project import settings
+from ratchet.problem import settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import places
 from ratchet.servers.access import LOOPBACK, expected_token

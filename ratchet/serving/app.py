@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from ratchet.monitoring import last_check
 from ratchet.monitoring.log.writer import Policy
-from ratchet.project import settings
+from ratchet.problem import settings
 from ratchet.project.errors import Refusal
 from ratchet.servers.access import LOOPBACK
 from ratchet.serving.answering import lineup

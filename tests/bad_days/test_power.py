@@ -12,8 +12,8 @@ import pytest
 from ratchet.data.versions import quarantine, transaction
 from ratchet.maintenance import archive, backup
 from ratchet.monitoring.log.writer import Writer
+from ratchet.problem.data_pin import Pin
 from ratchet.project import durable
-from ratchet.project.data_pin import Pin
 from ratchet.project.paths import PLAN, Places
 from ratchet.state import ledger, pending_move
 from ratchet.state.ledger import DataChange, Move

@@ -19,11 +19,11 @@ from ratchet.monitoring.labels import feedback_rules, vetting
 from ratchet.monitoring.labels.feedback_rules import REASONS
 from ratchet.monitoring.labels.vetting import AUDITED, Traffic
 from ratchet.monitoring.log import database, predictions
-from ratchet.project import data_pin
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem import data_pin
+from ratchet.problem.data_pin import SplitSpec
+from ratchet.problem.problem import Problem
+from ratchet.problem.settings import Settings
 from ratchet.project.paths import Places
-from ratchet.project.problem import Problem
-from ratchet.project.settings import Settings
 from tests.support.people import ask_of, say
 
 LABELS = {"good", "bad"}

@@ -13,10 +13,11 @@ import pytest
 from ratchet.monitoring import retrain_state
 from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.writer import Policy, Writer
-from ratchet.project import data_pin, durable
+from ratchet.problem import data_pin
+from ratchet.problem.problem import Problem
+from ratchet.problem.settings import Settings
+from ratchet.project import durable
 from ratchet.project.paths import Places
-from ratchet.project.problem import Problem
-from ratchet.project.settings import Settings
 from tests.support.people import ask_of, say, say_of
 
 NAME = "reviews"

@@ -1,1 +1,1 @@
-"""What a project is: its settings, its errors."""
+"""What a project is: its errors, its progress."""

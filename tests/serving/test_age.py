@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from ratchet.console import status
 from ratchet.monitoring.log.client import Log
 from ratchet.monitoring.log.writer import Policy
+from ratchet.problem.settings import Deploy
 from ratchet.project.paths import Places
-from ratchet.project.settings import Deploy
 from ratchet.serving.answering.metrics import ServiceMetrics
 from ratchet.serving.answering.service import Live, Service
 from ratchet.state import ledger

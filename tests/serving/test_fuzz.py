@@ -27,8 +27,8 @@ from models import linear
 from models.contract import Rows
 from ratchet.monitoring.log.client import Log
 from ratchet.monitoring.log.writer import Policy
+from ratchet.problem.settings import Deploy
 from ratchet.project.paths import Places
-from ratchet.project.settings import Deploy
 from ratchet.serving.answering.batcher import Batcher
 from ratchet.serving.answering.bundle import Bundle, Facts
 from ratchet.serving.answering.metrics import ServiceMetrics

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratchet.monitoring.log.writer import framed, frames
-from ratchet.project.settings import Limits
+from ratchet.problem.settings import Limits
 from ratchet.servers.access import LOOPBACK
 from ratchet.serving.answering.batcher import Batcher, ModelAnswer
 from ratchet.serving.answering.requests import RequestError, abbreviate, check_texts

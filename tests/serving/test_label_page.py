@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from ratchet.data.prepare import split
 from ratchet.monitoring import label_queue
 from ratchet.monitoring.labels import audit_sample
-from ratchet.project import data_pin, settings
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem import data_pin, settings
+from ratchet.problem.data_pin import SplitSpec
+from ratchet.problem.problem import Problem
 from ratchet.project.paths import Places
-from ratchet.project.problem import Problem
 from tests.support.project import Project, copied
 from tests.support.service import ask, logged, metrics, served, until
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from models.majority import Majority
 from ratchet.monitoring.log.client import Log
 from ratchet.monitoring.log.writer import Policy
+from ratchet.problem.settings import Deploy
 from ratchet.project.paths import Places
-from ratchet.project.settings import Deploy
 from ratchet.servers.access import LOOPBACK
 from ratchet.serving import follower
 from ratchet.serving.answering import requests

@@ -11,10 +11,10 @@ from flows.pages.model_card import Findings
 from flows.registry.snapshot import Origin, RegistrySnapshot, Version
 from ratchet.judging import metrics
 from ratchet.judging.gate import Decision
-from ratchet.project.data_pin import Pin
+from ratchet.problem.data_pin import Pin
+from ratchet.problem.problem import Problem
+from ratchet.problem.settings import Settings
 from ratchet.project.paths import Places
-from ratchet.project.problem import Problem
-from ratchet.project.settings import Settings
 from ratchet.state.ledger import Move
 from tests.support.project import SMALL
 

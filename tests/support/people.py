@@ -18,7 +18,7 @@ from ratchet.data.prepare import split
 from ratchet.data.tables import canonical_csv
 from ratchet.data.versions import quarantine
 from ratchet.monitoring.log import database, predictions
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem.data_pin import SplitSpec
 from tests.support import forking
 from tests.support.forking import Begun
 from tests.support.project import Project

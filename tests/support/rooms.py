@@ -30,8 +30,11 @@ FLOORS = (
     "ratchet.servers",
     "ratchet.state",
     "expectations",
-    "ratchet.project",
+    "ratchet.problem",
     "models",
+    "ratchet.tasks",
+    "ratchet.project",
+    "models.text",
     "ratchet.judging",
 )
 """The rooms from top to bottom: each imports only rooms below it. `ratchet` itself is the door, `python -m ratchet`."""

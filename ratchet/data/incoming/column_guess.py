@@ -13,7 +13,7 @@ from collections.abc import Callable
 import polars as pl
 
 from ratchet.project.errors import Refusal
-from ratchet.project.settings import Data
+from ratchet.tasks.classify_text.columns import Columns
 
 LONG = 12
 """Least mean length of a text, in characters; an ideograph counts as 3, about a word."""
@@ -33,7 +33,7 @@ SHOWN = 30
 """Most columns that a refusal lists."""
 
 
-def guess_columns(table: pl.DataFrame, source: str, text: str, label: str, group: str | None) -> Data:
+def guess_columns(table: pl.DataFrame, source: str, text: str, label: str, group: str | None) -> Columns:
     """The named columns, and a guess for those that were not named.
 
     Args:
@@ -51,7 +51,7 @@ def guess_columns(table: pl.DataFrame, source: str, text: str, label: str, group
     texts = [text] if text else candidates(table, free, is_text)
     labels = [label] if label else candidates(table, [name for name in free if name not in texts], is_label)
     if len(texts) == len(labels) == 1:
-        return Data(text=texts[0], label=labels[0], group=group)
+        return Columns(text=texts[0], label=labels[0], group=group)
     raise question(table, source, texts, labels, group)
 
 

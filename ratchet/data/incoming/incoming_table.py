@@ -20,10 +20,10 @@ from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.reading import Reading
 from ratchet.data.versions import dvc_repo
 from ratchet.data.versions.quarantine import FILE, LINE, REASON
-from ratchet.project.data_pin import SPLIT, TABLE, Pin, Source, SplitSpec
+from ratchet.problem.data_pin import SPLIT, TABLE, Pin, Source, SplitSpec
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from ratchet.project.settings import Data
+from ratchet.tasks.classify_text.columns import Columns
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class IncomingTable:
     frame: pl.DataFrame
     places: pl.DataFrame
     broken: pl.DataFrame
-    columns: Data
+    columns: Columns
 
     @cached_property
     def canonical(self) -> pl.DataFrame:
@@ -88,7 +88,7 @@ class IncomingTable:
         return pl.concat([rows, broken], how="diagonal") if broken.height else rows
 
 
-def select_columns(reading: Reading, columns: Data) -> IncomingTable:
+def select_columns(reading: Reading, columns: Columns) -> IncomingTable:
     """Keep the columns of a reading that the problem uses."""
     names = [columns.text, columns.label, *([columns.group] if columns.group else []), *columns.slices]
     return IncomingTable(reading.frame.select(list(dict.fromkeys(names))), reading.places, reading.broken, columns)

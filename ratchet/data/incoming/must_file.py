@@ -23,11 +23,11 @@ from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.reading import read as read_table
 from ratchet.data.versions import dvc_cache, dvc_repo, transaction
 from ratchet.judging.must_list import Must
-from ratchet.project import data_pin, problem
-from ratchet.project.data_pin import MUST, Pin, Source
+from ratchet.problem import data_pin, problem
+from ratchet.problem.data_pin import MUST, Pin, Source
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from ratchet.project.problem import Problem
 from ratchet.project.progress import Say
 from ratchet.state import ledger
 from ratchet.state.ledger import DataChange

@@ -19,11 +19,11 @@ from ratchet.data.prepare.row_diff import Revision
 from ratchet.data.tables import canonical_csv
 from ratchet.data.versions import dvc_cache, feedback_table
 from ratchet.judging.must_list import Must
-from ratchet.project import data_pin, settings
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem import data_pin, settings
+from ratchet.problem.data_pin import SplitSpec
+from ratchet.problem.settings import Settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from ratchet.project.settings import Settings
 from ratchet.state import ledger
 
 MOST_WITHDRAWN = 0.10

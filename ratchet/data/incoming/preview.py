@@ -8,7 +8,7 @@ import polars as pl
 
 from ratchet.data.prepare.row_facts import compared_form
 from ratchet.data.tables.reading import Reading
-from ratchet.project.settings import Data
+from ratchet.tasks.classify_text.columns import Columns
 
 CLASSES = 10
 """Most classes that the preview names."""
@@ -28,7 +28,7 @@ LANGUAGES = {
 """Names of the most frequent languages; any other is shown as its code (ISO 639-1)."""
 
 
-def synopsis(reading: Reading, columns: Data) -> list[str]:
+def synopsis(reading: Reading, columns: Columns) -> list[str]:
     """The lines of the preview, most general first; `columns` are in the table."""
     frame = reading.frame
     first, more = printable(reading.files[0].name), len(reading.files) - 1
@@ -43,7 +43,7 @@ def synopsis(reading: Reading, columns: Data) -> list[str]:
     ]
 
 
-def taken(frame: pl.DataFrame, columns: Data) -> str:
+def taken(frame: pl.DataFrame, columns: Columns) -> str:
     """Which columns are taken, and which are left out."""
     roles = {"text": columns.text, "label": columns.label, "group": columns.group}
     left = [printable(name) for name in frame.columns if name not in roles.values()]
@@ -90,7 +90,7 @@ def languages(texts: pl.Series) -> str:
     return ", ".join([*shown, *([f"other {rest:.0%}"] if rest >= 0.005 and shown else [])]) or "too short to tell"
 
 
-def sample(frame: pl.DataFrame, columns: Data) -> list[str]:
+def sample(frame: pl.DataFrame, columns: Columns) -> list[str]:
     """Two rows with a text: the first, and the first of another class."""
     rows = (
         frame.select(label=columns.label, text=columns.text)

@@ -23,14 +23,15 @@ from ratchet.data.tables.reading import Reading, read
 from ratchet.data.versions import dvc_repo, feedback_table, quarantine, transaction
 from ratchet.data.versions.quarantine import Quarantine
 from ratchet.judging.must_list import Must
-from ratchet.project import data_pin, params_file, settings
-from ratchet.project.data_pin import Source
+from ratchet.problem import data_pin, params_file, settings
+from ratchet.problem.data_pin import Source
+from ratchet.problem.settings import Settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.project.progress import Say
-from ratchet.project.settings import Data, Settings
 from ratchet.state import ledger
 from ratchet.state.ledger import DataChange
+from ratchet.tasks.classify_text.columns import Columns
 
 MANY = 100_000
 """Rows from which on validation takes so long that it is announced."""
@@ -139,7 +140,7 @@ def add_rows(here: Places, source: str, options: ImportOptions, forget: Forget, 
     accept(here, table, current.problem, origin, forget, say, earlier=earlier)
 
 
-def find_columns(table: pl.DataFrame, source: str, options: ImportOptions, before: Settings | None) -> Data:
+def find_columns(table: pl.DataFrame, source: str, options: ImportOptions, before: Settings | None) -> Columns:
     """The columns as they were typed; otherwise those of the last version that the table still has, or a guess.
 
     Args:
@@ -182,7 +183,7 @@ def clean_labels(reading: Reading, label: str, command: str, merge: bool) -> tup
     return replace(reading, frame=reading.frame.with_columns(labels)), lines
 
 
-def guessed_lines(options: ImportOptions, columns: Data, before: Settings | None) -> list[str]:
+def guessed_lines(options: ImportOptions, columns: Columns, before: Settings | None) -> list[str]:
     """A line that names the columns that were guessed or inherited; no line where all were typed."""
     roles = {"TEXT": (options.text, columns.text), "LABEL": (options.label, columns.label)}
     guessed = " ".join(f"{role}={printable(column)}" for role, (typed, column) in roles.items() if not typed)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import polars as pl
 
 from ratchet.data.prepare import split
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem.data_pin import SplitSpec
 
 ORIGINAL = "original"
 """The label_source of a row that came with the table."""

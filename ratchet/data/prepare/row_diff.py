@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from ratchet.data.prepare.redact import redact
+from models.text.redact import redact
 from ratchet.data.prepare.row_facts import compared_form
 
 

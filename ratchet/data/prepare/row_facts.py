@@ -11,7 +11,7 @@ from __future__ import annotations
 import polars as pl
 
 from models.text.normalise import normal_form
-from ratchet.data.prepare.redact import looks_private
+from models.text.redact import looks_private
 
 MAX_CHARACTERS = 100_000
 """Most characters of a valid text, about forty printed pages: a longer one is more often a file in the wrong column."""

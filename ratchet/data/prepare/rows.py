@@ -20,17 +20,17 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from models.text import normalise
-from ratchet.data.prepare import canonical_columns, deduplicate, label_sources, redact, row_facts, split
+from models.text import normalise, redact
+from ratchet.data.prepare import canonical_columns, deduplicate, label_sources, row_facts, split
 from ratchet.data.prepare.deduplicate import PreparationReport
 from ratchet.data.tables import canonical_csv, key_index
 from ratchet.data.tables.key_index import KeyIndex
 from ratchet.data.tables.row_store import StoredRows, store
-from ratchet.project import data_pin
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem import data_pin
+from ratchet.problem.data_pin import SplitSpec
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from ratchet.project.problem import Problem
 
 VALIDATING, JUDGING = 100_000, 250_000
 """Most rows of the validation and of the holdout side that are scored: an accuracy then has a standard error of at most

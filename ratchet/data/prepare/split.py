@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ratchet.data.prepare.row_facts import compared_form
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem.data_pin import SplitSpec
 
 Floats = NDArray[np.float64]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 
-from ratchet.project import data_pin, settings
+from ratchet.problem import data_pin
+from ratchet.problem.model_params import model_params
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
-from ratchet.project.problem import Problem
 
 SHOWN = 10
 """Most columns or classes that a refusal lists; the others are counted."""
@@ -34,7 +35,7 @@ def refuse_unknown_columns(problem: Problem) -> None:
     if data.text == data.label:
         raise misfit("`data.text` and `data.label` must be two columns", f"{data.text} twice", columns, "columns")
     for name in problem.settings.build.candidates:
-        settings.model_params(problem.settings, name)
+        model_params(problem.settings, name)
     refuse_another_name(problem)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratchet.data.versions import dvc_cache
+from ratchet.problem.data_pin import Pin
 from ratchet.project import durable, faults
-from ratchet.project.data_pin import Pin
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.servers.remote import s3

@@ -9,7 +9,7 @@ import polars as pl
 
 from ratchet.data.prepare.row_facts import compared_form
 from ratchet.data.tables import canonical_csv
-from ratchet.project.data_pin import FEEDBACK
+from ratchet.problem.data_pin import FEEDBACK
 
 COLUMNS = ("text", "label", "label_source", "chance", "prediction")
 """Columns of the file, all of type String. `chance` is the probability with which a text was chosen; null for other

@@ -18,7 +18,7 @@ from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.project.progress import Say
-from ratchet.project.settings import Data
+from ratchet.tasks.classify_text.columns import Columns
 
 REASON, FILE, LINE = "set_aside_because", "from_file", "from_line"
 """Columns in front of the row's own."""
@@ -175,7 +175,7 @@ def placed(reading: Reading) -> Reading:
     return replace(reading, places=places)
 
 
-def keep(here: Places, problem: str, aside: pl.DataFrame, names: Data, say: Say) -> Quarantine | None:
+def keep(here: Places, problem: str, aside: pl.DataFrame, names: Columns, say: Say) -> Quarantine | None:
     """Add invalid rows of the pinned table (row_facts.py) to the rows set aside.
 
     Args:

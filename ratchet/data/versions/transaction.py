@@ -18,8 +18,8 @@ from pathlib import Path
 
 from ratchet.data.versions import dvc_cache, dvc_repo
 from ratchet.data.versions import quarantine as quarantine_file
+from ratchet.problem.data_pin import Pin
 from ratchet.project import durable
-from ratchet.project.data_pin import Pin
 from ratchet.project.paths import Places
 from ratchet.state import ledger
 from ratchet.state.ledger import DataChange

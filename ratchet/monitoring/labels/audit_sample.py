@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from ratchet.data.prepare import split
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem.data_pin import SplitSpec
 
 Flags = NDArray[np.bool_]
 

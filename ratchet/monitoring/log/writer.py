@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ratchet.data.prepare.redact import redact
+from models.text.redact import redact
 from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.database import Place
 from ratchet.monitoring.log.postgres_log import RemoteLog

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ratchet.project.settings import Limits
+from ratchet.problem.settings import Limits
 
 MEGABYTE = 1_000_000
 Body = TypeVar("Body")

@@ -17,9 +17,9 @@ from ratchet.monitoring.log import predictions
 from ratchet.monitoring.log.client import Log
 from ratchet.monitoring.log.predictions import Prediction
 from ratchet.monitoring.log.writer import Answers
+from ratchet.problem.settings import Deploy
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from ratchet.project.settings import Deploy
 from ratchet.serving.answering import bundle
 from ratchet.serving.answering.batcher import Batcher, ModelAnswer
 from ratchet.serving.answering.bundle import Bundle

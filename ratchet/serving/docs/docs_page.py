@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ratchet.project.settings import Limits
+from ratchet.problem.settings import Limits
 from ratchet.serving.answering.requests import JSON
 from ratchet.serving.answering.service import Service
 from ratchet.serving.api import predict

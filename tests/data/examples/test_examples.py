@@ -15,7 +15,7 @@ from ratchet.data.prepare.canonical_columns import canonical_frame
 from ratchet.data.prepare.deduplicate import prepare
 from ratchet.data.prepare.row_facts import measure, set_aside
 from ratchet.data.tables import canonical_csv
-from ratchet.project.settings import Data
+from ratchet.tasks.classify_text.columns import Columns
 from tests.support.project import Project
 
 BIG = {"newsgroups", "fine_foods"}
@@ -86,7 +86,7 @@ def test_an_example_is_built_and_is_always_the_same(name: str, tmp_path: Path) -
     assert not any(frame.null_count().row(0))
 
 
-def columns_of(columns: Data) -> list[str]:
+def columns_of(columns: Columns) -> list[str]:
     return [name for name in (columns.text, columns.label, columns.group, *columns.slices) if name]
 
 

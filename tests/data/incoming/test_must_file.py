@@ -15,7 +15,7 @@ from ratchet.data.versions import dvc_cache, transaction
 from ratchet.judging import gate
 from ratchet.judging import must_list as must
 from ratchet.judging.must_list import BrokenMust, Must, MustResult
-from ratchet.project import data_pin
+from ratchet.problem import data_pin
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from tests.support.answers import answers, share
@@ -378,7 +378,7 @@ def test_rows_of_the_list_are_no_rows_of_the_table(desk: Desk, monkeypatch: pyte
     written(desk, LIST)
     fetched(desk, monkeypatch)
     from ratchet.data.prepare import rows
-    from ratchet.project import problem
+    from ratchet.problem import problem
 
     assert desk.table == before
     assert rows.RawRows(problem.load()).rows == 100

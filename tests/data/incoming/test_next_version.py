@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ratchet.data.prepare import row_diff
 from ratchet.data.versions import transaction
-from ratchet.project import data_pin, settings
+from ratchet.problem import data_pin, settings
 from ratchet.project.errors import Refusal
 from tests.support import forking
 from tests.support.in_process import Desk

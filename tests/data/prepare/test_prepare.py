@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.text import redact
 from models.text.normalise import normalise, normalised
-from ratchet.data.prepare import deduplicate, redact, row_facts, split
+from ratchet.data.prepare import deduplicate, row_facts, split
 from ratchet.data.tables import canonical_csv
-from ratchet.project import data_pin
+from ratchet.problem import data_pin
 from tests.support.tables import frame_of
 
 ODD = st.sampled_from(['"', ",", "\n", "\r", "\r\n", "\x00", "\ufeff", "\u2028", "é", "e\u0301", "漢", "😀", " ", ""])

@@ -29,7 +29,7 @@ from ratchet.data.prepare.table_facts import measure_table
 from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.key_index import KeyIndex
 from ratchet.data.tables.row_store import Column, StoredRows, store
-from ratchet.project import data_pin
+from ratchet.problem import data_pin
 from tests.support.tables import ALL_TABLES, BAD_ROWS, RULES, changed, raw_rows
 
 TEXT = st.none() | st.sampled_from(
@@ -220,7 +220,7 @@ from pathlib import Path
 import polars as pl
 import expectations
 from ratchet.data.prepare import rows
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem.data_pin import SplitSpec
 from ratchet.data.tables import canonical_csv
 from ratchet.data.prepare import canonical_columns
 from ratchet.data.prepare.table_facts import measure_table

@@ -21,7 +21,7 @@ from ratchet.data.incoming import column_guess, label_spelling
 from ratchet.data.incoming.preview import languages, synopsis
 from ratchet.data.tables.reading import Reading, read, read_table
 from ratchet.project.errors import Refusal
-from ratchet.project.settings import Data
+from ratchet.tasks.classify_text.columns import Columns
 
 WESTERN = [
     ("Un film très réussi, vraiment", "bon"),
@@ -341,13 +341,13 @@ def frame(**columns: list[str]) -> pl.DataFrame:
 
 
 def test_the_only_columns_that_fit_are_proposed() -> None:
-    assert column_guess.guess_columns(frame(), "t.csv", "", "", None) == Data(text="body", label="queue")
-    assert column_guess.guess_columns(frame(), "t.csv", "", "queue", None) == Data(text="body", label="queue")
-    assert column_guess.guess_columns(frame(), "t.csv", "body", "", "id") == Data(
+    assert column_guess.guess_columns(frame(), "t.csv", "", "", None) == Columns(text="body", label="queue")
+    assert column_guess.guess_columns(frame(), "t.csv", "", "queue", None) == Columns(text="body", label="queue")
+    assert column_guess.guess_columns(frame(), "t.csv", "body", "", "id") == Columns(
         text="body", label="queue", group="id"
     )
     chinese = frame(body=[f"这个电影很好看{n}" for n in range(60)], day=[f"2024-01-{n % 9 + 1:02}" for n in range(60)])
-    assert column_guess.guess_columns(chinese, "t.csv", "", "", None) == Data(text="body", label="queue")
+    assert column_guess.guess_columns(chinese, "t.csv", "", "", None) == Columns(text="body", label="queue")
 
 
 @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ def test_a_synopsis_says_what_was_understood_in_lines_that_a_terminal_can_show()
     table = frame(body=[f"Texts \x1b[31m of 好 {n % 30}\n" + "x" * 100 for n in range(60)])
     nothing = pl.DataFrame()
     reading = Reading(table, nothing, nothing, (Path("t.csv"),), ("UTF-8, fields between commas",))
-    lines = synopsis(reading, Data(text="body", label="queue"))
+    lines = synopsis(reading, Columns(text="body", label="queue"))
     said = "\n".join(lines)
     assert "Read t.csv: 60 rows, 3 columns; UTF-8, fields between commas." in said
     assert "text from 'body', label from 'queue'. Left out: id." in said

@@ -9,7 +9,7 @@ import pytest
 
 from ratchet.data.incoming import table_import
 from ratchet.data.versions import transaction
-from ratchet.project import data_pin
+from ratchet.problem import data_pin
 from ratchet.project.errors import Refusal
 from tests.support.in_process import Desk
 

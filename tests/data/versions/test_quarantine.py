@@ -12,10 +12,10 @@ from ratchet.console import status
 from ratchet.data.versions import dvc_cache, quarantine
 from ratchet.maintenance import prune
 from ratchet.monitoring import feedback
-from ratchet.project import data_pin
+from ratchet.problem import data_pin
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from ratchet.project.settings import Data
+from ratchet.tasks.classify_text.columns import Columns
 from tests.support.in_process import Desk
 
 HEAD = "text,label\n"
@@ -79,7 +79,7 @@ def test_what_cannot_be_read_any_more_is_kept_under_a_name_that_is_told(desk: De
     place = desk.root / PLACE
     for number in (1, 2):
         place.write_bytes(content)
-        summary = quarantine.keep(desk.here, "reviews", ASIDE, Data(text="text", label="label"), said.append)
+        summary = quarantine.keep(desk.here, "reviews", ASIDE, Columns(text="text", label="label"), said.append)
         assert summary is not None
         assert summary.rows == 1
         kept = place.with_name(f"reviews.kept-{number}.csv")
@@ -101,7 +101,7 @@ def test_what_cannot_be_read_any_more_stops_who_would_lose_it(desk: Desk) -> Non
 
 def test_rows_come_beside_what_somebody_has_changed_and_it_stays_known_as_changed(desk: Desk) -> None:
     desk.write(PLACE, desk.quarantine.replace("Nobody said what this is,", "Nobody said what this is,good"))
-    names = Data(text="text", label="label")
+    names = Columns(text="text", label="label")
     for _ in range(2):
         quarantine.keep(desk.here, "reviews", ASIDE, names, lambda _: None)
         assert quarantine.read(desk.root / PLACE)["label"].to_list() == ["good", "good"]
@@ -111,7 +111,7 @@ def test_rows_come_beside_what_somebody_has_changed_and_it_stays_known_as_change
 def test_an_empty_text_set_aside_twice_lies_there_once(here: Places) -> None:
     empty = ASIDE.with_columns(text=pl.lit(""))
     for _ in range(2):
-        summary = quarantine.keep(here, "reviews", empty, Data(text="text", label="label"), lambda _: None)
+        summary = quarantine.keep(here, "reviews", empty, Columns(text="text", label="label"), lambda _: None)
     assert summary is not None
     assert summary.rows == 1
 

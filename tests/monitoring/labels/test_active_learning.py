@@ -14,7 +14,7 @@ from ratchet.monitoring import label_queue
 from ratchet.monitoring.labels import audit_sample
 from ratchet.monitoring.labels.active_learning import choose
 from ratchet.monitoring.log.predictions import Prediction, digest
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem.data_pin import SplitSpec
 
 SPEC = SplitSpec(by="group", salt="films")
 TEXTS = st.lists(st.text(max_size=12) | st.sampled_from(["a b c d e", "A  b, c d e!", "", "漢字 漢字"]), max_size=25)

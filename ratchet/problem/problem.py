@@ -6,11 +6,12 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from ratchet.project import data_pin, settings
-from ratchet.project.data_pin import SplitSpec
+from ratchet.problem import data_pin, settings
+from ratchet.problem.data_pin import SplitSpec
+from ratchet.problem.settings import Settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, places
-from ratchet.project.settings import Settings
+from ratchet.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Problem:
     @property
     def name(self) -> str:
         return self.settings.problem
+
+    @property
+    def task(self) -> Task:
+        """The kind of problem."""
+        return self.settings.kind
 
     @property
     def split(self) -> SplitSpec:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.data.prepare.redact import looks_private, redact
+from models.text.redact import looks_private, redact
 from tests.support.private_texts import KNOWN
 
 STAYS = [

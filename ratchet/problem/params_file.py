@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import yaml
 
-from ratchet.project import settings
+from ratchet.problem import settings
 from ratchet.project.errors import Refusal
-from ratchet.project.settings import Data
+from ratchet.tasks.classify_text.columns import Columns
 
 TEMPLATE = """\
 # The problem in one screen. An unknown key is refused by name.
@@ -47,7 +47,7 @@ IMBALANCED = 0.7
 """Share of the largest class above which accuracy says little, and macro F1 decides instead."""
 
 
-def describe(problem: str, columns: Data, valid: pl.DataFrame) -> str:
+def describe(problem: str, columns: Columns, valid: pl.DataFrame) -> str:
     """The text of a new params.yaml: the columns of the table, and a metric that suits its classes."""
     shares = valid["label"].value_counts(normalize=True)["proportion"]
     metric = (
@@ -76,7 +76,7 @@ def quoted(value: str) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def next_text(path: Path, problem: str, columns: Data, valid: pl.DataFrame) -> str | None:
+def next_text(path: Path, problem: str, columns: Columns, valid: pl.DataFrame) -> str | None:
     """The text of params.yaml for the next data version; None if the file can stay as it is.
 
     If the file describes the same problem, renamed columns are changed in place, and every choice of a person (slices,

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 import models
-from ratchet.judging.gate import Rules
-from ratchet.judging.metrics import METRICS
+from ratchet import tasks
+from ratchet.judging.metrics import Metric
 from ratchet.project.errors import Refusal
+from ratchet.tasks import Task
+from ratchet.tasks.contract import Data
 
 CRON = re.compile(r"[\d*/,-]+|[A-Za-z]{3}([,-][A-Za-z]{3})*")
 """A field of a schedule: numbers with stars and ranges, or names of days and months."""
@@ -27,24 +38,6 @@ class Section(BaseModel):
     """A block of params.yaml: frozen, and strict about its keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Data(Section):
-    """The columns of the table.
-
-    Attributes:
-        text: column that the model reads.
-        label: column that the model predicts.
-        group: column whose values are never split between train and holdout; None for no groups.
-        slices: columns by whose values the scorecard is broken down.
-        positive: class of which precision, recall and F1 are computed; None for macro averages.
-    """
-
-    text: str = Field(min_length=1)
-    label: str = Field(min_length=1)
-    group: str | None = None
-    slices: tuple[str, ...] = ()
-    positive: str | None = None
 
 
 class Build(Section):
@@ -96,20 +89,9 @@ class Evaluate(Section):
         margin: a challenger must be better by more than this.
     """
 
-    metric: Literal["accuracy", "f1", "macro_f1", "log_loss"] = "accuracy"
+    metric: str = "accuracy"
     floor: float | None = Field(default=None, ge=0, allow_inf_nan=False, strict=True)
     margin: float = Field(default=0.0, ge=0, allow_inf_nan=False, strict=True)
-
-    @model_validator(mode="after")
-    def shares_of_one(self) -> Evaluate:
-        for name in ("floor", "margin"):
-            value = getattr(self, name)
-            if value is not None and value > METRICS[self.metric].largest:
-                raise ValueError(
-                    f"`evaluate.{name}` must lie from 0 to 1, as {self.metric} does. Received: {value:g} "
-                    f"(is {value / 100:g} meant?)"
-                )
-        return self
 
 
 class Canary(Section):
@@ -238,20 +220,83 @@ def why_no_schedule(fields_of_cron: str) -> str:
 
 
 class Settings(Section):
-    """One problem, as params.yaml describes it."""
+    """One problem, as params.yaml describes it.
+
+    Attributes:
+        problem: name of the MLflow experiment and of the registered model.
+        task: the kind of problem (ratchet/tasks).
+        data: the columns of the table, as the kind has them.
+    """
 
     problem: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
-    task: Literal["classify"] = "classify"
-    data: Data
+    task: str = "classify"
+    data: SerializeAsAny[Data]
     build: Build
     evaluate: Evaluate = Evaluate()
     deploy: Deploy = Deploy()
     optimise: Optimise = Optimise()
 
+    @property
+    def kind(self) -> Task:
+        """The kind of problem."""
+        return tasks.get(self.task)
 
-def gate_rules(settings: Settings) -> Rules:
-    """The rules of the gate."""
-    return Rules(settings.evaluate.metric, settings.evaluate.floor, settings.evaluate.margin)
+    @property
+    def metric(self) -> Metric:
+        """The metric that decides, as it is named in params.yaml; `kind.judging.metric` binds it to the outputs."""
+        return self.kind.judging.METRICS[self.evaluate.metric]
+
+    @model_validator(mode="before")
+    @classmethod
+    def usual_metric(cls, raw: Any) -> Any:
+        """The kind's first metric decides where params.yaml names none."""
+        evaluate = raw.get("evaluate", {}) if isinstance(raw, dict) else None
+        if not isinstance(evaluate, dict) or "metric" in evaluate or raw.get("task", "classify") not in tasks.names():
+            return raw
+        usual = next(iter(tasks.get(raw.get("task", "classify")).judging.METRICS))
+        return raw | {"evaluate": evaluate | {"metric": usual}}
+
+    @field_validator("task")
+    @classmethod
+    def known_task(cls, task: str) -> str:
+        if task not in tasks.names():
+            raise ValueError(f"`task` should be {one_of(tasks.names())}, not {task!r}")
+        return task
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def columns_of_task(cls, columns: Any, info: ValidationInfo) -> Any:
+        """Read the columns as the kind of problem has them."""
+        return tasks.get(info.data["task"]).columns.model_validate(columns) if "task" in info.data else Data(label="-")
+
+    @model_validator(mode="after")
+    def fitting_metric(self) -> Settings:
+        metrics, name = self.kind.judging.METRICS, self.evaluate.metric
+        if name not in metrics:
+            raise ValueError(f"`evaluate.metric` should be {one_of(tuple(metrics))}, not {name!r}")
+        for key in ("floor", "margin"):
+            value = getattr(self.evaluate, key)
+            if value is not None and value > metrics[name].largest:
+                raise ValueError(
+                    f"`evaluate.{key}` must lie from 0 to 1, as {name} does. Received: {value:g} "
+                    f"(is {value / 100:g} meant?)"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def possible_trial(self) -> Settings:
+        if self.kind.can("right_or_wrong"):
+            return self
+        for key, is_set in (("deploy.canary", self.deploy.canary.tries), ("optimise.accuracy", self.optimise.accuracy)):
+            if is_set:
+                raise ValueError(f"`{key}` needs answers that are right or wrong; those of task {self.task} are not")
+        return self
+
+
+def one_of(choices: Sequence[str]) -> str:
+    """`'a', 'b' or 'c'`."""
+    quoted = [repr(choice) for choice in choices]
+    return " or ".join([", ".join(quoted[:-1]), quoted[-1]] if quoted[1:] else quoted)
 
 
 def load(path: Path) -> Settings:
@@ -313,48 +358,20 @@ def refuse_conflict(path: Path, text: str) -> None:
             )
 
 
-def explain(error: ValidationError) -> str:
-    """Pydantic's errors in one line of plain words, with the keys as the file has them."""
+def explain(error: ValidationError, *within: str | int) -> str:
+    """Pydantic's errors in one line of plain words, with the keys as the file has them; `within` are outer keys."""
     sentences = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
+        key = ".".join(str(part) for part in (*within, *problem["loc"]))
         if problem["type"] == "extra_forbidden":
             sentences.append(f"unknown key `{key}`")
         elif problem["type"] == "missing":
             sentences.append(f"no key `{key}`")
         elif problem["type"] == "value_error":
-            sentences.append(str(problem["ctx"]["error"]))
+            cause = problem["ctx"]["error"]
+            is_nested = isinstance(cause, ValidationError)
+            sentences.append(explain(cause, *problem["loc"]) if is_nested else str(cause))
         else:
             words = TYPE_ERRORS.get(problem["type"], problem["msg"].lower().removeprefix("input "))
             sentences.append(f"`{key}` {words}, not {problem['input']!r}")
     return "; ".join(sentences)
-
-
-def model_params(settings: Settings, name: str) -> Any:
-    """The Params of one candidate: the defaults, with the values of `build.<name>` in params.yaml.
-
-    Raises:
-        Refusal: params.yaml names a hyperparameter that the model does not have, or a value of another type.
-    """
-    params = models.get(name).Params()
-    overrides = settings.build.overrides.get(name, {})
-    names = [field.name for field in fields(params)]
-    for key in overrides:
-        if key not in names:
-            raise Refusal(f"`build.{name}` takes {', '.join(names) or 'nothing'}.", f"`{key}`", "Mend params.yaml.")
-        refuse_other_type(f"build.{name}.{key}", getattr(params, key), overrides[key])
-    if "minutes" in names and "minutes" not in overrides:
-        overrides = overrides | {"minutes": settings.build.minutes}
-    return replace(params, **overrides)
-
-
-def refuse_other_type(key: str, usual: Any, value: Any) -> None:
-    """Raise unless a value has the type of the usual one; an int may stand for a float, a list for a tuple.
-
-    Raises:
-        Refusal: it has another type.
-    """
-    kinds = {float: (int, float), tuple: (list, tuple)}.get(type(usual), (type(usual),))
-    if usual is None or (isinstance(value, kinds) and isinstance(value, bool) == isinstance(usual, bool)):
-        return
-    raise Refusal(f"`{key}` is a value like {usual!r}.", repr(value), "Mend params.yaml.")

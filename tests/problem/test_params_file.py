@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ratchet.project import params_file, settings
-from ratchet.project.settings import Data
+from ratchet.problem import params_file, settings
+from ratchet.tasks.classify_text.columns import Columns
 
 
 @given(
@@ -27,7 +27,7 @@ def test_described_params_read_back_whatever_the_columns_are_called(
 ) -> None:
     text, label, group, positive = names
     path = tmp_path_factory.mktemp("params") / "params.yaml"
-    columns = Data(text=text, label=label, group=group, positive=positive)
+    columns = Columns(text=text, label=label, group=group, positive=positive)
     path.write_text(params_file.describe("a-problem", columns, pl.DataFrame({"label": ["a", "b"]})), encoding="utf-8")
     loaded = settings.load(path)
     assert (loaded.data.text, loaded.data.label, loaded.data.group, loaded.data.positive) == (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratchet.project.data_pin import Source, made_from
+from ratchet.problem.data_pin import Source, made_from
 
 PARTS = ("feedback on ", "must.csv beside ", "example ", "table ", "film_reviews", "reviews.csv, more.csv", "example")
 TEXTS = st.lists(st.sampled_from(PARTS) | st.text(max_size=3), max_size=5).map("".join)

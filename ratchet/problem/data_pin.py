@@ -15,9 +15,9 @@ from typing import Literal
 
 import yaml
 
+from ratchet.problem.settings import refuse_conflict
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from ratchet.project.settings import refuse_conflict
 
 TABLE = "table.csv"
 SPLIT = "split.json"

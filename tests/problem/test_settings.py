@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratchet.data.versions import consistency
-from ratchet.project import problem, settings
+from ratchet.problem import problem, settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import places
 from tests.support.project import ROOT, SMALL, Project, refused
@@ -129,7 +129,7 @@ def test_params_that_do_not_fit_the_data_are_refused_at_the_start(whole: Project
 def test_positive_and_metric_must_fit_the_classes(
     tmp_path: Path, change: str, classes: tuple[str, ...], words: str | None
 ) -> None:
-    from ratchet.project.data_pin import Pin
+    from ratchet.problem.data_pin import Pin
 
     positive = re.search(r"positive: (\w+)", change)
     text = SMALL.replace("label: label", f"label: label, {positive[0]}") if positive else SMALL

@@ -1,0 +1,1 @@
+"""The problem: params.yaml and data.dvc as frozen values."""

@@ -1,0 +1,1 @@
+"""What a model of texts to classes takes and gives."""

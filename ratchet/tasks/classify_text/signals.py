@@ -1,0 +1,1 @@
+"""What drift compares of texts and classes."""

@@ -1,0 +1,1 @@
+"""The bodies of /predict and /feedback for texts to classes."""

@@ -1,0 +1,1 @@
+"""The problem: its settings and its pinned data."""

@@ -13,6 +13,7 @@ turned down, so that the requester starts a fresh interpreter; the fork server r
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -27,6 +28,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
+from typing import NoReturn
 
 from ratchet.project.paths import ROOT
 
@@ -260,9 +262,20 @@ def become(
 
 def stamp() -> str:
     """The times and sizes of all code files; another value means that the code has changed."""
-    paths = sorted(path for folder in CODE for path in (ROOT / folder).rglob("*.py"))
-    states = [(path, path.stat()) for path in [*paths, ROOT / "requirements.lock"] if path.exists()]
-    return ";".join(f"{path} {status.st_mtime_ns} {status.st_size}" for path, status in states)
+    entries = [entry for folder in CODE if (ROOT / folder).is_dir() for entry in code_files(str(ROOT / folder))]
+    lock = ROOT / "requirements.lock"
+    states = [(entry.path, entry.stat()) for entry in entries] + ([(str(lock), lock.stat())] if lock.exists() else [])
+    return ";".join(sorted(f"{path} {status.st_mtime_ns} {status.st_size}" for path, status in states))
+
+
+def code_files(folder: str) -> Iterator[os.DirEntry[str]]:
+    """The code files below a folder. Pathlib takes four times as long, and each fork waits for it."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                yield entry
+            elif entry.is_dir() and entry.name != "__pycache__":
+                yield from code_files(entry.path)
 
 
 def main(words: Sequence[str]) -> None:
@@ -283,9 +296,29 @@ def main(words: Sequence[str]) -> None:
     requests.close()
     os.set_inheritable(int(words[1]), True)
     sys.argv = requested
-    runpy.run_module(requested[0], run_name="__main__", alter_sys=True)
+    status = 0
+    try:
+        runpy.run_module(requested[0], run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        if ended.code is not None and not isinstance(ended.code, int):
+            raise
+        status = ended.code or 0
+    leave(status)
+
+
+def leave(status: int) -> NoReturn:
+    """End this process as the interpreter would, but for freeing all that is loaded: that takes 0.25 s.
+
+    Threads are joined, exit functions run and streams are flushed, in the order of `Py_FinalizeEx`. The processes of
+    multiprocessing end likewise.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status & 0xFF)
 
 
 if __name__ == "__main__":
     main(sys.argv[1:])
-    gc.freeze()  # as in ratchet/__main__.py

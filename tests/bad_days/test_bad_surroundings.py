@@ -303,7 +303,7 @@ def test_garbage_in_what_can_be_made_again_is_passed_over(own: Project) -> None:
     assert "promoted after nothing" in history.text
     assert re.search(r"live +version 1 \(linear\) since", status.text)
     code = """
-from ratchet.project import problem
+from ratchet.problem import problem
 from ratchet.data.prepare import rows
 from ratchet.servers import servers
 from ratchet.state import turn

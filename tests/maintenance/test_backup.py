@@ -43,7 +43,7 @@ print(json.dumps({"versions": versions, "missing": missing, "runs": runs}))
 """
 
 ANOTHER_VERSION = """
-from ratchet.project import problem
+from ratchet.problem import problem
 from ratchet.project.paths import places, settle
 settle(places())
 from flows.registry.registry import Registry

@@ -166,7 +166,7 @@ def test_the_service_answers_from_the_bucket_and_logs_into_postgresql(team: Proj
 MADE = ("back", "never live", "of somebody else")
 MORE_VERSIONS = """
 import json, os, mlflow
-from ratchet.project import problem
+from ratchet.problem import problem
 from ratchet.project.paths import places, settle
 settle(places())
 from flows.registry.registry import Registry

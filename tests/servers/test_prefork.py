@@ -71,7 +71,7 @@ from flows.published import flow_process
 flow_process.load()
 threads, before = threading.active_count(), set(sys.modules)
 from flows.registry.registry import Registry
-from ratchet.project import problem
+from ratchet.problem import problem
 from ratchet.data.versions import dvc_repo
 mine = problem.load()
 registry = Registry(mine.name, mine.here)

@@ -13,7 +13,7 @@ from tests.support.project import Project, copied
 from tests.support.service import ask, metrics, served, until
 
 REGISTER = """
-from ratchet.project import problem
+from ratchet.problem import problem
 from ratchet.project.paths import places, settle
 settle(places())
 from flows.registry.registry import Registry

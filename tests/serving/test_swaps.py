@@ -15,7 +15,7 @@ from tests.support.project import Project, copied
 from tests.support.service import ask, asked, bundle_of, logged, metrics, served, until
 
 REGISTER_TWO = """
-from ratchet.project import problem
+from ratchet.problem import problem
 from ratchet.project.paths import places, settle
 settle(places())
 from flows.registry.registry import Registry

@@ -17,14 +17,14 @@ client.create_model_version("reviews", f"models:/{model.model_id}", model.source
 """Version 2, as good as the first."""
 
 
-def registry(project: Project) -> dict[str, Any]:
+def registry(project: Project, problem: str = "reviews") -> dict[str, Any]:
     """What MLflow's own client reads of the champion, its run and the registered model."""
     import mlflow
 
     client: Any = mlflow.MlflowClient(project.tracking_uri, project.tracking_uri)
-    version = client.get_model_version_by_alias("reviews", "champion")
+    version = client.get_model_version_by_alias(problem, "champion")
     run = client.get_run(version.run_id)
-    model = client.get_registered_model("reviews")
+    model = client.get_registered_model(problem)
     return {
         "version": int(version.version), "tags": dict(version.tags), "run_tags": dict(run.data.tags),
         "metrics": dict(run.data.metrics), "aliases": {name: int(held) for name, held in model.aliases.items()},

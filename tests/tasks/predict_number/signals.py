@@ -1,0 +1,1 @@
+"""What drift compares of numbers: each of the inputs, and the answer."""

@@ -51,7 +51,7 @@ def build(model: Model | None = None, trigger: str = "manual", turn: str | None 
         ready = prepare_data(problem, valid)
         validate_prepared_data(run, ready)
         candidates = train_candidates(run, ready, model)
-        chosen = best(candidates, problem.settings.evaluate.metric)
+        chosen = best(candidates, problem.settings.metric)
         verify_stored_model(run, chosen, ready)
         challenger = register_challenger(run, chosen, candidates)
     rename_run(problem.name, challenger.number, challenger.model)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ratchet.judging.metrics import Metric, Scores
+    from ratchet.judging.pictures import Grid, Lines
     from ratchet.judging.slices import Masks
 
 Floats = NDArray[np.float64]
@@ -79,6 +80,16 @@ class Data(BaseModel):
         raise NotImplementedError
 
     @property
+    def marked_question(self) -> str:
+        """The question in Markdown, with the columns between backticks."""
+        return self.question
+
+    @property
+    def unit(self) -> str:
+        """One input in a word, whose plural takes an s."""
+        return "row"
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """All of the owner's columns that the problem uses, each once."""
         group = (self.group,) if self.group else ()
@@ -119,13 +130,13 @@ class Figure:
         key: name of the picture and of the artifact, e.g. `confusion-matrix`.
         title: its heading in the model card, e.g. `Mistakes`.
         sentence: the finding.
-        data: what is drawn, one of the classes that flows/pages/charts.py knows; None for no picture.
+        data: what is drawn (ratchet/judging/pictures.py); None for no picture.
     """
 
     key: str
     title: str
     sentence: str
-    data: Any = None
+    data: Grid | Lines | None = None
 
 
 class RowsFace(Protocol):
@@ -192,19 +203,23 @@ class RowsFace(Protocol):
 
 
 class JudgingFace(Protocol):
-    """How outputs are held against the truth: `ratchet/tasks/<kind>/judging.py`. Pure; numpy."""
+    """How outputs are held against the truth: `ratchet/tasks/<kind>/judging.py`. Pure; numpy alone."""
 
     METRICS: Mapping[str, Metric]
     """What `evaluate.metric` may name; the first is the default."""
     FIGURES: Mapping[str, str]
     """The figures of a scorecard, in their order: names in MLflow -> words. The metrics are among them."""
+    COMPARED: Sequence[str]
+    """The metrics by which candidates are shown, besides the one that decides."""
     BASELINE: str
     """What the baseline does, as part of a sentence: `always giving the most frequent class`."""
-    BASELINE_MODEL: str
-    """The model in models/ that does the same."""
 
     def labels(self, targets: Iterable[str]) -> Labels:
         """The names of the output columns of a model of rows with these distinct targets."""
+        ...
+
+    def listed(self, labels: Labels) -> str:
+        """What a model with these outputs may answer, as part of a sentence of the model card: `` `bad`, `good` ``."""
         ...
 
     def truth(self, targets: Sequence[str], labels: Labels) -> Truth:
@@ -220,7 +235,7 @@ class JudgingFace(Protocol):
         ...
 
     def intervals(self, labels: Labels, data: Any) -> Sequence[Metric]:
-        """The figures that get an interval, each as a metric."""
+        """The figures that get an interval, each as a metric; the metrics are among them."""
         ...
 
     def score(self, truth: Truth, outputs: Floats, labels: Labels, data: Any) -> Scores:
@@ -236,7 +251,7 @@ class JudgingFace(Protocol):
         ...
 
     def slices(self, inputs: pl.Series) -> Masks:
-        """Named parts of the holdout by its inputs, as masks."""
+        """Named parts of the holdout by its inputs, as masks; those of few rows are left out by the caller."""
         ...
 
     def findings(self, truth: Truth, outputs: Floats, labels: Labels, champion: Floats | None) -> Sequence[Figure]:

@@ -28,6 +28,14 @@ class Columns(Data):
     def question(self) -> str:
         return f"which {self.label} does a {self.text} have"
 
+    @property
+    def marked_question(self) -> str:
+        return f"which `{self.label}` does a `{self.text}` have"
+
+    @property
+    def unit(self) -> str:
+        return "text"
+
     def roles(self) -> dict[str, str | None]:
         return {"text": self.text, "label": self.label, "group": self.group}
 

@@ -59,7 +59,7 @@ class Model:
     scores: dict[tuple[str, bool], float] = field(default_factory=dict)
 
     def says(self, texts: pl.Series) -> Floats:
-        return self.fitted.predict_proba(texts.to_list())
+        return self.fitted.predict(texts.to_list())
 
     def accuracy(self, world: World, week: int) -> float:
         """Over a week's mixture."""

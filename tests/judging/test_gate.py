@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ratchet.judging import bootstrap, gate
 from tests.support.answers import judged, rules, share
+from tests.tasks.predict_number import judging as numbers
 
 
 def test_the_first_good_model_is_promoted() -> None:
@@ -98,3 +100,26 @@ def test_the_bootstrap_interval_holds_what_it_promises() -> None:
     rng = np.random.default_rng(0)
     wins = [judged(rng.random(400) < 0.8, rng.random(400) < 0.8).promote for _ in range(200)]
     assert 0.03 < np.mean(wins) < 0.18
+
+
+def test_numbers_are_judged_by_their_error_with_the_same_gate() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(100, 20, 600)
+    near, far = (truth[:, None] + rng.normal(0, error, (600, 1)) for error in (2, 6))
+    squared = numbers.metric("squared_error", ("number",), None)
+    holdout = gate.Holdout(truth, slices={"first": np.arange(600) < 300, "second": np.arange(600) >= 300})
+    mean = gate.Candidate(numbers.BASELINE, np.full((600, 1), 100.0))
+
+    def decided(challenger: np.ndarray, champion: np.ndarray | None, floor: float = 50.0) -> gate.Decision:
+        live = None if champion is None else gate.Candidate("v1", champion)
+        return gate.decide(gate.Candidate("v2", challenger), live, mean, holdout, gate.Rules(squared, floor))
+
+    assert decided(far, None).reason.endswith("that of always giving the mean.")
+    assert decided(far, None, floor=1.0).reason.endswith("does not reach the floor 1.")
+    better, worse = decided(near, far), decided(far, near)
+    assert (better.verdict, worse.verdict) == ("Promoted", "Kept champion")
+    assert better.difference == pytest.approx(-(worse.difference or 0))
+    assert better.checks[-1].detail == "On none of the 2 slices is the challenger surely more than 0.005 worse"
+    assert decided(far, far).reason == "The challenger answers all 600 holdout rows as v1 does, so v1 stays."
+    low, high = bootstrap.intervals([squared], truth, far, np.arange(600), resamples=300, seed=0)["squared_error"]
+    assert 0 < low < squared.value(truth, far) < high

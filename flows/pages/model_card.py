@@ -101,12 +101,12 @@ def shortened(text: str) -> str:
 def use(problem: Problem, ready: PreparedRows, version: Version) -> str:
     """Return the model's use, and the data that it was trained on."""
     data = problem.settings.data
-    split = f"by `{data.group}`, all rows of one on the same side" if data.group else f"by the hash of its {data.unit}"
+    split = f"by `{data.group}`, all rows of one on the same side" if data.group else f"by the hash of its {data.UNIT}"
     sides = ", ".join(f"{ready.count(side):,} {purpose}" for side, purpose in SIDES)
     return (
         f"**For** giving each {marked(data.inputs)} its `{data.label}`: {problem.task.judging.listed(ready.labels)}. "
-        f"The model is {version.model}, made for {data.unit}s like those of {problem.pin.source or 'the table'}; its "
-        f"answers on {data.unit}s of another kind are not measured.\n\n"
+        f"The model is {version.model}, made for {data.UNIT}s like those of {problem.pin.source or 'the table'}; its "
+        f"answers on {data.UNIT}s of another kind are not measured.\n\n"
         f"**Data** version `{problem.pin.version}`: {len(ready):,} rows ({sides}), split {split}."
     )
 
@@ -175,7 +175,7 @@ def cost(problem: Problem, findings: Findings) -> str:
         f"Trained in {trained:.1f} s on {os.cpu_count()} cores" if trained is not None else "Training time unknown"
     )
     thousand = 1000 * findings.seconds / findings.scores.rows
-    answered = f"answers 1,000 {problem.settings.data.unit}s in {thousand:.2f} s"
+    answered = f"answers 1,000 {problem.settings.data.UNIT}s in {thousand:.2f} s"
     return f"**Cost.** {training}; {answered}. Energy of the training: {energy}."
 
 

@@ -107,7 +107,9 @@ def train_candidate(run: BuildRun, name: str, ready: PreparedRows, folder: Path)
     finished = training.finished(job, folder)
     if finished is not None:
         say(f"{name} was trained before the build was cut off; it is taken up.")
-    progress = cast(UUID, create_progress_artifact(0.0, key=f"training-{name}", description=f"Training {name}"))
+    progress = cast(
+        UUID, create_progress_artifact(0.0, key=artifact_key("training", name), description=f"Training {name}")
+    )
     try:
         trained = finished or training.train(job, folder, ProgressReporter(progress))
     except TimeoutError as error:
@@ -123,10 +125,15 @@ def train_candidate(run: BuildRun, name: str, ready: PreparedRows, folder: Path)
     if png is not None:
         picture = charts.as_markdown(png, "learning curve")
         create_markdown_artifact(
-            f"{sentence}\n\n{picture}", key=f"learning-curve-{name}", description=f"{name}, step by step"
+            f"{sentence}\n\n{picture}", key=artifact_key("learning-curve", name), description=f"{name}, step by step"
         )
     say(sentence)
     return candidate
+
+
+def artifact_key(what: str, model: str) -> str:
+    """Return the key of an artifact of a model; Prefect takes no underscore in it."""
+    return f"{what}-{model.replace('_', '-')}"
 
 
 def log_candidate(run: BuildRun, trained: Trained, ready: PreparedRows, png: bytes | None) -> Candidate:

@@ -15,14 +15,18 @@ import polars as pl
 
 import models
 from models.contract import Rows
+from ratchet import tasks
 from ratchet.data.prepare import canonical_columns, deduplicate, row_facts, split
-from ratchet.judging import metrics
 from ratchet.problem import data_pin
+from ratchet.tasks.classify_text.columns import Columns
 
 
 def main(path: str, text: str, label: str, names: list[str]) -> None:
-    raw = canonical_columns.canonical_frame(pl.read_csv(path, infer_schema=False), text, label)
-    valid, _ = row_facts.set_aside(raw, row_facts.measure(raw))
+    task = tasks.get("classify")
+    raw = canonical_columns.canonical_frame(
+        pl.read_csv(path, infer_schema=False), Columns(text=text, label=label), task
+    )
+    valid, _ = row_facts.set_aside(raw, row_facts.measure(raw, task), task)
     frame = split.assign_sides(deduplicate.prepare(valid).frame, data_pin.SplitSpec(by="text", salt="bench"))
     labels = tuple(sorted(frame["label"].unique()))
     parts = {name: rows_of(frame.filter(pl.col("split") == name)) for name in data_pin.SPLITS}
@@ -35,8 +39,9 @@ def main(path: str, text: str, label: str, names: list[str]) -> None:
             fitted.save(Path(folder))
             stored = models.load(Path(folder))
             for part in ("validation", "holdout"):
-                probabilities = stored.predict_proba(parts[part].texts)
-                print(name, part, metrics.score(labels, parts[part].labels, probabilities).accuracy)
+                probabilities = stored.predict(parts[part].texts)
+                right = probabilities.argmax(axis=1) == task.judging.truth(parts[part].labels, labels)
+                print(name, part, float(right.mean()))
 
 
 def rows_of(part: pl.DataFrame) -> Rows:

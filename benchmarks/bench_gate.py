@@ -34,8 +34,9 @@ import numpy as np
 
 from ratchet.judging import bootstrap, gate_memory
 from ratchet.judging import slices as slice_harm
+from ratchet.judging.class_metrics import METRICS
 from ratchet.judging.gate_memory import Belief, Measured
-from ratchet.judging.metrics import METRICS, Floats, Ints
+from ratchet.judging.metrics import Floats, Ints
 
 TURNS, ROWS, FRESH = 50, 2_500, 200
 ACCURACY, DISAGREEMENT = 0.8, 0.08
@@ -206,9 +207,7 @@ def typical_limit(slices: int) -> float:
     parts = [rows % slices == at for at in range(slices)]
     true = np.zeros(ROWS, np.int64)
     return slice_harm.max_t_limit(
-        bootstrap.swap_differences(
-            METRICS["accuracy"], true, one, two, rows, parts, positive=None, swaps=slice_harm.SWAPS, seed=SEED
-        )
+        bootstrap.swap_differences(METRICS["accuracy"], true, one, two, rows, parts, swaps=slice_harm.SWAPS, seed=SEED)
     )
 
 

@@ -73,7 +73,7 @@ def curve(rows: dict[str, Rows], seed: int, sizes: list[int], choosing: bool) ->
             continue
         rest = np.setdiff1d(order, taken)
         texts = [pool.texts[at] for at in rest]
-        doubts = 1 - model.predict_proba(texts).max(axis=1)
+        doubts = 1 - model.predict(texts).max(axis=1)
         got = choose(texts, doubts.tolist(), BATCH, 1_000 * seed + size)
         taken = np.concatenate([taken, rest[[choice.index for choice in got]]])
     return np.array(found)
@@ -89,7 +89,7 @@ def fitted(rows: dict[str, Rows], taken: NDArray[np.intp]) -> Any:
 
 def accuracy(model: Any, rows: Rows) -> float:
     """The share of rows that the model answers rightly."""
-    found = np.array(model.labels)[model.predict_proba(rows.texts).argmax(axis=1)]
+    found = np.array(model.labels)[model.predict(rows.texts).argmax(axis=1)]
     return float((found == np.array(rows.labels)).mean())
 
 
@@ -105,7 +105,7 @@ def sides(name: str) -> dict[str, Rows]:
     with TemporaryDirectory() as folder:
         table = example.build(Path(folder))
     group = pl.col(columns.group) if columns.group else pl.lit(None, pl.String)
-    frame = prepare(table.select(text=columns.text, label=columns.label, group=group)).frame
+    frame = prepare(table.select(text=columns.inputs[0], label=columns.label, group=group)).frame
     split = assign_sides(frame, SplitSpec(by="group" if columns.group else "text", salt=example.PROBLEM))
     return {
         side: Rows(some["text"].to_list(), some["label"].to_list())

@@ -215,8 +215,9 @@ def validate() -> Callable[[], str]:
 
     def run() -> str:
         with rows.scratch_folder(current.here) as folder:
-            found = measure_table(rows.RawRows(current), folder)
-            verdict = expectations.check_slices(found.slices(expectations.SLICE), "raw")
+            found = measure_table(rows.RawRows(current), folder, current.task)
+            rules = expectations.rules_of(current.task)
+            verdict = expectations.check_slices(found.slices(expectations.SLICE), "raw", rules)
         docs.render(verdict)
         return verdict.headline
 
@@ -245,8 +246,9 @@ def check() -> Callable[[], str]:
     def run() -> str:
         ready = rows.load_prepared(current)
         with rows.scratch_folder(current.here) as folder:
-            slices = measure_table(ready, folder).slices(expectations.SLICE)
-            return expectations.check_slices(slices, "prepared", expectations.Rules(labels=ready.labels)).headline
+            slices = measure_table(ready, folder, current.task).slices(expectations.SLICE)
+            rules = expectations.rules_of(current.task, ready.labels)
+            return expectations.check_slices(slices, "prepared", rules).headline
 
     return run
 
@@ -271,24 +273,24 @@ def train() -> Callable[[], str]:
 def score() -> Callable[[], str]:
     from flows.registry.registry import Predictor
     from models import pyfunc
-    from models.majority import Majority
     from ratchet.judging import gate, slices
-    from ratchet.judging.metrics import score as scored
 
     current = problem_and_registry()
 
     def run() -> str:
         ready = rows_ready()
         frame, labels = ready.holdout.frame, ready.labels
-        truth = frame["label"].to_list()
+        judging, data = current.task.judging, current.settings.data
+        truth = judging.truth(frame["label"].to_list(), labels)
         stored: Any = pyfunc._load_pyfunc(str(current.here.work / "build" / "linear" / "saved"))
-        found = Predictor(stored).probabilities(frame["text"].to_list(), labels)
-        scored(labels, truth, found)
-        parts = slices.slices(frame)
-        slices.score_by_slice(parts, labels, truth, found)
-        champion = gate.Candidate("v1", Majority(labels, (0.5, 0.5)).predict_proba(truth))
+        found = Predictor(stored).outputs(frame["text"].to_list(), labels)
+        judging.score(truth, found, labels, data)
+        parts = slices.slices(judging.slices(frame["text"]), frame)
+        slices.score_by_slice(parts, truth, found, lambda *part: judging.score(part[0], part[1], labels, data))
+        champion = gate.Candidate("v1", np.tile([0.5, 0.5], (len(truth), 1)))
+        rules = gate.Rules(judging.metric("accuracy", labels, data))
         decision = gate.decide(
-            gate.Candidate("v2", found), champion, champion, gate.Holdout(labels, truth, slices=parts), gate.Rules()
+            gate.Candidate("v2", found), champion, champion, gate.Holdout(truth, slices=parts), rules
         )
         return f"{ready.holdout} {decision.reason}"
 

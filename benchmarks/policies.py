@@ -17,6 +17,7 @@ and the next AHEAD.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -27,10 +28,10 @@ from benchmarks import year
 from benchmarks.year import LABELS, SPEC, Week, World
 from models import linear
 from models.contract import Rows
-from models.majority import Majority
 from ratchet.data.prepare import label_sources, split
 from ratchet.data.prepare.label_sources import AUDIT
 from ratchet.judging import gate, gate_memory, slices
+from ratchet.judging.class_metrics import METRICS
 from ratchet.judging.gate import Candidate, Decision
 from ratchet.judging.gate_memory import Measured, PastChallenger
 from ratchet.judging.metrics import Floats
@@ -42,10 +43,11 @@ from ratchet.monitoring.labels import feedback_rules, vetting
 from ratchet.monitoring.labels.vetting import AUDITED, CORRECTED, Part, Traffic
 from ratchet.problem import data_pin
 from ratchet.problem.settings import Optimise
+from ratchet.tasks.classify_text import judging
 
 HARM, AHEAD = 0.005, 4
 WEEK = 7 * retrain_rules.DAY
-RULES, WINDOW = gate.Rules(), Optimise().window
+RULES, WINDOW = gate.Rules(METRICS["accuracy"]), Optimise().window
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Model:
     scores: dict[tuple[str, bool], float] = field(default_factory=dict)
 
     def says(self, texts: pl.Series) -> Floats:
-        return self.fitted.predict_proba(texts.to_list())
+        return self.fitted.predict(texts.to_list())
 
     def accuracy(self, world: World, week: int) -> float:
         """Over a week's mixture."""
@@ -235,14 +237,14 @@ def share_right(probabilities: Floats, rows: pl.DataFrame) -> float:
 
 def gated(life: Life, case: Case) -> bool:
     """The project's gate, with what the year's earlier challengers taught it."""
-    holdout, seen = case.sides["holdout"], case.sides["train"]["label"].to_list()
-    share = np.array([seen.count(label) for label in LABELS]) / len(seen)
-    baseline = Majority(LABELS, tuple(share)).predict_proba(holdout["text"].to_list())
+    holdout = case.sides["holdout"]
+    always = judging.baseline(Counter(case.sides["train"]["label"]), LABELS)
+    baseline = Candidate(judging.BASELINE, np.tile(always, (holdout.height, 1)))
     new, old = Candidate("challenger", case.challenger), Candidate("champion", case.champion)
-    truth, groups = holdout["label"].to_list(), holdout["group"].to_list()
-    rows = gate.Holdout(LABELS, truth, groups, LABELS[0], slices.slices(holdout))
+    truth, groups = judging.truth(holdout["label"].to_list(), LABELS), holdout["group"].to_list()
+    rows = gate.Holdout(truth, groups, slices.slices(judging.slices(holdout["text"]), holdout))
     belief = gate_memory.learn_history(life.history, life.champion.version)
-    decision = gate.decide(new, old, Candidate("baseline", baseline), rows, RULES, 0, belief)
+    decision = gate.decide(new, old, baseline, rows, RULES, 0, belief)
     life.history += remembered(life, decision, holdout.height)
     return decision.promote
 

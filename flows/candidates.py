@@ -19,8 +19,7 @@ from flows.registry.snapshot import BUILD, NOTE, TURN
 from flows.runs.stage import Model, flow_run_id, say, step
 from ratchet.data.prepare.rows import PreparedRows
 from ratchet.data.versions import git
-from ratchet.judging import metrics
-from ratchet.judging.metrics import METRICS
+from ratchet.judging.metrics import Metric, Scores
 from ratchet.problem.model_params import model_params
 from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
@@ -46,7 +45,7 @@ class Candidate:
     """
 
     trained: Trained
-    scores: metrics.Scores
+    scores: Scores
     run_id: str
     model_id: str
 
@@ -108,7 +107,9 @@ def train_candidate(run: BuildRun, name: str, ready: PreparedRows, folder: Path)
     finished = training.finished(job, folder)
     if finished is not None:
         say(f"{name} was trained before the build was cut off; it is taken up.")
-    progress = cast(UUID, create_progress_artifact(0.0, key=f"training-{name}", description=f"Training {name}"))
+    progress = cast(
+        UUID, create_progress_artifact(0.0, key=artifact_key("training", name), description=f"Training {name}")
+    )
     try:
         trained = finished or training.train(job, folder, ProgressReporter(progress))
     except TimeoutError as error:
@@ -124,10 +125,15 @@ def train_candidate(run: BuildRun, name: str, ready: PreparedRows, folder: Path)
     if png is not None:
         picture = charts.as_markdown(png, "learning curve")
         create_markdown_artifact(
-            f"{sentence}\n\n{picture}", key=f"learning-curve-{name}", description=f"{name}, step by step"
+            f"{sentence}\n\n{picture}", key=artifact_key("learning-curve", name), description=f"{name}, step by step"
         )
     say(sentence)
     return candidate
+
+
+def artifact_key(what: str, model: str) -> str:
+    """Return the key of an artifact of a model; Prefect takes no underscore in it."""
+    return f"{what}-{model.replace('_', '-')}"
 
 
 def log_candidate(run: BuildRun, trained: Trained, ready: PreparedRows, png: bytes | None) -> Candidate:
@@ -136,7 +142,9 @@ def log_candidate(run: BuildRun, trained: Trained, ready: PreparedRows, png: byt
     labels = ready.labels
     problem = run.problem
     registry = run.registry
-    scores = metrics.score(labels, validation["label"].to_list(), trained.probabilities, problem.settings.data.positive)
+    judging = problem.task.judging
+    truth = judging.truth(validation["label"].to_list(), labels)
+    scores = judging.score(truth, trained.outputs, labels, problem.settings.data)
     name = f"{run.number:03} {trained.model} {problem.pin.short}"
     metric = problem.settings.evaluate.metric
     note = f"Validation {metric} {getattr(scores, metric):.4f} after {trained.seconds:.1f} s of training."
@@ -148,7 +156,7 @@ def log_candidate(run: BuildRun, trained: Trained, ready: PreparedRows, png: byt
         run.log_data(run_id, ready)
         if png is not None:
             registry.log_picture(run_id, png, "plots/learning-curve.png")
-        model_id = registry.log_model(run_id, trained.model, trained.saved, labels)
+        model_id = registry.log_model(run_id, trained.model, trained.saved, labels, problem.task)
     return Candidate(trained, scores, run_id, model_id)
 
 
@@ -157,9 +165,9 @@ def by_split(curve: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
     return [{f"train_{name}" if name in ("loss", "accuracy") else name: row[name] for name in row} for row in curve]
 
 
-def best(candidates: list[Candidate], metric: str) -> Candidate:
+def best(candidates: list[Candidate], metric: Metric) -> Candidate:
     """Return the candidate with the best metric on the validation rows; on a tie the one that trained faster."""
-    return max(candidates, key=lambda c: (METRICS[metric].best(c.scores), -c.trained.seconds))
+    return max(candidates, key=lambda c: (metric.best(c.scores), -c.trained.seconds))
 
 
 @step("Prove the stored model")
@@ -167,17 +175,18 @@ def verify_stored_model(run: BuildRun, chosen: Candidate, ready: PreparedRows) -
     """Check that the model as MLflow loads it answers the validation rows as the trained one did.
 
     Raises:
-        Refusal: A probability differs by more than 1e-5.
+        Refusal: An output differs by more than 1e-5, or of larger outputs by that share of the largest.
     """
     trained = chosen.trained
-    texts = ready.validation.frame["text"].to_list()
-    progress = Progress(say, f"Proving {trained.model}", len(texts))
-    stored = run.registry.load_model(chosen.model_id).probabilities(texts, ready.labels, progress)
-    worst = float(abs(stored - trained.probabilities).max())
-    if worst > 1e-5:
+    inputs = ready.validation.frame["text"].to_list()
+    progress = Progress(say, f"Proving {trained.model}", len(inputs))
+    stored = run.registry.load_model(chosen.model_id).outputs(inputs, ready.labels, progress)
+    worst = float(abs(stored - trained.outputs).max())
+    if worst > 1e-5 * max(1.0, float(abs(trained.outputs).max())):
+        outputs = "probabilities" if run.problem.task.can("confidence") else "outputs"
         raise Refusal(
             f"A stored model must answer as the trained one did ({trained.model}).",
-            f"probabilities that differ by up to {worst:.2g} on {len(stored):,} validation rows",
+            f"{outputs} that differ by up to {worst:.2g} on {len(stored):,} validation rows",
             f"Its save or load in models/{trained.model}.py loses something; mend it there.",
         )
 
@@ -206,9 +215,10 @@ class BuildRun:
 
     def log_data(self, run_id: str, ready: PreparedRows) -> None:
         """Log the data version as the dataset of a run."""
-        data = self.problem.settings.data
         pin = self.problem.pin
-        self.registry.log_data(run_id, pin.version, pin.source, {"text": data.text, "label": data.label}, len(ready))
+        roles = self.problem.settings.data.roles()
+        columns = {role: name for role, name in roles.items() if name is not None and role != "group"}
+        self.registry.log_data(run_id, pin.version, pin.source, columns, len(ready))
 
 
 @contextmanager

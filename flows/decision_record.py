@@ -15,12 +15,12 @@ from flows.pages import charts, model_card, reports
 from flows.pages.model_card import Findings
 from flows.registry.snapshot import CORRECTED, EVIDENCE, Version, number
 from flows.runs.stage import say, step
-from ratchet.judging import bootstrap, metrics, selection_bias
+from ratchet.judging import bootstrap, selection_bias
 from ratchet.judging.gate import Decision
 from ratchet.judging.gate_memory import PastChallenger
 from ratchet.judging.metrics import digest
 from ratchet.judging.scorecard import ScorecardRow
-from ratchet.judging.selection_bias import Figure
+from ratchet.judging.selection_bias import CorrectedFigure
 
 RESAMPLES = 1_000
 """Resamples of the holdout for the intervals."""
@@ -42,14 +42,14 @@ def record_decision(
     version = challenger.version
     assert version is not None
     findings = collect_findings(context, challenger, champion, decision)
-    metric = problem.settings.evaluate.metric
+    metric = context.metric
     standing = evaluation.standing(decision)
     tags = {
         "decision_reason": decision.reason,
         "decided_against": number(registry.champion()),
         evaluation.GATE: evaluation.gate_tag(decision, metric, len(context.truth)),
         "predictions_digest": findings.digest,
-        "holdout": f"{metrics.METRICS[metric].words} {getattr(challenger.scores, metric):.4f}",
+        "holdout": f"{metric.words} {getattr(challenger.scores, metric.name):.4f}",
     }
     pasts = evaluation.with_latest(context, replace(version, tags={**version.tags, "decision": standing.value, **tags}))
     findings = replace(findings, corrected=correct_figure(context, challenger, findings.intervals, pasts))
@@ -65,7 +65,7 @@ def record_decision(
     )
     by_slice = reports.slices(problem, challenger.slices, champion.slices if champion else None, decision.slices)
     publish(context, findings, scorecard, by_slice)
-    log_pictures(context, findings, champion)
+    log_pictures(context, findings)
     log_evidence(context, challenger, findings, scorecard, by_slice)
     log_corrected(context, version, findings.corrected)
     if champion and champion.version:
@@ -83,8 +83,9 @@ def collect_findings(
 ) -> Findings:
     """Return everything that the model card needs."""
     version = challenger.version
-    true = metrics.indices(context.labels, context.truth)
     assert version is not None
+    judging = context.judging
+    champions = champion.outputs if champion else None
     return Findings(
         version=version,
         decision=decision,
@@ -92,25 +93,25 @@ def collect_findings(
         intervals=intervals(context, challenger),
         slices=challenger.slices,
         must=challenger.must,
-        counts=metrics.confusion(true, challenger.probabilities.argmax(axis=1), len(context.labels)),
-        bins=metrics.calibration(true, challenger.probabilities),
+        figures=judging.findings(context.truth, challenger.outputs, context.labels, champions),
+        limits=judging.limits(context.truth, context.labels),
         seconds=challenger.seconds,
         against=champion.version if champion else None,
         origin=context.registry.origin(version),
-        digest=digest(context.labels, challenger.probabilities),
+        digest=digest(context.labels, challenger.outputs),
     )
 
 
 def intervals(context: EvaluationContext, result: HoldoutResult) -> dict[str, tuple[float, float]]:
     """Return the interval of each metric over resamples of the holdout's groups."""
-    true = metrics.indices(context.labels, context.truth)
+    settings = context.problem.settings
     return bootstrap.intervals(
-        true,
-        result.probabilities,
-        bootstrap.group_indices(context.groups, len(true)),
-        positive=context.positive,
+        context.judging.intervals(context.labels, settings.data),
+        context.truth,
+        result.outputs,
+        bootstrap.group_indices(context.groups, len(context.truth)),
         resamples=RESAMPLES,
-        seed=context.problem.settings.build.seed,
+        seed=settings.build.seed,
     )
 
 
@@ -119,20 +120,20 @@ def correct_figure(
     result: HoldoutResult,
     intervals: Mapping[str, tuple[float, float]],
     pasts: Sequence[PastChallenger],
-) -> Figure | None:
+) -> CorrectedFigure | None:
     """Return the deciding metric corrected for selection bias.
 
     None where the version met no champion, or the metric cannot be corrected.
     """
-    metric = context.problem.settings.evaluate.metric
-    if metric not in selection_bias.METRICS or metric not in intervals or result.version is None:
+    metric = context.metric
+    if not metric.is_share or metric.name not in intervals or result.version is None:
         return None
-    value = getattr(result.scores, metric)
-    figure = selection_bias.corrected(value, intervals[metric], len(context.truth), pasts, result.version.number)
+    value = getattr(result.scores, metric.name)
+    figure = selection_bias.corrected(value, intervals[metric.name], len(context.truth), pasts, result.version.number)
     return figure if figure.met else None
 
 
-def log_corrected(context: EvaluationContext, version: Version, figure: Figure | None) -> None:
+def log_corrected(context: EvaluationContext, version: Version, figure: CorrectedFigure | None) -> None:
     """Log the corrected figure with the version and its run; a champion's is renewed with every challenger."""
     if figure is None:
         return
@@ -159,18 +160,17 @@ def publish(
     )
 
 
-def log_pictures(context: EvaluationContext, findings: Findings, champion: HoldoutResult | None) -> None:
-    """Log the confusion matrix and the calibration curve in MLflow and Prefect, there below a sentence."""
-    true = metrics.indices(context.labels, context.truth)
-    champions = metrics.calibration(true, champion.probabilities) if champion else None
-    for key, figure, sentence in (
-        ("confusion-matrix", charts.confusion_matrix(findings.counts, context.labels), findings.errors(context.labels)),
-        ("calibration", charts.calibration(findings.bins, champions), findings.calibrated),
-    ):
-        png = charts.as_png(figure)
-        context.registry.log_picture(findings.version.run_id, png, f"plots/{key}.png")
-        picture = charts.as_markdown(png, key)
-        create_markdown_artifact(f"{sentence}\n\n{picture}", key=key, description=f"{findings.title} on the holdout")
+def log_pictures(context: EvaluationContext, findings: Findings) -> None:
+    """Log the pictures of the findings in MLflow and Prefect, there below their sentences."""
+    for figure in findings.figures:
+        if figure.data is None:
+            continue
+        png = charts.as_png(charts.draw(figure.data))
+        context.registry.log_picture(findings.version.run_id, png, f"plots/{figure.key}.png")
+        picture = charts.as_markdown(png, figure.key)
+        create_markdown_artifact(
+            f"{figure.sentence}\n\n{picture}", key=figure.key, description=f"{findings.title} on the holdout"
+        )
 
 
 def log_evidence(
@@ -197,16 +197,15 @@ def log_evidence(
 def reference(context: EvaluationContext, result: HoldoutResult) -> dict[str, list[object]]:
     """Return the first 5,000 holdout rows with this model's answers, for optimise to compare live answers with.
 
-    They hold no text, but its length in characters, the answer and its score, the right label, and the row's group as
-    a number.
+    They hold no input, but its length in characters, the answer and the confidence in it, the right answer, and the
+    row's group as a number.
     """
-    likely = result.probabilities.argmax(axis=1)
-    confidence = np.round(result.probabilities.max(axis=1), 4)
+    answers, confidences = context.problem.task.answers.answers(result.outputs, context.labels)
     columns: dict[str, list[object]] = {
         "characters": context.holdout["text"].str.len_chars().to_list()[:REFERENCE_ROWS],
-        "label": [context.labels[index] for index in likely[:REFERENCE_ROWS]],
-        "score": confidence[:REFERENCE_ROWS].tolist(),
-        "truth": list(context.truth[:REFERENCE_ROWS]),
+        "label": list(answers[:REFERENCE_ROWS]),
+        "score": np.round(confidences[:REFERENCE_ROWS], 4).tolist(),
+        "truth": context.holdout["label"].to_list()[:REFERENCE_ROWS],
     }
     if context.groups is not None:
         columns["group"] = bootstrap.group_indices(context.groups, len(context.truth))[:REFERENCE_ROWS].tolist()

@@ -14,9 +14,8 @@ from flows.registry.registry import Registry
 from flows.registry.snapshot import CHALLENGER, EVIDENCE, Standing, Version
 from flows.runs.run_names import rename_run
 from flows.runs.stage import problem_and_registry, say, stage, step
-from models.majority import Majority
 from ratchet.data.prepare import rows
-from ratchet.judging import gate, gate_memory, metrics, must_list, scorecard, slices
+from ratchet.judging import gate, gate_memory, must_list, scorecard, slices
 from ratchet.judging.gate import Decision
 from ratchet.judging.metrics import Floats
 from ratchet.project.progress import Progress
@@ -68,16 +67,16 @@ def read_decision(registry: Registry, live: Version) -> Evaluation:
 def judge(context: EvaluationContext, version: Version, role: str) -> HoldoutResult:
     """Score the stored model, read from the registry, on the holdout rows."""
     predictor = context.registry.load(version)
-    texts = context.holdout["text"].to_list()
+    inputs = context.holdout["text"].to_list()
     musts = context.musts
-    progress = Progress(say, f"Scoring the {role}", len(texts))
+    progress = Progress(say, f"Scoring the {role}", len(inputs))
     began = time.monotonic()
-    probabilities = predictor.probabilities(texts, context.labels, progress)
-    result = score(context, f"v{version.number}", version, probabilities, time.monotonic() - began)
+    outputs = predictor.outputs(inputs, context.labels, progress)
+    result = score(context, f"v{version.number}", version, outputs, time.monotonic() - began)
     if not musts:
         return result
-    must_texts = must_list.texts(musts)
-    answers = dict(zip(must_texts, predictor.table(must_texts)["label"], strict=True))
+    asked = must_list.texts(musts)
+    answers = dict(zip(asked, predictor.answers(asked), strict=True))
     return replace(result, must=must_list.check_musts(musts, answers))
 
 
@@ -93,20 +92,18 @@ def judge_champion(context: EvaluationContext, challenger: Version) -> HoldoutRe
 
 @step("Score the baseline on the holdout")
 def judge_baseline(context: EvaluationContext) -> HoldoutResult:
-    """Score a model that always answers the most frequent class of the training rows."""
-    counts = np.array([context.prepared.counts["train", label] for label in context.labels], np.float64)
-    majority = Majority(context.labels, tuple(counts / counts.sum()))
-    return score(context, "baseline", None, majority.predict_proba(context.holdout["text"].to_list()), 0.0)
+    """Score the kind's baseline, which gives the same outputs for every input."""
+    counts = {target: rows for (side, target), rows in context.prepared.counts.items() if side == "train"}
+    always = context.judging.baseline(counts, context.labels)
+    return score(context, context.judging.BASELINE, None, np.tile(always, (len(context.truth), 1)), 0.0)
 
 
 def score(
-    context: EvaluationContext, name: str, version: Version | None, probabilities: Floats, seconds: float
+    context: EvaluationContext, name: str, version: Version | None, outputs: Floats, seconds: float
 ) -> HoldoutResult:
-    """Return the scores of probabilities on the holdout, whole and by slice."""
-    data = context.problem.settings.data
-    scores = metrics.score(context.labels, context.truth, probabilities, data.positive)
-    by_slice = slices.score_by_slice(context.slices, context.labels, context.truth, probabilities, data.positive)
-    return HoldoutResult(name, version, probabilities, scores, by_slice, seconds)
+    """Return the scores of outputs on the holdout, whole and by slice."""
+    by_slice = slices.score_by_slice(context.slices, context.truth, outputs, context.score)
+    return HoldoutResult(name, version, outputs, context.score(context.truth, outputs), by_slice, seconds)
 
 
 @step("Decide")
@@ -124,8 +121,8 @@ def decide(
         as_candidate(challenger),
         as_candidate(champion) if champion else None,
         as_candidate(baseline),
-        gate.Holdout(context.labels, context.truth, context.groups, settings.data.positive, context.slices),
-        gate.Rules(settings.evaluate.metric, settings.evaluate.floor, settings.evaluate.margin),
+        gate.Holdout(context.truth, context.groups, context.slices),
+        gate.Rules(context.metric, settings.evaluate.floor, settings.evaluate.margin),
         settings.build.seed,
         belief,
         challenger.must,
@@ -138,4 +135,4 @@ def decide(
 
 
 def as_candidate(result: HoldoutResult) -> gate.Candidate:
-    return gate.Candidate(result.name, result.probabilities)
+    return gate.Candidate(result.name, result.outputs)

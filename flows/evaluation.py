@@ -22,11 +22,14 @@ from ratchet.data.prepare.rows import PreparedRows
 from ratchet.judging import slices
 from ratchet.judging.gate import Decision
 from ratchet.judging.gate_memory import Measured, PastChallenger
-from ratchet.judging.metrics import METRICS, Floats, Scores
+from ratchet.judging.metrics import Floats, Metric, Scores, Truth
 from ratchet.judging.must_list import Must, MustResult
 from ratchet.judging.scorecard import ScorecardRow
 from ratchet.judging.slices import Masks
+from ratchet.problem.data_pin import MUST
 from ratchet.problem.problem import Problem
+from ratchet.project.errors import Refusal
+from ratchet.tasks.contract import JudgingFace
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,20 @@ class EvaluationContext:
     def labels(self) -> tuple[str, ...]:
         return self.prepared.labels
 
+    @property
+    def judging(self) -> JudgingFace:
+        """How the kind of problem holds outputs against the truth."""
+        return self.problem.task.judging
+
     @cached_property
-    def truth(self) -> list[str]:
-        return self.holdout["label"].to_list()
+    def truth(self) -> Truth:
+        return self.judging.truth(self.holdout["label"].to_list(), self.labels)
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The metric that decides, as it is for the problem's labels."""
+        settings = self.problem.settings
+        return self.judging.metric(settings.evaluate.metric, self.labels, settings.data)
 
     @property
     def groups(self) -> list[str | None] | None:
@@ -62,18 +76,28 @@ class EvaluationContext:
     @cached_property
     def slices(self) -> Masks:
         """The parts of the holdout that are scored separately, as masks."""
-        return slices.slices(self.holdout, self.problem.settings.data.slices)
+        of_inputs = self.judging.slices(self.holdout["text"])
+        return slices.slices(of_inputs, self.holdout, self.problem.settings.data.slices)
 
     @cached_property
     def musts(self) -> tuple[Must, ...]:
-        """The answers that data/must.csv demands of every model."""
-        return must_file.read_checked_list(self.problem.here.data, self.labels)
+        """The answers that data/must.csv demands of every model.
 
-    @property
-    def positive(self) -> int | None:
-        """The index of the class that precision, recall and F1 are of; None where they are means over classes."""
-        positive = self.problem.settings.data.positive
-        return self.labels.index(positive) if positive in self.labels and len(self.labels) == 2 else None
+        Raises:
+            Refusal: A line is faulty, or the kind of problem takes no such list.
+        """
+        task = self.problem.task
+        if task.can("must"):
+            return must_file.read_checked_list(self.problem.here.data, self.labels)
+        if (self.problem.here.data / MUST).exists():
+            raise Refusal(
+                f"A problem of task {task.name} takes no {must_file.NAMED}.", "that file", "Remove it: make data"
+            )
+        return ()
+
+    def score(self, truth: Truth, outputs: Floats) -> Scores:
+        """All figures of outputs on some of the rows."""
+        return self.judging.score(truth, outputs, self.labels, self.problem.settings.data)
 
 
 @dataclass(frozen=True)
@@ -83,7 +107,7 @@ class HoldoutResult:
     Attributes:
         name: The model's name in the gate's sentences.
         version: The version; None for the baseline.
-        probabilities: Shape (rows, classes).
+        outputs: Shape (rows, k).
         scores: All metrics.
         slices: The scores of each slice.
         seconds: The time that the answers took.
@@ -92,7 +116,7 @@ class HoldoutResult:
 
     name: str
     version: Version | None
-    probabilities: Floats
+    outputs: Floats
     scores: Scores
     slices: Mapping[str, Scores]
     seconds: float
@@ -121,7 +145,7 @@ MOST_ROWS = 1e12
 
 def earlier(context: EvaluationContext, challenger: Version) -> tuple[PastChallenger, ...]:
     """Return the other challengers of this split that the gate may learn from, oldest first."""
-    metric = context.problem.settings.evaluate.metric
+    metric = context.metric
     lineage = context.problem.lineage
     others = [
         version
@@ -132,13 +156,13 @@ def earlier(context: EvaluationContext, challenger: Version) -> tuple[PastChalle
     return tuple(sorted(pasts, key=lambda past: past.version)[-MOST:])
 
 
-def remembered(version: Version, metric: str) -> PastChallenger | None:
+def remembered(version: Version, metric: Metric) -> PastChallenger | None:
     """Read a version's tags; None where it met no champion in that metric, or a tag cannot be read."""
     try:
         record = json.loads(version.tags.get(GATE, ""))
         against = int(version.tags["decided_against"])
         figures = [record[name] for name in FIGURES]
-        if record["metric"] != metric or not 1 <= against != version.number or not are_plausible(metric, figures):
+        if record["metric"] != metric.name or not 1 <= against != version.number or not are_plausible(metric, figures):
             return None
     except (KeyError, TypeError, ValueError):  # never written, or written by hand
         return None
@@ -146,18 +170,18 @@ def remembered(version: Version, metric: str) -> PastChallenger | None:
     return PastChallenger(version.number, against, measured, version.standing is Standing.PROMOTE)
 
 
-def are_plausible(metric: str, figures: list[float]) -> bool:
+def are_plausible(metric: Metric, figures: list[float]) -> bool:
     """Whether the figures, in the order of FIGURES, can have been measured."""
     if not all(type(figure) in (int, float) and abs(figure) < MOST_ROWS for figure in figures):
         return False
     ahead, error, pull, rows = figures
-    widest = METRICS[metric].largest
+    widest = metric.largest
     return abs(ahead) <= widest and 0 <= error <= widest and 0 <= pull <= 1 <= rows and rows == int(rows)
 
 
 def with_latest(context: EvaluationContext, version: Version) -> tuple[PastChallenger, ...]:
     """Return the earlier challengers, and as the last one this version, which was just decided on."""
-    latest = remembered(version, context.problem.settings.evaluate.metric)
+    latest = remembered(version, context.metric)
     return (*earlier(context, version), *([latest] if latest else []))
 
 
@@ -166,9 +190,9 @@ def standing(decision: Decision) -> Standing:
     return Standing.PROMOTE if decision.promote else Standing(decision.verdict.lower())
 
 
-def gate_tag(decision: Decision, metric: str, rows: int) -> str:
+def gate_tag(decision: Decision, metric: Metric, rows: int) -> str:
     """Return the tag `gate` of a judged version; `none` where there is nothing to learn from it."""
     if decision.error is None or decision.difference is None or decision.pull is None:
         return "none"
     figures = {"ahead": decision.difference, "error": decision.error, "pull": decision.pull, "rows": rows}
-    return json.dumps({"metric": metric, **figures})
+    return json.dumps({"metric": metric.name, **figures})

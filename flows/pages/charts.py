@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from ratchet.judging.metrics import CalibrationBin
+from ratchet.judging.pictures import Grid, Lines
 from ratchet.monitoring.drift.performance_estimate import Rate
 from ratchet.monitoring.drift.two_sample import Shift
 
@@ -42,44 +42,45 @@ def learning_curve(model: str, curve: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
-def confusion_matrix(counts: np.ndarray, labels: Sequence[str]) -> Figure:
-    """Draw the holdout rows by true class (down) and predicted class (across), each row shaded by its shares.
+def draw(data: Grid | Lines) -> Figure:
+    """Draw a finding."""
+    return grid(data) if isinstance(data, Grid) else lines(data)
 
-    `counts` has shape (true, predicted).
-    """
-    size = min(12.0, 3 + 0.55 * len(labels))
+
+def grid(data: Grid) -> Figure:
+    """Draw counted rows, each row of the grid shaded by its shares."""
+    counts, names = data.counts, data.names
+    size = min(12.0, 3 + 0.55 * len(names))
     figure = Figure(figsize=(size + 0.8, size), layout="constrained")
     axes = figure.subplots()
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    if len(labels) <= 20:
+    if len(names) <= 20:
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if shares[row, column] > 0.5 else INK
             axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=9)
-    axes.set_xticks(range(len(labels)), labels, rotation=45 if len(labels) > 4 else 0, ha="center")
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    axes.set_title("Holdout rows", color=INK)
+    axes.set_xticks(range(len(names)), names, rotation=45 if len(names) > 4 else 0, ha="center")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel(data.across)
+    axes.set_ylabel(data.down)
+    axes.set_title(data.title, color=INK)
     return figure
 
 
-def calibration(bins: Sequence[CalibrationBin], champion: Sequence[CalibrationBin] | None = None) -> Figure:
-    """Draw accuracy by confidence; on the diagonal the model is exactly as sure as it should be."""
+def lines(data: Lines) -> Figure:
+    """Draw the points of each model, and the diagonal."""
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="honest")
-    for curve, colour, name in ((champion, ORANGE, "champion"), (bins, BLUE, "challenger")):
-        if curve:
-            axes.plot(
-                [part.confidence for part in curve], [part.accuracy for part in curve], "o-", color=colour, label=name
-            )
-    plain(axes, "confidence", "accuracy")
-    low = min((part.low for part in bins), default=0)
-    axes.set_xlim(low, 1)
-    axes.set_ylim(min([low, *(part.accuracy for part in [*bins, *(champion or ())])]) - 0.02, 1.02)
+    ends = data.diagonal_ends
+    axes.plot(ends, ends, color=GREY, linestyle="--", label=data.diagonal)
+    for name, points in data.points.items():
+        colour = ORANGE if name == "champion" else BLUE
+        axes.plot(*zip(*points, strict=True), "o-", color=colour, label=name)
+    plain(axes, data.across, data.up)
+    axes.set_xlim(*data.limits[0])
+    axes.set_ylim(*data.limits[1])
     axes.legend(frameon=False)
-    axes.set_title("Calibration on the holdout", color=INK)
+    axes.set_title(data.title, color=INK)
     return figure
 
 

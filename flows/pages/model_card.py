@@ -9,27 +9,20 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from flows.pages import links
-from flows.pages.reports import FIGURES, GAP, table
+from flows.pages.reports import GAP, marked, table
 from flows.registry.snapshot import Origin, Version
 from ratchet.data.prepare.rows import PreparedRows
 from ratchet.judging.gate import Decision
-from ratchet.judging.metrics import METRICS, CalibrationBin, Scores
+from ratchet.judging.metrics import Scores
 from ratchet.judging.must_list import MustResult
-from ratchet.judging.selection_bias import Figure
+from ratchet.judging.selection_bias import CorrectedFigure
 from ratchet.problem.problem import Problem
+from ratchet.tasks.contract import Figure
 
 MOST = 5_000
 """Characters that MLflow keeps of a version's description; the artifact model-card.md has the whole card."""
-SURE = 0.9
-"""Confidence from which an answer counts as sure."""
-NEAR = 0.02
-"""Difference of confidence and accuracy up to which they agree."""
 SIDES = (("train", "to learn"), ("validation", "to choose"), ("holdout", "to judge"))
-FEW = 30
-"""Holdout rows of a class below which its figures say little, as for a slice (ratchet/judging/slices.py)."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +35,8 @@ class Findings:
         scores: All metrics on the holdout.
         intervals: By the name of the metric, where 95% of resamples lie.
         slices: The scores of each slice.
-        counts: The confusion matrix, shape (true, predicted).
-        bins: Accuracy by confidence.
+        figures: What the kind of problem finds in the outputs.
+        limits: Sentences about what the holdout cannot measure.
         seconds: The time to answer all of the holdout.
         against: The champion, where there was one to compare with.
         origin: The version's run. Its metrics have `train_seconds` and, where the machine shows it, `train_joules`.
@@ -58,41 +51,18 @@ class Findings:
     scores: Scores
     intervals: Mapping[str, tuple[float, float]]
     slices: Mapping[str, Scores]
-    counts: np.ndarray
-    bins: Sequence[CalibrationBin]
+    figures: Sequence[Figure]
+    limits: Sequence[str]
     seconds: float
     against: Version | None
     origin: Origin
     digest: str
     must: MustResult | None = None
-    corrected: Figure | None = None
+    corrected: CorrectedFigure | None = None
 
     @property
     def title(self) -> str:
         return f"Version {self.version.number} ({self.version.model})"
-
-    def errors(self, labels: Sequence[str]) -> str:
-        """Return the three most frequent mistakes, with their shares of the true class."""
-        wrong = np.where(np.eye(len(labels), dtype=bool), 0, self.counts)
-        order = np.argsort(wrong, axis=None)[::-1][:3]
-        pairs = [tuple(map(int, np.unravel_index(index, wrong.shape))) for index in order if wrong.flat[index]]
-        shares = [(f"{wrong[true, taken] / self.counts[true].sum():.0%}", true, taken) for true, taken in pairs]
-        mistakes = [f"{share} of `{labels[true]}` taken for `{labels[taken]}`" for share, true, taken in shares]
-        return f"Errs most often: {', '.join(mistakes)}." if mistakes else "Errs on no row of the holdout."
-
-    @property
-    def calibrated(self) -> str:
-        """Return a sentence that compares mean confidence with accuracy."""
-        rows = sum(part.rows for part in self.bins)
-        confidence = sum(part.rows * part.confidence for part in self.bins) / rows
-        accuracy = self.scores.accuracy
-        verdict = "surer than it should be" if confidence - accuracy > NEAR else "less sure than it could be"
-        verdict = "about as sure as it should be" if abs(confidence - accuracy) <= NEAR else verdict
-        sure_bins = [part for part in self.bins if part.low >= SURE - 1e-9]
-        answers = sum(part.rows for part in sure_bins)
-        right = sum(part.rows * part.accuracy for part in sure_bins) / max(1, answers)
-        top = f" Of its {answers:,} answers above {sure_bins[0].low:.0%}, {right:.1%} are right." if answers else ""
-        return f"On average {confidence:.1%} sure and {accuracy:.1%} right: {verdict}.{top}"
 
 
 def card(problem: Problem, ready: PreparedRows, findings: Findings) -> str:
@@ -107,10 +77,9 @@ def card(problem: Problem, ready: PreparedRows, findings: Findings) -> str:
         "**By slice:**",
         table(slices(problem, findings), GAP),
         f"**What it must get right.** {findings.must}." if findings.must else "",
-        f"**Mistakes.** {findings.errors(ready.labels)}",
-        f"**Calibration.** {findings.calibrated}",
-        limits(problem, findings, ready.labels),
-        cost(findings),
+        *(f"**{figure.title}.** {figure.sentence}" for figure in findings.figures),
+        limits(problem, findings),
+        cost(problem, findings),
         "**Made again**, from the same data version, params, lock and seed, on a machine like this one, it gives the "
         f"very same answers on the holdout: digest `{findings.digest}`.",
         origin(problem, findings),
@@ -132,20 +101,14 @@ def shortened(text: str) -> str:
 def use(problem: Problem, ready: PreparedRows, version: Version) -> str:
     """Return the model's use, and the data that it was trained on."""
     data = problem.settings.data
-    split = f"by `{data.group}`, all rows of one on the same side" if data.group else "by the hash of its text"
+    split = f"by `{data.group}`, all rows of one on the same side" if data.group else f"by the hash of its {data.UNIT}"
     sides = ", ".join(f"{ready.count(side):,} {purpose}" for side, purpose in SIDES)
     return (
-        f"**For** giving each `{data.text}` its `{data.label}`: {listed(ready.labels)}. The model is {version.model}, "
-        f"made for texts like those of {problem.pin.source or 'the table'}; its answers on texts of another kind are "
-        "not measured.\n\n"
+        f"**For** giving each {marked(data.inputs)} its `{data.label}`: {problem.task.judging.listed(ready.labels)}. "
+        f"The model is {version.model}, made for {data.UNIT}s like those of {problem.pin.source or 'the table'}; its "
+        f"answers on {data.UNIT}s of another kind are not measured.\n\n"
         f"**Data** version `{problem.pin.version}`: {len(ready):,} rows ({sides}), split {split}."
     )
-
-
-def listed(labels: Sequence[str], most: int = 8) -> str:
-    """Return the names of the first few classes, and the number of the others."""
-    more = f" and {len(labels) - most} more" if len(labels) > most else ""
-    return ", ".join(f"`{label}`" for label in labels[:most]) + more
 
 
 def resampled(problem: Problem) -> str:
@@ -157,7 +120,7 @@ def resampled(problem: Problem) -> str:
 def metrics(problem: Problem, findings: Findings) -> list[dict[str, str]]:
     """Return each metric with its interval as a row; the deciding one is marked."""
     rows = []
-    for name, words in FIGURES.items():
+    for name, words in problem.task.judging.FIGURES.items():
         low, high = findings.intervals.get(name, (None, None))
         rows.append({
             "metric": f"{words} *decides*" if name == problem.settings.evaluate.metric else words,
@@ -171,7 +134,7 @@ def selection_bias(problem: Problem, findings: Findings) -> str:
     """Return the deciding metric corrected for selection bias; empty where no comparison was made."""
     if findings.corrected is None:
         return ""
-    words = METRICS[problem.settings.evaluate.metric].words
+    words = problem.settings.metric.words
     figure = findings.corrected
     times = f"{figure.met} comparison{'' if figure.met == 1 else 's'}"
     return (
@@ -183,28 +146,24 @@ def selection_bias(problem: Problem, findings: Findings) -> str:
 
 def slices(problem: Problem, findings: Findings) -> list[dict[str, str]]:
     """Return the deciding metric of each slice as a row."""
-    metric = problem.settings.evaluate.metric
+    metric = problem.settings.metric
     return [
-        {"slice": name, "rows": f"{scores.rows:,}", METRICS[metric].words: f"{getattr(scores, metric):.4f}"}
+        {"slice": name, "rows": f"{scores.rows:,}", metric.words: f"{getattr(scores, metric.name):.4f}"}
         for name, scores in findings.slices.items()
     ]
 
 
-def limits(problem: Problem, findings: Findings, labels: Sequence[str]) -> str:
-    """Return the known weaknesses, and what is not measured."""
-    metric = problem.settings.evaluate.metric
-    worst = min(findings.slices.items(), key=lambda item: METRICS[metric].best(item[1]), default=None)
-    sentences = []
+def limits(problem: Problem, findings: Findings) -> str:
+    """Return the known weaknesses, and what is not measured; empty where there are none."""
+    metric = problem.settings.metric
+    worst = min(findings.slices.items(), key=lambda item: metric.best(item[1]), default=None)
+    sentences = [*findings.limits]
     if worst:
-        sentences.append(f"Weakest slice: {worst[0]} ({METRICS[metric].words} {getattr(worst[1], metric):.4f}).")
-    rare = [labels[index] for index, rows in enumerate(findings.counts.sum(axis=1)) if rows < FEW]
-    if rare:
-        sentences.append(f"Fewer than {FEW} holdout rows, so hardly measured: {listed(rare)}.")
-    sentences.append("Every text gets one of the classes, even a text that fits none.")
-    return f"**Limits.** {' '.join(sentences)}"
+        sentences.insert(0, f"Weakest slice: {worst[0]} ({metric.words} {getattr(worst[1], metric.name):.4f}).")
+    return f"**Limits.** {' '.join(sentences)}" if sentences else ""
 
 
-def cost(findings: Findings) -> str:
+def cost(problem: Problem, findings: Findings) -> str:
     """Return the seconds and joules of the training and the seconds of answers, as far as they are known."""
     trained, joules = findings.origin.metrics.get("train_seconds"), findings.origin.metrics.get("train_joules")
     energy = (
@@ -216,7 +175,8 @@ def cost(findings: Findings) -> str:
         f"Trained in {trained:.1f} s on {os.cpu_count()} cores" if trained is not None else "Training time unknown"
     )
     thousand = 1000 * findings.seconds / findings.scores.rows
-    return f"**Cost.** {training}; answers 1,000 texts in {thousand:.2f} s. Energy of the training: {energy}."
+    answered = f"answers 1,000 {problem.settings.data.UNIT}s in {thousand:.2f} s"
+    return f"**Cost.** {training}; {answered}. Energy of the training: {energy}."
 
 
 def origin(problem: Problem, findings: Findings) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from flows.pages import links
-from flows.pages.reports import GAP, table
+from flows.pages.reports import GAP, marked, table
 from flows.registry.snapshot import (
     CHALLENGER,
     CHAMPION,
@@ -17,7 +17,6 @@ from flows.registry.snapshot import (
     Standing,
     Version,
 )
-from ratchet.judging.metrics import METRICS
 from ratchet.problem.problem import Problem
 from ratchet.state.ledger import Move
 
@@ -31,12 +30,12 @@ def experiment(problem: Problem, live: Version | None) -> dict[str, str]:
     MLflow shows the first paragraph alone until somebody opens the rest.
     """
     data = problem.settings.data
-    metric = METRICS[problem.settings.evaluate.metric]
+    metric = problem.settings.metric
     better = "higher" if metric.higher else "lower"
     grouping = f", with all rows of one `{data.group}` on the same side" if data.group else ""
     now = f"Live: version {live.number} ({live.model})." if live else "Nothing is live yet."
     question = (
-        f"{now} **Which `{data.label}` does a `{data.text}` have?** What to do next: `make status`.\n\n"
+        f"{now} **{data.marked_question[:1].upper()}{data.marked_question[1:]}?** What to do next: `make status`.\n\n"
         f"Each build is a run with its candidates as children. They compete on **{metric.words}** "
         f"({better} is better); the best on the validation rows meets the champion on the holdout{grouping}. "
         f"What is live, and why: [registered model {problem.name}]({links.model(problem.here, problem.name)}).\n\n"
@@ -48,13 +47,13 @@ def experiment(problem: Problem, live: Version | None) -> dict[str, str]:
 
 def candidates_view(problem: Problem) -> str:
     """Return MLflow's saved view of its table of runs: all candidates of all builds with their scores, best first."""
-    metric = problem.settings.evaluate.metric
+    metric = problem.settings.metric
     return json.dumps({
         "searchFilter": "tags.`mlflow.parentRunId` != ''",
-        "orderByKey": f"metrics.`validation_{metric}`",
-        "orderByAsc": not METRICS[metric].higher,
+        "orderByKey": f"metrics.`validation_{metric.name}`",
+        "orderByAsc": not metric.higher,
         "selectedColumns": [
-            f"metrics.`validation_{metric}`", f"metrics.`holdout_{metric}`",
+            f"metrics.`validation_{metric.name}`", f"metrics.`holdout_{metric.name}`",
             "tags.`decision`",
         ],
     })  # fmt: skip
@@ -80,7 +79,7 @@ def registered_model(problem: Problem, live: Version, snapshot: RegistrySnapshot
         f"alias `champion`. {live.tags.get('decision_reason', '')}",
         f"**Before:** {before(versions, aliases)} **Built last, not live:** {beside(versions, aliases)}",
         f"**Next:** `make status` says what to do now; a turn is `make run`;{back} every move is in `make history`. "
-        f"Gives each `{data.text}` its `{data.label}`; use it from anywhere: "
+        f"Gives each {marked(data.inputs)} its `{data.label}`; use it from anywhere: "
         f'`mlflow.pyfunc.load_model("models:/{problem.name}@champion")`.',
         table(filled_columns([as_row(version, aliases, moves) for version in versions[:MOST_VERSIONS]]), GAP),
     ]

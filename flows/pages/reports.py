@@ -9,22 +9,12 @@ from flows.pages import links as addresses
 from flows.registry.snapshot import Version
 from ratchet.data.versions.quarantine import Quarantine
 from ratchet.judging.gate import Decision
-from ratchet.judging.metrics import METRICS, Scores
+from ratchet.judging.metrics import Scores
 from ratchet.judging.must_list import BrokenMust, MustResult
 from ratchet.judging.scorecard import ScorecardRow
-from ratchet.judging.selection_bias import Figure
+from ratchet.judging.selection_bias import CorrectedFigure
 from ratchet.judging.slices import Slice
 from ratchet.problem.problem import Problem
-
-FIGURES = {
-    "accuracy": "accuracy",
-    "precision": "precision",
-    "recall": "recall",
-    "f1": "F1",
-    "macro_f1": "macro F1",
-    "log_loss": "log loss (lower is better)",
-    "ece": "calibration error (lower is better)",
-}
 
 Row = dict[str, str]
 
@@ -45,6 +35,12 @@ def table(rows: Sequence[Mapping[str, str]], gap: str = "") -> str:
     lines = [[f"{cell}{gap}" for cell in line] for line in cells]
     lines.insert(1, ["---"] * len(head))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def marked(columns: Sequence[str]) -> str:
+    """Return the names of columns between backticks, as part of a sentence."""
+    *others, last = [f"`{column}`" for column in columns]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def escaped(cell: str) -> str:
@@ -91,14 +87,14 @@ def set_aside(quarantined: Quarantine) -> str:
 
 def candidates(problem: Problem, results: Mapping[str, tuple[Scores, float]]) -> str:
     """Return a table of the candidates' scores on the validation rows, best first by the deciding metric."""
-    metric = problem.settings.evaluate.metric
-    ordered = sorted(results.items(), key=lambda item: METRICS[metric].best(item[1][0]), reverse=True)
+    metric = problem.settings.metric
+    judging = problem.task.judging
+    ordered = sorted(results.items(), key=lambda item: metric.best(item[1][0]), reverse=True)
     return table([
         {
             "candidate": name,
-            f"validation {METRICS[metric].words}": f"{getattr(scores, metric):.4f}",
-            "macro F1": f"{scores.macro_f1:.4f}",
-            "log loss": f"{scores.log_loss:.4f}",
+            f"validation {metric.words}": f"{getattr(scores, metric.name):.4f}",
+            **{judging.METRICS[other].words: f"{getattr(scores, other):.4f}" for other in judging.COMPARED},
             "seconds": f"{seconds:.1f}",
         }
         for name, (scores, seconds) in ordered
@@ -111,8 +107,8 @@ def scorecard(
     champion: Scores | None,
     baseline: Scores,
     decision: Decision,
-    corrected: Figure | None = None,
-    champions: Figure | None = None,
+    corrected: CorrectedFigure | None = None,
+    champions: CorrectedFigure | None = None,
 ) -> list[ScorecardRow]:
     """Return the metrics on the holdout; the deciding one has its interval, and both models' corrected figures.
 
@@ -120,13 +116,13 @@ def scorecard(
         problem: The problem, whose settings name the deciding metric.
         challenger: The challenger's scores.
         champion: The champion's scores, where there is one.
-        baseline: The scores of the most frequent class.
+        baseline: The baseline's scores.
         decision: The gate's decision.
         corrected: The challenger's deciding metric, corrected for selection bias.
         champions: The champion's, likewise.
     """
     rows = []
-    for name, words in FIGURES.items():
+    for name, words in problem.task.judging.FIGURES.items():
         decides = name == problem.settings.evaluate.metric
         rows.append(
             ScorecardRow(
@@ -155,14 +151,14 @@ def slices(
     comparisons: Sequence[Slice],
 ) -> list[Row]:
     """Return the deciding metric of each slice as a row; `comparisons` are the gate's, above 0 better."""
-    metric = problem.settings.evaluate.metric
+    metric = problem.settings.metric
     by_name = {slice.name: slice for slice in comparisons}
     return [
         {
             "slice": name,
             "rows": f"{scores.rows:,}",
-            f"challenger {METRICS[metric].words}": f"{getattr(scores, metric):.4f}",
-            "champion": f"{getattr(champion[name], metric):.4f}" if champion and name in champion else "none",
+            f"challenger {metric.words}": f"{getattr(scores, metric.name):.4f}",
+            "champion": f"{getattr(champion[name], metric.name):.4f}" if champion and name in champion else "none",
             "better by [95% over all slices]": ahead(by_name.get(name)),
         }
         for name, scores in challenger.items()

@@ -1,1 +1,1 @@
-"""Scores of a model, and the decision whether it goes live. Pure: probabilities enter, a decision leaves."""
+"""Scores of a model, and the decision whether it goes live. Pure: outputs enter, a decision leaves."""

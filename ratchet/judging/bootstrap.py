@@ -1,6 +1,6 @@
 """Bootstrap and permutation test of the difference between two models.
 
-The probabilities of two models for the same rows enter; gains on resamples, or intervals, leave. Whole groups are drawn
+The outputs of two models for the same rows enter; gains on resamples, or intervals, leave. Whole groups are drawn
 with replacement, and both models are scored on the same resample (paired). A metric is computed from sums over rows, so
 a resample costs one matrix product and reads no row again.
 Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 6 and 13.
@@ -13,13 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.judging.metrics import Floats, Ints, Metric, row_log_loss
+from ratchet.judging.metrics import Floats, Ints, Metric, Truth
 
 AT_ONCE = 4_000_000
 """Draws of a group held in memory at a time: 64 MB."""
 
-MOST_CLASSES = 100
-"""With more classes the means over classes get no interval: they need columns of sums for each class in memory."""
+MOST_OUTPUTS = 100
+"""With more outputs a metric that needs columns of sums for each of them gets no interval: they need memory."""
 
 
 def group_indices(groups: Sequence[str | None] | None, rows: int) -> Ints:
@@ -33,12 +33,11 @@ def group_indices(groups: Sequence[str | None] | None, rows: int) -> Ints:
 
 def paired_gains(
     metric: Metric,
-    true: Ints,
+    truth: Truth,
     first: Floats,
     second: Floats,
     groups: Ints,
     *,
-    positive: int | None,
     resamples: int,
     seed: int,
 ) -> tuple[Floats, Floats]:
@@ -46,7 +45,7 @@ def paired_gains(
 
     The gain is the metric, negated if lower is better.
     """
-    sums = [metric.sums(true, probabilities, groups, positive) for probabilities in (first, second)]
+    sums = [metric.sums(truth, outputs, groups) for outputs in (first, second)]
     width = sums[0].shape[1]
     resampled = _resampled_sums(np.concatenate(sums, axis=1), resamples, np.random.default_rng(seed))
     return metric.gain(resampled[:, :width]), metric.gain(resampled[:, width:])
@@ -54,13 +53,12 @@ def paired_gains(
 
 def swap_differences(
     metric: Metric,
-    true: Ints,
+    truth: Truth,
     first: Floats,
     second: Floats,
     groups: Ints,
     parts: Sequence[NDArray[np.bool_]],
     *,
-    positive: int | None,
     swaps: int,
     seed: int,
 ) -> Floats:
@@ -76,9 +74,7 @@ def swap_differences(
     Returns:
         Shape (parts, 1 + swaps). The first column swaps nothing; the others use the same coins for all parts.
     """
-    sums = [
-        [metric.sums(true[part], model[part], groups[part], positive) for model in (first, second)] for part in parts
-    ]
+    sums = [[metric.sums(truth[part], model[part], groups[part]) for model in (first, second)] for part in parts]
     differing = [
         np.flatnonzero((first_sums != second_sums).any(axis=1)) for first_sums, second_sums in sums
     ]  # a swap of other groups has no effect
@@ -102,57 +98,31 @@ def swap_differences(
 
 
 def intervals(
-    true: Ints,
-    probabilities: Floats,
+    metrics: Sequence[Metric],
+    truth: Truth,
+    outputs: Floats,
     groups: Ints,
     *,
-    positive: int | None,
     resamples: int,
     seed: int,
     coverage: float = 0.95,
 ) -> dict[str, tuple[float, float]]:
-    """Percentile intervals of each figure of one model over bootstrap resamples of the groups.
+    """Percentile intervals of figures of one model over bootstrap resamples of the groups, by the metrics' names.
 
-    The calibration error gets no interval: on a resample it is larger than on the rows themselves, so an interval would
-    mislead. With a single group there are no intervals at all.
-
-    Args:
-        positive: Index of the class of precision, recall and F1; None for the mean over the classes that occur.
+    With a single group there are no intervals at all.
     """
-    count = int(groups.max()) + 1
-    classes = probabilities.shape[1]
-    if count < 2:
+    if int(groups.max()) == 0:
         return {}
-    predicted = probabilities.argmax(axis=1)
-    labels = range(classes) if classes <= MOST_CLASSES else ()
-    columns = [np.bincount(groups, minlength=count), np.bincount(groups, predicted == true, count)]
-    columns.append(np.bincount(groups, row_log_loss(true, probabilities), count))
-    columns += [np.bincount(groups, (predicted == label) & (true == label), count) for label in labels]
-    columns += [np.bincount(groups, predicted == label, count) for label in labels]
-    columns += [np.bincount(groups, true == label, count) for label in labels]
-    sums = np.stack(columns, axis=1).astype(np.float64)
-    resampled = _resampled_sums(sums, resamples, np.random.default_rng(seed))
-    figures = {"accuracy": resampled[:, 1] / resampled[:, 0], "log_loss": resampled[:, 2] / resampled[:, 0]}
-    if labels:
-        hits, predictions, occurrences = np.split(resampled[:, 3:], 3, axis=1)
-        figures |= _class_figures(hits, predictions, occurrences, positive)
-    ends = ((1 - coverage) / 2, (1 + coverage) / 2)
-    quantiles = {name: np.quantile(values, ends) for name, values in figures.items()}
+    measured = [metric for metric in metrics if outputs.shape[1] <= MOST_OUTPUTS or not metric.each_output]
+    families = {metric.family: metric for metric in measured}
+    tables = [metric.sums(truth, outputs, groups) for metric in families.values()]
+    resampled = _resampled_sums(np.concatenate(tables, axis=1), resamples, np.random.default_rng(seed))
+    ends = np.cumsum([table.shape[1] for table in tables])[:-1]
+    sums = dict(zip(families, np.split(resampled, ends, axis=1), strict=True))
+    shares = ((1 - coverage) / 2, (1 + coverage) / 2)
+    figures = {metric.name: metric.signed(metric.gain(sums[metric.family])) for metric in measured}
+    quantiles = {name: np.quantile(values, shares) for name, values in figures.items()}
     return {name: (float(low), float(high)) for name, (low, high) in quantiles.items()}
-
-
-def _class_figures(hits: Floats, predictions: Floats, occurrences: Floats, positive: int | None) -> dict[str, Floats]:
-    """Precision, recall and F1 on each resample from the classes' sums, each of shape (resamples, classes)."""
-    ratios = {
-        "precision": (hits, predictions),
-        "recall": (hits, occurrences),
-        "f1": (2 * hits, predictions + occurrences),
-    }
-    by_class = {name: np.divide(a, b, out=np.zeros_like(a), where=b > 0) for name, (a, b) in ratios.items()}
-    classes = np.maximum(((predictions + occurrences) > 0).sum(axis=1), 1)
-    means = {name: values.sum(axis=1) / classes for name, values in by_class.items()}
-    figures = means if positive is None else {name: values[:, positive] for name, values in by_class.items()}
-    return figures | {"macro_f1": means["f1"]}
 
 
 def _resampled_sums(sums: Floats, resamples: int, rng: np.random.Generator) -> Floats:

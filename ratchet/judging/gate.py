@@ -1,9 +1,9 @@
-"""Decides whether the challenger goes live: probabilities on the holdout enter, a Decision with its reason leaves.
+"""Decides whether the challenger goes live: outputs on the holdout enter, a Decision with its reason leaves.
 
-Rule. The challenger must reach the floor and beat always answering the most frequent class. Against a champion it must
-lead by more than the margin at 90% confidence: the 10th percentile of the difference, over 2,000 bootstrap resamples of
-the holdout's groups, lies above the margin. Groups are resampled instead of rows because the rows of a group are alike:
-on film reviews the standard error by film was up to 1.6 times the standard error by row.
+Rule. The challenger must reach the floor and beat a baseline that ignores the input. Against a champion it must lead by
+more than the margin at 90% confidence: the 10th percentile of the difference, over 2,000 bootstrap resamples of the
+holdout's groups, lies above the margin. Groups are resampled instead of rows because the rows of a group are alike: on
+film reviews the standard error by film was up to 1.6 times the standard error by row.
 
 The 90% applies without a history. When earlier challengers are known, the gate's memory
 (ratchet/judging/gate_memory.py) asks for more or less than that.
@@ -28,7 +28,7 @@ from ratchet.judging import gate_memory
 from ratchet.judging import slices as slice_harm
 from ratchet.judging.bootstrap import group_indices, paired_gains
 from ratchet.judging.gate_memory import Belief, Measured
-from ratchet.judging.metrics import METRICS, Floats, Ints, Metric, indices, score
+from ratchet.judging.metrics import Floats, Ints, Metric, Truth
 from ratchet.judging.must_list import BrokenMust, MustResult
 from ratchet.judging.slices import CONFIDENCE as SLICE_CONFIDENCE
 from ratchet.judging.slices import Masks, Slice
@@ -46,25 +46,14 @@ class Rules:
     """The settings under `evaluate` in params.yaml.
 
     Attributes:
-        metric: Name of the deciding metric.
+        metric: The metric that decides, bound to the models' outputs.
         floor: Worst value that may go live (for log_loss, where lower is better, the highest); None for no floor.
         margin: Lead over the champion that the challenger must exceed, in the metric's unit (0.01 is a point).
     """
 
-    metric: str = "accuracy"
+    metric: Metric
     floor: float | None = None
     margin: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.metric not in METRICS:
-            raise ValueError(
-                f"The gate's metric must be one of {', '.join(METRICS)}. Received: {self.metric!r}. "
-                "Change evaluate.metric in params.yaml."
-            )
-
-    @property
-    def deciding_metric(self) -> Metric:
-        return METRICS[self.metric]
 
 
 @dataclass(frozen=True)
@@ -72,26 +61,22 @@ class Holdout:
     """The rows that models are judged on.
 
     Attributes:
-        labels: Classes, in the order of the probabilities' columns.
-        truth: True label of each row.
+        truth: Target of each row, as a number.
         groups: Group of each row; None if each row stands alone.
-        positive: Positive class, if the problem names one.
         slices: Slices on which no challenger may be worse.
     """
 
-    labels: tuple[str, ...]
-    truth: Sequence[str]
+    truth: Truth
     groups: Sequence[str | None] | None = None
-    positive: str | None = None
     slices: Masks = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model by its name (`v3`, `linear`) and its probabilities on the holdout, shape (rows, classes)."""
+    """A model by its name in a sentence (`v3`, `always giving the most frequent class`) and its outputs, (rows, k)."""
 
     name: str
-    probabilities: Floats
+    outputs: Floats
 
 
 @dataclass(frozen=True)
@@ -157,7 +142,7 @@ def decide(
     Args:
         challenger: Model to decide on.
         champion: Live model; None if there is none.
-        baseline: Model that always answers the most frequent class of the training rows.
+        baseline: Model that ignores the input; its name says what it does.
         holdout: Rows that judge.
         rules: Metric, floor and margin.
         seed: Of the bootstrap.
@@ -165,8 +150,8 @@ def decide(
         must: The challenger's result on data/must.csv; None without that file.
         first_of_split: Whether the live model has another split, so that there is no model to compare with.
     """
-    value, baseline_value = (_value(model, holdout, rules.deciding_metric) for model in (challenger, baseline))
-    checks = (*_check_floor(value, rules), *_check_must(must), _check_baseline(value, baseline_value, rules))
+    value = rules.metric.value(holdout.truth, challenger.outputs)
+    checks = (*_check_floor(value, rules), *_check_must(must), _check_baseline(value, baseline, holdout, rules))
     failed = [check for check in checks if not check.success]
     if failed:
         broken = must.broken if must else ()
@@ -189,9 +174,9 @@ def _compare(
     belief: Belief,
 ) -> Decision:
     """Decide by the paired comparison of two models that may both go live."""
-    metric = rules.deciding_metric
+    metric = rules.metric
     rows = f"{len(holdout.truth):,} holdout rows"
-    if metric.is_same(challenger.probabilities, champion.probabilities):
+    if metric.is_same(challenger.outputs, champion.outputs):
         reason = f"The challenger answers all {rows} as {champion.name} does{_stays(champion)}"
         return Decision(False, "Kept champion", reason, 0.0, (0.0, 0.0), checks)
     groups = group_indices(holdout.groups, len(holdout.truth))
@@ -199,7 +184,7 @@ def _compare(
         reason = f"All {rows} are of one group, so a better model cannot be told from a lucky one{_stays(champion)}"
         return Decision(False, "Kept champion", reason, None, None, checks)
     leads, champion_gains = _resample(challenger, champion, holdout, metric, groups, seed)
-    values = [_value(model, holdout, metric) for model in (challenger, champion)]
+    values = [metric.value(holdout.truth, model.outputs) for model in (challenger, champion)]
     lead = metric.lead(*values)
     interval = _interval(leads)
     measured = _measured(lead, interval, leads, champion_gains, len(groups))
@@ -232,24 +217,13 @@ def _compare_slices(
     challenger: Candidate, champion: Candidate, holdout: Holdout, metric: Metric, groups: Ints, seed: int
 ) -> tuple[Slice, ...]:
     """Compare the challenger with the champion on each slice of the holdout."""
-    truth = np.asarray(holdout.truth, dtype=object)
-    values = {}
-    for name, mask in holdout.slices.items():
-        part = Holdout(holdout.labels, truth[mask].tolist(), positive=holdout.positive)
-        values[name] = (
-            _value(Candidate(challenger.name, challenger.probabilities[mask]), part, metric),
-            _value(Candidate(champion.name, champion.probabilities[mask]), part, metric),
-        )
+    truth = holdout.truth
+    values = {
+        name: (metric.value(truth[mask], challenger.outputs[mask]), metric.value(truth[mask], champion.outputs[mask]))
+        for name, mask in holdout.slices.items()
+    }
     return slice_harm.compare_slices(
-        metric,
-        indices(holdout.labels, holdout.truth),
-        challenger.probabilities,
-        champion.probabilities,
-        groups,
-        holdout.slices,
-        values,
-        positive=metric.positive_index(holdout.labels, holdout.positive),
-        seed=seed,
+        metric, truth, challenger.outputs, champion.outputs, groups, holdout.slices, values, seed=seed
     )
 
 
@@ -259,11 +233,11 @@ def _check_slices(slices: tuple[Slice, ...], champion: Candidate, rules: Rules) 
         return ()
     count = f"{len(slices)} slices" if len(slices) > 1 else "one slice"
     harmed = sorted((part for part in slices if part.harmed), key=lambda part: part.interval[1])
+    metric = rules.metric
     if not harmed:
-        detail = f"On none of the {count} is the challenger surely more than half a point worse"
+        detail = f"On none of the {count} is the challenger surely more than {metric.slide} worse"
         return (GateCheck("No slice harmed", True, detail),)
     worst = harmed[0]
-    metric = rules.deciding_metric
     values = [metric.format_value(value) for value in (worst.challenger, worst.champion)]
     detail = metric.comparison(worst.ahead, f"the {worst.rows:,} rows of the slice {worst.name}", values, champion.name)
     least = metric.format_difference(-worst.interval[1])
@@ -291,11 +265,10 @@ def _resample(
     """The challenger's lead and the champion's gain on each bootstrap resample, each of shape (resamples,)."""
     challenger_gains, champion_gains = paired_gains(
         metric,
-        indices(holdout.labels, holdout.truth),
-        challenger.probabilities,
-        champion.probabilities,
+        holdout.truth,
+        challenger.outputs,
+        champion.outputs,
         groups,
-        positive=metric.positive_index(holdout.labels, holdout.positive),
         resamples=RESAMPLES,
         seed=seed,
     )
@@ -315,28 +288,23 @@ def _measured(lead: float, interval: tuple[float, float], leads: Floats, champio
     return Measured(*(np.array([figure]) for figure in (lead, error, min(max(pull, 0.0), 1.0), float(rows))))
 
 
-def _value(model: Candidate, holdout: Holdout, metric: Metric) -> float:
-    scores = score(holdout.labels, holdout.truth, model.probabilities, holdout.positive)
-    return float(getattr(scores, metric.name))
-
-
 def _check_floor(value: float, rules: Rules) -> tuple[GateCheck, ...]:
     if rules.floor is None:
         return ()
-    metric = rules.deciding_metric
+    metric = rules.metric
     is_reached = metric.lead(value, rules.floor) >= 0
     verb = "reaches" if is_reached else "does not reach"
     figure = f"The challenger's {metric.words} {metric.format_value(value)}"
     return (GateCheck("Floor", is_reached, f"{figure} {verb} the floor {metric.format_value(rules.floor)}"),)
 
 
-def _check_baseline(value: float, baseline: float, rules: Rules) -> GateCheck:
-    metric = rules.deciding_metric
-    is_beaten = metric.lead(value, baseline) > 0
+def _check_baseline(value: float, baseline: Candidate, holdout: Holdout, rules: Rules) -> GateCheck:
+    metric = rules.metric
+    least = metric.value(holdout.truth, baseline.outputs)
+    is_beaten = metric.lead(value, least) > 0
     verb = "beats" if is_beaten else "does not beat"
-    figures = f"{metric.words} {metric.format_value(value)} {verb} {metric.format_value(baseline)}"
-    detail = f"The challenger's {figures}, that of always giving the most frequent class"
-    return GateCheck("Baseline", is_beaten, detail)
+    figures = f"{metric.words} {metric.format_value(value)} {verb} {metric.format_value(least)}"
+    return GateCheck("Baseline", is_beaten, f"The challenger's {figures}, that of {baseline.name}")
 
 
 def _describe_memory(belief: Belief, measured: Measured, required: float, rules: Rules) -> str:
@@ -345,7 +313,7 @@ def _describe_memory(belief: Belief, measured: Measured, required: float, rules:
         return ""
     without_history = gate_memory.CAREFUL * float(measured.error[0]) + rules.margin
     earlier = f"{belief.seen} earlier challenger{'s' if belief.seen > 1 else ''}"
-    now, first = (rules.deciding_metric.format_difference(amount) for amount in (required, without_history))
+    now, first = (rules.metric.format_difference(amount) for amount in (required, without_history))
     return f"; after {earlier} the lead must exceed {now} ({first} without history)"
 
 
@@ -359,7 +327,7 @@ def _describe_shortfall(lead: float, required: float, rules: Rules) -> str:
         return ""
     if lead - (required - rules.margin) <= ROUNDING:
         return ", which may be luck"
-    return f", but not by more than the margin of {rules.deciding_metric.format_difference(rules.margin)}"
+    return f", but not by more than the margin of {rules.metric.format_difference(rules.margin)}"
 
 
 def _stays(champion: Candidate | None) -> str:

@@ -20,7 +20,7 @@ class ScorecardRow:
         metric: Name of the metric for a person, e.g. `macro F1`.
         challenger: The challenger's figure.
         champion: The champion's figure; None without a champion to compare with.
-        baseline: Figure of always answering the most frequent class; None if there is none.
+        baseline: The baseline's figure; None if there is none.
         decides: Whether this metric decides.
         interval: 80% interval of the difference; None if it was not measured.
     """

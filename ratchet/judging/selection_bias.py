@@ -1,6 +1,6 @@
 """Correction of the champion's figure for selection bias (the winner's curse).
 
-The figure on the holdout and the gate's history enter; a corrected Figure with a 95% interval leaves.
+The figure on the holdout and the gate's history enter; a CorrectedFigure with its 95% interval leaves.
 
 A champion was selected on the same rows on which it is shown, so its figure there is too high, and more so the more
 challengers those rows have judged. Each challenger's true difference is assumed normal; mean and spread are learned
@@ -10,8 +10,9 @@ which stays with the winner. A loser is informative as well: the luckier the cha
 (`_pull`). So the luck is the state of a Kalman filter at each point of the grid.
 
 The corrected figure never exceeds the measured one, and its interval is never narrower; the interval widens by the
-uncertainty of the estimated luck. Without a comparison both stay as measured. The unit is points of the metric, so log
-loss is not corrected. Simulations checked accuracy only (benchmarks/bench_coverage.py); F1 uses the same sums.
+uncertainty of the estimated luck. Without a comparison both stay as measured. The unit is points of the metric, so only
+shares are corrected (`Metric.is_share`). Simulations checked accuracy only (benchmarks/bench_coverage.py); F1 uses the
+same sums.
 
 All functions are pure, and their last axis counts lifetimes. Source: Efron 2011, Tweedie's Formula and Selection Bias;
 decisions/0026.
@@ -27,8 +28,6 @@ import numpy as np
 from ratchet.judging.gate_memory import LEAST_ERROR, ODD_SPREAD, SLIDE, Measured, PastChallenger
 from ratchet.judging.metrics import Floats
 
-METRICS = ("accuracy", "f1", "macro_f1")
-"""The metrics that are corrected: shares, in points."""
 NORMAL = 1.959963984540054
 """Standard errors of a 95% interval."""
 ODD = 0.03
@@ -71,7 +70,7 @@ class Luck:
 
 
 @dataclass(frozen=True)
-class Figure:
+class CorrectedFigure:
     """A corrected figure.
 
     Attributes:
@@ -149,7 +148,7 @@ def shown(weight: Floats, luck: Luck, error: Floats) -> tuple[Floats, Floats]:
 
 def corrected(
     value: float, interval: tuple[float, float], rows: int, history: Iterable[PastChallenger], version: int
-) -> Figure:
+) -> CorrectedFigure:
     """Correct a version's figure.
 
     Args:
@@ -160,7 +159,7 @@ def corrected(
         version: The version.
     """
     error = (interval[1] - interval[0]) / 2 / NORMAL
-    as_measured = Figure(value, min(interval[0], value), max(interval[1], value), 0)
+    as_measured = CorrectedFigure(value, min(interval[0], value), max(interval[1], value), 0)
     if error <= 0:
         return as_measured
     row_variance = np.array([(error / SLIDE) ** 2 * rows])
@@ -179,7 +178,7 @@ def corrected(
     widening = deviation / error
     low = best - (value - as_measured.low) * widening
     high = best + (as_measured.high - value) * widening
-    return Figure(max(best, 0.0), max(low, 0.0), min(max(high, best, 0.0), 1.0), comparisons)
+    return CorrectedFigure(max(best, 0.0), max(low, 0.0), min(max(high, best, 0.0), 1.0), comparisons)
 
 
 def _pull(error: Floats, variance: Floats) -> Floats:

@@ -1,7 +1,8 @@
 """Slices of the holdout: the scores on each, and whether the challenger is worse than the champion on any.
 
-A frame enters, named masks leave: short and long texts, scripts, the owner's declared columns. Then two models'
-probabilities for the same rows enter; the difference on each slice leaves, with an interval for all slices together.
+The masks of a kind (short and long texts, say) and a frame with the owner's declared columns enter, the masks that are
+large enough leave. Then two models' outputs for the same rows enter; the difference on each slice leaves, with an
+interval for all slices together.
 
 The comparison is a permutation test with a maxT correction. If both models were equal, each pair of answers to a group
 could be swapped. So the answers to each group are swapped by a coin, a thousand times, and the difference on a slice is
@@ -16,16 +17,19 @@ A slice counts against a challenger if its whole interval lies more than half a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from ratchet.judging.bootstrap import swap_differences
 from ratchet.judging.gate_memory import SLIDE
-from ratchet.judging.metrics import Floats, Ints, Metric, Scores, score
+from ratchet.judging.metrics import Floats, Ints, Metric, Scores, Truth
+
+if TYPE_CHECKING:
+    import polars as pl
 
 FEWEST = 30
 """Fewest rows of a slice: at 30 one standard error of an accuracy of 0.8 is 7 points."""
@@ -33,55 +37,22 @@ FEWEST = 30
 MOST_VALUES = 8
 """Most values of a declared column that become slices, the most frequent first."""
 
-HAN = r"\p{Script=Han}"
-LATIN = r"\p{Script=Latin}"
-
 Masks = dict[str, NDArray[np.bool_]]
 
 
-def slices(frame: pl.DataFrame, columns: Sequence[str] = ()) -> Masks:
-    """Masks of the named slices of a frame, each of 30 rows or more; the names contain the cut-offs."""
-    parts = _lengths(frame["text"]) | _scripts(frame["text"])
+def slices(masks: Masks, frame: pl.DataFrame, columns: Sequence[str] = ()) -> Masks:
+    """The masks, and those of the values of declared columns of a frame; of each 30 rows or more."""
+    parts = dict(masks)
     for column in columns:
         parts |= _values(frame[column])
     return {name: mask for name, mask in parts.items() if mask.sum() >= FEWEST}
 
 
 def score_by_slice(
-    masks: Mapping[str, NDArray[np.bool_]],
-    labels: Sequence[str],
-    truth: Sequence[str],
-    probabilities: Floats,
-    positive: str | None = None,
+    masks: Mapping[str, NDArray[np.bool_]], truth: Truth, outputs: Floats, score: Callable[[Truth, Floats], Scores]
 ) -> dict[str, Scores]:
     """The scores of each slice, in the masks' order."""
-    true = np.asarray(truth, dtype=object)
-    return {name: score(labels, true[mask].tolist(), probabilities[mask], positive) for name, mask in masks.items()}
-
-
-def _lengths(text: pl.Series) -> Masks:
-    """Thirds by number of characters; fewer parts if many texts are equally long."""
-    characters = text.str.len_chars().to_numpy().astype(np.int64)
-    if not len(characters):
-        return {}
-    low, high = (int(cut) for cut in np.quantile(characters, (1 / 3, 2 / 3), method="lower"))
-    return {
-        f"up to {low:,} characters": characters <= low,
-        f"{low + 1:,} to {high:,} characters": (characters > low) & (characters <= high),
-        f"over {high:,} characters": characters > high,
-    }
-
-
-def _scripts(text: pl.Series) -> Masks:
-    """Chinese characters or Latin letters; empty if all texts agree in having Chinese characters or none."""
-    han, latin = text.str.contains(HAN).to_numpy(), text.str.contains(LATIN).to_numpy()
-    if han.all() or not han.any():
-        return {}
-    return {
-        "in Chinese characters": han & ~latin,
-        "in Latin letters": latin & ~han,
-        "in both scripts": han & latin,
-    }
+    return {name: score(truth[mask], outputs[mask]) for name, mask in masks.items()}
 
 
 def _values(column: pl.Series) -> Masks:
@@ -125,14 +96,13 @@ class Slice:
 
 def compare_slices(
     metric: Metric,
-    true: Ints,
+    truth: Truth,
     challenger: Floats,
     champion: Floats,
     groups: Ints,
     slices: Masks,
     values: Mapping[str, tuple[float, float]],
     *,
-    positive: int | None,
     seed: int,
 ) -> tuple[Slice, ...]:
     """Compare two models on every slice, in the order of the masks.
@@ -144,12 +114,11 @@ def compare_slices(
         return ()
     differences = swap_differences(
         metric,
-        true,
+        truth,
         challenger,
         champion,
         groups,
         list(slices.values()),
-        positive=positive,
         swaps=SWAPS,
         seed=seed,
     )

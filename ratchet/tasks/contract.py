@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ratchet.judging.metrics import Metric, Scores
+    from ratchet.judging.pictures import Grid, Lines
     from ratchet.judging.slices import Masks
 
 Floats = NDArray[np.float64]
@@ -40,6 +41,9 @@ Truth = NDArray[np.int64] | NDArray[np.float64]
 """The targets of n rows as numbers, shape (n,): indices of classes, or the numbers themselves."""
 Labels = tuple[str, ...]
 """Names of a model's output columns, in their order."""
+
+ColumnType = Literal["string", "double"]
+"""A column's type, by its name in MLflow's signature."""
 
 Ability = Literal["feedback", "must", "right_or_wrong", "confidence", "explanation"]
 """An optional part of the loop.
@@ -56,7 +60,11 @@ Ability = Literal["feedback", "must", "right_or_wrong", "confidence", "explanati
 class Data(BaseModel):
     """The section `data` of params.yaml; a kind's `Columns` adds the columns of its input.
 
+    A field's `description` is its comment in a new params.yaml.
+
     Attributes:
+        UNIT: what an input is called in a sentence, e.g. `text`; its plural takes an s.
+        CHOICES: fields that a person sets in params.yaml, which a next table does not change.
         label: column that the model predicts.
         group: column whose values are never split between train and holdout; None for no groups.
         slices: columns by whose values the scorecard is broken down.
@@ -64,9 +72,12 @@ class Data(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    label: str = Field(min_length=1)
-    group: str | None = None
-    slices: tuple[str, ...] = ()
+    UNIT: ClassVar[str] = "input"
+    CHOICES: ClassVar[tuple[str, ...]] = ("slices",)
+
+    label: str = Field(min_length=1, description="the column to predict")
+    group: str | None = Field(default=None, description="rows of one group never straddle train and holdout")
+    slices: tuple[str, ...] = Field(default=(), description="scored apart in every scorecard")
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -79,13 +90,21 @@ class Data(BaseModel):
         raise NotImplementedError
 
     @property
+    def marked_question(self) -> str:
+        """The question in Markdown, with the columns between backticks."""
+        return self.question
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """All of the owner's columns that the problem uses, each once."""
         group = (self.group,) if self.group else ()
         return tuple(dict.fromkeys((*self.inputs, self.label, *group, *self.slices)))
 
     def roles(self) -> dict[str, str | None]:
-        """The columns by their role, as the ledger keeps them of each data version."""
+        """The columns by their role, as the ledger keeps them of each data version: inputs, `label` and `group`.
+
+        A role is where the column stands below `data` in params.yaml: `text`, or `numbers[0]` for the first of a list.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -102,7 +121,8 @@ class RowRule:
         fact: name of the fact, one of those of `RowsFace.facts`.
         sentence: the rule for a person.
         action: what follows from a row that breaks it.
-        allowed: share of the rows that may break it before the rule fails.
+        allowed: share of the rows that may break it before the rule fails. A rule that sets rows aside needs none: for
+            all of those one limit holds (expectations/rules.py).
     """
 
     fact: str
@@ -119,27 +139,31 @@ class Figure:
         key: name of the picture and of the artifact, e.g. `confusion-matrix`.
         title: its heading in the model card, e.g. `Mistakes`.
         sentence: the finding.
-        data: what is drawn, one of the classes that flows/pages/charts.py knows; None for no picture.
+        data: what is drawn (ratchet/judging/pictures.py); None for no picture.
     """
 
     key: str
     title: str
     sentence: str
-    data: Any = None
+    data: Grid | Lines | None = None
 
 
 class RowsFace(Protocol):
-    """What a row of a table is: `ratchet/tasks/<kind>/rows.py`. Frames are polars'."""
+    """What a row of a table is: `ratchet/tasks/<kind>/rows.py`. Frames are polars'.
+
+    The cache of prepared rows is keyed by the source of that one file, so what makes an input or a fact stands in it.
+    """
 
     HAS_CLASSES: bool
     """Whether the target is one of few classes, whose numbers of rows are facts and have rules."""
     REASONS: Mapping[str, str]
-    """The facts of `facts` that set a row aside -> the reason; the first that holds is given."""
+    """The facts of `facts` that set a row aside -> the reason; the first that holds is given. Before them come
+    `missing_text` (no input) and `missing_label`, which every kind has; a kind may word their reasons."""
     RULES: Sequence[RowRule]
     """The checks of raw rows by these facts, besides those of every kind (expectations/raw.py)."""
 
     def inputs(self, table: pl.DataFrame, data: Any) -> pl.Series:
-        """The inputs of an owner's table, which has all of `data.columns`; null for a row without one."""
+        """The inputs of an owner's table, which has all of `data.inputs`; null for a row without one."""
         ...
 
     def owned(self, inputs: pl.Series, data: Any) -> pl.DataFrame:
@@ -147,19 +171,21 @@ class RowsFace(Protocol):
         ...
 
     def facts(self) -> Sequence[pl.Expr]:
-        """Facts of a row by its columns `text` and `label` alone, each expression named; Boolean ones are never null.
+        """Facts of a row, each expression named; Boolean ones are never null.
 
-        One is called `characters`: the length of the input.
+        They are made of the row's columns `text`, `label` and `_key` (the text in the form in which inputs are
+        compared); those of REASONS of `text` and `label` alone.
         """
         ...
 
     def guess(self, table: pl.DataFrame, source: str, named: Mapping[str, str]) -> Data:
-        """The columns that a person named, and a guess for the others.
+        """The columns that are known, and a guess for the others.
 
         Args:
             table: all columns of type String.
             source: what the person typed as SOURCE, for the command in a refusal.
-            named: by role (`text`, `label`, `group`), those that were typed.
+            named: what the person typed as TEXT, LABEL and GROUP, by `text`, `label` and `group`; and those columns of
+                the last version that the table still has, by the roles of `Data.roles`, where nothing was typed.
 
         Raises:
             Refusal: the table lacks a named column, or there is not exactly one candidate for another.
@@ -182,29 +208,37 @@ class RowsFace(Protocol):
         """Lines about the owner's inputs and targets, before anything is pinned."""
         ...
 
-    def params(self, data: Any, targets: pl.Series) -> tuple[list[str], str]:
-        """The lines below `data:` of a new params.yaml, and the metric that suits the targets of the valid rows."""
+    def usual_metric(self, targets: pl.Series) -> str:
+        """The metric that suits the targets of the valid rows, for a new params.yaml."""
         ...
 
-    def misfit(self, data: Any, metric: str, targets: Iterable[str | None]) -> tuple[str, str, str] | None:
-        """Why params.yaml does not fit the targets: rule, what was received, what to do; None where it fits."""
+    def misfit(self, data: Any, metric: str | None, targets: Iterable[str | None]) -> tuple[str, str, str] | None:
+        """Why params.yaml does not fit the targets: rule, what was received, what to do; None where it fits.
+
+        Args:
+            metric: the metric that decides; None for a table that is only about to come, whose columns alone must fit.
+        """
         ...
 
 
 class JudgingFace(Protocol):
-    """How outputs are held against the truth: `ratchet/tasks/<kind>/judging.py`. Pure; numpy."""
+    """How outputs are held against the truth: `ratchet/tasks/<kind>/judging.py`. Pure; numpy alone."""
 
     METRICS: Mapping[str, Metric]
     """What `evaluate.metric` may name; the first is the default."""
     FIGURES: Mapping[str, str]
     """The figures of a scorecard, in their order: names in MLflow -> words. The metrics are among them."""
+    COMPARED: Sequence[str]
+    """The metrics by which candidates are shown, besides the one that decides."""
     BASELINE: str
     """What the baseline does, as part of a sentence: `always giving the most frequent class`."""
-    BASELINE_MODEL: str
-    """The model in models/ that does the same."""
 
     def labels(self, targets: Iterable[str]) -> Labels:
         """The names of the output columns of a model of rows with these distinct targets."""
+        ...
+
+    def listed(self, labels: Labels) -> str:
+        """What a model with these outputs may answer, as part of a sentence of the model card: `` `bad`, `good` ``."""
         ...
 
     def truth(self, targets: Sequence[str], labels: Labels) -> Truth:
@@ -220,7 +254,7 @@ class JudgingFace(Protocol):
         ...
 
     def intervals(self, labels: Labels, data: Any) -> Sequence[Metric]:
-        """The figures that get an interval, each as a metric."""
+        """The figures that get an interval, each as a metric; the metrics are among them."""
         ...
 
     def score(self, truth: Truth, outputs: Floats, labels: Labels, data: Any) -> Scores:
@@ -236,7 +270,7 @@ class JudgingFace(Protocol):
         ...
 
     def slices(self, inputs: pl.Series) -> Masks:
-        """Named parts of the holdout by its inputs, as masks."""
+        """Named parts of the holdout by its inputs, as masks; those of few rows are left out by the caller."""
         ...
 
     def findings(self, truth: Truth, outputs: Floats, labels: Labels, champion: Floats | None) -> Sequence[Figure]:
@@ -259,9 +293,14 @@ class AnswersFace(Protocol):
     """An input, made up: no row of anybody's table."""
     ODD: Sequence[str]
     """Inputs that every model must answer before it goes live."""
+    SOUND: str
+    """What it must give for them, as part of a sentence: `odd texts with probabilities that sum to 1`."""
+    ONE_COLUMN: bool
+    """Whether a data frame of inputs has one column, of strings. Otherwise it has columns of any names and types, which
+    MLflow's signature leaves open."""
 
     def read_record(self, record: Mapping[str, Any]) -> str:
-        """The input of a row of a data frame, by its columns; a missing value may stand for an empty one.
+        """The input of a row of a data frame, by its columns; None is a missing value, and may stand for an empty one.
 
         Raises:
             ValueError: a column is missing, or a value is of another type; the message is a sentence for the caller.
@@ -277,19 +316,26 @@ class AnswersFace(Protocol):
         ...
 
     def fault(self, outputs: Floats, labels: Labels) -> str:
-        """Why outputs are none that may go live; empty where they are sound."""
+        """Why the outputs for ODD are none that may go live, as what was received; empty where they are sound."""
         ...
 
     def answers(self, outputs: Floats, labels: Labels) -> tuple[list[str], list[float]]:
         """The answer to each input, and the confidence in it: from 0 to 1; 0 where the kind states none."""
         ...
 
-    def columns(self, labels: Labels) -> Sequence[tuple[str, Literal["string", "double"]]]:
+    def columns(self, labels: Labels) -> Sequence[tuple[str, ColumnType]]:
         """The columns of a table of answers, each with its type in MLflow's signature; the first is the answer."""
         ...
 
     def table(self, outputs: Floats, labels: Labels) -> dict[str, Any]:
-        """A table of answers by the names of `columns`: lists or arrays with one entry an input."""
+        """A table of answers by the names of `columns`, in their order: arrays with one entry an input."""
+        ...
+
+    def outputs(self, table: Mapping[str, Any], labels: Labels) -> Floats:
+        """The outputs that such a table was made of, shape (n, k), in the order of these labels: undoes `table`.
+
+        The model may have had other labels: an output that it lacks is 0.
+        """
         ...
 
 

@@ -14,8 +14,11 @@ from benchmarks import bench_gate
 from flows import evaluation
 from flows.registry.snapshot import Version
 from ratchet.judging import gate, gate_memory
+from ratchet.judging.class_metrics import METRICS
 from ratchet.judging.gate_memory import Belief, Measured, PastChallenger
-from tests.support.answers import answers, judged, measured, pasts, share, taught
+from tests.support.answers import answers, judged, measured, metric_of, pasts, rules, share, taught
+
+ACCURACY = metric_of("accuracy")
 
 figures = st.floats(-0.05, 0.05)
 errors = st.floats(0.0001, 0.03)
@@ -94,8 +97,8 @@ def decided(right: np.ndarray, champion: np.ndarray, belief: Belief | None) -> g
         gate.Candidate("challenger", answers(truth, right)),
         gate.Candidate("v3", answers(truth, champion)),
         gate.Candidate("majority", np.tile([0.51, 0.49], (len(right), 1))),
-        gate.Holdout(("a", "b"), [("a", "b")[at] for at in truth], None, "a"),
-        gate.Rules(floor=0.6),
+        gate.Holdout(truth),
+        rules(),
         belief=belief,
     )
 
@@ -134,7 +137,7 @@ def test_an_empty_history_decides_by_the_tenth_percentile_as_ever(metric: str) -
     rng, seen = np.random.default_rng(1), set()
     for _ in range(25):
         challenger, champion = (rng.random(200) < right for right in (0.83, 0.8))
-        decision = judged(challenger, champion, rules=gate.Rules(metric, floor=0.9 if metric == "log_loss" else 0.5))
+        decision = judged(challenger, champion, asked=rules(metric, floor=0.9 if metric == "log_loss" else 0.5))
         assert decision.interval is not None
         assert decision.promote == (decision.interval[0] > 0)
         assert "earlier" not in decision.reason
@@ -162,24 +165,24 @@ def version(number: int, **tags: str) -> Version:
 def test_a_decision_is_remembered_by_its_version_and_read_back() -> None:
     decision = decided(share(400, 0.85), np.roll(share(400, 0.8), 7), None)
     tags = {
-        evaluation.GATE: evaluation.gate_tag(decision, "accuracy", 400),
+        evaluation.GATE: evaluation.gate_tag(decision, ACCURACY, 400),
         "decided_against": "3",
         "decision": "promote",
     }
-    past = evaluation.remembered(version(4, **tags), "accuracy")
+    past = evaluation.remembered(version(4, **tags), ACCURACY)
     assert past is not None
     assert (past.version, past.against, past.promoted) == (4, 3, True)
     figures_read = [float(each[0]) for each in vars(past.measured).values()]
     assert figures_read == pytest.approx([decision.difference, decision.error, decision.pull, 400])
-    assert evaluation.remembered(version(4, **tags), "f1") is None
+    assert evaluation.remembered(version(4, **tags), METRICS["f1"]) is None
 
 
 @pytest.mark.parametrize("tag", ["", "none", "{}", "[1]", "7", '{"metric": "accuracy", "ahead": "NaN"}', "null", "{"])
 def test_a_damaged_tag_teaches_nothing(tag: str) -> None:
-    assert evaluation.remembered(version(4, gate=tag, decided_against="3"), "accuracy") is None
+    assert evaluation.remembered(version(4, gate=tag, decided_against="3"), ACCURACY) is None
     whole = json.dumps({"metric": "accuracy", "ahead": 0.1, "error": 0.1, "pull": 0.1, "rows": 10})
-    assert evaluation.remembered(version(4, gate=whole, decided_against="none"), "accuracy") is None
-    assert evaluation.remembered(version(4, gate=whole.replace("10}", "NaN}"), decided_against="3"), "accuracy") is None
+    assert evaluation.remembered(version(4, gate=whole, decided_against="none"), ACCURACY) is None
+    assert evaluation.remembered(version(4, gate=whole.replace("10}", "NaN}"), decided_against="3"), ACCURACY) is None
 
 
 SOUND = {"metric": "accuracy", "ahead": 0.1, "error": 0.1, "pull": 0.1, "rows": 10}
@@ -192,18 +195,18 @@ SOUND = {"metric": "accuracy", "ahead": 0.1, "error": 0.1, "pull": 0.1, "rows": 
 )  # fmt: skip
 def test_impossible_measurements_teach_nothing(nonsense: dict[str, object]) -> None:
     """Somebody has typed it into MLflow: no share differs by more than 1, no error is negative, ..."""
-    assert evaluation.remembered(version(4, gate=json.dumps(SOUND), decided_against="3"), "accuracy") is not None
-    assert evaluation.remembered(version(4, gate=json.dumps(SOUND | nonsense), decided_against="3"), "accuracy") is None
+    assert evaluation.remembered(version(4, gate=json.dumps(SOUND), decided_against="3"), ACCURACY) is not None
+    assert evaluation.remembered(version(4, gate=json.dumps(SOUND | nonsense), decided_against="3"), ACCURACY) is None
 
 
 @pytest.mark.parametrize("against", ["4", "0", "-3"])
 def test_no_version_was_held_against_itself_or_none(against: str) -> None:
-    assert evaluation.remembered(version(4, gate=json.dumps(SOUND), decided_against=against), "accuracy") is None
+    assert evaluation.remembered(version(4, gate=json.dumps(SOUND), decided_against=against), ACCURACY) is None
 
 
 def test_log_loss_may_differ_by_more_than_a_share_can() -> None:
     tag = json.dumps(SOUND | {"metric": "log_loss", "ahead": -2.5})
-    assert evaluation.remembered(version(4, gate=tag, decided_against="3"), "log_loss") is not None
+    assert evaluation.remembered(version(4, gate=tag, decided_against="3"), METRICS["log_loss"]) is not None
 
 
 # --- over a lifetime

@@ -28,7 +28,7 @@ def past(
 
 def of(
     history: list[PastChallenger], number: int, value: float = 0.8, half: float = 0.0232, rows: int = 1139
-) -> selection_bias.Figure:
+) -> selection_bias.CorrectedFigure:
     return selection_bias.corrected(value, (value - half, value + half), rows, history, number)
 
 
@@ -37,7 +37,7 @@ def of(
 
 def test_a_version_without_a_comparison_stays_as_measured() -> None:
     for history in ([], [past(3, 2, 0.02, True)]):
-        assert selection_bias.corrected(0.8, (0.776, 0.822), 1139, history, 1) == selection_bias.Figure(
+        assert selection_bias.corrected(0.8, (0.776, 0.822), 1139, history, 1) == selection_bias.CorrectedFigure(
             0.8, 0.776, 0.822, 0
         )
 
@@ -160,7 +160,7 @@ def test_status_shows_the_figure_less_its_luck_and_earlier_state_as_ever() -> No
 def test_the_card_and_the_page_show_it() -> None:
     from flows.pages import model_card
 
-    figure = selection_bias.Figure(0.83, 0.69, 0.88, 7)
+    figure = selection_bias.CorrectedFigure(0.83, 0.69, 0.88, 7)
     card = model_card.card(PROBLEM, Prepared(), findings([[30, 10], [5, 55]], corrected=figure))  # type: ignore[arg-type]
     assert (
         "**Less its luck**, after 7 comparisons on these rows: accuracy 0.8300, 95% interval 0.6900 to 0.8800." in card

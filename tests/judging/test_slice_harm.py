@@ -9,12 +9,11 @@ import pytest
 
 from ratchet.judging import gate
 from ratchet.judging import slices as slice_harm
-from ratchet.judging.metrics import METRICS
 from ratchet.judging.slices import Masks
-from tests.support.answers import answers
+from tests.support.answers import answers, metric_of
 
-LABELS = ("bad", "good")
-FAIR = gate.Rules("accuracy", floor=0.6)
+ACCURACY = metric_of("accuracy")
+FAIR = gate.Rules(ACCURACY, floor=0.6)
 
 
 def parts(rows: int, cut: int, seed: int = 0) -> Masks:
@@ -37,7 +36,7 @@ def decided(
         gate.Candidate("challenger", answers(truth, right)),
         gate.Candidate("v3", answers(truth, champion)),
         gate.Candidate("majority", np.tile([0.51, 0.49], (len(right), 1))),
-        gate.Holdout(LABELS, [LABELS[at] for at in truth], groups, "good", slices),
+        gate.Holdout(truth, groups, slices),
         rules,
     )
 
@@ -101,14 +100,13 @@ def test_at_most_5_of_100_challengers_that_are_equal_on_every_slice_are_found_wo
         luck = [rng.random(groups.max() + 1)[groups] < 0.8 for _ in range(2)]
         one, two = (answers(truth, right) for right in luck)
         slices_compared = slice_harm.compare_slices(
-            METRICS["accuracy"],
+            ACCURACY,
             truth,
             one,
             two,
             groups,
             slices,
             dict.fromkeys(slices, (0.0, 0.0)),
-            positive=None,
             seed=trial,
         )
         harmed += any(one.interval[1] < 0 for one in slices_compared)  # even without the half point that is let pass
@@ -162,7 +160,7 @@ def test_half_a_point_is_let_pass_however_many_rows_say_so() -> None:
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "macro_f1", "log_loss"])
 def test_any_metric_sees_the_harm_with_the_sign_turned_to_better(metric: str) -> None:
     challenger, champion = better_but_for_a_shop()
-    rules = gate.Rules(metric, floor=0.9 if metric == "log_loss" else 0.5)
+    rules = gate.Rules(metric_of(metric, 1), floor=0.9 if metric == "log_loss" else 0.5)
     assert decided(challenger, champion, {}, rules).promote
     decision = decided(challenger, champion, parts(2400, 1200), rules)
     assert not decision.promote

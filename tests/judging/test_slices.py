@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from ratchet.judging import metrics as score
-from ratchet.judging import slices
+from ratchet.judging import class_metrics, slices
 from tests.support.answers import random_case
 from tests.support.tables import frame_of
 
 
-def test_slices_name_their_cut_offs_and_leave_out_the_small() -> None:
-    texts: list[str | None] = [*("x" * (1 + at % 90) for at in range(270)), *["漢字"] * 30]
-    shops: list[str | None] = [*["north"] * 271, *["south"] * 29]
-    masks = slices.slices(frame_of(texts, shop=shops), ["shop"])
-    assert set(masks) == {
-        "up to 24 characters",
-        "25 to 57 characters",
-        "over 57 characters",
-        "in Chinese characters",
-        "in Latin letters",
-        "shop = north",
-    }
-    assert sum(mask.sum() for name, mask in masks.items() if "characters" in name and "Chinese" not in name) == 300
+def test_the_values_of_declared_columns_are_slices_and_the_small_are_left_out() -> None:
+    shops: list[str | None] = [*["north"] * 240, *["south"] * 29, *["west"] * 31]
+    frame = frame_of(["x"] * 300, shop=shops)
+    rows = np.arange(300)
+    masks = slices.slices({"the first": rows < 30, "few": rows < 29}, frame, ["shop"])
+    assert list(masks) == ["the first", "shop = north", "shop = west"]
+    assert np.array_equal(np.flatnonzero(masks["shop = west"]), rows[269:])
 
 
 def test_each_slice_is_scored_on_its_own_rows() -> None:
-    labels, truth, probabilities = random_case(1, 2, 100)
+    truth, probabilities = random_case(1, 2, 100)
     masks = {"first": np.arange(100) < 40}
-    assert slices.score_by_slice(masks, labels, truth, probabilities)["first"] == score.score(
-        labels, truth[:40], probabilities[:40]
-    )
+    found = slices.score_by_slice(masks, truth, probabilities, lambda *part: class_metrics.score(part[0], part[1], 2))
+    assert found["first"] == class_metrics.score(truth[:40], probabilities[:40], 2)

@@ -5,17 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from ratchet.judging import gate, gate_memory
+from ratchet.judging.class_metrics import F1, METRICS
 from ratchet.judging.gate_memory import Belief, Measured, PastChallenger
+from ratchet.judging.metrics import Metric
 
-LABELS = ("a", "b")
+MOST_FREQUENT = "always giving the most frequent class"
 
 
-def random_case(seed: int, classes: int, rows: int = 300) -> tuple[tuple[str, ...], list[str], np.ndarray]:
-    """Classes, true labels and probabilities, all by chance."""
+def random_case(seed: int, classes: int, rows: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of true classes, and probabilities, all by chance."""
     rng = np.random.default_rng(seed)
-    labels = tuple(f"c{at}" for at in range(classes))
-    truth = [labels[at] for at in rng.integers(0, classes, rows)]
-    return labels, truth, rng.dirichlet(np.ones(classes), rows)
+    return rng.integers(0, classes, rows), rng.dirichlet(np.ones(classes), rows)
+
+
+def metric_of(name: str, positive: int = 0) -> Metric:
+    """A metric by its name; F1 is that of one class."""
+    return F1(positive) if name == "f1" else METRICS[name]
+
+
+def rules(metric: str = "accuracy", floor: float | None = 0.6, margin: float = 0.0) -> gate.Rules:
+    return gate.Rules(metric_of(metric), floor, margin)
 
 
 def answers(truth: np.ndarray, right: np.ndarray, sure: float = 0.8) -> np.ndarray:
@@ -29,17 +38,16 @@ def judged(
     right: np.ndarray,
     champion: np.ndarray | None,
     groups: list[str] | None = None,
-    rules: gate.Rules | None = None,
+    asked: gate.Rules | None = None,
 ) -> gate.Decision:
     """What the gate says of a model that is right on these rows, against a champion that is right on those."""
     truth = np.arange(len(right)) % 2
-    holdout = gate.Holdout(LABELS, [LABELS[at] for at in truth], groups, "a")
     return gate.decide(
         gate.Candidate("challenger", answers(truth, right)),
         None if champion is None else gate.Candidate("v3", answers(truth, champion)),
-        gate.Candidate("majority", np.tile([0.51, 0.49], (len(right), 1))),
-        holdout,
-        rules or gate.Rules(floor=0.6),
+        gate.Candidate(MOST_FREQUENT, np.tile([0.51, 0.49], (len(right), 1))),
+        gate.Holdout(truth, groups),
+        asked or rules(),
     )
 
 

@@ -9,13 +9,13 @@ import yaml
 
 from flows.pages.model_card import Findings
 from flows.registry.snapshot import Origin, RegistrySnapshot, Version
-from ratchet.judging import metrics
 from ratchet.judging.gate import Decision
 from ratchet.problem.data_pin import Pin
 from ratchet.problem.problem import Problem
 from ratchet.problem.settings import Settings
 from ratchet.project.paths import Places
 from ratchet.state.ledger import Move
+from ratchet.tasks.classify_text import judging
 from tests.support.project import SMALL
 
 HERE = Places(Path("/p"), Path("/p/state"), "127.0.0.1", 4200, 5000, 8000)
@@ -41,15 +41,14 @@ def findings(counts: list[list[int]], confidence: float = 0.8, **other: object) 
     true, taken = (np.repeat(place.ravel(), table.ravel()) for place in np.indices(table.shape))
     probabilities = np.full((len(true), len(table)), (1 - confidence) / (len(table) - 1))
     probabilities[np.arange(len(true)), taken] = confidence
-    labels = [LABELS[at] for at in true]
     known: dict[str, object] = {
         "version": version(2, "lstm", prefect_flow_run_id="f1", git_commit="c" * 40, trigger="make run"),
         "decision": Decision(False, "Kept champion", "it is no better, so v1 stays.", -0.01, (-0.02, 0.0), ()),
-        "scores": metrics.score(LABELS, labels, probabilities),
+        "scores": PROBLEM.task.judging.score(true, probabilities, LABELS, PROBLEM.settings.data),
         "intervals": {"accuracy": (0.7, 0.9)},
         "slices": {},
-        "counts": table,
-        "bins": metrics.calibration(true, probabilities),
+        "figures": judging.findings(true, probabilities, LABELS, None),
+        "limits": judging.limits(true, LABELS),
         "seconds": 2.0,
         "against": version(1),
         "origin": Origin({"train_seconds": 3.25}, "parent", "1"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ratchet.judging.metrics import confusion
+from ratchet.judging.class_metrics import confusion
 from ratchet.monitoring.drift.two_sample import Floats, Ints
 
 RESAMPLES = 200

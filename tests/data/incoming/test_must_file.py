@@ -18,7 +18,7 @@ from ratchet.judging.must_list import BrokenMust, Must, MustResult
 from ratchet.problem import data_pin
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from tests.support.answers import answers, share
+from tests.support.answers import answers, rules, share
 from tests.support.in_process import Desk
 
 HEAD = "text,label,same_as\n"
@@ -96,8 +96,8 @@ def decided(champion: np.ndarray | None, answered: MustResult | None) -> gate.De
         gate.Candidate("challenger", answers(truth, share(1000, 0.9))),
         None if champion is None else gate.Candidate("v3", answers(truth, champion)),
         gate.Candidate("majority", np.tile([0.51, 0.49], (1000, 1))),
-        gate.Holdout(("bad", "good"), [("bad", "good")[at] for at in truth]),
-        gate.Rules(floor=0.6),
+        gate.Holdout(truth),
+        rules(),
         must=answered,
     )
 

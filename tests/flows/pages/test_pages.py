@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flows.pages import charts, links, model_card, registry_pages
 from flows.registry.snapshot import Origin
-from tests.support.findings import HERE, LABELS, PROBLEM, Prepared, findings, holdings, move, version
+from tests.support.findings import HERE, PROBLEM, Prepared, findings, holdings, move, version
 
 
 def test_a_card_tells_use_data_scores_mistakes_calibration_limits_cost_origin_and_the_way_back() -> None:
@@ -36,22 +36,19 @@ def test_a_machine_that_shows_its_energy_has_it_in_the_card() -> None:
     assert "1,235 J, of the whole processor" in model_card.card(PROBLEM, Prepared(), measured)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("counts", "confidence", "sentence"),
-    [
-        ([[8, 2], [2, 8]], 0.8, "about as sure as it should be"),
-        ([[8, 2], [2, 8]], 0.95, "surer than it should be. Of its 20 answers above 93%, 80.0% are right."),
-        ([[10, 0], [0, 10]], 0.7, "less sure than it could be"),
-    ],
-)
-def test_calibration_is_said_in_words(counts: list[list[int]], confidence: float, sentence: str) -> None:
-    assert sentence in findings(counts, confidence).calibrated
+def test_the_weakest_slice_comes_before_the_limits_of_the_kind() -> None:
+    scores = findings([[30, 10], [5, 55]]).scores
+    measured = findings([[10, 0], [0, 40]], slices={"long": scores, "short": replace(scores, accuracy=0.5)})  # type: ignore[type-var]
+    told = model_card.limits(PROBLEM, measured)
+    assert told.startswith("**Limits.** Weakest slice: short (accuracy 0.5000). Fewer than 30 holdout rows, so hardly ")
 
 
-def test_a_model_without_mistakes_has_none_told_and_a_rare_class_is_a_limit() -> None:
-    perfect = findings([[10, 0], [0, 40]])
-    assert perfect.errors(LABELS) == "Errs on no row of the holdout."
-    assert "Fewer than 30 holdout rows, so hardly measured: `bad`." in model_card.limits(PROBLEM, perfect, LABELS)
+def test_findings_are_drawn() -> None:
+    grid, lines = (charts.draw(figure.data) for figure in findings([[30, 10], [5, 55]]).figures if figure.data)
+    assert [text.get_text() for text in grid.axes[0].texts] == ["30", "10", "5", "55"]
+    assert (grid.axes[0].get_xlabel(), grid.axes[0].get_ylabel()) == ("predicted", "true")
+    assert [line.get_label() for line in lines.axes[0].lines] == ["honest", "challenger"]
+    assert lines.axes[0].get_ylim()[1] == pytest.approx(1.02)
 
 
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=40))

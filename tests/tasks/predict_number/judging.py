@@ -17,6 +17,7 @@ class SquaredError(Metric):
     name, words = "squared_error", "squared error"
     higher = False
     largest = math.inf
+    slide = "0.005"
 
     def sums(self, truth: Truth, outputs: Floats, groups: Any) -> Floats:
         count = int(groups.max()) + 1
@@ -48,11 +49,16 @@ class NumberScores:
 
 METRICS: Mapping[str, Metric] = {"squared_error": SquaredError()}
 FIGURES = {"squared_error": "squared error (lower is better)", "absolute_error": "absolute error (lower is better)"}
+COMPARED: tuple[str, ...] = ()
 BASELINE = "always giving the mean"
 
 
 def labels(targets: Iterable[str]) -> Labels:
     return ("number",)
+
+
+def listed(labels: Labels) -> str:
+    return "a number"
 
 
 def truth(targets: Sequence[str], labels: Labels) -> Truth:

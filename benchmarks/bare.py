@@ -35,7 +35,7 @@ def main(path: str, text: str, label: str, names: list[str]) -> None:
             fitted.save(Path(folder))
             stored = models.load(Path(folder))
             for part in ("validation", "holdout"):
-                probabilities = stored.predict_proba(parts[part].texts)
+                probabilities = stored.predict(parts[part].texts)
                 print(name, part, metrics.score(labels, parts[part].labels, probabilities).accuracy)
 
 

@@ -28,7 +28,7 @@ import polars as pl
 
 import models
 from benchmarks.quality import _example
-from models.contract import Classifier, Rows
+from models.contract import Model, Rows
 from ratchet.monitoring.drift import alpha_spending, drift, performance_estimate, two_sample
 from ratchet.monitoring.drift.domain_classifier import domain
 from ratchet.monitoring.drift.samples import Flags, LiveSample, Reference
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> None:
     )
 
 
-def answered(frame: pl.DataFrame) -> tuple[Pool, Classifier]:
+def answered(frame: pl.DataFrame) -> tuple[Pool, Model]:
     """All film reviews, each answered by a model of other films; and one of the models."""
     film = frame["group"].cast(pl.Categorical).to_physical().to_numpy().astype(np.int64)
     texts, truth = frame["text"].to_list(), frame["label"].to_list()
@@ -88,11 +88,11 @@ def answered(frame: pl.DataFrame) -> tuple[Pool, Classifier]:
     for each in range(PARTS):
         kept, validating = part == each, part == (each + 1) % PARTS
         fitted = fit(texts, truth, ~(kept | validating), validating)
-        found[kept] = fitted.predict_proba([texts[at] for at in np.flatnonzero(kept)])
+        found[kept] = fitted.predict([texts[at] for at in np.flatnonzero(kept)])
     return pooled(texts, truth, film, found), fitted
 
 
-def fit(texts: list[str], truth: list[str], train: Flags, validation: Flags) -> Classifier:
+def fit(texts: list[str], truth: list[str], train: Flags, validation: Flags) -> Model:
     linear = models.get("linear")
     sides = [
         Rows([texts[at] for at in rows], [truth[at] for at in rows])
@@ -188,7 +188,7 @@ def part(every: Traits, rows: Flags) -> Traits:
     return Traits(every.words.of(rows), every.word_length[rows], every.no_letters[rows])
 
 
-def plants(pool: Pool, fitted: Classifier) -> dict[str, Pool]:
+def plants(pool: Pool, fitted: Model) -> dict[str, Pool]:
     """Rows as they come once something has moved."""
     other = _example("newsgroups").sample(4_000, seed=0)["text"].to_list()
     chance = np.random.default_rng(0)
@@ -200,9 +200,9 @@ def plants(pool: Pool, fitted: Classifier) -> dict[str, Pool]:
     share = len(fresh) / len(pool.truth) + 0.2
     rows = np.where(chance.random(4_000) < share, chance.choice(fresh, 4_000), chance.choice(rotten, 4_000))
     return {
-        "domain": pooled(other, ["fresh"] * len(other), np.zeros(len(other), np.int64), fitted.predict_proba(other)),
+        "domain": pooled(other, ["fresh"] * len(other), np.zeros(len(other), np.int64), fitted.predict(other)),
         "prior": pool[rows],
-        "words": pooled(spoken, pool.truth.tolist(), pool.film, fitted.predict_proba(spoken)),
+        "words": pooled(spoken, pool.truth.tolist(), pool.film, fitted.predict(spoken)),
     }
 
 

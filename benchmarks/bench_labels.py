@@ -73,7 +73,7 @@ def curve(rows: dict[str, Rows], seed: int, sizes: list[int], choosing: bool) ->
             continue
         rest = np.setdiff1d(order, taken)
         texts = [pool.texts[at] for at in rest]
-        doubts = 1 - model.predict_proba(texts).max(axis=1)
+        doubts = 1 - model.predict(texts).max(axis=1)
         got = choose(texts, doubts.tolist(), BATCH, 1_000 * seed + size)
         taken = np.concatenate([taken, rest[[choice.index for choice in got]]])
     return np.array(found)
@@ -89,7 +89,7 @@ def fitted(rows: dict[str, Rows], taken: NDArray[np.intp]) -> Any:
 
 def accuracy(model: Any, rows: Rows) -> float:
     """The share of rows that the model answers rightly."""
-    found = np.array(model.labels)[model.predict_proba(rows.texts).argmax(axis=1)]
+    found = np.array(model.labels)[model.predict(rows.texts).argmax(axis=1)]
     return float((found == np.array(rows.labels)).mean())
 
 

@@ -282,11 +282,11 @@ def score() -> Callable[[], str]:
         frame, labels = ready.holdout.frame, ready.labels
         truth = frame["label"].to_list()
         stored: Any = pyfunc._load_pyfunc(str(current.here.work / "build" / "linear" / "saved"))
-        found = Predictor(stored).probabilities(frame["text"].to_list(), labels)
+        found = Predictor(stored).outputs(frame["text"].to_list(), labels)
         scored(labels, truth, found)
         parts = slices.slices(frame)
         slices.score_by_slice(parts, labels, truth, found)
-        champion = gate.Candidate("v1", Majority(labels, (0.5, 0.5)).predict_proba(truth))
+        champion = gate.Candidate("v1", Majority(labels, (0.5, 0.5)).predict(truth))
         decision = gate.decide(
             gate.Candidate("v2", found), champion, champion, gate.Holdout(labels, truth, slices=parts), gate.Rules()
         )

@@ -168,10 +168,10 @@ class Bench:
         assert place is not None
         model = models.load(self.project.root / "state" / "bundles" / place.digest)
         numbered = [f"{text} {number}" for number, text in enumerate(self.texts)]
-        ones = [clocked(partial(model.predict_proba, [text])) for text in numbered[:2000]]
+        ones = [clocked(partial(model.predict, [text])) for text in numbered[:2000]]
         began = time.perf_counter()
         for at in range(0, 40 * 256, 256):
-            model.predict_proba(numbered[at : at + 256])
+            model.predict(numbered[at : at + 256])
         return 1000 * statistics.median(ones), 40 * 256 / (time.perf_counter() - began)
 
     def steady(self, rate: float, moves: int) -> Result:

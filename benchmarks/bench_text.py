@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from models.contract import Classifier
+    from models.contract import Model
 
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 REPEATS = 9
@@ -31,7 +31,7 @@ def main() -> None:
     )  # read when numpy and polars are loaded, so nothing here is loaded before
     model, texts = _fitted()
     size = sum(len(text.encode()) for text in texts) / 1e6
-    model.predict_proba(texts)
+    model.predict(texts)
     rates = [size / _seconds(model, texts) for _ in range(REPEATS)]
     alone = [_seconds(model, [text]) for text in texts[:SINGLES]]
     print(f"{len(texts)} texts, {size:.2f} MB: {min(rates):.1f} to {max(rates):.1f} MB/s in {REPEATS} repeats")
@@ -39,7 +39,7 @@ def main() -> None:
     print(f"mb_per_s={median(rates):.2f}")
 
 
-def _fitted() -> tuple[Classifier, list[str]]:
+def _fitted() -> tuple[Model, list[str]]:
     """Linear, fitted on the film reviews with a tenth of the films for validation; and the texts of both."""
     import models
     from models.contract import Rows
@@ -60,10 +60,10 @@ def _fitted() -> tuple[Classifier, list[str]]:
     return model, [*train.texts, *validation.texts]
 
 
-def _seconds(model: Classifier, texts: list[str]) -> float:
+def _seconds(model: Model, texts: list[str]) -> float:
     """How long the texts take from strings to probabilities."""
     started = time.perf_counter()
-    model.predict_proba(texts)
+    model.predict(texts)
     return time.perf_counter() - started
 
 

@@ -57,7 +57,7 @@ class Model:
     scores: dict[tuple[str, bool], float] = field(default_factory=dict)
 
     def says(self, texts: pl.Series) -> Floats:
-        return self.fitted.predict_proba(texts.to_list())
+        return self.fitted.predict(texts.to_list())
 
     def accuracy(self, world: World, week: int) -> float:
         """Over a week's mixture."""
@@ -237,7 +237,7 @@ def gated(life: Life, case: Case) -> bool:
     """The project's gate, with what the year's earlier challengers taught it."""
     holdout, seen = case.sides["holdout"], case.sides["train"]["label"].to_list()
     share = np.array([seen.count(label) for label in LABELS]) / len(seen)
-    baseline = Majority(LABELS, tuple(share)).predict_proba(holdout["text"].to_list())
+    baseline = Majority(LABELS, tuple(share)).predict(holdout["text"].to_list())
     new, old = Candidate("challenger", case.challenger), Candidate("champion", case.champion)
     truth, groups = holdout["label"].to_list(), holdout["group"].to_list()
     rows = gate.Holdout(LABELS, truth, groups, LABELS[0], slices.slices(holdout))

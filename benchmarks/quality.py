@@ -101,7 +101,7 @@ def _switch(sides: Mapping[str, Rows], switches: tuple[int, ...]) -> None:
 
     def judged() -> str:
         model = linear.fit(train, validation, labels, linear.Params(), seed=0, progress=_tell)
-        found = model.predict_proba(validation.texts)
+        found = model.predict(validation.texts)
         loss = -np.log(found[np.arange(len(true)), true]).mean()
         return f"{(found.argmax(axis=1) == true).mean():.4f} (log loss {loss:.4f})"
 
@@ -155,7 +155,7 @@ def _score(name: str, sides: Mapping[str, Rows]) -> float:
     started = time.perf_counter()
     fitted = model.fit(sides["train"], sides["validation"], labels, model.Params(), seed=0, progress=_tell)
     print(f"{name}: {len(sides['train'])} rows, fitted in {time.perf_counter() - started:.1f} s", flush=True)
-    predicted = fitted.predict_proba(sides["holdout"].texts).argmax(axis=1)
+    predicted = fitted.predict(sides["holdout"].texts).argmax(axis=1)
     return float(np.mean(np.array(labels)[predicted] == np.array(sides["holdout"].labels)))
 
 

@@ -136,7 +136,7 @@ def log_candidate(run: BuildRun, trained: Trained, ready: PreparedRows, png: byt
     labels = ready.labels
     problem = run.problem
     registry = run.registry
-    scores = metrics.score(labels, validation["label"].to_list(), trained.probabilities, problem.settings.data.positive)
+    scores = metrics.score(labels, validation["label"].to_list(), trained.outputs, problem.settings.data.positive)
     name = f"{run.number:03} {trained.model} {problem.pin.short}"
     metric = problem.settings.evaluate.metric
     note = f"Validation {metric} {getattr(scores, metric):.4f} after {trained.seconds:.1f} s of training."
@@ -148,7 +148,7 @@ def log_candidate(run: BuildRun, trained: Trained, ready: PreparedRows, png: byt
         run.log_data(run_id, ready)
         if png is not None:
             registry.log_picture(run_id, png, "plots/learning-curve.png")
-        model_id = registry.log_model(run_id, trained.model, trained.saved, labels)
+        model_id = registry.log_model(run_id, trained.model, trained.saved, labels, problem.task)
     return Candidate(trained, scores, run_id, model_id)
 
 
@@ -172,8 +172,8 @@ def verify_stored_model(run: BuildRun, chosen: Candidate, ready: PreparedRows) -
     trained = chosen.trained
     texts = ready.validation.frame["text"].to_list()
     progress = Progress(say, f"Proving {trained.model}", len(texts))
-    stored = run.registry.load_model(chosen.model_id).probabilities(texts, ready.labels, progress)
-    worst = float(abs(stored - trained.probabilities).max())
+    stored = run.registry.load_model(chosen.model_id).outputs(texts, ready.labels, progress)
+    worst = float(abs(stored - trained.outputs).max())
     if worst > 1e-5:
         raise Refusal(
             f"A stored model must answer as the trained one did ({trained.model}).",

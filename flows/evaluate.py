@@ -72,12 +72,12 @@ def judge(context: EvaluationContext, version: Version, role: str) -> HoldoutRes
     musts = context.musts
     progress = Progress(say, f"Scoring the {role}", len(texts))
     began = time.monotonic()
-    probabilities = predictor.probabilities(texts, context.labels, progress)
+    probabilities = predictor.outputs(texts, context.labels, progress)
     result = score(context, f"v{version.number}", version, probabilities, time.monotonic() - began)
     if not musts:
         return result
     must_texts = must_list.texts(musts)
-    answers = dict(zip(must_texts, predictor.table(must_texts)["label"], strict=True))
+    answers = dict(zip(must_texts, predictor.answers(must_texts), strict=True))
     return replace(result, must=must_list.check_musts(musts, answers))
 
 
@@ -96,7 +96,7 @@ def judge_baseline(context: EvaluationContext) -> HoldoutResult:
     """Score a model that always answers the most frequent class of the training rows."""
     counts = np.array([context.prepared.counts["train", label] for label in context.labels], np.float64)
     majority = Majority(context.labels, tuple(counts / counts.sum()))
-    return score(context, "baseline", None, majority.predict_proba(context.holdout["text"].to_list()), 0.0)
+    return score(context, "baseline", None, majority.predict(context.holdout["text"].to_list()), 0.0)
 
 
 def score(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from models.contract import Classifier, ModelFile
+    from models.contract import Model, ModelFile
 
 _NOT_MODELS = {"__init__", "contract", "pyfunc"}
 
@@ -21,7 +21,7 @@ def names() -> tuple[str, ...]:
 
 def names_for(task: str) -> tuple[str, ...]:
     """The names of the models of one kind of problem (ratchet/tasks), sorted. Imports every model file."""
-    return tuple(name for name in names() if get(name).TASK == task)
+    return tuple(name for name in names() if task == get(name).TASK)
 
 
 def get(name: str) -> ModelFile:
@@ -35,9 +35,14 @@ def get(name: str) -> ModelFile:
     return cast("ModelFile", import_module(f"models.{name}"))
 
 
-def load(folder: Path) -> Classifier:
+def load(folder: Path) -> Model:
     """Load a saved model; its `model.json` names the file that saved it."""
     return get(_model_name(folder)).load(Path(folder))
+
+
+def task_of(folder: Path) -> str:
+    """The kind of problem (ratchet/tasks) that a saved model answers."""
+    return get(_model_name(folder)).TASK
 
 
 def requirements(folder: Path) -> list[str]:

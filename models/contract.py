@@ -7,8 +7,8 @@ A file `models/<name>.py` is a model when it has these seven names:
     NEEDS            packages needed to answer besides numpy and scipy; often none
     Params           a frozen dataclass of hyperparameters, each with a default
     SPACE            the search space of `make tune`: parameter name -> tuple of choices
-    fit(train, validation, labels, params, *, seed, progress) -> Classifier
-    load(folder) -> Classifier
+    fit(train, validation, labels, params, *, seed, progress) -> Model
+    load(folder) -> Model
 
 A model file imports neither Prefect nor MLflow, reads no configuration, and never changes its input. Only `fit` may
 import the library that trains: a process that loads a model and answers has neither TensorFlow nor Keras, scikit-learn,
@@ -31,12 +31,13 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 
 @dataclass(frozen=True)
 class Rows:
-    """Texts with their labels, in the same order.
+    """Inputs with their targets, in the same order, each in its stored form (ratchet/tasks/contract.py).
 
     Attributes:
-        texts: raw or prepared texts; a model applies its own preprocessing, in fit and in predict_proba alike. More
-            texts than fit in memory lie on disk (ratchet/data/tables/row_store.py), and are read in order or by slices.
-        labels: one class name a text.
+        texts: the inputs, one string each: a text itself, or a row of several columns as JSON. A model applies its own
+            preprocessing, in fit and in predict alike. More inputs than fit in memory lie on disk
+            (ratchet/data/tables/row_store.py), and are read in order or by slices.
+        labels: the target of each input, one string: the name of a class, or a number.
     """
 
     texts: Sequence[str]
@@ -46,20 +47,20 @@ class Rows:
         return len(self.texts)
 
 
-class Classifier(Protocol):
-    """A fitted model: texts in, probabilities out, and a folder of data (never code) in between.
+class Model(Protocol):
+    """A fitted model: inputs in, outputs out, and a folder of data (never code) in between.
 
-    A linear model may also have `evidence(text)`, by which its answers are explained exactly
-    (models/text/explanation.py); other models are explained by occlusion.
+    A linear model of texts may also have `evidence(text)`, by which its answers are explained exactly
+    (models/text/explanation.py); other models of texts are explained by occlusion.
     """
 
     labels: tuple[str, ...]
-    """The class names, in the order of the columns of predict_proba."""
+    """The names of the columns of predict, in their order; for classes, the names of the classes."""
 
-    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Probabilities, shape (len(texts), len(labels)), float64; each row sums to 1.
+    def predict(self, inputs: Sequence[str], /) -> np.ndarray:
+        """Outputs, shape (len(inputs), len(labels)), float64; of classes, probabilities: each row sums to 1.
 
-        A text gets the same answer in any batch, except for the rounding of float32.
+        An input gets the same outputs in any batch, except for the rounding of float32.
         """
         ...
 
@@ -86,6 +87,6 @@ class ModelFile(Protocol):
         *,
         seed: int,
         progress: Progress,
-    ) -> Classifier: ...
+    ) -> Model: ...
 
-    def load(self, folder: Path) -> Classifier: ...
+    def load(self, folder: Path) -> Model: ...

@@ -87,7 +87,7 @@ class Linear:
     pieces: Group
     bias: Floats
 
-    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def predict(self, texts: Sequence[str]) -> NDArray[np.float64]:
         result = np.zeros((len(texts), len(self.labels)))
         done = 0
         for some in blocks(texts):

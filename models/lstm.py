@@ -88,7 +88,7 @@ class Lstm:
     reader: Reader
     history: list[dict[str, float]]
 
-    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def predict(self, texts: Sequence[str]) -> NDArray[np.float64]:
         return self.reader.probabilities(table(texts, self.words, self.length))
 
     def save(self, folder: Path) -> None:

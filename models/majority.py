@@ -42,7 +42,7 @@ class Majority:
     labels: tuple[str, ...]
     shares: tuple[float, ...]
 
-    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def predict(self, texts: Sequence[str]) -> NDArray[np.float64]:
         return np.tile(np.array(self.shares, np.float64), (len(texts), 1))
 
     def save(self, folder: Path) -> None:

@@ -1,81 +1,91 @@
 """The MLflow flavour of a model: a saved folder enters, an object with `predict` leaves.
 
 This module is the `loader_module` of every registered version. MLflow therefore loads this project's code and the
-folder's data, never a pickle; MLflow itself is not imported here. Texts come as a frame with the column `text`, or as a
-list, a series or an array of strings. A frame leaves: `label`, `score` (the probability of that label), and `p_<label>`
-for each class.
+folder's data, never a pickle; MLflow itself is not imported here. The kind of problem (ratchet/tasks) says what an
+input is: inputs come as a frame with its columns, or as a list, a series or an array of strings. Its table of answers
+leaves: for texts to classes `label`, `score` (the probability of that label), and `p_<label>` for each class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 import models
-from models.contract import Classifier
+from ratchet import tasks
 
-COLUMN = "text"
+if TYPE_CHECKING:
+    from models.contract import Model
+    from ratchet.tasks.contract import AnswersFace
 
 
 def _load_pyfunc(data_path: str) -> Predictor:
     """Load the model; MLflow prescribes this function's name for a loader module."""
-    return Predictor(models.load(Path(data_path)))
+    folder = Path(data_path)
+    return Predictor(models.load(folder), tasks.get(models.task_of(folder)).answers)
 
 
 class Predictor:
-    """A fitted model with MLflow's `predict`."""
+    """A fitted model with MLflow's `predict`.
 
-    def __init__(self, classifier: Classifier) -> None:
-        self.classifier = classifier
+    Attributes:
+        model: the model.
+        face: what a model of its kind takes and gives.
+    """
+
+    def __init__(self, model: Model, face: AnswersFace) -> None:
+        self.model = model
+        self.face = face
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Label, score and probabilities of each text; `params` is part of MLflow's interface and ignored."""
-        texts = read(model_input)
+        """The table of answers to the inputs; `params` is part of MLflow's interface and ignored."""
+        inputs = read(model_input, self.face)
         index = model_input.index if isinstance(model_input, pd.DataFrame | pd.Series) else None
-        return table(self.classifier.predict_proba(texts), self.classifier.labels, index)
+        return pd.DataFrame(self.face.table(self.model.predict(inputs), self.model.labels), index=index)
+
+    def get_raw_model(self) -> Predictor:
+        """This object, as MLflow's `PyFuncModel.get_raw_model` gives it to flows/registry/predictor.py."""
+        return self
 
 
-def read(model_input: Any) -> list[str]:
-    """The texts of the input that MLflow hands over; a missing text becomes an empty one.
+def read(model_input: Any, face: AnswersFace) -> list[str]:
+    """The inputs in what MLflow hands over.
 
     Raises:
-        ValueError: the input is a frame without the column `text`.
-        TypeError: the input has another type, or a value is not a string.
+        ValueError: a row of a frame is no input.
+        TypeError: the input has another type, or a value of a list is no input.
     """
     if isinstance(model_input, pd.DataFrame):
         names: list[Any] = list(model_input.columns)
-        if names == [0]:  # what MLflow makes of a list
-            model_input = model_input.rename(columns={0: COLUMN})
-        if COLUMN not in model_input.columns:
-            received = ", ".join(map(repr, model_input.columns)) or "no columns"
-            raise ValueError(
-                f"The input must have a column {COLUMN!r}. Received: {received}. Rename the column of texts."
-            )
-        model_input = model_input[COLUMN]
+        if names != [0]:
+            return _read_frame(model_input, face)
+        model_input = model_input[0]  # what MLflow makes of a list
     if isinstance(model_input, str) or not isinstance(model_input, Sequence | np.ndarray | pd.Series):
         raise TypeError(
-            f"The input must be a frame with a column {COLUMN!r} or a list of texts. "
-            f"Received: {type(model_input).__name__}. Put a single text into a list."
+            "The input must be a data frame or a list of inputs. "
+            f"Received: {type(model_input).__name__}. Put a single input into a list."
         )
-    return [_text(value) for value in np.asarray(model_input, dtype=object).ravel()]
+    try:
+        return [face.read_value(_value(value)) for value in np.asarray(model_input, dtype=object).ravel()]
+    except ValueError as error:
+        raise TypeError(str(error)) from None
 
 
-def _text(value: object) -> str:
-    """The value itself, or an empty text for a missing one."""
-    if isinstance(value, str):
-        return str(value)
-    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    raise TypeError(f"Every text must be a string. Received: {value!r:.80}. Turn it into one first.")
+def _read_frame(frame: pd.DataFrame, face: AnswersFace) -> list[str]:
+    """The input of each row.
+
+    Raises:
+        ValueError: a row is none.
+    """
+    names = [str(name) for name in frame.columns]
+    columns = [map(_value, frame.iloc[:, place].astype(object)) for place in range(len(names))]
+    return [face.read_record(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
-def table(probabilities: np.ndarray, labels: Sequence[str], index: pd.Index | None = None) -> pd.DataFrame:
-    """A row a text: the most probable label, its probability, and the probability of each class."""
-    best = probabilities.argmax(axis=1)
-    columns = {"label": np.array(labels, dtype=object)[best], "score": probabilities[np.arange(len(best)), best]}
-    columns |= {f"p_{label}": probabilities[:, number] for number, label in enumerate(labels)}
-    return pd.DataFrame(columns, index=index)
+def _value(value: object) -> object:
+    """The value itself; None for a missing one."""
+    return None if value is pd.NA or (isinstance(value, float) and np.isnan(value)) else value

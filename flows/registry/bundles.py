@@ -65,8 +65,9 @@ def export(registry: Registry, version: Version, whole: set[str] | None = None) 
     if tagged and (tagged in whole or bundle.is_whole(here.bundles / tagged)):
         whole.add(tagged)
         return BundleRef(version.number, tagged)
-    facts = bundle.facts_from_tags(version.tags, version.problem, version.number, version.run_id)
     with registry.downloaded(version) as saved:
+        task = bundle.task_of(saved, version.number)
+        facts = bundle.facts_from_tags(version.tags, version.problem, version.number, version.run_id, task)
         digest = bundle.pack(saved, facts, here.bundles)
     if not tagged:
         registry.set_tag(version, DIGEST, digest)

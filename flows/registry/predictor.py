@@ -1,17 +1,20 @@
-"""A model read from the artifact store: texts enter, probabilities leave."""
+"""A model read from the artifact store: inputs enter, outputs and answers leave."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ratchet.project.progress import Progress
 
+if TYPE_CHECKING:
+    from ratchet.tasks.contract import AnswersFace, Floats
+
 BATCH = 5_120
-"""Texts predicted at a time. Progress is reported after each batch; no prediction depends on it."""
+"""Inputs predicted at a time. Progress is reported after each batch; no prediction depends on it."""
 
 
 @dataclass(frozen=True)
@@ -20,30 +23,32 @@ class Predictor:
 
     model: Any
 
-    def table(self, texts: Sequence[str]) -> Any:
-        """Return what any MLflow client gets: a pandas frame with label, score and p_<label> for every class."""
+    def table(self, inputs: Sequence[str]) -> Any:
+        """Return what any MLflow client gets: a pandas frame with the kind's columns of answers."""
         import pandas as pd
 
-        return self.model.predict(pd.DataFrame({"text": pd.Series(list(texts), dtype="str")}))
+        return self.model.predict(pd.DataFrame({0: pd.Series(list(inputs), dtype="str")}))
 
-    def probabilities(
-        self, texts: Sequence[str], labels: Sequence[str], progress: Progress | None = None
-    ) -> np.ndarray:
-        """Return the class probabilities of texts.
+    def answers(self, inputs: Sequence[str]) -> list[str]:
+        """Return the answer to each input."""
+        return list(self.table(inputs).iloc[:, 0])
+
+    def outputs(self, inputs: Sequence[str], labels: Sequence[str], progress: Progress | None = None) -> Floats:
+        """Return the model's outputs for inputs.
 
         Args:
-            texts: The texts to classify.
-            labels: The classes, in the order of the columns; a class that the model never saw gets 0.
-            progress: Called with the number of texts after each batch.
+            inputs: The inputs, in their stored form.
+            labels: The names of the outputs, in the order of the columns; a class that the model never saw gets 0.
+            progress: Called with the number of inputs after each batch.
 
         Returns:
-            Shape (len(texts), len(labels)).
+            Shape (len(inputs), len(labels)).
         """
+        face: AnswersFace = self.model.get_raw_model().face
         parts = [np.zeros((0, len(labels)))]
-        for start in range(0, len(texts), BATCH):
-            table = self.table(texts[start : start + BATCH])
-            columns = [table[f"p_{label}"] if f"p_{label}" in table else np.zeros(len(table)) for label in labels]
-            parts.append(np.column_stack(columns).astype(np.float64))
+        for start in range(0, len(inputs), BATCH):
+            table = self.table(inputs[start : start + BATCH])
+            parts.append(face.outputs(table, tuple(labels)))
             if progress is not None:
                 progress(len(table))
         return np.concatenate(parts)

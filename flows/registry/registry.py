@@ -38,6 +38,7 @@ from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, artifact_root, mlflow_database
 from ratchet.state import sqlite_file
+from ratchet.tasks import Task
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -186,7 +187,7 @@ class Registry:
             picture.write_bytes(png)
             self.client.log_artifact(run_id, str(picture), str(Path(path).parent))
 
-    def log_model(self, run_id: str, name: str, saved: Path, labels: Sequence[str]) -> str:
+    def log_model(self, run_id: str, name: str, saved: Path, labels: Sequence[str], task: Task) -> str:
         """Log a saved model with a run, as data alone that `models.pyfunc` reads back; returns the model's id.
 
         The input example is no row of the table: a stored model outlives a row that is withdrawn.
@@ -195,16 +196,17 @@ class Registry:
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, DataType, Schema
 
-        outputs: list[Any] = [ColSpec(DataType.string, "label"), ColSpec(DataType.double, "score")]
-        outputs += [ColSpec(DataType.double, f"p_{label}") for label in labels]
+        face = task.answers
+        # An unnamed column: MLflow then takes a frame and a list of strings alike.
+        inputs = Schema([ColSpec(DataType.string)]) if face.ONE_COLUMN else None
+        outputs = Schema([ColSpec(DataType[type_name], column) for column, type_name in face.columns(tuple(labels))])
         with mlflow.start_run(run_id=run_id):
             info = mlflow.pyfunc.log_model(
                 name=name,
                 loader_module="models.pyfunc",
                 data_path=str(saved),
-                # An unnamed column: MLflow then takes a frame and a list of strings alike.
-                signature=ModelSignature(Schema([ColSpec(DataType.string)]), Schema(outputs)),
-                input_example=["A text to be classified."],
+                signature=ModelSignature(inputs, outputs),
+                input_example=[face.EXAMPLE],
                 pip_requirements=models.requirements(saved),
             )
         self.keep_on_disk(str(info.model_id))

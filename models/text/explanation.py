@@ -35,13 +35,13 @@ LEAST = 1e-12
 """Least probability; a lower one counts as this, so that log-odds are finite."""
 
 
-class Model(Protocol):
-    """Any fitted model (models/contract.py)."""
+class TextModel(Protocol):
+    """Any fitted model of texts to classes (models/contract.py)."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
 
-    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]: ...
+    def predict(self, texts: Sequence[str], /) -> NDArray[np.float64]: ...
 
 
 @runtime_checkable
@@ -83,7 +83,7 @@ class Explanation:
     left_out: int
 
 
-def explain(model: Model, text: str, together: int = 1) -> Explanation:
+def explain(model: TextModel, text: str, together: int = 1) -> Explanation:
     """Explain the model's answer, exactly for a linear model and otherwise by occlusion.
 
     Args:
@@ -113,12 +113,12 @@ def _explain_exactly(model: LinearModel, labels: Sequence[str], text: str) -> Ex
     return Explanation(labels[evidence.label], labels[evidence.against], "exact", odds, evidence.bias, words, 0)
 
 
-def _occlude(model: Model, text: str, together: int) -> Explanation:
+def _occlude(model: TextModel, text: str, together: int) -> Explanation:
     """The explanation by occlusion of the first words."""
     places = spans(text)
     most = min(len(places), MOST_WORDS, MOST_PASSES // together, MOST_CHARACTERS // (together * (len(text) + 1)))
     occluded = [without(text, start, end) for start, end in zip(places.starts[:most], places.ends[:most], strict=True)]
-    probabilities = model.predict_proba([text, *occluded])
+    probabilities = model.predict([text, *occluded])
     label, against = np.argsort(-probabilities[0], kind="stable")[:2]
     logs = np.log(np.maximum(probabilities, LEAST))
     odds = logs[:, label] - logs[:, against]

@@ -31,11 +31,12 @@ from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.progress import Progress, Say
 from ratchet.serving.answering.bundle import Bundle
+from ratchet.tasks.contract import Data, Floats
 
 ROWS = 16_384
 """The most rows of a part."""
 BYTES = 16 << 20
-"""Of texts and other columns, above which a part is full."""
+"""Of inputs and other columns, above which a part is full."""
 NOTE = "note.json"
 WHOLE = "whole"
 """Key of the note: the stamp of the whole table, written just before the table is put in its place."""
@@ -54,13 +55,13 @@ class BatchRequest:
 
     Attributes:
         table: the rows.
-        column: of the texts.
+        inputs: the column of inputs in their stored form, or the columns of the problem that make an input.
         live: the model that answers.
         log: the database of predictions.
     """
 
     table: LargeTable
-    column: str
+    inputs: str | Data
     live: Bundle
     log: database.Place
 
@@ -69,7 +70,7 @@ class BatchRequest:
         """All that the parts depend on, as the note holds it."""
         return {
             "table": list(self.table.prints),
-            "column": self.column,
+            "column": ", ".join(columns_of(self.inputs)),
             "bundle": self.live.digest,
             "form": f"{ROWS} {BYTES} {pl.__version__}",
         }
@@ -142,13 +143,15 @@ def answer_rest(request: BatchRequest, folder: Path, note: dict[str, Any], kept:
     for number, rows in enumerate(request.table.batches(ROWS, BYTES)):
         if number < len(kept):
             continue
-        texts = rows[request.column].fill_null("").to_list()
-        answers = answer(request.live, texts, progress)
-        ids = predictions.repeatable(len(texts), note["began"], note["token"], number)
+        inputs = read_inputs(request, rows)
+        outputs = outputs_of(request.live, inputs, progress)
+        answers, scores = request.live.task.answers.answers(outputs, request.live.labels)
+        ids = predictions.repeatable(len(inputs), note["began"], note["token"], number)
         facts = request.live.facts
-        logged = list(zip(texts, answers["predicted"], answers["score"], strict=True))
+        logged = list(zip(inputs, answers, scores, strict=True))
         predictions.record(request.log, facts.problem, facts.version, logged, ids)
-        part = pl.concat([rows.drop(answers.columns, strict=False), answers], how="horizontal")
+        added = table_of(request.live, outputs)
+        part = pl.concat([rows.drop(added.columns, strict=False), added], how="horizontal")
         store([part], part_path(folder, number))
 
 
@@ -206,29 +209,51 @@ def empty(folder: Path) -> None:
 
 
 BATCH = 5_120
-"""Texts answered at a time: whole batches of a neural model, small enough for regular progress lines."""
+"""Inputs answered at a time: whole batches of a neural model, small enough for regular progress lines."""
 
 
-def answer(live: Bundle, texts: Sequence[str], tell: Callable[[int], None] = lambda _: None) -> pl.DataFrame:
-    """The answers to texts, in their order.
+def columns_of(inputs: str | Data) -> tuple[str, ...]:
+    """The columns of a table that its inputs are made of."""
+    return (inputs,) if isinstance(inputs, str) else inputs.inputs
+
+
+def read_inputs(request: BatchRequest, rows: pl.DataFrame) -> list[str]:
+    """The input of each row.
+
+    Raises:
+        Refusal: a row has none.
+    """
+    task, inputs = request.live.task, request.inputs
+    stored = rows[inputs] if isinstance(inputs, str) else task.rows.inputs(rows, inputs)
+    try:
+        return [task.answers.read_value(value) for value in stored]
+    except ValueError as error:
+        raise Refusal("Each row of the table must have an input.", str(error), "Mend or leave out that row.") from None
+
+
+def outputs_of(live: Bundle, inputs: Sequence[str], tell: Callable[[int], None] = lambda _: None) -> Floats:
+    """The outputs for inputs, in their order.
 
     Args:
         live: the model.
-        texts: n of them.
-        tell: called with the number of texts in each answered batch.
+        inputs: n of them.
+        tell: called with the number of inputs in each answered batch.
 
     Returns:
-        n rows with the columns predicted, score and p_<label>.
+        Shape (n, labels).
     """
     parts = [np.zeros((0, len(live.labels)))]
-    for start in range(0, len(texts), BATCH):
-        batch = texts[start : start + BATCH]
-        parts.append(live.classifier.predict_proba(batch))
+    for start in range(0, len(inputs), BATCH):
+        batch = inputs[start : start + BATCH]
+        parts.append(live.classifier.predict(batch))
         tell(len(batch))
-    probabilities = np.concatenate(parts)
-    best = probabilities.argmax(axis=1).tolist()
-    columns = {f"p_{label}": probabilities[:, number] for number, label in enumerate(live.labels)}
-    predicted = pl.Series("predicted", [live.labels[number] for number in best], dtype=pl.String)
-    return pl.DataFrame([predicted, pl.Series("score", probabilities.max(axis=1, initial=0))]).with_columns(
-        **{name: pl.Series(values) for name, values in columns.items()}
-    )
+    return np.concatenate(parts)
+
+
+def table_of(live: Bundle, outputs: Floats) -> pl.DataFrame:
+    """The answers as the columns of the kind's table of answers; the answer itself is called `predicted`."""
+    face = live.task.answers
+    names = ["predicted", *(name for name, _ in face.columns(live.labels)[1:])]
+    types = [pl.String if type_name == "string" else pl.Float64 for _, type_name in face.columns(live.labels)]
+    columns = zip(names, face.table(outputs, live.labels).values(), types, strict=True)
+    return pl.DataFrame([pl.Series(name, values, dtype=dtype) for name, values, dtype in columns])

@@ -41,6 +41,9 @@ Truth = NDArray[np.int64] | NDArray[np.float64]
 Labels = tuple[str, ...]
 """Names of a model's output columns, in their order."""
 
+ColumnType = Literal["string", "double"]
+"""A column's type, by its name in MLflow's signature."""
+
 Ability = Literal["feedback", "must", "right_or_wrong", "confidence", "explanation"]
 """An optional part of the loop.
 
@@ -259,9 +262,14 @@ class AnswersFace(Protocol):
     """An input, made up: no row of anybody's table."""
     ODD: Sequence[str]
     """Inputs that every model must answer before it goes live."""
+    SOUND: str
+    """What it must give for them, as part of a sentence: `odd texts with probabilities that sum to 1`."""
+    ONE_COLUMN: bool
+    """Whether a data frame of inputs has one column, of strings. Otherwise it has columns of any names and types, which
+    MLflow's signature leaves open."""
 
     def read_record(self, record: Mapping[str, Any]) -> str:
-        """The input of a row of a data frame, by its columns; a missing value may stand for an empty one.
+        """The input of a row of a data frame, by its columns; None is a missing value, and may stand for an empty one.
 
         Raises:
             ValueError: a column is missing, or a value is of another type; the message is a sentence for the caller.
@@ -277,19 +285,26 @@ class AnswersFace(Protocol):
         ...
 
     def fault(self, outputs: Floats, labels: Labels) -> str:
-        """Why outputs are none that may go live; empty where they are sound."""
+        """Why the outputs for ODD are none that may go live, as what was received; empty where they are sound."""
         ...
 
     def answers(self, outputs: Floats, labels: Labels) -> tuple[list[str], list[float]]:
         """The answer to each input, and the confidence in it: from 0 to 1; 0 where the kind states none."""
         ...
 
-    def columns(self, labels: Labels) -> Sequence[tuple[str, Literal["string", "double"]]]:
+    def columns(self, labels: Labels) -> Sequence[tuple[str, ColumnType]]:
         """The columns of a table of answers, each with its type in MLflow's signature; the first is the answer."""
         ...
 
     def table(self, outputs: Floats, labels: Labels) -> dict[str, Any]:
-        """A table of answers by the names of `columns`: lists or arrays with one entry an input."""
+        """A table of answers by the names of `columns`, in their order: arrays with one entry an input."""
+        ...
+
+    def outputs(self, table: Mapping[str, Any], labels: Labels) -> Floats:
+        """The outputs that such a table was made of, shape (n, k), in the order of these labels: undoes `table`.
+
+        The model may have had other labels: an output that it lacks is 0.
+        """
         ...
 
 

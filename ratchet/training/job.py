@@ -6,7 +6,7 @@ only: the holdout never reaches a training process. It is a child of the fork se
     folder/rows/train.parquet, validation.parquet    columns text, label
     folder/<model>/job.json                          the Job; a folder gets its final name once it is complete
     folder/<model>/saved/                            the model, as models/<model>.py saves it
-    folder/<model>/validation.npy                    its probabilities for the validation rows
+    folder/<model>/validation.npy                    its outputs for the validation rows
     folder/<model>/result.json                       seconds, joules and learning curve
 """
 
@@ -47,7 +47,7 @@ class Job:
     Attributes:
         model: Name of the model file.
         params: Hyperparameters by name.
-        labels: Classes.
+        labels: Names of the model's outputs.
         seed: Random seed.
         minutes: Wall-clock limit; the process is killed after it.
     """
@@ -89,7 +89,7 @@ class Trained:
         seconds: Duration of `fit`.
         joules: Energy that the processor used meanwhile; None if unknown.
         curve: Metrics of each step.
-        probabilities: Probabilities of the validation rows, shape (rows, classes).
+        outputs: Outputs for the validation rows, shape (rows, labels).
     """
 
     model: str
@@ -98,7 +98,7 @@ class Trained:
     seconds: float
     joules: float | None
     curve: tuple[Mapping[str, float], ...]
-    probabilities: np.ndarray
+    outputs: np.ndarray
 
 
 def train(job: Job, folder: Path, on_tick: Callable[[Tick], None]) -> Trained:
@@ -216,7 +216,7 @@ def main(candidate: Path) -> None:
     validation_frame = StoredRows(candidate.parent / "rows" / "validation.parquet").read()
     train = Rows(Column(stored_train, "text"), Column(stored_train, "label"))
     validation = Rows(validation_frame["text"].to_list(), validation_frame["label"].to_list())
-    model = models.get(job.model)
+    file = models.get(job.model)
     curve: list[dict[str, float]] = []
     started = time.monotonic()
     energy_before = energy.read()
@@ -226,11 +226,11 @@ def main(candidate: Path) -> None:
         tick = Tick(job.model, done, total, curve[-1], round(time.monotonic() - started, 2))
         print(json.dumps(asdict(tick)), flush=True)
 
-    classifier = model.fit(train, validation, job.labels, model.Params(**job.params), seed=job.seed, progress=progress)
+    model = file.fit(train, validation, job.labels, file.Params(**job.params), seed=job.seed, progress=progress)
     seconds = round(time.monotonic() - started, 3)
     joules = energy.joules(energy_before, energy.read())
-    classifier.save(candidate / "saved")
-    np.save(candidate / "validation.npy", classifier.predict_proba(validation.texts), allow_pickle=False)
+    model.save(candidate / "saved")
+    np.save(candidate / "validation.npy", model.predict(validation.texts), allow_pickle=False)
     result = {"seconds": seconds, "joules": joules, "curve": curve}
     (candidate / "result.json").write_text(json.dumps(result), encoding="utf-8")
 

@@ -106,7 +106,7 @@ def test_a_csv_keeps_its_texts_and_their_order(
     header, *answers = rows_of(folder / "out.csv")
     assert header == ["id", "text", "more", *ADDED]
     assert [tuple(row[:3]) for row in answers] == rows
-    probabilities = live.classifier.predict_proba([text for _, text, _ in rows])
+    probabilities = live.classifier.predict([text for _, text, _ in rows])
     assert np.allclose([[float(value) for value in row[5:]] for row in answers], probabilities, rtol=0, atol=1e-9)
     assert [characters for *_, characters in log_rows(folder)] == [len(text) for _, text, _ in rows]
 

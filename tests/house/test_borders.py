@@ -76,7 +76,7 @@ from ratchet.judging import gate, metrics, slices
 rows = Rows(["a fine film", "a dull film"] * 20, ["good", "bad"] * 20)
 linear = models.get("linear")
 fitted = linear.fit(rows, rows, ("bad", "good"), linear.Params(), seed=0, progress=lambda *_: None)
-print(fitted.predict_proba(["a fine film"]).argmax())
+print(fitted.predict(["a fine film"]).argmax())
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "1", done.stderr

@@ -52,7 +52,7 @@ registry = Registry(current.name, current.here)
 tags = {"model": "linear", "data_version": current.pin.version}
 saved = next((current.here.state / "artifacts" / "reviews" / "models").glob("*/artifacts/data/saved"))
 with registry.run("a build", tags) as parent, registry.run("linear", tags, parent) as run_id:
-    model_id = registry.log_model(run_id, "linear", saved, ("bad", "good"))
+    model_id = registry.log_model(run_id, "linear", saved, ("bad", "good"), current.task)
 registry.set_challenger(registry.register(run_id, model_id, tags, "never live"))
 """
 

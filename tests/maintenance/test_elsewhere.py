@@ -178,7 +178,7 @@ saved = next(current.here.work.rglob("model.json")).parent
 made = {}
 for state in {MADE}:
     with registry.run("linear", {"model": "linear"}) as run_id:
-        model_id = registry.log_model(run_id, "linear", saved, ("bad", "good"))
+        model_id = registry.log_model(run_id, "linear", saved, ("bad", "good"), current.task)
     if state == "of somebody else":
         registry.log(run_id, tags={"state": state})
     registry.register(run_id, model_id, {"model": "linear"}, "")

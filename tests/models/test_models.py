@@ -90,7 +90,7 @@ def five(rows_each: int = 6) -> Rows:
 
 
 def accuracy(model: Any, rows: Rows) -> float:
-    answers = np.array(model.labels)[model.predict_proba(rows.texts).argmax(axis=1)]
+    answers = np.array(model.labels)[model.predict(rows.texts).argmax(axis=1)]
     return float((answers == np.array(rows.labels)).mean())
 
 
@@ -124,7 +124,7 @@ def test_it_learns_five_classes_of_which_validation_lacks_two(name: str):
     validation = Rows([rows.texts[n] for n in kept], [rows.labels[n] for n in kept])
     model = fit(name, rows, validation, ("a", "b", "c", "d", "e"))
     assert accuracy(model, rows) == 1.0
-    assert model.predict_proba(rows.texts).shape == (30, 5)
+    assert model.predict(rows.texts).shape == (30, 5)
 
 
 @pytest.mark.parametrize("name", RARELY)
@@ -137,7 +137,7 @@ def test_it_finds_the_rare_class_of_an_imbalanced_set(name: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_it_does_without_validation_rows_and_with_a_label_no_row_has(name: str):
     few = {"epochs": 2} if name == "lstm" else {}
-    probabilities = fit(name, TEN, Rows([], []), ("bad", "good", "never"), **few).predict_proba(TEN.texts)
+    probabilities = fit(name, TEN, Rows([], []), ("bad", "good", "never"), **few).predict(TEN.texts)
     assert probabilities.shape == (10, 3)
     assert np.allclose(probabilities.sum(axis=1), 1)
 
@@ -147,7 +147,7 @@ def test_the_same_seed_gives_the_same_predictions_and_leaves_the_input_as_it_was
     train, validation = copy.deepcopy(TEN), copy.deepcopy(TEN)
     again = fit(name, train, validation, ("bad", "good"))
     assert again is not fitted(name)
-    assert np.array_equal(again.predict_proba(train.texts), fitted(name).predict_proba(TEN.texts))
+    assert np.array_equal(again.predict(train.texts), fitted(name).predict(TEN.texts))
     assert train == TEN == validation
 
 
@@ -159,7 +159,7 @@ def test_saving_and_loading_changes_nothing(name: str, tmp_path: Path):
     assert type(again) is type(model)
     assert tuple(again.labels) == tuple(model.labels)
     texts = [*TEN.texts, *STRANGE.values()]
-    assert np.array_equal(again.predict_proba(texts), model.predict_proba(texts))
+    assert np.array_equal(again.predict(texts), model.predict(texts))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -182,18 +182,18 @@ def test_another_process_answers_the_same_in_silence_and_without_what_trained_it
     model.save(tmp_path)
     script = (
         "import sys, pathlib, models\n"
-        f"print(models.load(pathlib.Path({str(tmp_path)!r})).predict_proba({texts!r}).tobytes().hex())\n"
+        f"print(models.load(pathlib.Path({str(tmp_path)!r})).predict({texts!r}).tobytes().hex())\n"
         f"print(sorted({NOT_TO_ANSWER!r} & set(sys.modules)))"
     )
     process = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert process.stdout.splitlines() == [model.predict_proba(texts).tobytes().hex(), "[]"]
+    assert process.stdout.splitlines() == [model.predict(texts).tobytes().hex(), "[]"]
     assert process.stderr == ""
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
 def test_a_copy_answers_as_the_model_does(name: str, again: Any):
-    assert np.array_equal(again(fitted(name)).predict_proba(TEN.texts), fitted(name).predict_proba(TEN.texts))
+    assert np.array_equal(again(fitted(name)).predict(TEN.texts), fitted(name).predict(TEN.texts))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -206,7 +206,7 @@ def test_a_registered_model_names_what_it_needs(name: str, tmp_path: Path):
 @pytest.mark.parametrize("kind", STRANGE)
 @pytest.mark.parametrize("name", NAMES)
 def test_any_text_gets_probabilities(name: str, kind: str):
-    probabilities = fitted(name).predict_proba([STRANGE[kind]])
+    probabilities = fitted(name).predict([STRANGE[kind]])
     assert probabilities.shape == (1, 2)
     assert probabilities.dtype == np.float64
     assert np.isfinite(probabilities).all()
@@ -216,20 +216,20 @@ def test_any_text_gets_probabilities(name: str, kind: str):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_texts_get_no_probabilities(name: str):
-    assert fitted(name).predict_proba([]).shape == (0, 2)
+    assert fitted(name).predict([]).shape == (0, 2)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_text_alone_is_judged_as_in_a_batch(name: str):
     texts = [*STRANGE.values(), *TEN.texts]
-    together = fitted(name).predict_proba(texts)
-    alone = np.vstack([fitted(name).predict_proba([text]) for text in texts])
+    together = fitted(name).predict(texts)
+    alone = np.vstack([fitted(name).predict([text]) for text in texts])
     assert np.abs(together - alone).max() < 1e-6
 
 
 def log_odds(model: Any, texts: list[str], label: str, against: str) -> np.ndarray:
     """Of one label against another, a number a text."""
-    logs = np.log(np.maximum(model.predict_proba(texts), 1e-12))
+    logs = np.log(np.maximum(model.predict(texts), 1e-12))
     return logs[:, model.labels.index(label)] - logs[:, model.labels.index(against)]
 
 
@@ -257,7 +257,7 @@ def test_without_the_words_that_speak_for_it_an_answer_loses_most(name: str):
 @pytest.mark.parametrize("name", NAMES)
 def test_any_answer_is_explained(name: str, kind: str):
     text, model = STRANGE[kind], fitted(name)
-    explanation, probabilities = explain(model, text), model.predict_proba([text])[0]
+    explanation, probabilities = explain(model, text), model.predict([text])[0]
     assert explanation.label == model.labels[probabilities.argmax()]
     assert {explanation.label, explanation.against} == {"bad", "good"}
     assert np.isfinite([explanation.log_odds, *(word.weight for word in explanation.words)]).all()

@@ -55,7 +55,7 @@ def test_a_model_trained_again_answers_as_the_champion_did(turned: Project, tmp_
     linear, labels = models.get("linear"), tuple(sorted(ready["label"].unique()))
     trained = job.train(Job("linear", asdict(linear.Params()), labels, 0, 4.0), tmp_path, lambda _: None)
     texts = ready.filter(pl.col("split") == "holdout")["text"].to_list()
-    again = digest(labels, models.load(trained.saved).predict_proba(texts))
+    again = digest(labels, models.load(trained.saved).predict(texts))
     assert digests(turned)["1"] == again
     assert f"digest `{again}`" in card(turned)
 

@@ -76,7 +76,7 @@ from ratchet.data.versions import dvc_repo
 mine = problem.load()
 registry = Registry(mine.name, mine.here)
 champion = registry.champion()
-registry.load(champion).probabilities(["a fine film"], mine.settings.build.candidates)
+registry.load(champion).outputs(["a fine film"], mine.settings.build.candidates)
 with dvc_repo.repository(mine.here) as repository:
     repository.cache.local
 print(json.dumps([champion.number, threads, len(before), sorted(set(sys.modules) - before)]))

@@ -179,7 +179,7 @@ def test_many_classes_are_a_list_to_choose_from() -> None:
         ["0" * 32],
         ["class 0"],
         [0.3],
-        model.predict_proba([""]),
+        model.predict([""]),
     )
     view = answer_view.view(ENGLISH, answer, "a text", explain(model, "a text"))
     page = render(answer=view)

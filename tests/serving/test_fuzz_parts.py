@@ -28,7 +28,7 @@ class EchoModel:
     def __init__(self) -> None:
         self.largest_batch = 0
 
-    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+    def predict(self, texts: Sequence[str]) -> np.ndarray:
         self.largest_batch = max(self.largest_batch, len(texts))
         if "x" in texts:
             raise ValueError("a text that no model reads")
@@ -86,7 +86,8 @@ def test_each_request_gets_the_answers_to_its_own_texts(
             assert may_fail
         else:
             assert [row[0] for row in result.rows] == [int(text or 0) / 1000 for text in request.texts]
-            assert result.best == [int(row[1] > row[0]) for row in result.rows]
+            assert result.labels == ["ab"[row[1] > row[0]] for row in result.rows]
+            assert result.scores == [max(row) for row in result.rows]
         if "x" in request.texts and not request.is_cancelled:
             assert isinstance(result, ValueError)
     assert model.largest_batch <= max_texts

@@ -191,11 +191,11 @@ class Slow(Majority):
         self.go = threading.Event()
         self.passes = 0
 
-    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def predict(self, texts: Sequence[str]) -> NDArray[np.float64]:
         if threading.current_thread() is not threading.main_thread():
             self.passes += len(texts) - 1
             assert self.go.wait(30)
-        return super().predict_proba(texts)
+        return super().predict(texts)
 
 
 def client_of(service: Service, model: Any) -> httpx.AsyncClient:

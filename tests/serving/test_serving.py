@@ -42,7 +42,7 @@ def test_predict_answers_in_order_as_the_stored_model_does(project: Project, htt
     model = models.load(bundle_of(project))
     answer = ask(http, *TEXTS)
     assert (answer["model"], answer["version"]) == ("reviews", "1")
-    for row, expected in zip(answer["predictions"], model.predict_proba(TEXTS), strict=True):
+    for row, expected in zip(answer["predictions"], model.predict(TEXTS), strict=True):
         assert list(row["probabilities"].values()) == pytest.approx(list(expected), abs=1e-9)
         assert list(row["probabilities"]) == list(model.labels)
         assert row["score"] == max(row["probabilities"].values())

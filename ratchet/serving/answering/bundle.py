@@ -14,29 +14,29 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import models
-from models.contract import Classifier
+from models.contract import Model
+from ratchet import tasks
 from ratchet.project import durable
 from ratchet.project.errors import Refusal
+from ratchet.tasks import Task
 
 MANIFEST = "manifest.json"
 DIGEST = re.compile(r"[0-9a-f]{64}")
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-ODD_TEXTS = ("A perfectly ordinary sentence.", "", "今天天气很好。", "x" * 5000)
-"""Texts that every model must answer before it goes live."""
+FIRST_TASK = "classify"
+"""The kind of problem of a bundle whose manifest names none, as all did before there were several."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The version in a bundle, and its origin."""
+    """The version in a bundle, its origin, and the kind of problem that it answers."""
 
     problem: str
     version: int
@@ -44,19 +44,29 @@ class Facts:
     run: str
     data_version: str
     git_commit: str
+    task: str = FIRST_TASK
+
+    def written(self) -> dict[str, Any]:
+        """The facts as a manifest has them: a version packed before there were several kinds keeps its digest."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("task", FIRST_TASK)}
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model that was read, verified, and has answered the odd texts."""
+    """A model that was read, verified, and has answered the odd inputs."""
 
     digest: str
     facts: Facts
-    classifier: Classifier
+    classifier: Model
 
     @property
     def labels(self) -> tuple[str, ...]:
         return self.classifier.labels
+
+    @property
+    def task(self) -> Task:
+        """The kind of problem."""
+        return tasks.get(self.facts.task)
 
 
 def pack(saved: Path, facts: Facts, bundles: Path) -> str:
@@ -66,7 +76,7 @@ def pack(saved: Path, facts: Facts, bundles: Path) -> str:
         Its digest; the same files and facts always have the same one.
 
     Raises:
-        Refusal: the model cannot be read, or does not answer the odd texts.
+        Refusal: the model cannot be read, or does not answer the odd inputs.
     """
     bundles.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=bundles, prefix=".packing-") as scratch:
@@ -74,7 +84,7 @@ def pack(saved: Path, facts: Facts, bundles: Path) -> str:
         shutil.copytree(saved, folder)
         check_answers(load_model(folder, facts), facts)
         files = {path.name: sha256(path) for path in sorted(folder.iterdir())}
-        text = json.dumps({"facts": asdict(facts), "files": files}, ensure_ascii=False, sort_keys=True, indent=1)
+        text = json.dumps({"facts": facts.written(), "files": files}, ensure_ascii=False, sort_keys=True, indent=1)
         (folder / MANIFEST).write_text(text, encoding="utf-8")
         digest = hashlib.sha256(text.encode()).hexdigest()
         if not is_whole(bundles / digest):
@@ -86,7 +96,7 @@ def pack(saved: Path, facts: Facts, bundles: Path) -> str:
 
 
 def open_bundle(bundles: Path, digest: str) -> Bundle:
-    """Read a bundle: verify the digests, load the model, have it answer the odd texts.
+    """Read a bundle: verify the digests, load the model, have it answer the odd inputs.
 
     Raises:
         Refusal: one of these checks fails.
@@ -138,32 +148,50 @@ def is_whole(folder: Path) -> bool:
     return True
 
 
-def load_model(folder: Path, facts: Facts) -> Classifier:
+def load_model(folder: Path, facts: Facts) -> Model:
     """Load the model in a folder.
 
     Raises:
         Refusal: the files are not those of a model.
     """
-    try:
+    with _must_load(facts.version):
+        tasks.get(facts.task)
         return models.load(folder)
+
+
+def task_of(folder: Path, version: int) -> str:
+    """The kind of problem that the model in a folder answers.
+
+    Raises:
+        Refusal: the files are not those of a model.
+    """
+    with _must_load(version):
+        return models.task_of(folder)
+
+
+@contextmanager
+def _must_load(version: int) -> Iterator[None]:
+    """Turn errors of reading a model into a refusal."""
+    try:
+        yield
     except (OSError, KeyError, TypeError, ValueError, LookupError) as error:
         raise Refusal(
-            f"Version {facts.version} must load.", " ".join(str(error).split())[:300], "Build anew: make build"
+            f"Version {version} must load.", " ".join(str(error).split())[:300], "Build anew: make build"
         ) from error
 
 
-def check_answers(classifier: Classifier, facts: Facts) -> None:
-    """Have the model answer the odd texts.
+def check_answers(classifier: Model, facts: Facts) -> None:
+    """Have the model answer the odd inputs of its kind.
 
     Raises:
-        Refusal: the shape is wrong, or the probabilities of a text do not sum to 1.
+        Refusal: the outputs are none that may go live.
     """
-    probabilities = classifier.predict_proba(ODD_TEXTS)
-    sums = probabilities.sum(axis=1)
-    if probabilities.shape != (len(ODD_TEXTS), len(classifier.labels)) or not np.allclose(sums, 1, atol=1e-6):
+    face = tasks.get(facts.task).answers
+    fault = face.fault(classifier.predict(face.ODD), classifier.labels)
+    if fault:
         raise Refusal(
-            f"Version {facts.version} must answer {len(ODD_TEXTS)} odd texts with probabilities that sum to 1.",
-            f"sums {np.round(sums, 6).tolist()}",
+            f"Version {facts.version} must answer {len(face.ODD)} {face.SOUND}.",
+            fault,
             "It does not go live. Mend the model file, and build anew.",
         )
 
@@ -173,6 +201,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def facts_from_tags(tags: Mapping[str, str], problem: str, version: int, run: str) -> Facts:
+def facts_from_tags(tags: Mapping[str, str], problem: str, version: int, run: str, task: str) -> Facts:
     """Make the facts from a version's tags in the registry."""
-    return Facts(problem, version, tags.get("model", ""), run, tags.get("data_version", ""), tags.get("git_commit", ""))
+    model, data_version, git_commit = (tags.get(name, "") for name in ("model", "data_version", "git_commit"))
+    return Facts(problem, version, model, run, data_version, git_commit, task)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from models.text.explanation import Explanation, Model, explain
+from models.text.explanation import Explanation, TextModel, explain
 from ratchet.serving.answering.requests import RequestError
 
 MAX_REQUESTS = 8
@@ -38,6 +38,6 @@ class ExplanationQueue:
         finally:
             self._requests -= 1
 
-    async def explain(self, model: Model, text: str, together: int = 1) -> Explanation:
+    async def explain(self, model: TextModel, text: str, together: int = 1) -> Explanation:
         """Run `models.text.explanation.explain` in the thread, so that the loop answers other requests meanwhile."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, explain, model, text, together)

@@ -67,10 +67,10 @@ class Answer:
     Attributes:
         live: the version that gave it.
         role: champion, challenger or shadow.
-        ids: of the predictions, one a text; so are the next three.
-        labels: the likeliest label.
-        scores: the probability of that label.
-        rows: the probabilities, in the order of `live.bundle.labels`.
+        ids: of the predictions, one an input; so are the next three.
+        labels: the answer: of classes, the likeliest one.
+        scores: the confidence in it: of classes, its probability.
+        rows: the model's outputs, in the order of `live.bundle.labels`.
     """
 
     live: Live
@@ -141,7 +141,7 @@ class Service:
         return answer
 
     async def answer_again(self, prediction: Prediction) -> Answer | None:
-        """Complete a logged prediction with its probabilities, which the log does not hold.
+        """Complete a logged prediction with the model's outputs, which the log does not hold.
 
         Returns:
             None where the prediction's version no longer answers, or its text was not kept.
@@ -185,9 +185,7 @@ class Service:
     ) -> Answer:
         """Give the model's output its ids, and hand the answer to the log and the metrics."""
         facts = live.bundle.facts
-        names = live.bundle.labels
-        labels = [names[column] for column in output.best]
-        scores = [row[column] for row, column in zip(output.rows, output.best, strict=True)]
+        labels, scores = output.labels, output.scores
         ids = predictions.identities(len(texts))
         seconds = time.perf_counter() - began
         self.log.put(
@@ -232,7 +230,7 @@ class Service:
             self.refuse(alias, place.version, str(refusal))
             return current
         self._clear_refusal(alias)
-        live = Live(opened, Batcher(opened.classifier))
+        live = Live(opened, Batcher(opened.classifier, face=opened.task.answers))
         self._report_swap(alias, current, live, time.perf_counter() - began)
         return live
 

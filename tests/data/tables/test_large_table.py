@@ -287,7 +287,7 @@ def reviews(count: int, seed: int, labels: tuple[str, ...] = ("bad", "good")) ->
 
 def figures(model: Any, rows: Rows) -> tuple[float, float]:
     """Accuracy and log loss."""
-    probabilities = model.predict_proba(rows.texts)
+    probabilities = model.predict(rows.texts)
     truth = [model.labels.index(label) for label in rows.labels]
     accuracy = (probabilities.argmax(axis=1) == truth).mean()
     return float(accuracy), float(-np.log(probabilities[np.arange(len(truth)), truth]).mean())
@@ -316,7 +316,7 @@ def test_linear_learns_from_rows_beyond_its_switch(
     assert figures(model, holdout)[1] < figures(rough, holdout)[1] - 0.02
     assert figures(model, holdout)[0] > figures(rough, holdout)[0] + 0.02
     model.save(tmp_path)
-    assert np.array_equal(models.load(tmp_path).predict_proba(holdout.texts), model.predict_proba(holdout.texts))
+    assert np.array_equal(models.load(tmp_path).predict(holdout.texts), model.predict(holdout.texts))
 
 
 def test_below_its_switch_linear_is_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,7 +326,7 @@ def test_below_its_switch_linear_is_what_it_was(monkeypatch: pytest.MonkeyPatch)
     for most in (row_sampling.count_characters(train.texts), 10**9):
         monkeypatch.setattr(linear, "MOST_CHARACTERS", most)
         model = linear.fit(train, validation, ("bad", "good"), QUICK, seed=0, progress=lambda *_: None)
-        answers.append(model.predict_proba(validation.texts))
+        answers.append(model.predict(validation.texts))
     assert np.array_equal(answers[0], answers[1])
 
 
@@ -351,7 +351,7 @@ def test_a_corrected_model_scores_as_the_correction_did() -> None:
     words, pieces, bias = refiner.corrected(refiner.corrections[0])
     corrected = replace(model, words=words.times(2.0), pieces=pieces.times(2.0), bias=2 * bias)
     assert np.abs(own - expected).max() > 0.01
-    answers = corrected.predict_proba(validation.texts)
+    answers = corrected.predict(validation.texts)
     assert np.allclose(answers, probabilities(2 * expected), atol=1e-5)
 
 

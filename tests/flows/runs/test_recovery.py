@@ -368,5 +368,5 @@ def test_a_candidate_is_taken_up_only_for_the_very_same_job(tmp_path: Path) -> N
     finished = training.finished(job, tmp_path)
     assert finished is not None
     assert (finished.seconds, finished.curve) == (trained.seconds, trained.curve)
-    assert finished.probabilities.tolist() == trained.probabilities.tolist()
+    assert finished.outputs.tolist() == trained.outputs.tolist()
     assert training.finished(Job("majority", {}, ("bad", "good"), 1, 1.0), tmp_path) is None

@@ -1,7 +1,8 @@
 """One contract for every model file.
 
-A new file in models/ is tested here on arrival: it learns ten rows, repeats itself with a seed, survives saving,
-answers for any text and says which words moved the answer, and tells how far it has come.
+A new file in models/ is tested here on arrival: it repeats itself with a seed, survives saving, answers any input, and
+tells how far it has come. One of a kind of problem with classes learns ten rows too, and one whose answers can be
+explained says which words moved the answer. A new kind needs a tiny problem in PROBLEMS.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,15 +27,19 @@ from models import pyfunc
 from models.contract import Rows
 from models.text.explanation import explain, without
 from models.text.onnx_lstm import Reader
+from ratchet import tasks
 
 ROOT = Path(__file__).parents[2]
 NAMES = models.names()
 TINY: dict[str, dict[str, Any]] = {
     "lstm": {"units": 8, "embedding": 8, "epochs": 8, "patience": 8, "rate": 0.1, "dropout": 0.0, "batch": 8},
 }
+KINDS = {name: tasks.get(models.get(name).TASK) for name in NAMES}
+CLASSIFIERS = [name for name in NAMES if KINDS[name].can("right_or_wrong")]
+EXPLAINED = [name for name in NAMES if KINDS[name].can("explanation")]
 LEARNERS = [
     pytest.param(name, marks=pytest.mark.skip(reason="the baseline looks at no text")) if name == "majority" else name
-    for name in NAMES
+    for name in CLASSIFIERS
 ]
 RARELY = [pytest.param(name, marks=pytest.mark.long) if name == "lstm" else name for name in LEARNERS]
 """Where the others say enough about the slow one."""
@@ -54,6 +61,26 @@ STRANGE = {
     "combining": "e\u0301\u0301\u0301 \u0301",
     "right to left": "فيلم جيد جدا",
 }
+"""Texts."""
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A problem that a model learns in a moment.
+
+    Attributes:
+        rows: to train on and to validate with.
+        labels: the names of the outputs.
+        strange: inputs that a model must answer besides those of `answers.ODD`.
+    """
+
+    rows: Rows
+    labels: tuple[str, ...]
+    strange: tuple[str, ...] = ()
+
+
+PROBLEMS = {"classify": Tiny(TEN, ("bad", "good"), tuple(STRANGE.values()))}
+"""By kind."""
 
 
 def tiny(name: str, **more: Any) -> Any:
@@ -68,18 +95,25 @@ def fit(name: str, train: Rows, validation: Rows, labels: tuple[str, ...], progr
 
 @cache
 def ten_rows(name: str) -> tuple[Any, list[tuple[int, int, dict[str, float]]]]:
-    """The model of the ten rows and its progress reports: fitted once, as some models take seconds."""
+    """The model of its kind's tiny problem and its progress reports: fitted once, as some models take seconds."""
     steps: list[tuple[int, int, dict[str, float]]] = []
 
     def progress(done: int, total: int, metrics: dict[str, float]) -> None:
         steps.append((done, total, dict(metrics)))
 
-    return fit(name, TEN, TEN, ("bad", "good"), progress), steps
+    problem = PROBLEMS[KINDS[name].name]
+    return fit(name, problem.rows, problem.rows, problem.labels, progress), steps
 
 
 def fitted(name: str) -> Any:
-    """The model of the ten rows alone."""
+    """The model of its kind's tiny problem alone."""
     return ten_rows(name)[0]
+
+
+def inputs_of(name: str) -> list[str]:
+    """Ordinary and strange inputs of the model's kind."""
+    problem = PROBLEMS[KINDS[name].name]
+    return [*problem.rows.texts, *problem.strange, *KINDS[name].answers.ODD]
 
 
 def five(rows_each: int = 6) -> Rows:
@@ -134,7 +168,7 @@ def test_it_finds_the_rare_class_of_an_imbalanced_set(name: str):
     assert accuracy(fit(name, rows, rows, ("complaint", "praise")), rows) == 1.0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_it_does_without_validation_rows_and_with_a_label_no_row_has(name: str):
     few = {"epochs": 2} if name == "lstm" else {}
     probabilities = fit(name, TEN, Rows([], []), ("bad", "good", "never"), **few).predict(TEN.texts)
@@ -144,11 +178,12 @@ def test_it_does_without_validation_rows_and_with_a_label_no_row_has(name: str):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_gives_the_same_predictions_and_leaves_the_input_as_it_was(name: str):
-    train, validation = copy.deepcopy(TEN), copy.deepcopy(TEN)
-    again = fit(name, train, validation, ("bad", "good"))
+    problem = PROBLEMS[KINDS[name].name]
+    train, validation = copy.deepcopy(problem.rows), copy.deepcopy(problem.rows)
+    again = fit(name, train, validation, problem.labels)
     assert again is not fitted(name)
-    assert np.array_equal(again.predict(train.texts), fitted(name).predict(TEN.texts))
-    assert train == TEN == validation
+    assert np.array_equal(again.predict(train.texts), fitted(name).predict(problem.rows.texts))
+    assert train == problem.rows == validation
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -158,8 +193,9 @@ def test_saving_and_loading_changes_nothing(name: str, tmp_path: Path):
     again = models.load(tmp_path)
     assert type(again) is type(model)
     assert tuple(again.labels) == tuple(model.labels)
-    texts = [*TEN.texts, *STRANGE.values()]
-    assert np.array_equal(again.predict(texts), model.predict(texts))
+    inputs = inputs_of(name)
+    assert np.array_equal(again.predict(inputs), model.predict(inputs))
+    assert models.task_of(tmp_path) == models.get(name).TASK
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -167,7 +203,7 @@ def test_a_saved_model_is_data_without_pickle(name: str, tmp_path: Path):
     fitted(name).save(tmp_path)
     about = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
     assert about["model"] == name
-    assert about["labels"] == ["bad", "good"]
+    assert about["labels"] == list(PROBLEMS[KINDS[name].name].labels)
     assert set(about["params"]) == set(vars(tiny(name)))
     for path in tmp_path.iterdir():
         assert path.suffix in {".json", ".npz"}
@@ -178,22 +214,23 @@ def test_a_saved_model_is_data_without_pickle(name: str, tmp_path: Path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_another_process_answers_the_same_in_silence_and_without_what_trained_it(name: str, tmp_path: Path):
-    model, texts = fitted(name), [*TEN.texts, STRANGE["Chinese"], ""]
+    model, inputs = fitted(name), [*PROBLEMS[KINDS[name].name].rows.texts, *KINDS[name].answers.ODD]
     model.save(tmp_path)
     script = (
         "import sys, pathlib, models\n"
-        f"print(models.load(pathlib.Path({str(tmp_path)!r})).predict({texts!r}).tobytes().hex())\n"
+        f"print(models.load(pathlib.Path({str(tmp_path)!r})).predict({inputs!r}).tobytes().hex())\n"
         f"print(sorted({NOT_TO_ANSWER!r} & set(sys.modules)))"
     )
     process = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert process.stdout.splitlines() == [model.predict(texts).tobytes().hex(), "[]"]
+    assert process.stdout.splitlines() == [model.predict(inputs).tobytes().hex(), "[]"]
     assert process.stderr == ""
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
 def test_a_copy_answers_as_the_model_does(name: str, again: Any):
-    assert np.array_equal(again(fitted(name)).predict(TEN.texts), fitted(name).predict(TEN.texts))
+    inputs = PROBLEMS[KINDS[name].name].rows.texts
+    assert np.array_equal(again(fitted(name)).predict(inputs), fitted(name).predict(inputs))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -203,27 +240,35 @@ def test_a_registered_model_names_what_it_needs(name: str, tmp_path: Path):
     assert named == {"numpy", "scipy", "pandas", *models.get(name).NEEDS}
 
 
-@pytest.mark.parametrize("kind", STRANGE)
 @pytest.mark.parametrize("name", NAMES)
+def test_any_input_gets_outputs_that_may_go_live(name: str):
+    labels, face = fitted(name).labels, KINDS[name].answers
+    for given in inputs_of(name):
+        outputs = fitted(name).predict([given])
+        assert outputs.shape == (1, len(labels))
+        assert outputs.dtype == np.float64
+        assert np.isfinite(outputs).all()
+    assert face.fault(fitted(name).predict(face.ODD), labels) == ""
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_any_text_gets_probabilities(name: str, kind: str):
     probabilities = fitted(name).predict([STRANGE[kind]])
-    assert probabilities.shape == (1, 2)
-    assert probabilities.dtype == np.float64
-    assert np.isfinite(probabilities).all()
     assert (probabilities >= 0).all()
     assert probabilities.sum() == pytest.approx(1, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_texts_get_no_probabilities(name: str):
-    assert fitted(name).predict([]).shape == (0, 2)
+def test_no_inputs_get_no_outputs(name: str):
+    assert fitted(name).predict([]).shape == (0, len(fitted(name).labels))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_text_alone_is_judged_as_in_a_batch(name: str):
-    texts = [*STRANGE.values(), *TEN.texts]
-    together = fitted(name).predict(texts)
-    alone = np.vstack([fitted(name).predict([text]) for text in texts])
+def test_an_input_alone_is_answered_as_in_a_batch(name: str):
+    inputs = inputs_of(name)
+    together = fitted(name).predict(inputs)
+    alone = np.vstack([fitted(name).predict([each]) for each in inputs])
     assert np.abs(together - alone).max() < 1e-6
 
 
@@ -254,7 +299,7 @@ def test_without_the_words_that_speak_for_it_an_answer_loses_most(name: str):
 
 
 @pytest.mark.parametrize("kind", STRANGE)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EXPLAINED)
 def test_any_answer_is_explained(name: str, kind: str):
     text, model = STRANGE[kind], fitted(name)
     explanation, probabilities = explain(model, text), model.predict([text])[0]
@@ -390,3 +435,23 @@ class TestPyfunc:
     def test_a_number_is_no_text(self, predictor: pyfunc.Predictor):
         with pytest.raises(TypeError, match=r"must be a string\. Received: 7"):
             predictor.predict([7])
+
+    def test_rows_of_a_kind_with_several_columns_are_read_by_their_columns(self):
+        """By a kind made up here, whose input is the numbers of a row; a missing value is None to it."""
+
+        def read_value(value: Any) -> str:
+            return value if isinstance(value, str) else json.dumps(value)
+
+        face: Any = SimpleNamespace(
+            read_value=read_value,
+            read_record=json.dumps,
+            table=lambda outputs, labels: {"answer": outputs[:, 0].astype(str), labels[0]: outputs[:, 0]},
+        )
+        lengths: Any = SimpleNamespace(
+            labels=("number",), predict=lambda inputs: np.array([[float(len(each))] for each in inputs])
+        )
+        frame = pd.DataFrame({"rooms": [3, 12], "size": [70.5, None]}, index=[7, 9])
+        assert pyfunc.read(frame, face) == ['{"rooms": 3, "size": 70.5}', '{"rooms": 12, "size": null}']
+        assert pyfunc.read(["{}", None], face) == ["{}", "null"]
+        table = pyfunc.Predictor(lengths, face).predict(frame)
+        assert table.to_dict("index") == {7: {"answer": "26.0", "number": 26.0}, 9: {"answer": "27.0", "number": 27.0}}

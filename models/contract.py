@@ -54,8 +54,10 @@ class Model(Protocol):
     (models/text/explanation.py); other models of texts are explained by occlusion.
     """
 
-    labels: tuple[str, ...]
-    """The names of the columns of predict, in their order; for classes, the names of the classes."""
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the columns of predict, in their order; for classes, the names of the classes."""
+        ...
 
     def predict(self, inputs: Sequence[str], /) -> np.ndarray:
         """Outputs, shape (len(inputs), len(labels)), float64; of classes, probabilities: each row sums to 1.

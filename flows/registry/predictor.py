@@ -11,7 +11,8 @@ import numpy as np
 from ratchet.project.progress import Progress
 
 if TYPE_CHECKING:
-    from ratchet.tasks.contract import AnswersFace, Floats
+    from models import pyfunc
+    from ratchet.tasks.contract import Floats
 
 BATCH = 5_120
 """Inputs predicted at a time. Progress is reported after each batch; no prediction depends on it."""
@@ -31,7 +32,9 @@ class Predictor:
 
     def answers(self, inputs: Sequence[str]) -> list[str]:
         """Return the answer to each input."""
-        return list(self.table(inputs).iloc[:, 0])
+        loaded = self._loaded()
+        outputs = loaded.face.outputs(self.table(inputs), loaded.model.labels)
+        return loaded.face.answers(outputs, loaded.model.labels)[0]
 
     def outputs(self, inputs: Sequence[str], labels: Sequence[str], progress: Progress | None = None) -> Floats:
         """Return the model's outputs for inputs.
@@ -44,7 +47,7 @@ class Predictor:
         Returns:
             Shape (len(inputs), len(labels)).
         """
-        face: AnswersFace = self.model.get_raw_model().face
+        face = self._loaded().face
         parts = [np.zeros((0, len(labels)))]
         for start in range(0, len(inputs), BATCH):
             table = self.table(inputs[start : start + BATCH])
@@ -52,3 +55,8 @@ class Predictor:
             if progress is not None:
                 progress(len(table))
         return np.concatenate(parts)
+
+    def _loaded(self) -> pyfunc.Predictor:
+        """Return what MLflow loaded."""
+        loaded: pyfunc.Predictor = self.model.get_raw_model()
+        return loaded

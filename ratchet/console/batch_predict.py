@@ -150,7 +150,7 @@ def answer_rest(request: BatchRequest, folder: Path, note: dict[str, Any], kept:
         facts = request.live.facts
         logged = list(zip(inputs, answers, scores, strict=True))
         predictions.record(request.log, facts.problem, facts.version, logged, ids)
-        added = table_of(request.live, outputs)
+        added = table_of(request.live, outputs, answers)
         part = pl.concat([rows.drop(added.columns, strict=False), added], how="horizontal")
         store([part], part_path(folder, number))
 
@@ -250,10 +250,10 @@ def outputs_of(live: Bundle, inputs: Sequence[str], tell: Callable[[int], None] 
     return np.concatenate(parts)
 
 
-def table_of(live: Bundle, outputs: Floats) -> pl.DataFrame:
-    """The answers as the columns of the kind's table of answers; the answer itself is called `predicted`."""
+def table_of(live: Bundle, outputs: Floats, answers: Sequence[str]) -> pl.DataFrame:
+    """The column `predicted`, and the numbers of the kind's table of answers."""
     face = live.task.answers
-    names = ["predicted", *(name for name, _ in face.columns(live.labels)[1:])]
-    types = [pl.String if type_name == "string" else pl.Float64 for _, type_name in face.columns(live.labels)]
-    columns = zip(names, face.table(outputs, live.labels).values(), types, strict=True)
-    return pl.DataFrame([pl.Series(name, values, dtype=dtype) for name, values, dtype in columns])
+    numbers = [name for name, type_name in face.columns(live.labels) if type_name == "double"]
+    table = face.table(outputs, live.labels)
+    predicted = pl.Series("predicted", answers, dtype=pl.String)
+    return pl.DataFrame([predicted, *(pl.Series(name, table[name], dtype=pl.Float64) for name in numbers)])

@@ -324,11 +324,11 @@ class AnswersFace(Protocol):
         ...
 
     def columns(self, labels: Labels) -> Sequence[tuple[str, ColumnType]]:
-        """The columns of a table of answers, each with its type in MLflow's signature; the first is the answer."""
+        """The columns of a table of answers, each with its type in MLflow's signature."""
         ...
 
     def table(self, outputs: Floats, labels: Labels) -> dict[str, Any]:
-        """A table of answers by the names of `columns`, in their order: arrays with one entry an input."""
+        """A table of answers by the names of `columns`, in their order: lists or arrays with one entry an input."""
         ...
 
     def outputs(self, table: Mapping[str, Any], labels: Labels) -> Floats:

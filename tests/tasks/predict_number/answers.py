@@ -13,6 +13,8 @@ from ratchet.tasks.contract import Floats, Labels
 
 EXAMPLE = '{"rooms":3.0,"size":70.0}'
 ODD = ('{"rooms":0.0,"size":0.0}', '{"rooms":-1e9,"size":1e9}')
+SOUND = "odd rows with finite numbers"
+ONE_COLUMN = False
 
 
 def read_record(record: Mapping[str, Any]) -> str:
@@ -50,3 +52,7 @@ def columns(labels: Labels) -> Sequence[tuple[str, Literal["string", "double"]]]
 
 def table(outputs: Floats, labels: Labels) -> dict[str, Any]:
     return {"number": outputs[:, 0]}
+
+
+def outputs(table: Mapping[str, Any], labels: Labels) -> Floats:
+    return np.asarray(table["number"], np.float64)[:, None]

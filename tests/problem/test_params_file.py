@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ratchet.problem import params_file, settings
 from ratchet.tasks.classify_text.columns import Columns
+from tests.support.tables import CLASSIFY
 
 
 @given(
@@ -28,8 +29,9 @@ def test_described_params_read_back_whatever_the_columns_are_called(
     text, label, group, positive = names
     path = tmp_path_factory.mktemp("params") / "params.yaml"
     columns = Columns(text=text, label=label, group=group, positive=positive)
-    path.write_text(params_file.describe("a-problem", columns, pl.DataFrame({"label": ["a", "b"]})), encoding="utf-8")
+    path.write_text(params_file.describe("a-problem", CLASSIFY, columns, pl.Series(["a", "b"])), encoding="utf-8")
     loaded = settings.load(path)
+    assert isinstance(loaded.data, Columns)
     assert (loaded.data.text, loaded.data.label, loaded.data.group, loaded.data.positive) == (
         text,
         label,
@@ -39,6 +41,7 @@ def test_described_params_read_back_whatever_the_columns_are_called(
     other = params_file.renamed(path.read_text(encoding="utf-8"), {"text": label, "label": text, "group": positive})
     path.write_text(other, encoding="utf-8")
     loaded = settings.load(path)
+    assert isinstance(loaded.data, Columns)
     assert (loaded.data.text, loaded.data.label, loaded.data.group, loaded.data.positive) == (
         label,
         text,

@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.text.normalise import normal_form
-from ratchet.data.prepare.row_facts import KEY, compared_form
+from models.text.normalise import compared_form, normal_form
+from ratchet.data.prepare.row_facts import KEY
 
 Flags = NDArray[np.bool_]
 

@@ -111,14 +111,14 @@ def test_most_of_the_rows_missing_is_refused_with_three_ways_to_go_on(desk: Desk
 
 
 def test_a_renamed_column_keeps_everything_else_that_params_yaml_says(desk: Desk) -> None:
-    chosen = desk.here.params.read_text().replace("candidates: [majority, linear, lstm]", "candidates: [linear]")
+    chosen = desk.here.params.read_text().replace("candidates: [linear, lstm, majority]", "candidates: [linear]")
     desk.here.params.write_text("# Ours.\n" + chosen)
     said = bring(desk, lines(0, 110), "review,label,film\n", text="review")
     assert f"10 rows came. The column 'text' is called 'review' now. {CONTINUES}" in said
     after = desk.here.params.read_text()
     assert after.startswith("# Ours.\n")
     assert after.replace("text: review #", "text: text   #") == "# Ours.\n" + chosen
-    assert settings.load(desk.here.params).data.text == "review"
+    assert settings.load(desk.here.params).data.inputs == ("review",)
 
 
 def test_a_column_that_is_missing_and_not_plain_is_asked_for(desk: Desk) -> None:

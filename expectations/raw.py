@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from expectations.rules import Rules, never, one, wording
+from expectations.rules import Rules, never, wording
+from ratchet.project.printable import with_article
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -45,7 +46,7 @@ def _table(rules: Rules) -> list[Expectation]:
 
 def _rows(rules: Rules) -> list[Expectation]:
     return [
-        never("missing_text", f"Every row has {one(rules.unit)}.", "set aside", rules.max_set_aside),
+        never("missing_text", f"Every row has {with_article(rules.unit)}.", "set aside", rules.max_set_aside),
         never("missing_label", "Every row has a label.", "set aside", rules.max_set_aside),
         *_of_kind(rules, "set aside"),
     ]

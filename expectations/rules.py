@@ -68,11 +68,6 @@ def rules_of(task: Task, labels: Sequence[str] = (), grouped: bool = False) -> R
     )
 
 
-def one(noun: str) -> str:
-    """A noun with its article."""
-    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
-
-
 def never(fact: str, sentence: str, action: Action, allowed: float = 0.0) -> ExpectColumnValuesToBeInSet:
     """The expectation that a boolean fact is false in every row, except for an allowed share of the rows."""
     from great_expectations.expectations import ExpectColumnValuesToBeInSet

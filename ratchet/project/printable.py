@@ -1,4 +1,4 @@
-"""Texts of other people as a terminal can show them: on one line, without control characters."""
+"""Words for a sentence: texts of other people as a terminal can show them, and nouns with their article."""
 
 from __future__ import annotations
 
@@ -12,3 +12,8 @@ def cut(text: str, length: int) -> str:
     """The beginning of a text on one line, printable; an ellipsis stands for the rest."""
     line = printable(" ".join(text[: 4 * length].split()))
     return line if len(line) <= length and len(text) <= 4 * length else line[: length - 1] + "…"
+
+
+def with_article(noun: str) -> str:
+    """A noun with its indefinite article."""
+    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"

@@ -6,8 +6,8 @@ A folder `ratchet/tasks/<kind>/` is a kind. Its `__init__.py` has three names:
     SUMMARY      one sentence
     ABILITIES    which optional parts of the loop it has
 
-and six modules: `columns` with a class `Columns`; and `rows`, `judging`, `answers`, `wire` and `signals`, each a Protocol
-below. None imports Prefect, MLflow or Great Expectations; only `rows` imports polars, and none imports pandas.
+and six modules: `columns` with a class `Columns`; and `rows`, `judging`, `answers`, `wire` and `signals`, each a
+Protocol below. None imports Prefect, MLflow or Great Expectations; only `rows` imports polars, and none imports pandas.
 
 Every kind speaks of the same four things:
 
@@ -100,11 +100,24 @@ class Data(BaseModel):
         group = (self.group,) if self.group else ()
         return tuple(dict.fromkeys((*self.inputs, self.label, *group, *self.slices)))
 
-    def roles(self) -> dict[str, str | None]:
-        """The columns by their role, as the ledger keeps them of each data version: inputs, `label` and `group`.
+    def named(self) -> dict[str, str]:
+        """The owner's columns of inputs, label and group, by where they stand below `data` in params.yaml.
 
-        A role is where the column stands below `data` in params.yaml: `text`, or `numbers[0]` for the first of a list.
+        A key is `text`, or `numbers[0]` for the first of a list.
         """
+        fields = type(self).model_fields
+        own = [key for key in fields if key not in Data.model_fields and key not in self.CHOICES]
+        names: dict[str, str] = {}
+        for key in (*own, "label", "group"):
+            value = getattr(self, key)
+            columns = (
+                {f"{key}[{at}]": name for at, name in enumerate(value)} if isinstance(value, tuple) else {key: value}
+            )
+            names |= {key: name for key, name in columns.items() if name}
+        return names
+
+    def roles(self) -> dict[str, str | None]:
+        """The columns by their role, as the ledger keeps them of each data version."""
         raise NotImplementedError
 
     @classmethod
@@ -185,7 +198,7 @@ class RowsFace(Protocol):
             table: all columns of type String.
             source: what the person typed as SOURCE, for the command in a refusal.
             named: what the person typed as TEXT, LABEL and GROUP, by `text`, `label` and `group`; and those columns of
-                the last version that the table still has, by the roles of `Data.roles`, where nothing was typed.
+                the last version that the table still has, by the keys of `Data.named`, where nothing was typed.
 
         Raises:
             Refusal: the table lacks a named column, or there is not exactly one candidate for another.

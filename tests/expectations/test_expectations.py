@@ -195,6 +195,21 @@ def test_prepared_rows_pass_the_prepared_suite() -> None:
     assert expectations.check(measure(ready, CLASSIFY), "prepared", RULES).passed
 
 
+@pytest.mark.parametrize("slices", [1, 2])
+def test_labels_that_are_no_classes_have_no_rules_about_classes(slices: int) -> None:
+    """Nor do corrections of answers without a probability have rules about how many can be right."""
+    rules = replace(RULES, unit="house", has_classes=False, has_confidence=False, labels=(), rows=())
+    for suite, facts in (
+        ("raw", measure(pl.DataFrame(raw_rows()), CLASSIFY).drop("class", "class_rows", "class_share")),
+        ("prepared", measure(pl.DataFrame(prepared_rows()), CLASSIFY).drop("class", "class_rows", "class_share")),
+        ("feedback", label_facts().drop("class_share", "improbable", "unusual")),
+    ):
+        verdict = expectations.check_slices([facts] * slices, suite, rules)
+        assert failed(verdict) == {}
+        assert not [check.name for check in verdict.checks if "class" in check.name or "text" in check.name]
+        assert verdict.headline in render(verdict)
+
+
 def test_an_unknown_suite_is_refused_by_name() -> None:
     with pytest.raises(LookupError, match=r"prepared, raw\. Received: 'row'"):
         expectations.check(pl.DataFrame(), "row", RULES)

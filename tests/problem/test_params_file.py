@@ -12,6 +12,28 @@ from ratchet.tasks.classify_text.columns import Columns
 from tests.support.tables import CLASSIFY
 
 
+def test_a_new_file_says_what_each_column_is_for_and_which_metrics_there_are() -> None:
+    columns = Columns(text="quote", label="verdict", group="film", slices=("year", "a, b"), positive="fresh")
+    text = params_file.describe("films", CLASSIFY, columns, pl.Series(["fresh", "rotten"] * 9))
+    assert (
+        """
+task: classify
+
+data:
+  text: quote   # the column to read
+  label: verdict   # the column to predict
+  group: film   # rows of one group never straddle train and holdout
+  slices: [year, 'a, b']   # scored apart in every scorecard
+  positive: fresh   # the class that precision, recall and F1 speak of
+
+build:
+  candidates: [linear, lstm, majority]
+"""
+        in text
+    )
+    assert "  metric: accuracy   # accuracy, f1, macro_f1 or log_loss\n" in text
+
+
 @given(
     names=st.lists(
         st.text(

@@ -157,8 +157,8 @@ def compare(
 
 def renamed_columns(before: Data, after: Data) -> str:
     """A sentence for each column of inputs and labels that has another name now."""
-    old, new = before.roles(), after.roles()
-    pairs = [(old[role], new[role]) for role in old if role in new and role != "group"]
+    old, new = before.named(), after.named()
+    pairs = [(old[key], new[key]) for key in old if key in new and key != "group"]
     return "".join(f" The column {was!r} is called {now!r} now." for was, now in pairs if was != now)
 
 

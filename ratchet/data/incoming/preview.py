@@ -27,8 +27,8 @@ def synopsis(reading: Reading, columns: Data, task: Task) -> list[str]:
 
 def taken(frame: pl.DataFrame, columns: Data) -> str:
     """Which columns are taken, and which are left out."""
-    roles = columns.roles()
-    left = [printable(name) for name in frame.columns if name not in roles.values()]
-    kept = ", ".join(f"{role} from {printable(name)!r}" for role, name in roles.items() if name)
+    named = columns.named()
+    left = [printable(name) for name in frame.columns if name not in named.values()]
+    kept = ", ".join(f"{key} from {printable(name)!r}" for key, name in named.items())
     shown = ", ".join(left[:COLUMNS]) + (f" and {len(left) - COLUMNS:,} more" if len(left) > COLUMNS else "")
     return f"Taken: {kept}." + (f" Left out: {shown}." if left else "")

@@ -189,7 +189,7 @@ def find_columns(table: pl.DataFrame, source: str, options: ImportOptions, task:
     data = before.data
     inherited = data.group if options.group is None else None
     next_version.require_columns(table, [*([inherited] if inherited else []), *data.slices], before)
-    known = {role: name for role, name in data.roles().items() if name and name in table.columns}
+    known = {key: name for key, name in data.named().items() if name in table.columns}
     columns = task.rows.guess(table, source, known | typed)
     return columns.model_copy(update={key: getattr(data, key) for key in data.CHOICES})
 

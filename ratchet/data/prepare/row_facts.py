@@ -92,7 +92,7 @@ def _copies(known: pl.DataFrame) -> list[pl.Series]:
 
 
 def _staying(task: Task) -> list[pl.Expr]:
-    """`set_aside`: whether a row will be set aside. `class`: the label of one that will not, where labels are classes."""
+    """`set_aside`: whether a row will be set aside. `class`: the label of one that will not, where it is a class."""
     aside = pl.any_horizontal(*reason_words(task))
     classes = [pl.when(~aside).then(pl.col("label")).alias("class")] if task.rows.HAS_CLASSES else []
     return [*classes, aside.alias("set_aside")]

@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -197,6 +197,7 @@ def prepare_rows(problem: Problem, valid: Iterable[pl.DataFrame]) -> tuple[Prepa
     """Prepare the valid rows, and put them into the cache."""
     with scratch_folder(problem.here) as folder:
         stored, report = prepare_batches(valid, problem.split, folder, cache_path(problem))
+    report = replace(report, unit=problem.settings.data.UNIT)
     return PreparedRows(stored, problem.split, problem.task), report
 
 

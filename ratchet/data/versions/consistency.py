@@ -27,10 +27,10 @@ def refuse_unknown_columns(problem: Problem) -> None:
         return
     with open(here.data / data_pin.TABLE, encoding="utf-8", newline="") as table:
         columns = next(csv.reader(table), [])
-    named = {f"data.{role}": name for role, name in data.roles().items()}
+    named = {f"data.{key}": name for key, name in data.named().items()}
     named |= {f"data.slices[{at}]": name for at, name in enumerate(data.slices)}
     for key, name in named.items():
-        if name is not None and name not in columns:
+        if name not in columns:
             raise unfit(f"`{key}` must be a column of the pinned table", name, columns)
     if data.label in data.inputs:
         key = next(key for key, name in named.items() if name == data.label)

@@ -70,6 +70,14 @@ def test_a_new_class_and_one_that_is_gone_continue_and_are_named(desk: Desk) -> 
     assert "It may answer a class that is gone until another is promoted." in said
 
 
+def test_labels_that_are_no_classes_are_neither_new_nor_gone() -> None:
+    before, after = (pl.DataFrame({"text": ["a", "b"], "label": ["1", label]}) for label in ("2", "3"))
+    assert str(row_diff.compare_tables(before, after)) == (
+        "1 row with another label, new class '3' (1 rows), class '2' is gone (it had 1 rows)"
+    )
+    assert str(row_diff.compare_tables(before, after, has_classes=False)) == "1 row with another label"
+
+
 def test_withdrawn_rows_leave_data_caches_and_quarantine(desk: Desk) -> None:
     words = "Review number 7 says"
     bring(desk, [*lines(0, 100), "Review number 7 says it again,,film 1\n"])

@@ -14,10 +14,7 @@ from ratchet.tasks.contract import Data, RowRule
 
 HAS_CLASSES = False
 REASONS = {"missing_text": "a number is missing", "no_number": "no number to predict"}
-RULES = (
-    RowRule("missing_text", "Every row has all its numbers.", "set aside", 0.1),
-    RowRule("no_number", "Every row has a number to predict.", "set aside", 0.1),
-)
+RULES = (RowRule("no_number", "Every row has a number to predict.", "set aside"),)
 
 
 def inputs(table: pl.DataFrame, data: Any) -> pl.Series:
@@ -41,7 +38,6 @@ def facts() -> Sequence[pl.Expr]:
     number = pl.col("label").cast(pl.Float64, strict=False)
     return [
         pl.col("text").str.len_chars().alias("characters"),
-        pl.col("text").is_null().alias("missing_text"),
         (~number.is_finite()).fill_null(True).alias("no_number"),
     ]
 
@@ -65,9 +61,9 @@ def preview(frame: pl.DataFrame, data: Any) -> list[str]:
     return [f"Numbers from {targets.min()} to {targets.max()}."]
 
 
-def params(data: Any, targets: pl.Series) -> tuple[list[str], str]:
-    return [f"  numbers: [{', '.join(data.numbers)}]", f"  label: {data.label}"], "squared_error"
+def usual_metric(targets: pl.Series) -> str:
+    return "squared_error"
 
 
-def misfit(data: Any, metric: str, targets: Iterable[str | None]) -> None:
+def misfit(data: Any, metric: str | None, targets: Iterable[str | None]) -> None:
     return None

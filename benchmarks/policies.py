@@ -199,7 +199,7 @@ def vetted(log: Log, heard: pl.DataFrame) -> pl.DataFrame:
     corrects = (pl.col("label") != pl.col("predicted")) & (pl.col("source") != AUDIT)
     kept, held = (
         weighed["first"] & ~weighed["waits"],
-        pl.lit(feedback_rules.reasons(weighed) == feedback_rules.REASONS["unusual"]),
+        pl.lit(feedback_rules.reasons(TASK, weighed) == feedback_rules.REASONS["unusual"]),
     )
     sure = (pl.col("score") >= vetting.SURE).alias("sure")
     known = heard.select("prediction", "source", sure, held.fill_null(False).alias("held"), corrects.alias("wrong"))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import expectations
+from ratchet import tasks
 from ratchet.data.prepare import label_sources, row_facts, split
 from ratchet.data.versions.quarantine import FILE
 from ratchet.monitoring import feedback
@@ -26,7 +27,8 @@ from ratchet.problem.settings import Settings
 from ratchet.project.paths import Places
 from tests.support.people import ask_of, say
 
-LABELS = {"good", "bad"}
+CLASSIFY = tasks.get("classify")
+LABELS = ("bad", "good")
 SCHEMA = {
     "prediction": pl.String, "text": pl.String, "predicted": pl.String, "score": pl.Float64, "label": pl.String,
     "source": pl.String, "chance": pl.Float64, "at": pl.Float64,
@@ -63,7 +65,9 @@ def traffic_of(scores: np.ndarray, audited: int = 0, wrong: int = 0) -> Traffic:
 
 
 def reasons_for(rows: pl.DataFrame, traffic_: Traffic | None = None) -> list[str | None]:
-    return feedback_rules.reasons(feedback_rules.weigh(rows, TABLE, LABELS, traffic_ or traffic())).to_list()
+    return feedback_rules.reasons(
+        CLASSIFY, feedback_rules.weigh(CLASSIFY, rows, TABLE, LABELS, traffic_ or traffic())
+    ).to_list()
 
 
 BAD: dict[str, dict[str, object]] = {
@@ -84,8 +88,8 @@ def test_two_labels_of_one_text_are_a_conflict_unless_one_source_is_stronger() -
     two = labels_of({"text": "the same"}, {"text": "The same", "label": "good"})
     assert reasons_for(two) == [REASONS["conflict"]] * 2
     audited = labels_of({"text": "the same"}, {"text": "The same", "label": "good", "source": "audit"})
-    facts = feedback_rules.weigh(audited, TABLE, LABELS, traffic())
-    assert feedback_rules.reasons(facts).to_list() == [None, None]
+    facts = feedback_rules.weigh(CLASSIFY, audited, TABLE, LABELS, traffic())
+    assert feedback_rules.reasons(CLASSIFY, facts).to_list() == [None, None]
     assert facts["first"].to_list() == [False, True], "the audit's word stands for the text"
 
 
@@ -166,7 +170,9 @@ def test_confirming_answers_is_always_plausible() -> None:
 
 def test_a_flood_waits_its_turn_and_an_audit_does_not() -> None:
     rows = labels_of(*({"label": "good"} for _ in range(700)), *({"source": "audit"} for _ in range(700)))
-    facts = feedback_rules.limit_per_turn(feedback_rules.weigh(rows, TABLE, LABELS, traffic(2000)), table_rows=1000)
+    facts = feedback_rules.limit_per_turn(
+        feedback_rules.weigh(CLASSIFY, rows, TABLE, LABELS, traffic(2000)), table_rows=1000
+    )
     assert facts.filter(source="user")["waits"].sum() == 200, "one source adds 500 in a turn"
     assert facts.filter(source="audit")["waits"].sum() == 0
     verdict = expectations.check(facts, "feedback")
@@ -208,8 +214,8 @@ def test_every_row_is_learned_from_or_has_a_reason_or_a_twin_that_is_learned_fro
     """Texts of a few signs meet often; the table has `t` as good."""
     rows = labels_of(*({"text": text, "label": label} for text, label in zip(texts, given_labels, strict=False)))
     table = pl.DataFrame({"key": ["t"], "label": ["good"]})
-    facts = feedback_rules.weigh(rows, table, LABELS, traffic(100, score=0.7))
-    learned, reasons = facts["first"].to_list(), feedback_rules.reasons(facts).to_list()
+    facts = feedback_rules.weigh(CLASSIFY, rows, table, LABELS, traffic(100, score=0.7))
+    learned, reasons = facts["first"].to_list(), feedback_rules.reasons(CLASSIFY, facts).to_list()
     pairs = [(compared(text), label) for text, label in zip(rows["text"], rows["label"], strict=True)]
     kept = [pair for pair, is_learned in zip(pairs, learned, strict=True) if is_learned]
     assert len({key for key, _ in kept}) == len(kept), "a text is learned once, with one label"

@@ -85,17 +85,19 @@ class Policy(Struct, array_like=True, tag="policy", frozen=True):
         texts: `whole`, `redacted` or `hash`.
         days: Days after which an answer is deleted.
         problem: Problem of the service.
+        has_texts: Whether inputs are texts; others cannot be redacted, so `redacted` keeps none of them.
     """
 
     texts: str = "whole"
     days: int = 90
     problem: str = ""
+    has_texts: bool = True
 
     def kept(self, text: str) -> str | None:
-        """The text as the log keeps it; None if it keeps none."""
+        """The input as the log keeps it; None if it keeps none."""
         if self.texts == "whole":
             return text
-        return redact(text) if self.texts == "redacted" else None
+        return redact(text) if self.texts == "redacted" and self.has_texts else None
 
 
 class Message(Struct, array_like=True):

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from ratchet import tasks
 from ratchet.data.prepare import row_diff
 from ratchet.data.prepare.label_sources import AUDIT, CHOSEN, USER
 from ratchet.data.prepare.row_facts import compared_form
@@ -311,8 +312,8 @@ def test_split_traffic_compares_answers_since_the_challengers_first(fresh: Calla
     for name in (*before, *trial, *since):
         say(log, name, "good", AUDIT, 4.0)
     say(log, since[0], "bad", AUDIT, 5.0)
-    assert canary_outcomes.split_outcomes(log, "films", 1, 2) == ([True], [True, True])
-    assert canary_outcomes.split_outcomes(log, "films", 1, 3) == ([False, False, True], [])
+    assert canary_outcomes.split_outcomes(tasks.get("classify"), log, "films", 1, 2) == ([True], [True, True])
+    assert canary_outcomes.split_outcomes(tasks.get("classify"), log, "films", 1, 3) == ([False, False, True], [])
 
 
 @needs_postgres

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import expectations
 from ratchet import tasks
 from ratchet.data.prepare import label_sources, row_facts, split
+from ratchet.data.versions import quarantine
 from ratchet.data.versions.quarantine import FILE
 from ratchet.monitoring import feedback
 from ratchet.monitoring.labels import feedback_rules, vetting
@@ -25,6 +26,7 @@ from ratchet.problem.data_pin import SplitSpec
 from ratchet.problem.problem import Problem
 from ratchet.problem.settings import Settings
 from ratchet.project.paths import Places
+from tests.support.other_kind import other_kind, problem_of, stored
 from tests.support.people import ask_of, say
 
 CLASSIFY = tasks.get("classify")
@@ -431,3 +433,62 @@ def test_without_a_batch_no_label_is_settled(problem: Problem) -> None:
     say(log, ask_of(log, texts("new", 3), days_ago=100), "good")
     assert feedback.settle(problem, predictions.waiting_labels(log, "reviews"), None) == 3
     assert predictions.count_waiting_labels(log, "reviews") == 3
+
+
+# A kind whose inputs are no texts, and whose answers state no confidence
+
+
+def sizes(count: int) -> list[str]:
+    return [stored(number) for number in range(count)]
+
+
+@pytest.fixture
+def homes(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> Problem:
+    """A problem of numbers, whose table has one row."""
+    made = problem_of(other_kind("feedback"), problem)
+    row = {"text": [stored(1)], "label": ["10"], "label_source": [label_sources.ORIGINAL]}
+    monkeypatch.setattr(feedback, "RawRows", lambda _: [pl.DataFrame(row)])
+    return made
+
+
+def test_any_target_that_the_kind_can_have_is_taken_in(homes: Problem) -> None:
+    log = homes.here.predictions
+    first, second, *_ = ask_of(log, [stored(7), stored(8)])
+    say(log, [first], "71.5")
+    say(log, [second], "much")
+    batch = feedback.collect(homes, feedback.waiting_labels(homes))
+    reason = "no answer that the problem has"
+    assert str(batch) == f"2 new labels: 1 by users to learn from; 1 set aside ({reason}: 1)."
+    assert batch.kept["text"].to_list() == [stored(7)]
+    assert batch.aside.columns == [quarantine.REASON, FILE, quarantine.LINE, "size", "price"]
+    assert batch.aside["size"].to_list() == ["8.0"], "it can be mended under the owner's columns"
+
+
+def test_a_reason_speaks_of_no_text_where_there_is_none(homes: Problem) -> None:
+    log = homes.here.predictions
+    say(log, ask_of(log, [stored(1)]), "11")
+    batch = feedback.collect(homes, feedback.waiting_labels(homes))
+    assert batch.aside[quarantine.REASON].to_list() == ["the table has this input with another answer"]
+    assert set(feedback_rules.OF_ANY_INPUT) < set(REASONS)
+
+
+def test_corrections_of_answers_without_confidence_are_all_plausible(homes: Problem) -> None:
+    """Hardly any number is right to the last digit, so to correct all of them is no attack."""
+    log = homes.here.predictions
+    say(log, ask_of(log, sizes(200))[2:], "7.5")
+    batch = feedback.collect(homes, feedback.waiting_labels(homes))
+    assert batch.aside.is_empty()
+    assert batch.taken.height == 198
+
+
+def test_a_withdrawn_input_of_several_columns_leaves_the_quarantine(
+    homes: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = homes.here.predictions
+    say(log, ask_of(log, sizes(3)), "much")
+    batch = feedback.collect(homes, feedback.waiting_labels(homes))
+    feedback.append_quarantine(homes, batch.aside, print)
+    monkeypatch.setattr(feedback.settings, "load", lambda _: homes.settings)
+    feedback.erase_withdrawn(homes.here, homes.name, pl.Series([stored(1)]))
+    left = quarantine.read(feedback.aside_path(homes.here, homes.name))
+    assert left["size"].to_list() == ["0.0", "2.0"]

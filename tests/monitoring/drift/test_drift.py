@@ -20,9 +20,10 @@ from flows.pages import drift_report
 from ratchet import tasks
 from ratchet.monitoring import last_check
 from ratchet.monitoring.drift import alpha_spending, drift, two_sample
+from ratchet.monitoring.drift.accuracy import Accuracy
 from ratchet.monitoring.drift.domain_classifier import areas
 from ratchet.monitoring.drift.drift import Drift
-from ratchet.monitoring.drift.samples import NO_AUDIT, LiveSample, Reference
+from ratchet.monitoring.drift.samples import NO_AUDIT, Audited, LiveSample, Reference
 from ratchet.monitoring.drift.two_sample import Sample, permutation_p_value
 from ratchet.monitoring.last_check import LastCheck
 from ratchet.monitoring.log import database, predictions
@@ -30,8 +31,10 @@ from ratchet.project.paths import Places
 from ratchet.serving.answering.metrics import last_check_gauges
 from ratchet.tasks.contract import Answered
 from tests.support.films import HOURLY, answered, audited, judged, met, sides
+from tests.support.other_kind import other_kind, stored
 
 CLASSIFY = tasks.get("classify")
+NUMBERS = other_kind("feedback")
 
 
 def drifted_names(result: Drift) -> set[str]:
@@ -383,3 +386,67 @@ def test_only_audited_labels_measure(tmp_path: Path) -> None:
     answers = predictions.audited(path, "reviews", 1, 10)
     assert [(each.id, each.said) for each in answers] == [(names[0], "good"), (names[3], "bad")]
     assert predictions.audited(path, "reviews", 2, 10) == []
+
+
+# A kind whose inputs are no texts, and whose answers are neither right nor wrong
+
+
+def numbers(rows: int, seed: int, answers: float = 0.0, sizes: float = 0.0) -> tuple[Answered, tuple[str, ...]]:
+    """Answers and inputs of a kind of numbers, moved by so much."""
+    chance = np.random.default_rng(seed)
+    said = np.array([f"{number:.6g}" for number in chance.normal(answers, size=rows)])
+    inputs = tuple(stored(size) for size in chance.normal(sizes, size=rows))
+    return Answered(np.full(rows, 20.0), said, np.zeros(rows)), inputs
+
+
+def compared(answers: float = 0.0, sizes: float = 0.0, kept: bool = True) -> Drift:
+    held, now = numbers(400, 0), numbers(400, 1, answers, sizes)
+    reference = Reference(held[0], held[0].answers, None, held[1])
+    return drift.compare(NUMBERS, reference, LiveSample(now[0], now[1] if kept else (), first=held[0]), alpha=HOURLY)
+
+
+def test_a_kind_names_what_is_compared() -> None:
+    assert {shift.what for shift in compared().shifts} == {"answer", "size"}
+    assert compared().verdict == "Steady: the last 400 distinct inputs look like the holdout."
+    assert compared(answers=2.0).moved == "answer"
+    assert compared(sizes=2.0).moved == "size"
+    early = drift.compare(NUMBERS, Reference(numbers(9, 0)[0]), LiveSample(numbers(9, 1)[0]))
+    assert early.verdict == "Too early to tell: 9 distinct inputs were answered, 50 are needed."
+
+
+def test_answers_that_are_never_right_have_no_accuracy() -> None:
+    result = compared(sizes=2.0)
+    assert result.accuracy == Accuracy()
+    assert result.shares == ()
+    report = drift_report.make_report(NUMBERS, "homes", 1, "mean", 0.0, result)
+    assert [section.title for section in report.sections] == ["What moved"]
+    assert "text" not in drift_report.as_markdown(report).replace("deploy.log.texts", "").partition("![")[0]
+    assert report.next.startswith("Next: label some of the newest inputs")
+    deaf = drift_report.make_report(other_kind(), "homes", 1, "mean", 0.0, result)
+    assert "make data ADD=file" in deaf.next
+    assert "label" not in deaf.next
+
+
+def test_inputs_that_the_log_does_not_keep_are_not_compared() -> None:
+    result = compared(sizes=2.0, kept=False)
+    assert [shift.what for shift in result.shifts] == ["answer"]
+    words = "The log keeps the inputs of 0 of them (deploy.log.texts), 50 are needed to compare them."
+    assert result.unread == words
+
+
+def test_an_answer_is_right_as_the_kind_says() -> None:
+    """This one's within a half; the kind states no confidence, so nothing is estimated."""
+    held, now = numbers(400, 0)[0], numbers(400, 1)[0]
+    near = np.array([f"{float(answer) + 0.4:.6g}" for answer in now.answers])
+    result = drift.compare(
+        other_kind("feedback", "right_or_wrong"),
+        Reference(held, held.answers),
+        LiveSample(now),
+        Audited(now, near),
+        alpha=HOURLY,
+    )
+    assert result.accuracy.measured
+    assert result.accuracy.measured.value == 1
+    assert result.accuracy.holdout
+    assert result.accuracy.estimated is result.accuracy.honesty is result.accuracy.missed is None
+    assert "accuracy" in {shift.what for shift in result.shifts}

@@ -380,3 +380,8 @@ def test_predictions_are_kept_by_version_newest_first_without_texts(tmp_path: Pa
     (prediction,) = predictions.latest(path, "reviews", 1, 1)
     assert (prediction.characters, prediction.label, prediction.score, prediction.text) == (20, "bad", 0.8, None)
     assert predictions.latest(tmp_path / "absent.db", "reviews", 1, 5) == []
+
+
+@pytest.mark.parametrize(("texts", "kept"), [("whole", '{"size":1.0}'), ("redacted", None), ("hash", None)])
+def test_an_input_that_is_no_text_is_kept_whole_or_not_at_all(texts: str, kept: str | None) -> None:
+    assert Policy(texts, 90, "homes", has_texts=False).kept('{"size":1.0}') == kept

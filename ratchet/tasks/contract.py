@@ -352,7 +352,7 @@ class Signal:
 
     Attributes:
         what: what it is, in words: `text length`.
-        values: numbers or classes, one a row; at least one.
+        values: numbers or classes, one a row.
         median: format of the median of numbers.
     """
 
@@ -362,7 +362,10 @@ class Signal:
 
 
 class SignalsFace(Protocol):
-    """What drift compares: `ratchet/tasks/<kind>/signals.py`. Both functions give the same signals for any rows."""
+    """What drift compares: `ratchet/tasks/<kind>/signals.py`.
+
+    Both functions get at least one row, and give the same signals for any rows.
+    """
 
     HAS_TEXTS: bool
     """Whether an input is a text: then its words are compared too, and the log can redact it."""

@@ -39,7 +39,7 @@ class Drift:
         accuracy: The version's accuracies.
         shifts: Tests of all quantities that were compared; empty if there were too few rows.
         shares: Shares of the classes now; empty if there were too few rows.
-        unread: Why inputs were not compared; empty if they were, or if the kind compares none.
+        unread: Why inputs were not compared; empty if they were.
     """
 
     drifted: bool
@@ -208,11 +208,8 @@ def teaching(groups: Ints | None, rows: int) -> Flags:
 
 
 def too_few_inputs(task: Task, reference: Reference, live: LiveSample) -> str:
-    """Why inputs cannot be compared; empty if they can, or if the kind compares none."""
-    has_texts, inputs = task.signals.HAS_TEXTS, task.inputs
-    if not has_texts and not task.signals.of_inputs(reference.inputs[:1]):
-        return ""
-    words = "words" if has_texts else "them"
+    """Why inputs cannot be compared; empty if they can."""
+    inputs, words = task.inputs, "words" if task.signals.HAS_TEXTS else "them"
     kept, judged = len(live.inputs), len(reference.inputs)
     if kept < FEWEST:
         return (

@@ -65,7 +65,7 @@ class LabelMessage(Struct, array_like=True, tag="said"):
         prediction: Id of the prediction.
         label: Label.
         source: `user`, `chosen` or `audit`.
-        known: Whether the label is a class of the problem; otherwise it is not written.
+        known: Whether the problem can have the label; otherwise it is not written.
         at: Seconds since 1970.
         chance: Probability with which the text was chosen to be labelled; None if it was not chosen.
     """

@@ -9,6 +9,7 @@ READY := .venv/.ready
 export RATCHET_TEXT := $(value TEXT)
 export RATCHET_LABEL := $(value LABEL)
 export RATCHET_GROUP := $(value GROUP)
+export RATCHET_TASK := $(value TASK)
 export RATCHET_NAME := $(value NAME)
 export RATCHET_SOURCE := $(value SOURCE)
 export RATCHET_ADD := $(value ADD)
@@ -26,7 +27,7 @@ export RATCHET_VERSION := $(value VERSION)
 export RATCHET_DATA := $(value DATA)
 export RATCHET_ID := $(value ID)
 export RATCHET_N := $(value N)
-unexport TEXT LABEL GROUP NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM VERSION DATA ID N
+unexport TEXT LABEL GROUP TASK NAME SOURCE ADD MERGE WITHDRAW EXAMPLE FILE OUT MODEL TO FROM DAYS CONFIRM VERSION DATA ID N
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: help setup run data build evaluate deploy optimise up serve ui predict traffic rollback approve status history \

@@ -105,7 +105,7 @@ def sides(name: str) -> dict[str, Rows]:
     with TemporaryDirectory() as folder:
         table = example.build(Path(folder))
     group = pl.col(columns.group) if columns.group else pl.lit(None, pl.String)
-    frame = prepare(table.select(text=columns.text, label=columns.label, group=group)).frame
+    frame = prepare(table.select(text=columns.inputs[0], label=columns.label, group=group)).frame
     split = assign_sides(frame, SplitSpec(by="group" if columns.group else "text", salt=example.PROBLEM))
     return {
         side: Rows(some["text"].to_list(), some["label"].to_list())

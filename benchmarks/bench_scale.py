@@ -215,8 +215,9 @@ def validate() -> Callable[[], str]:
 
     def run() -> str:
         with rows.scratch_folder(current.here) as folder:
-            found = measure_table(rows.RawRows(current), folder)
-            verdict = expectations.check_slices(found.slices(expectations.SLICE), "raw")
+            found = measure_table(rows.RawRows(current), folder, current.task)
+            rules = expectations.rules_of(current.task)
+            verdict = expectations.check_slices(found.slices(expectations.SLICE), "raw", rules)
         docs.render(verdict)
         return verdict.headline
 
@@ -245,8 +246,9 @@ def check() -> Callable[[], str]:
     def run() -> str:
         ready = rows.load_prepared(current)
         with rows.scratch_folder(current.here) as folder:
-            slices = measure_table(ready, folder).slices(expectations.SLICE)
-            return expectations.check_slices(slices, "prepared", expectations.Rules(labels=ready.labels)).headline
+            slices = measure_table(ready, folder, current.task).slices(expectations.SLICE)
+            rules = expectations.rules_of(current.task, ready.labels)
+            return expectations.check_slices(slices, "prepared", rules).headline
 
     return run
 

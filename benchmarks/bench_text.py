@@ -51,7 +51,7 @@ def _fitted() -> tuple[Classifier, list[str]]:
     film, linear = examples.get("film_reviews"), models.get("linear")
     with TemporaryDirectory() as folder:
         table = film.build(Path(folder))
-    named = table.select(text=film.COLUMNS.text, label=film.COLUMNS.label, group=film.COLUMNS.group)
+    named = table.select(text=film.COLUMNS.inputs[0], label=film.COLUMNS.label, group=film.COLUMNS.group)
     frame = assign_sides(prepare(named).frame, SplitSpec(by="group", salt="bench"))
     sides = (frame.filter(split="train"), frame.filter(split="validation"))
     train, validation = (Rows(side["text"].to_list(), side["label"].to_list()) for side in sides)

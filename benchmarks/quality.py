@@ -122,7 +122,7 @@ def _example(name: str) -> pl.DataFrame:
     with TemporaryDirectory() as folder:
         table = example.build(Path(folder))
     group = pl.col(columns.group) if columns.group else pl.lit(None, pl.String)
-    return prepare(table.select(text=columns.text, label=columns.label, group=group)).frame
+    return prepare(table.select(text=columns.inputs[0], label=columns.label, group=group)).frame
 
 
 def _sides(frame: pl.DataFrame) -> dict[str, Rows]:

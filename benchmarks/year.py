@@ -31,6 +31,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import polars as pl
 
+from ratchet import tasks
 from ratchet.data import examples
 from ratchet.data.prepare import row_facts, split
 from ratchet.data.prepare.deduplicate import prepare
@@ -93,8 +94,12 @@ def _pool(name: str) -> pl.DataFrame:
         table = examples.get(name).build(Path(folder))
     group = pl.col(columns.group) if name == FILMS and columns.group else pl.lit(None, pl.String)
     named = pl.when(pl.col(columns.label) == FRESH[name]).then(pl.lit(LABELS[0])).otherwise(pl.lit(LABELS[1]))
-    rows = prepare(table.select(pl.col(columns.text).alias("text"), named.alias("label"), group.alias("group"))).frame
-    return rows.filter(~row_facts.row_only_facts(rows.select("text", "label"))["set_aside"])
+    rows = prepare(
+        table.select(pl.col(columns.inputs[0]).alias("text"), named.alias("label"), group.alias("group"))
+    ).frame
+    return rows.filter(
+        ~row_facts.row_only_facts(rows.select("text", "label"), tasks.get(examples.get(name).TASK))["set_aside"]
+    )
 
 
 def world(sets: Mapping[str, pl.DataFrame], seed: int) -> World:

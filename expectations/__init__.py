@@ -12,13 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expectations.rules import Rules
+from expectations.rules import Rules, rules_of
 from expectations.verdict import Check, Verdict
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["SLICE", "Check", "Rules", "Verdict", "check", "check_slices", "load", "names"]
+__all__ = ["SLICE", "Check", "Rules", "Verdict", "check", "check_slices", "load", "names", "rules_of"]
 
 _NOT_SUITES = {"__init__", "docs", "engine", "rules", "verdict"}
 
@@ -39,7 +39,7 @@ def load() -> None:
         import_module(f"expectations.{name}").suite(Rules())
 
 
-def check(facts: pl.DataFrame, suite: str, rules: Rules | None = None) -> Verdict:
+def check(facts: pl.DataFrame, suite: str, rules: Rules) -> Verdict:
     """The verdict of a suite on the facts of a table (from `ratchet.data.prepare.row_facts.measure`).
 
     Raises:
@@ -48,7 +48,7 @@ def check(facts: pl.DataFrame, suite: str, rules: Rules | None = None) -> Verdic
     return check_slices([facts], suite, rules)
 
 
-def check_slices(slices: Iterable[pl.DataFrame], suite: str, rules: Rules | None = None) -> Verdict:
+def check_slices(slices: Iterable[pl.DataFrame], suite: str, rules: Rules) -> Verdict:
     """The verdict on a long table, whose facts come in one or more slices of at most SLICE rows (`TableFacts.slices`).
 
     Raises:
@@ -58,4 +58,4 @@ def check_slices(slices: Iterable[pl.DataFrame], suite: str, rules: Rules | None
         raise LookupError(f"A suite must be one of {', '.join(names())}. Received: {suite!r}.")
     from expectations.engine import judge
 
-    return judge(slices, import_module(f"expectations.{suite}").suite, rules or Rules())
+    return judge(slices, import_module(f"expectations.{suite}").suite, rules)

@@ -100,7 +100,7 @@ def _evidence(slices: Iterator[pl.DataFrame], suite: ExpectationSuite, tally: Ta
         tally.add(facts, _row_rules(suite, facts))
         results.append(_validate(_needed_columns(facts, by_row), suite, by_row))
         gc.collect()  # a context of Great Expectations holds its frame, and refers to itself
-        combinations = pl.concat([combinations, _distinct(facts)], how="diagonal").unique(maintain_order=True)
+        combinations = pl.concat([combinations, _distinct(facts, by_table)], how="diagonal").unique(maintain_order=True)
     return merge_results(results, _validate(combinations, suite, by_table))
 
 
@@ -117,9 +117,11 @@ def _row_rules(suite: ExpectationSuite, facts: pl.DataFrame) -> list[str]:
     return [fact for fact in columns if fact in facts.columns]
 
 
-def _distinct(facts: pl.DataFrame) -> pl.DataFrame:
-    """All combinations of TABLE_WIDE values, with an empty column `group` if the facts have a group."""
-    distinct = facts.select(name for name in TABLE_WIDE if name in facts.columns).unique(maintain_order=True)
+def _distinct(facts: pl.DataFrame, expectations: list[Expectation]) -> pl.DataFrame:
+    """All combinations of the TABLE_WIDE values that these rules need, with an empty column `group` if the facts have
+    a group."""
+    needed = _needed_columns(facts, expectations).columns
+    distinct = facts.select(name for name in TABLE_WIDE if name in needed).unique(maintain_order=True)
     return distinct.with_columns(pl.lit(None, pl.String).alias("group")) if "group" in facts.columns else distinct
 
 

@@ -24,21 +24,30 @@ def suite(rules: Rules) -> ExpectationSuite:
     from great_expectations import ExpectationSuite
 
     aside: Action = "set aside"
+    unit = rules.unit
+    known = "a class of the problem" if rules.has_classes else "one that an answer could be"
     return ExpectationSuite(
         name="feedback",
         expectations=[
             _never("unknown_id", "Every label is of a prediction that is logged.", aside),
-            _never("unknown_label", "Every label is a class of the problem.", aside),
-            _never("no_text", "The log kept the text of every labelled prediction.", aside),
-            _never("unsound", "Every labelled text could be a row of the table.", aside),
+            _never("unknown_label", f"Every label is {known}.", aside),
+            _never("no_text", f"The log kept the {unit} of every labelled prediction.", aside),
+            _never("unsound", f"Every labelled {unit} could be a row of the table.", aside),
             _never("contradicts", "No label contradicts the table, or what was learned before.", aside),
-            _never("conflict", "Nobody gave one text two labels.", aside),
-            _never("improbable", "There are no more corrections than the model can have made mistakes.", aside),
-            _never("unusual", "No source corrects several times as much as it used to.", aside),
+            _never("conflict", f"Nobody gave one {unit} two labels.", aside),
+            *(_plausible() if rules.has_confidence else []),
             _never("waits", "No source gives more labels than one turn takes; the rest wait.", "flag"),
-            _one_sided(rules),
+            *([_one_sided(rules)] if rules.has_classes else []),
         ],
     )
+
+
+def _plausible() -> list[Expectation]:
+    """Rules about corrections, as many as an answer's probability allows."""
+    return [
+        _never("improbable", "There are no more corrections than the model can have made mistakes.", "set aside"),
+        _never("unusual", "No source corrects several times as much as it used to.", "set aside"),
+    ]
 
 
 def _never(fact: str, sentence: str, action: Action) -> Expectation:

@@ -21,14 +21,14 @@ def suite(rules: Rules) -> ExpectationSuite:
     """Rules about rows, then about splits, then about the classes of each split."""
     from great_expectations import ExpectationSuite
 
-    return ExpectationSuite(name="prepared", expectations=[*_rows(), *_splits(rules), *_classes(rules)])
+    return ExpectationSuite(name="prepared", expectations=[*_rows(rules), *_splits(rules), *_classes(rules)])
 
 
-def _rows() -> list[Expectation]:
+def _rows(rules: Rules) -> list[Expectation]:
     return [
-        never("set_aside", "Every row has a sound text and a label.", "refuse"),
-        never("duplicate", "No text is there twice.", "refuse"),
-        never("conflict", "No text has two labels.", "refuse"),
+        never("set_aside", f"Every row has a sound {rules.unit} and a label.", "refuse"),
+        never("duplicate", f"No {rules.unit} is there twice.", "refuse"),
+        never("conflict", f"No {rules.unit} has two labels.", "refuse"),
     ]
 
 
@@ -39,7 +39,7 @@ def _splits(rules: Rules) -> list[Expectation]:
     group = never("group_crosses", "No group is in two splits.", "refuse")
     return [
         ExpectColumnDistinctValuesToEqualSet(column="split", value_set=list(SPLITS), **wording(three, "refuse")),
-        never("text_crosses", "No text is in two splits.", "refuse"),
+        never("text_crosses", f"No {rules.unit} is in two splits.", "refuse"),
         *([group] if rules.grouped else []),
     ]
 

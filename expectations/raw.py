@@ -1,7 +1,8 @@
 """The suite of raw rows, at the border between a file and a data version: may this table come in?
 
 A rule about rows sets a bad row aside, with the reason, as long as few rows are bad. A rule about the table refuses it.
-A flag stops nothing and tells a person. The suite judges the facts of `ratchet.data.prepare.row_facts`.
+A flag stops nothing and tells a person. The suite judges the facts of `ratchet.data.prepare.row_facts`, those of the
+kind of problem among them, whose rules stand behind those of every kind.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from expectations.rules import Rules, never, wording
+from ratchet.project.printable import with_article
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
     from great_expectations.expectations import Expectation
+
+    from expectations.verdict import Action
 
 
 def suite(rules: Rules) -> ExpectationSuite:
@@ -36,25 +40,24 @@ def _table(rules: Rules) -> list[Expectation]:
             "refuse",
             rules.max_set_aside,
         ),
-        never(
-            "damaged",
-            f"At most {rules.max_damaged:.0%} of the texts show encoding damage; else the file is not UTF-8.",
-            "refuse",
-            rules.max_damaged,
-        ),
+        *_of_kind(rules, "refuse"),
     ]
 
 
 def _rows(rules: Rules) -> list[Expectation]:
     return [
-        never(fact, sentence, "set aside", rules.max_set_aside)
-        for fact, sentence in (
-            ("missing_text", "Every row has a text."),
-            ("missing_label", "Every row has a label."),
-            ("blank", "No text is blank."),
-            ("overlong", "No text is too long to be one text."),
-            ("control", "No text holds control characters such as NUL."),
-        )
+        never("missing_text", f"Every row has {with_article(rules.unit)}.", "set aside", rules.max_set_aside),
+        never("missing_label", "Every row has a label.", "set aside", rules.max_set_aside),
+        *_of_kind(rules, "set aside"),
+    ]
+
+
+def _of_kind(rules: Rules, action: Action) -> list[Expectation]:
+    """The rules with that action that only this kind of problem has."""
+    return [
+        never(rule.fact, rule.sentence, action, rules.max_set_aside if action == "set aside" else rule.allowed)
+        for rule in rules.rows
+        if rule.action == action
     ]
 
 
@@ -65,6 +68,8 @@ def _classes(rules: Rules) -> list[Expectation]:
         ExpectColumnUniqueValueCountToBeBetween,
     )
 
+    if not rules.has_classes:
+        return []
     many = wording(f"There are 2 to {rules.max_classes:,} classes.", "refuse")
     two = wording("Every class has 2 rows or more.", "refuse")
     few = wording(f"Every class has {rules.min_rows} rows or more.", "flag")
@@ -91,21 +96,17 @@ def _flags(rules: Rules) -> list[Expectation]:
     return [
         never(
             "duplicate",
-            "Few texts are copies of an earlier one; copies are dropped.",
+            f"Few {rules.unit}s are copies of an earlier one; copies are dropped.",
             "flag",
             rules.max_duplicates,
         ),
         never(
             "conflict",
-            "Few texts have copies with another label; all are dropped.",
+            f"Few {rules.unit}s have copies with another label; all are dropped.",
             "flag",
             rules.max_conflicts,
         ),
         never("padded_label", "No label has white space around it.", "flag"),
-        never("mojibake", "No text shows UTF-8 that was read as Latin-1 (Ã© for é).", "flag"),
-        never("replaced", "No text holds U+FFFD, which stands for a lost character.", "flag"),
-        never("mail", "No text holds a mail address.", "flag"),
-        never("phone", "No text holds a phone number.", "flag"),
-        never("card", "No text holds a payment card number.", "flag"),
+        *_of_kind(rules, "flag"),
         *([never("missing_group", "Every row has its group.", "flag")] if rules.grouped else []),
     ]

@@ -76,7 +76,7 @@ def fetch_pinned_data(problem: Problem) -> RawRows:
     origin = incoming_table.fetch_pinned(problem.here, problem.pin)
     consistency.refuse_unknown_columns(problem)
     raw = RawRows(problem)
-    consistency.refuse_unknown_classes(problem, raw.labels)
+    consistency.refuse_misfit(problem, raw.labels)
     say(f"Data {problem.pin.short}: {raw.rows:,} rows, {origin}.")
     return raw
 
@@ -84,9 +84,9 @@ def fetch_pinned_data(problem: Problem) -> RawRows:
 @step("Validate raw data")
 def validate_raw_data(run: BuildRun, raw: RawRows) -> ValidRows:
     """May these rows enter? Great Expectations judges; bad rows are set aside, a bad table is refused."""
-    rules = expectations.Rules(grouped=run.problem.settings.data.group is not None)
+    rules = expectations.rules_of(run.problem.task, grouped=run.problem.settings.data.group is not None)
     with rows.scratch_folder(run.problem.here) as folder:
-        table_facts = measure_table(ReportingRows(raw, say, "Measuring", raw.rows), folder)
+        table_facts = measure_table(ReportingRows(raw, say, "Measuring", raw.rows), folder, run.problem.task)
         slices = ReportingRows(table_facts.slices(expectations.SLICE), say, "Validating", raw.rows)
         verdict = expectations.check_slices(slices, "raw", rules)
         report_verdict(run, verdict, quarantine(run, table_facts.aside) if verdict.passed else None)
@@ -105,9 +105,9 @@ def prepare_data(problem: Problem, valid: ValidRows) -> PreparedRows:
 @step("Validate prepared data")
 def validate_prepared_data(run: BuildRun, ready: PreparedRows) -> None:
     """May a model learn from these rows, and may the holdout judge one?"""
-    rules = expectations.Rules(labels=ready.labels, grouped=ready.grouped)
+    rules = expectations.rules_of(run.problem.task, ready.labels, ready.grouped)
     with rows.scratch_folder(run.problem.here) as folder:
-        table_facts = measure_table(ReportingRows(ready, say, "Measuring", len(ready)), folder)
+        table_facts = measure_table(ReportingRows(ready, say, "Measuring", len(ready)), folder, run.problem.task)
         slices = ReportingRows(table_facts.slices(expectations.SLICE), say, "Validating", len(ready))
         report_verdict(run, expectations.check_slices(slices, "prepared", rules), None)
     run.log_data(run.run_id, ready)
@@ -146,7 +146,7 @@ def quarantine(run: BuildRun, aside: StoredRows) -> Quarantine | None:
     problem = run.problem
     existing = quarantined.summary(problem.here, problem.name)
     if len(aside):
-        existing = quarantined.keep(problem.here, problem.name, aside.read(), problem.settings.data, say)
+        existing = quarantined.keep(problem.here, problem.name, aside.read(), problem.settings.data, problem.task, say)
     run.registry.log(run.run_id, metrics={"rows_set_aside": float(existing.rows if existing else 0)})
     return existing
 

@@ -97,7 +97,7 @@ def validate(problem: Problem, registry: Registry, live: Version, batch: Feedbac
 
     Where the suite fails, none is taken and nothing is set aside: all labels are weighed again the next time.
     """
-    verdict = expectations.check(batch.facts, "feedback")
+    verdict = expectations.check(batch.facts, "feedback", expectations.rules_of(problem.task))
     if verdict.passed and batch.aside.height:
         feedback.append_quarantine(problem, batch.aside, say)
     registry.log_text(live.run_id, docs.render(verdict), PAGE)

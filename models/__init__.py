@@ -21,7 +21,7 @@ def names() -> tuple[str, ...]:
 
 def names_for(task: str) -> tuple[str, ...]:
     """The names of the models of one kind of problem (ratchet/tasks), sorted. Imports every model file."""
-    return tuple(name for name in names() if get(name).TASK == task)
+    return tuple(name for name in names() if task == get(name).TASK)
 
 
 def get(name: str) -> ModelFile:

@@ -27,3 +27,8 @@ def normal_form(text: pl.Series) -> pl.Series:
     unusual = text.str.contains(r"[^ -~]|  |^ | $").arg_true()
     changed = text.gather(unusual).rename("text").to_frame().select(normalised(pl.col("text")))["text"]
     return text.clone().scatter(unusual, changed)
+
+
+def compared_form(text: pl.Series) -> pl.Series:
+    """The compared form of texts: in normal form, then in lower case. Texts are the same where it is."""
+    return normal_form(text).str.to_lowercase()

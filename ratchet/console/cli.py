@@ -222,7 +222,7 @@ def data(here: Places) -> int:
     out = terminal.console()
     options = table_import.ImportOptions(
         typed("TEXT"), typed("LABEL"), typed("GROUP") or None, typed("NAME") or None, bool(typed("MERGE")),
-        typed("WITHDRAW"),
+        typed("WITHDRAW"), typed("TASK"),
     )  # fmt: skip
     with recovery.alone(here, "make data", out.print):
         if typed("EXAMPLE"):

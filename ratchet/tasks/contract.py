@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,11 @@ Ability = Literal["feedback", "must", "right_or_wrong", "confidence", "explanati
 class Data(BaseModel):
     """The section `data` of params.yaml; a kind's `Columns` adds the columns of its input.
 
+    A field's `description` is its comment in a new params.yaml.
+
     Attributes:
+        UNIT: what an input is called in a sentence, e.g. `text`.
+        CHOICES: fields that a person sets in params.yaml, which a next table does not change.
         label: column that the model predicts.
         group: column whose values are never split between train and holdout; None for no groups.
         slices: columns by whose values the scorecard is broken down.
@@ -64,9 +68,12 @@ class Data(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    label: str = Field(min_length=1)
-    group: str | None = None
-    slices: tuple[str, ...] = ()
+    UNIT: ClassVar[str] = "input"
+    CHOICES: ClassVar[tuple[str, ...]] = ("slices",)
+
+    label: str = Field(min_length=1, description="the column to predict")
+    group: str | None = Field(default=None, description="rows of one group never straddle train and holdout")
+    slices: tuple[str, ...] = Field(default=(), description="scored apart in every scorecard")
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -85,7 +92,10 @@ class Data(BaseModel):
         return tuple(dict.fromkeys((*self.inputs, self.label, *group, *self.slices)))
 
     def roles(self) -> dict[str, str | None]:
-        """The columns by their role, as the ledger keeps them of each data version."""
+        """The columns by their role, as the ledger keeps them of each data version: inputs, `label` and `group`.
+
+        A role is where the column stands below `data` in params.yaml: `text`, or `numbers[0]` for the first of a list.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -102,7 +112,8 @@ class RowRule:
         fact: name of the fact, one of those of `RowsFace.facts`.
         sentence: the rule for a person.
         action: what follows from a row that breaks it.
-        allowed: share of the rows that may break it before the rule fails.
+        allowed: share of the rows that may break it before the rule fails. A rule that sets rows aside needs none: for
+            all of those one limit holds (expectations/rules.py).
     """
 
     fact: str
@@ -129,17 +140,21 @@ class Figure:
 
 
 class RowsFace(Protocol):
-    """What a row of a table is: `ratchet/tasks/<kind>/rows.py`. Frames are polars'."""
+    """What a row of a table is: `ratchet/tasks/<kind>/rows.py`. Frames are polars'.
+
+    The cache of prepared rows is keyed by the source of that one file, so what makes an input or a fact stands in it.
+    """
 
     HAS_CLASSES: bool
     """Whether the target is one of few classes, whose numbers of rows are facts and have rules."""
     REASONS: Mapping[str, str]
-    """The facts of `facts` that set a row aside -> the reason; the first that holds is given."""
+    """The facts of `facts` that set a row aside -> the reason; the first that holds is given. Before them come
+    `missing_text` (no input) and `missing_label`, which every kind has; a kind may word their reasons."""
     RULES: Sequence[RowRule]
     """The checks of raw rows by these facts, besides those of every kind (expectations/raw.py)."""
 
     def inputs(self, table: pl.DataFrame, data: Any) -> pl.Series:
-        """The inputs of an owner's table, which has all of `data.columns`; null for a row without one."""
+        """The inputs of an owner's table, which has all of `data.inputs`; null for a row without one."""
         ...
 
     def owned(self, inputs: pl.Series, data: Any) -> pl.DataFrame:
@@ -147,19 +162,21 @@ class RowsFace(Protocol):
         ...
 
     def facts(self) -> Sequence[pl.Expr]:
-        """Facts of a row by its columns `text` and `label` alone, each expression named; Boolean ones are never null.
+        """Facts of a row, each expression named; Boolean ones are never null.
 
-        One is called `characters`: the length of the input.
+        They are made of the row's columns `text`, `label` and `_key` (the text in the form in which inputs are
+        compared); those of REASONS of `text` and `label` alone.
         """
         ...
 
     def guess(self, table: pl.DataFrame, source: str, named: Mapping[str, str]) -> Data:
-        """The columns that a person named, and a guess for the others.
+        """The columns that are known, and a guess for the others.
 
         Args:
             table: all columns of type String.
             source: what the person typed as SOURCE, for the command in a refusal.
-            named: by role (`text`, `label`, `group`), those that were typed.
+            named: what the person typed as TEXT, LABEL and GROUP, by `text`, `label` and `group`; and those columns of
+                the last version that the table still has, by the roles of `Data.roles`, where nothing was typed.
 
         Raises:
             Refusal: the table lacks a named column, or there is not exactly one candidate for another.
@@ -182,12 +199,16 @@ class RowsFace(Protocol):
         """Lines about the owner's inputs and targets, before anything is pinned."""
         ...
 
-    def params(self, data: Any, targets: pl.Series) -> tuple[list[str], str]:
-        """The lines below `data:` of a new params.yaml, and the metric that suits the targets of the valid rows."""
+    def usual_metric(self, targets: pl.Series) -> str:
+        """The metric that suits the targets of the valid rows, for a new params.yaml."""
         ...
 
-    def misfit(self, data: Any, metric: str, targets: Iterable[str | None]) -> tuple[str, str, str] | None:
-        """Why params.yaml does not fit the targets: rule, what was received, what to do; None where it fits."""
+    def misfit(self, data: Any, metric: str | None, targets: Iterable[str | None]) -> tuple[str, str, str] | None:
+        """Why params.yaml does not fit the targets: rule, what was received, what to do; None where it fits.
+
+        Args:
+            metric: the metric that decides; None for a table that is only about to come, whose columns alone must fit.
+        """
         ...
 
 

@@ -7,13 +7,14 @@ import logging
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 import expectations
-from expectations import Rules, Verdict
+from expectations import Rules, Verdict, rules_of
 from expectations.docs import render
 from ratchet.data.prepare.deduplicate import prepare
 from ratchet.data.prepare.row_facts import measure, set_aside
@@ -23,6 +24,7 @@ from tests.support.tables import (
     BAD_PREPARED,
     BAD_ROWS,
     BAD_TABLES,
+    CLASSIFY,
     ROWS,
     RULES,
     Row,
@@ -31,11 +33,13 @@ from tests.support.tables import (
     raw_rows,
 )
 
+UNDECLARED = rules_of(CLASSIFY)
+
 
 def check_rows(suite: str, rows: list[Row], rules: Rules = RULES) -> Verdict:
     columns = list(rows[0]) if rows else ["text", "label", "group", "split"]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
-    return expectations.check(measure(frame), suite, rules)
+    return expectations.check(measure(frame, CLASSIFY), suite, rules)
 
 
 def failed(verdict: Verdict) -> dict[str, str]:
@@ -66,8 +70,8 @@ def label_facts(broken: bool = False) -> pl.DataFrame:
 
 
 def test_a_bad_label_is_set_aside_and_stops_no_other() -> None:
-    assert failed(expectations.check(label_facts(), "feedback")) == {}
-    verdict = expectations.check(label_facts(broken=True), "feedback")
+    assert failed(expectations.check(label_facts(), "feedback", RULES)) == {}
+    verdict = expectations.check(label_facts(broken=True), "feedback", RULES)
     broken = {check.name: (check.action, check.rows) for check in verdict.checks if not check.success}
     actions = ["set aside"] * 8 + ["flag"]
     assert broken == {
@@ -81,7 +85,7 @@ def test_a_bad_label_is_set_aside_and_stops_no_other() -> None:
 def test_a_rule_that_could_not_be_judged_refuses_all(slices: int) -> None:
     """Great Expectations reports the missing column as an exception in the result, and logs no warning."""
     facts = label_facts().drop("contradicts")
-    verdict = expectations.check_slices([facts] * slices, "feedback")
+    verdict = expectations.check_slices([facts] * slices, "feedback", RULES)
     assert not verdict.passed
     assert [check.name for check in verdict.refusals] == [LABEL_RULES["contradicts"]]
     assert verdict.headline.startswith("Refused: the feedback table breaks 1 rule: No label contradicts the table")
@@ -89,7 +93,9 @@ def test_a_rule_that_could_not_be_judged_refuses_all(slices: int) -> None:
 
 @pytest.mark.parametrize("suite", expectations.names())
 def test_every_rule_is_a_sentence_with_a_severity(suite: str) -> None:
-    verdict = expectations.check(label_facts(), suite) if suite == "feedback" else check_rows(suite, prepared_rows())
+    verdict = (
+        expectations.check(label_facts(), suite, RULES) if suite == "feedback" else check_rows(suite, prepared_rows())
+    )
     checks = verdict.checks
     assert len({check.name for check in checks}) == len(checks) > 5
     for check in checks:
@@ -118,8 +124,8 @@ def test_a_bad_table_is_refused(name: str) -> None:
 
 
 def test_a_class_of_one_row_and_too_many_classes_are_refused() -> None:
-    one = check_rows("raw", changed(raw_rows(), 1, label="odd"), Rules())
-    many = check_rows("raw", changed(raw_rows(), ROWS, label="class {at}"), Rules(max_classes=100))
+    one = check_rows("raw", changed(raw_rows(), 1, label="odd"), UNDECLARED)
+    many = check_rows("raw", changed(raw_rows(), ROWS, label="class {at}"), replace(UNDECLARED, max_classes=100))
     assert failed(one)["Every class has 2 rows or more."] == "critical"
     assert failed(many)["There are 2 to 100 classes."] == "critical"
 
@@ -134,7 +140,7 @@ def test_a_bad_row_is_set_aside_and_the_table_stays(name: str) -> None:
     assert (check.action, check.unexpected, check.rows) == ("set aside", 1, (1,))
     assert "199 of 200 rows of the raw table stay (1 set aside)" in verdict.headline
     frame = pl.DataFrame(rows)
-    assert set_aside(frame, measure(frame))[1]["reason"].to_list() == [name]
+    assert set_aside(frame, measure(frame, CLASSIFY), CLASSIFY)[1]["reason"].to_list() == [name]
 
 
 @pytest.mark.parametrize(
@@ -162,9 +168,9 @@ def test_an_oddity_is_flagged_and_stops_nothing(values: Row, count: int, rule: s
 
 
 def test_small_and_padded_classes_are_flagged() -> None:
-    few = check_rows("raw", changed(raw_rows(), 10, label="odd"), Rules())
-    rare = check_rows("raw", changed(raw_rows(), 2, label="odd"), Rules(min_rows=2, min_share=0.05))
-    padded = check_rows("raw", changed(raw_rows(), 40, label=" good"), Rules())
+    few = check_rows("raw", changed(raw_rows(), 10, label="odd"), UNDECLARED)
+    rare = check_rows("raw", changed(raw_rows(), 2, label="odd"), replace(UNDECLARED, min_rows=2, min_share=0.05))
+    padded = check_rows("raw", changed(raw_rows(), 40, label=" good"), UNDECLARED)
     assert failed(few) == {"Every class has 20 rows or more.": "warning"}
     assert failed(rare) == {"Every class has 5% of the rows or more.": "warning"}
     assert failed(padded) == {"No label has white space around it.": "warning"}
@@ -186,12 +192,27 @@ def test_a_holdout_without_a_class_is_flagged() -> None:
 def test_prepared_rows_pass_the_prepared_suite() -> None:
     rows = changed(prepared_rows(), 6, text="One  Text")
     ready = prepare(pl.DataFrame(rows)).frame
-    assert expectations.check(measure(ready), "prepared", RULES).passed
+    assert expectations.check(measure(ready, CLASSIFY), "prepared", RULES).passed
+
+
+@pytest.mark.parametrize("slices", [1, 2])
+def test_labels_that_are_no_classes_have_no_rules_about_classes(slices: int) -> None:
+    """Nor do corrections of answers without a probability have rules about how many can be right."""
+    rules = replace(RULES, unit="house", has_classes=False, has_confidence=False, labels=(), rows=())
+    for suite, facts in (
+        ("raw", measure(pl.DataFrame(raw_rows()), CLASSIFY).drop("class", "class_rows", "class_share")),
+        ("prepared", measure(pl.DataFrame(prepared_rows()), CLASSIFY).drop("class", "class_rows", "class_share")),
+        ("feedback", label_facts().drop("class_share", "improbable", "unusual")),
+    ):
+        verdict = expectations.check_slices([facts] * slices, suite, rules)
+        assert failed(verdict) == {}
+        assert not [check.name for check in verdict.checks if "class" in check.name or "text" in check.name]
+        assert verdict.headline in render(verdict)
 
 
 def test_an_unknown_suite_is_refused_by_name() -> None:
     with pytest.raises(LookupError, match=r"prepared, raw\. Received: 'row'"):
-        expectations.check(pl.DataFrame(), "row")
+        expectations.check(pl.DataFrame(), "row", RULES)
 
 
 # --- the page
@@ -232,10 +253,12 @@ socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 import expectations, polars as pl
 assert "great_expectations" not in sys.modules and "pandas" not in sys.modules
 from expectations.docs import render
+from ratchet import tasks
 from ratchet.data.prepare.row_facts import measure
 assert "great_expectations" not in sys.modules
 frame = pl.DataFrame({"text": [f"text {at}" for at in range(60)], "label": ["a", "b"] * 30})
-print(len(render(expectations.check(measure(frame), "raw"))))
+task = tasks.get("classify")
+print(len(render(expectations.check(measure(frame, task), "raw", expectations.rules_of(task)))))
 """
 
 

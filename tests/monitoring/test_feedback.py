@@ -177,7 +177,7 @@ def test_a_flood_waits_its_turn_and_an_audit_does_not() -> None:
     )
     assert facts.filter(source="user")["waits"].sum() == 200, "one source adds 500 in a turn"
     assert facts.filter(source="audit")["waits"].sum() == 0
-    verdict = expectations.check(facts, "feedback")
+    verdict = expectations.check(facts, "feedback", expectations.rules_of(tasks.get("classify")))
     assert verdict.passed, "no flood refuses the rest"
     more = feedback_rules.limit_per_turn(facts.drop("waits"), table_rows=1000, untaught={"user": 450, "audit": 450})
     assert more.filter(source="user")["waits"].sum() == 650, "with 450 in the data that no turn has learned"

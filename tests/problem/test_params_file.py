@@ -9,6 +9,29 @@ from hypothesis import strategies as st
 
 from ratchet.problem import params_file, settings
 from ratchet.tasks.classify_text.columns import Columns
+from tests.support.tables import CLASSIFY
+
+
+def test_a_new_file_says_what_each_column_is_for_and_which_metrics_there_are() -> None:
+    columns = Columns(text="quote", label="verdict", group="film", slices=("year", "a, b"), positive="fresh")
+    text = params_file.describe("films", CLASSIFY, columns, pl.Series(["fresh", "rotten"] * 9))
+    assert (
+        """
+task: classify
+
+data:
+  text: quote   # the column to read
+  label: verdict   # the column to predict
+  group: film   # rows of one group never straddle train and holdout
+  slices: [year, 'a, b']   # scored apart in every scorecard
+  positive: fresh   # the class that precision, recall and F1 speak of
+
+build:
+  candidates: [linear, lstm, majority]
+"""
+        in text
+    )
+    assert "  metric: accuracy   # accuracy, f1, macro_f1 or log_loss\n" in text
 
 
 @given(
@@ -28,8 +51,9 @@ def test_described_params_read_back_whatever_the_columns_are_called(
     text, label, group, positive = names
     path = tmp_path_factory.mktemp("params") / "params.yaml"
     columns = Columns(text=text, label=label, group=group, positive=positive)
-    path.write_text(params_file.describe("a-problem", columns, pl.DataFrame({"label": ["a", "b"]})), encoding="utf-8")
+    path.write_text(params_file.describe("a-problem", CLASSIFY, columns, pl.Series(["a", "b"])), encoding="utf-8")
     loaded = settings.load(path)
+    assert isinstance(loaded.data, Columns)
     assert (loaded.data.text, loaded.data.label, loaded.data.group, loaded.data.positive) == (
         text,
         label,
@@ -39,6 +63,7 @@ def test_described_params_read_back_whatever_the_columns_are_called(
     other = params_file.renamed(path.read_text(encoding="utf-8"), {"text": label, "label": text, "group": positive})
     path.write_text(other, encoding="utf-8")
     loaded = settings.load(path)
+    assert isinstance(loaded.data, Columns)
     assert (loaded.data.text, loaded.data.label, loaded.data.group, loaded.data.positive) == (
         label,
         text,

@@ -138,10 +138,10 @@ def test_positive_and_metric_must_fit_the_classes(
     path.write_text(text, encoding="utf-8")
     current = problem.Problem(places(), settings.load(path), Pin("0" * 32, 0, ""))
     if words is None:
-        consistency.refuse_unknown_classes(current, classes)
+        consistency.refuse_misfit(current, classes)
         return
     with pytest.raises(Refusal, match=re.escape(words)):
-        consistency.refuse_unknown_classes(current, classes)
+        consistency.refuse_misfit(current, classes)
 
 
 def test_the_committed_params_are_valid_and_name_the_pinned_problem() -> None:

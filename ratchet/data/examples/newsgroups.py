@@ -17,6 +17,7 @@ SUMMARY = (
     "stated)."
 )
 PROBLEM = "newsgroups"
+TASK = "classify"
 COLUMNS = Columns(text="post", label="newsgroup", slices=("period",))
 TRAIN = "orangecontrib/text/datasets/20newsgroups-train.tab"
 TEST = "orangecontrib/text/datasets/20newsgroups-test.tab"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from ratchet import tasks
 from ratchet.data import examples
 from ratchet.data.prepare import canonical_columns, row_facts
 from ratchet.data.tables import canonical_csv
@@ -23,7 +24,8 @@ from ratchet.data.versions.quarantine import FILE, LINE, REASON
 from ratchet.problem.data_pin import SPLIT, TABLE, Pin, Source, SplitSpec
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
-from ratchet.tasks.classify_text.columns import Columns
+from ratchet.tasks import Task
+from ratchet.tasks.contract import Data
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,15 @@ class IncomingTable:
         frame: the owner's columns that are kept, all of type String.
         places: columns `file` and `line` of the same rows.
         broken: lines that are no rows, in the columns of `Reading.broken`.
-        columns: which column is the text, the label, the group and the slices.
+        columns: which columns are the input, the label, the group and the slices.
+        task: the kind of problem.
     """
 
     frame: pl.DataFrame
     places: pl.DataFrame
     broken: pl.DataFrame
-    columns: Columns
+    columns: Data
+    task: Task
 
     @cached_property
     def canonical(self) -> pl.DataFrame:
@@ -49,23 +53,20 @@ class IncomingTable:
         Raises:
             Refusal: the table lacks one of its columns.
         """
-        columns = self.columns
         try:
-            return canonical_columns.canonical_frame(
-                self.frame, columns.text, columns.label, columns.group, columns.slices
-            )
+            return canonical_columns.canonical_frame(self.frame, self.columns, self.task)
         except ValueError as error:
             raise Refusal("A table needs the columns that were named.", str(error), "Nothing was changed.") from None
 
     @cached_property
     def facts(self) -> pl.DataFrame:
         """The facts of each row."""
-        return row_facts.measure(self.canonical)
+        return row_facts.measure(self.canonical, self.task)
 
     @cached_property
     def reasons(self) -> pl.Series:
         """The reason why each row is set aside; null for a valid row."""
-        return row_facts.reasons(self.facts)
+        return row_facts.reasons(self.facts, self.task)
 
     @cached_property
     def valid(self) -> pl.DataFrame:
@@ -79,19 +80,18 @@ class IncomingTable:
 
     @property
     def set_aside(self) -> pl.DataFrame:
-        """The rows set aside, then the broken lines, whose content stands in the column of texts."""
+        """The rows set aside, then the broken lines, whose content stands in the first column of inputs."""
         reasons = self.frame.select(
             self.reasons.alias(REASON), self.places["file"].alias(FILE), self.places["line"].alias(LINE)
         )
         rows = pl.concat([reasons, self.frame], how="horizontal").filter(pl.col(REASON).is_not_null())
-        broken = self.broken.rename({"reason": REASON, "file": FILE, "line": LINE, "content": self.columns.text})
+        broken = self.broken.rename({"reason": REASON, "file": FILE, "line": LINE, "content": self.columns.inputs[0]})
         return pl.concat([rows, broken], how="diagonal") if broken.height else rows
 
 
-def select_columns(reading: Reading, columns: Columns) -> IncomingTable:
+def select_columns(reading: Reading, columns: Data, task: Task) -> IncomingTable:
     """Keep the columns of a reading that the problem uses."""
-    names = [columns.text, columns.label, *([columns.group] if columns.group else []), *columns.slices]
-    return IncomingTable(reading.frame.select(list(dict.fromkeys(names))), reading.places, reading.broken, columns)
+    return IncomingTable(reading.frame.select(columns.columns), reading.places, reading.broken, columns, task)
 
 
 def write_files(valid: pl.DataFrame, problem: str, grouped: bool, folder: Path) -> None:
@@ -120,7 +120,7 @@ def read_example(here: Places, name: str) -> IncomingTable:
     lines = pl.int_range(1, frame.height + 1, dtype=pl.UInt32, eager=True)
     places = pl.DataFrame({"file": pl.repeat(str(example_source(name)), frame.height, eager=True), "line": lines})
     broken = pl.DataFrame(schema={"reason": pl.String, "file": pl.String, "line": pl.UInt32, "content": pl.String})
-    return IncomingTable(frame, places, broken, example.COLUMNS)
+    return IncomingTable(frame, places, broken, example.COLUMNS, tasks.get(example.TASK))
 
 
 def example_source(name: str) -> Source:

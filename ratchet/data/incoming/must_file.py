@@ -15,9 +15,8 @@ from pathlib import Path
 
 import polars as pl
 
-from models.text.normalise import normalise
+from models.text.normalise import compared_form, normalise
 from ratchet.data.incoming import incoming_table
-from ratchet.data.prepare.row_facts import compared_form
 from ratchet.data.prepare.rows import RawRows
 from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.reading import read as read_table
@@ -31,6 +30,7 @@ from ratchet.project.paths import Places
 from ratchet.project.progress import Say
 from ratchet.state import ledger
 from ratchet.state.ledger import DataChange
+from ratchet.tasks import Task
 
 NAMED = f"data/{MUST}"
 COLUMNS = ("text", "label", "same_as")
@@ -63,6 +63,20 @@ def read_list(folder: Path) -> tuple[Must, ...]:
 def trim(label: str | None) -> str | None:
     """A label without white space around it; None where nothing is left."""
     return (label or "").strip() or None
+
+
+def refuse_unable(musts: Sequence[Must], task: Task) -> None:
+    """Raise where there is a list, and the kind of problem has no answers that can be required.
+
+    Raises:
+        Refusal: it has none.
+    """
+    if musts and not task.can("must"):
+        raise Refusal(
+            f"{NAMED} requires answers that are right or wrong; those of task {task.name} are not.",
+            f"{len(musts):,} line{'s' * (len(musts) != 1)}",
+            f"Nothing was changed: remove {NAMED}.",
+        )
 
 
 def refuse_faulty(musts: Sequence[Must], labels: Sequence[str]) -> None:
@@ -146,6 +160,7 @@ def take_in(here: Places, say: Say) -> Pin | None:
     current = problem.load()
     raw = RawRows(current)
     before = read_pinned_list(here, current)
+    refuse_unable(read_list(here.data), current.task)
     musts = read_checked_list(here.data, [label for label in raw.labels if label is not None])
     with transaction.staging_folder(here) as folder:
         for path in here.data.iterdir():
@@ -200,8 +215,7 @@ def change_sentence(before: Sequence[Must] | None, after: Sequence[Must]) -> str
 
 def data_change(current: Problem, pin: Pin, rows: int, why: str) -> DataChange:
     """The ledger's line of the new version."""
-    data = current.settings.data
-    columns = {"text": data.text, "label": data.label, "group": data.group}
+    columns = current.settings.data.roles()
     return DataChange(current.name, current.pin.version, pin.version, rows, 0, ledger.person(), why, columns)
 
 

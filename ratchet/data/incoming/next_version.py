@@ -14,7 +14,7 @@ import polars as pl
 
 from ratchet.data.incoming import incoming_table, must_file
 from ratchet.data.incoming.incoming_table import IncomingTable
-from ratchet.data.prepare import row_diff
+from ratchet.data.prepare import canonical_columns, row_diff
 from ratchet.data.prepare.row_diff import Revision
 from ratchet.data.tables import canonical_csv
 from ratchet.data.versions import dvc_cache, feedback_table
@@ -25,6 +25,8 @@ from ratchet.problem.settings import Settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.state import ledger
+from ratchet.tasks import Task
+from ratchet.tasks.contract import Data
 
 MOST_WITHDRAWN = 0.10
 """Share of the last version's rows that may be missing without WITHDRAW; more missing rows are often a wrong file."""
@@ -36,8 +38,8 @@ class LastVersion:
 
     Attributes:
         version: the data version.
-        names: the table's own names of the text, label and group columns.
-        frame: columns `text` and `label`; None where the version is in no cache any more.
+        columns: the table's own names of its columns; None where it is not of today's kind of problem.
+        frame: columns `text` and `label`; None where the version is in no cache any more, or of another kind.
         split: how its rows are split; None likewise.
         feedback: its feedback.csv (ratchet/data/versions/feedback_table.py).
         must: the lines of its must.csv.
@@ -45,7 +47,7 @@ class LastVersion:
     """
 
     version: str
-    names: dict[str, str | None]
+    columns: Data | None
     frame: pl.DataFrame | None = None
     split: SplitSpec | None = None
     feedback: pl.DataFrame = field(default_factory=pl.DataFrame)
@@ -91,7 +93,7 @@ def current_settings(here: Places) -> Settings | None:
         return None
 
 
-def last_version(here: Places, problem: str) -> LastVersion | None:
+def last_version(here: Places, problem: str, task: Task) -> LastVersion | None:
     """The last version of a problem's data; None for a new problem.
 
     It is the pinned one, or for a problem that params.yaml does not describe any more the last one in the ledger.
@@ -101,21 +103,20 @@ def last_version(here: Places, problem: str) -> LastVersion | None:
     pinned = current is not None and current.problem == problem and (here.root / "data.dvc").exists()
     if current is not None and pinned:
         version = data_pin.pinned(here).version
-        data = current.data
-        names: dict[str, str | None] = {"text": data.text, "label": data.label, "group": data.group}
+        columns = current.data if current.task == task.name else None
     elif changes:
         version = changes[-1].after
-        names = changes[-1].columns
+        columns = task.columns.of_roles(changes[-1].columns)
     else:
         return None
     folder = take_version(here, version)
     rows = canonical_csv.read(folder / data_pin.TABLE) if folder else pl.DataFrame()
-    if folder is None or not {names["text"], names["label"]} <= set(rows.columns):
-        return LastVersion(version, names, pinned=pinned)
+    if folder is None or columns is None or not {*columns.inputs, columns.label} <= set(rows.columns):
+        return LastVersion(version, columns, pinned=pinned)
     spec = SplitSpec.from_json((folder / data_pin.SPLIT).read_text(encoding="utf-8"))
     feedback = feedback_table.read_feedback(folder)
-    frame = rows.select(text=names["text"], label=names["label"])
-    return LastVersion(version, names, frame, spec, feedback, must_file.read_list(folder), pinned)
+    frame = canonical_columns.answered(rows, columns, task)
+    return LastVersion(version, columns, frame, spec, feedback, must_file.read_list(folder), pinned)
 
 
 def take_version(here: Places, version: str) -> Path | None:
@@ -140,31 +141,40 @@ def compare(
     rows = after.valid.height
     if before is None:
         return VersionChange(f"The first version of {problem}: {rows:,} rows.", 0, pl.Series(dtype=pl.String))
-    if before.frame is None:
+    if before.frame is None or before.columns is None:
         unknown = f"What changed since version {before.version[:8]} is not known: its rows are not here any more."
         return VersionChange(unknown, 0, pl.Series(dtype=pl.String))
-    revision = row_diff.compare_tables(before.frame, after.valid_canonical, after.canonical["text"])
+    revision = row_diff.compare_tables(
+        before.frame, after.valid_canonical, after.canonical["text"], after.task.rows.HAS_CLASSES
+    )
     if limit is not None:
         require_rows(revision, problem, limit)
-    changes = f"{capitalise(str(revision))}.{renamed_columns(before, after)}"
-    sentence = f"{changes} {outcome(revision, before, after, problem)}"
+    changes = f"{capitalise(str(revision))}.{renamed_columns(before.columns, after.columns)}"
+    by = before.columns.group
+    sentence = f"{changes} {outcome(revision, before.split, by, after, problem)}"
     return VersionChange(sentence, revision.withdrawn, revision.gone)
 
 
-def renamed_columns(before: LastVersion, after: IncomingTable) -> str:
-    """A sentence for each of text and label whose column has another name now."""
-    pairs = [(before.names["text"], after.columns.text), (before.names["label"], after.columns.label)]
-    return "".join(f" The column {old!r} is called {new!r} now." for old, new in pairs if old != new)
+def renamed_columns(before: Data, after: Data) -> str:
+    """A sentence for each column of inputs and labels that has another name now."""
+    old, new = before.roles(), after.roles()
+    pairs = [(old[role], new[role]) for role in old if role in new and role != "group"]
+    return "".join(f" The column {was!r} is called {now!r} now." for was, now in pairs if was != now)
 
 
-def outcome(revision: Revision, before: LastVersion, after: IncomingTable, problem: str) -> str:
-    """What follows for the loop: it continues, or a new lineage begins."""
+def outcome(revision: Revision, split: SplitSpec | None, by: str | None, after: IncomingTable, problem: str) -> str:
+    """What follows for the loop: it continues, or a new lineage begins.
+
+    Args:
+        split: how the last version's rows are split.
+        by: the group column of the last version.
+    """
     grouped = after.columns.group
     gone = " It may answer a class that is gone until another is promoted." if revision.gone_classes else ""
-    if before.split != incoming_table.split_spec(problem, grouped is not None) or before.names["group"] != grouped:
-        by = f"{grouped!r}" if grouped else "text"
+    if split != incoming_table.split_spec(problem, grouped is not None) or by != grouped:
+        key = f"{grouped!r}" if grouped else after.columns.UNIT
         return (
-            f"A new lineage: rows are split by {by} now, so the champion may have seen rows of the new holdout and is "
+            f"A new lineage: rows are split by {key} now, so the champion may have seen rows of the new holdout and is "
             "not compared; the first model that passes the floor takes its place."
         )
     return f"It continues: no row changes its side of the split, and the champion is held against the next.{gone}"
@@ -216,12 +226,13 @@ def append_fresh(before: pl.DataFrame, added: IncomingTable) -> tuple[IncomingTa
     """The pinned rows, followed by those added rows that are not among them.
 
     Returns:
-        The whole table, and how many of the added rows were pinned already. Rows are the same where text (in compared
-        form) and label are.
+        The whole table, and how many of the added rows were pinned already. Rows are the same where input (in
+        compared form) and label are.
     """
-    text, label = added.columns.text, added.columns.label
-    pinned_keys = row_diff.keyed(before.select(text=text, label=label)).unique()
-    keyed = added.frame.select(text=text, label=label).with_columns(row_diff.key(added.frame[text]))
+    columns, task = added.columns, added.task
+    pinned_keys = row_diff.keyed(canonical_columns.answered(before, columns, task)).unique()
+    answered = canonical_columns.answered(added.frame, columns, task)
+    keyed = answered.with_columns(row_diff.key(answered["text"]))
     numbered = keyed.with_row_index("at")
     pinned = numbered.join(pinned_keys, on=["key", "label"], how="semi")["at"]
     is_fresh = ~numbered["at"].is_in(pinned.implode())

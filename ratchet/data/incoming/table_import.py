@@ -13,10 +13,11 @@ from pathlib import Path
 
 import polars as pl
 
-from ratchet.data.incoming import column_guess, incoming_table, label_spelling, must_file, next_version
+from ratchet import tasks
+from ratchet.data.incoming import incoming_table, must_file, next_version
 from ratchet.data.incoming.incoming_table import IncomingTable
 from ratchet.data.incoming.next_version import LastVersion, VersionChange, WithdrawalLimit
-from ratchet.data.incoming.preview import printable, synopsis
+from ratchet.data.incoming.preview import synopsis
 from ratchet.data.tables.canonical_csv import read as read_canonical
 from ratchet.data.tables.canonical_csv import write as write_canonical
 from ratchet.data.tables.reading import Reading, read
@@ -28,11 +29,15 @@ from ratchet.problem.data_pin import Source
 from ratchet.problem.settings import Settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
+from ratchet.project.printable import printable
 from ratchet.project.progress import Say
 from ratchet.state import ledger
 from ratchet.state.ledger import DataChange
-from ratchet.tasks.classify_text.columns import Columns
+from ratchet.tasks import Task
+from ratchet.tasks.contract import Data
 
+USUAL_TASK = "classify"
+"""The kind of a new problem where none is typed."""
 MANY = 100_000
 """Rows from which on validation takes so long that it is announced."""
 
@@ -46,12 +51,13 @@ class ImportOptions:
     """What the person typed.
 
     Attributes:
-        text: name of the text column; empty to guess.
+        text: the columns of inputs, as the kind of problem reads them: name of the text column; empty to guess.
         label: name of the label column; empty to guess.
         group: name of the group column; None to keep the problem's.
         name: name of the problem; None for the file's name.
         merge: whether spellings of a label may be merged.
         withdraw: how many rows are withdrawn on purpose; empty for none.
+        task: the kind of problem; empty for the problem's own, and for USUAL_TASK where it is new.
     """
 
     text: str = ""
@@ -60,6 +66,7 @@ class ImportOptions:
     name: str | None = None
     merge: bool = False
     withdraw: str = ""
+    task: str = ""
 
 
 def fetch_data(here: Places, say: Say) -> None:
@@ -94,19 +101,21 @@ def import_table(here: Places, source: str, options: ImportOptions, forget: Forg
     Raises:
         Refusal: the table cannot be read, lacks a column, or breaks a rule; nothing has changed then.
     """
-    reading = read(source, say=say)
     problem = options.name or slug(Path(source).stem)
     current = next_version.current_settings(here)
     before = current if current and current.problem == problem else None
-    columns = find_columns(reading.frame, source, options, before)
+    task = find_task(options.task, before)
+    reading = read(source, say=say)
+    columns = find_columns(reading.frame, source, options, task, before)
     command = f"make data SOURCE={shlex.quote(source)}"
-    reading, label_lines = clean_labels(reading, columns.label, f"{command} ... MERGE=yes", options.merge)
-    for line in synopsis(reading, columns):
+    frame, label_lines = task.rows.clean(reading.frame, columns, f"{command} ... MERGE=yes", options.merge)
+    reading = replace(reading, frame=frame)
+    for line in synopsis(reading, columns, task):
         say(line)
     for line in (*guessed_lines(options, columns, before), *label_lines, *name_hint(current, problem, reading)):
         say(line)
     limit = WithdrawalLimit(source, command, options.withdraw)
-    table = incoming_table.select_columns(reading, columns)
+    table = incoming_table.select_columns(reading, columns, task)
     accept(here, table, problem, Source("table", Path(source).name), forget, say, limit)
 
 
@@ -124,14 +133,14 @@ def add_rows(here: Places, source: str, options: ImportOptions, forget: Forget, 
     reading = read(source, most_broken=1, say=say)
     next_version.require_columns(reading.frame, pinned_rows.columns, current)
     command = f"make data ADD={shlex.quote(source)} MERGE=yes"
-    reading, label_lines = clean_labels(reading, current.data.label, command, options.merge)
-    reading = quarantine.placed(reading)
-    added = incoming_table.select_columns(reading, current.data)
+    frame, label_lines = current.kind.rows.clean(reading.frame, current.data, command, options.merge)
+    reading = quarantine.placed(replace(reading, frame=frame))
+    added = incoming_table.select_columns(reading, current.data, current.kind)
     table, copies = next_version.append_fresh(pinned_rows, added)
     say(f"Read {printable(Path(source).name)}: {reading.frame.height:,} rows, of which {copies:,} were there already.")
     for line in label_lines:
         say(line)
-    label_spelling.refuse_spellings(table.frame[current.data.label], "mend them in the file that is added")
+    current.kind.rows.clean(table.frame, current.data, "mend them in the file that is added", merge=False)
     path = quarantine.path(here, current.problem)
     earlier = pl.DataFrame() if Path(source).resolve() == path.resolve() else quarantine.read(path)
     old = replace(Source.parse(pin.source), feedback=False, must=False)
@@ -140,7 +149,31 @@ def add_rows(here: Places, source: str, options: ImportOptions, forget: Forget, 
     accept(here, table, current.problem, origin, forget, say, earlier=earlier)
 
 
-def find_columns(table: pl.DataFrame, source: str, options: ImportOptions, before: Settings | None) -> Columns:
+def find_task(typed: str, before: Settings | None) -> Task:
+    """The kind of problem that was typed, or that of the problem.
+
+    Args:
+        typed: the word typed as TASK; empty for none.
+        before: the settings of the problem; None for a new problem.
+
+    Raises:
+        Refusal: there is no such kind, or the problem is of another.
+    """
+    name = typed or (before.task if before else USUAL_TASK)
+    if name not in tasks.names():
+        raise Refusal(
+            f"TASK names a kind of problem: {', '.join(tasks.names())}.", name, "Name one of them, or leave TASK out."
+        )
+    if before and name != before.task:
+        raise Refusal(
+            f"{before.problem} is of the kind {before.task}, and a problem keeps its kind.",
+            f"TASK={name}",
+            "Leave TASK out; NAME=another starts a problem of its own.",
+        )
+    return tasks.get(name)
+
+
+def find_columns(table: pl.DataFrame, source: str, options: ImportOptions, task: Task, before: Settings | None) -> Data:
     """The columns as they were typed; otherwise those of the last version that the table still has, or a guess.
 
     Args:
@@ -149,47 +182,25 @@ def find_columns(table: pl.DataFrame, source: str, options: ImportOptions, befor
     Raises:
         Refusal: a column that the problem relies on is missing, or there is not exactly one candidate.
     """
+    typed = {"text": options.text, "label": options.label, "group": options.group or ""}
+    typed = {role: name for role, name in typed.items() if name}
     if before is None:
-        return column_guess.guess_columns(table, source, options.text, options.label, options.group)
+        return task.rows.guess(table, source, typed)
     data = before.data
     inherited = data.group if options.group is None else None
     next_version.require_columns(table, [*([inherited] if inherited else []), *data.slices], before)
-    text = options.text or (data.text if data.text in table.columns else "")
-    label = options.label or (data.label if data.label in table.columns else "")
-    columns = column_guess.guess_columns(table, source, text, label, options.group or inherited)
-    return columns.model_copy(update={"slices": data.slices, "positive": data.positive})
+    known = {role: name for role, name in data.roles().items() if name and name in table.columns}
+    columns = task.rows.guess(table, source, known | typed)
+    return columns.model_copy(update={key: getattr(data, key) for key in data.CHOICES})
 
 
-def clean_labels(reading: Reading, label: str, command: str, merge: bool) -> tuple[Reading, list[str]]:
-    """Trim the labels of a reading, and merge their spellings where `merge` says so.
-
-    Args:
-        label: the column of labels.
-        command: the command that merges spellings, for the refusal.
-
-    Returns:
-        The reading, and lines that say what was done.
-
-    Raises:
-        Refusal: a class has more than one spelling, and `merge` is False.
-    """
-    labels, padded = label_spelling.strip_labels(reading.frame[label])
-    lines = label_spelling.stripped_lines(padded)
-    if merge:
-        labels, merged_lines = label_spelling.merge_spellings(labels)
-        lines += merged_lines
-    else:
-        label_spelling.refuse_spellings(labels, command)
-    return replace(reading, frame=reading.frame.with_columns(labels)), lines
-
-
-def guessed_lines(options: ImportOptions, columns: Columns, before: Settings | None) -> list[str]:
+def guessed_lines(options: ImportOptions, columns: Data, before: Settings | None) -> list[str]:
     """A line that names the columns that were guessed or inherited; no line where all were typed."""
-    roles = {"TEXT": (options.text, columns.text), "LABEL": (options.label, columns.label)}
+    roles = {"TEXT": (options.text, ",".join(columns.inputs)), "LABEL": (options.label, columns.label)}
     guessed = " ".join(f"{role}={printable(column)}" for role, (typed, column) in roles.items() if not typed)
     if not guessed:
         return []
-    if before and (before.data.text, before.data.label) == (columns.text, columns.label):
+    if before and (before.data.inputs, before.data.label) == (columns.inputs, columns.label):
         return [f"As in params.yaml: {guessed}."]
     return [f"Nobody named {guessed}: no other column fits. Name another on the command line to differ."]
 
@@ -199,7 +210,7 @@ def name_hint(current: Settings | None, problem: str, reading: Reading) -> list[
     if (
         current is None
         or current.problem == problem
-        or not {current.data.text, current.data.label} <= set(reading.frame.columns)
+        or not {*current.data.inputs, current.data.label} <= set(reading.frame.columns)
     ):
         return []
     name = current.problem
@@ -230,8 +241,8 @@ def accept(
     if earlier is None:
         quarantine.refuse_changed(quarantine.path(here, problem))
     judge(table, say)
-    require_positive(table)
-    last = next_version.last_version(here, problem)
+    require_fitting(table)
+    last = next_version.last_version(here, problem, table.task)
     change = next_version.compare(last, table, problem, limit)
     with transaction.staging_folder(here) as folder:
         incoming_table.write_files(table.valid, problem, table.columns.group is not None, folder)
@@ -241,7 +252,7 @@ def accept(
         pin = data_pin.as_pinned(here, dvc_repo.into_cache(here, folder, str(whole_source)))
         forgotten = next_version.versions_holding(here, problem, change.gone, kept=pin.version)
         forget(here, problem, change.gone)
-        params = params_file.next_text(here.params, problem, table.columns, table.valid_canonical)
+        params = params_file.next_text(here.params, problem, table.task, table.columns, table.valid_canonical["label"])
         aside = quarantine.join_rows(earlier, table.set_aside)
         line = DataChange(
             problem,
@@ -251,7 +262,7 @@ def accept(
             change.withdrawn,
             ledger.person(),
             change.sentence,
-            {"text": table.columns.text, "label": table.columns.label, "group": table.columns.group},
+            table.columns.roles(),
         )
         transaction.change_data(here, pin, params, quarantine.written(aside), line, forgotten)
     report(here, line, params is not None, quarantine.summary(here, problem, aside), forgotten, say)
@@ -280,6 +291,7 @@ def carry_must(
         Refusal: a line does not fit the table, for example because its class is gone.
     """
     before = must_file.list_for_next(here, last is not None and last.pinned, last.must if last else ())
+    must_file.refuse_unable(before, table.task)
     musts = must_file.without(before, change.gone)
     must_file.refuse_faulty(musts, table.valid_canonical["label"].unique().sort().to_list())
     must_file.write_list(musts, folder)
@@ -301,20 +313,16 @@ def share(here: Places, version: str, say: Say) -> None:
         say(f"Pushed version {version} to the DVC remote {remote!r}: whoever has data.dvc can fetch it.")
 
 
-def require_positive(table: IncomingTable) -> None:
-    """Raise where the positive class that params.yaml names has no row.
+def require_fitting(table: IncomingTable) -> None:
+    """Raise where the labels of the valid rows are not those that the columns speak of.
 
     Raises:
-        Refusal: no row has that label.
+        Refusal: no row has the positive class that params.yaml names, for example.
     """
-    positive = table.columns.positive
-    classes = table.valid_canonical["label"].unique().sort().to_list()
-    if positive is not None and positive not in classes:
-        raise Refusal(
-            "data.positive in params.yaml names a class of the table.",
-            f"{positive!r}, and the classes are {', '.join(map(repr, classes[:20]))}",
-            "Change or remove it there, then bring the table again; nothing was changed.",
-        )
+    labels = table.valid_canonical["label"].unique().sort().to_list()
+    misfit = table.task.rows.misfit(table.columns, None, labels)
+    if misfit is not None:
+        raise Refusal(*misfit)
 
 
 def report(
@@ -348,7 +356,8 @@ def judge(table: IncomingTable, say: Say) -> None:
 
     if table.canonical.height >= MANY:
         say(f"  Validating {table.canonical.height:,} rows ...")
-    verdict = expectations.check(table.facts, "raw", expectations.Rules(grouped=table.columns.group is not None))
+    rules = expectations.rules_of(table.task, grouped=table.columns.group is not None)
+    verdict = expectations.check(table.facts, "raw", rules)
     if not verdict.passed:
         raise Refusal("A table must pass its expectations.", verdict.headline, "Nothing was changed: mend the table.")
     say(verdict.headline)

@@ -13,8 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.text.normalise import normal_form
-from ratchet.data.prepare.row_facts import KEY, compared_form
+from models.text.normalise import compared_form, normal_form
+from ratchet.data.prepare.row_facts import KEY
+from ratchet.project.printable import with_article
 
 Flags = NDArray[np.bool_]
 
@@ -29,6 +30,7 @@ class PreparationReport:
         copies: later copies of a text that is kept.
         conflicting: rows of texts whose copies have different labels; all copies of such a text are removed.
         conflicting_texts: the number of those texts.
+        unit: what an input is called in a sentence.
     """
 
     rows_in: int
@@ -36,11 +38,12 @@ class PreparationReport:
     copies: int
     conflicting: int
     conflicting_texts: int
+    unit: str = "text"
 
     def __str__(self) -> str:
         return (
             f"{self.rows_out:,} of {self.rows_in:,} rows are kept: {self.copies:,} were copies, "
-            f"{self.conflicting:,} had a text with more than one label."
+            f"{self.conflicting:,} had {with_article(self.unit)} with more than one label."
         )
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from models.text.normalise import compared_form
 from models.text.redact import redact
-from ratchet.data.prepare.row_facts import compared_form
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ class Revision:
         return ", ".join(parts) or "the same rows"
 
 
-def compare_tables(before: pl.DataFrame, after: pl.DataFrame, seen: pl.Series | None = None) -> Revision:
+def compare_tables(
+    before: pl.DataFrame, after: pl.DataFrame, seen: pl.Series | None = None, has_classes: bool = True
+) -> Revision:
     """Compare the next version with the last.
 
     Args:
@@ -64,6 +66,7 @@ def compare_tables(before: pl.DataFrame, after: pl.DataFrame, seen: pl.Series | 
         after: rows of the next version, likewise.
         seen: all texts of the next table, with those set aside: a row that is set aside was not withdrawn. None where
             no row was set aside.
+        has_classes: whether labels are classes, of which one may be new or gone.
     """
     old, new = keyed(before), keyed(after)
     present = compared_form(seen.drop_nulls().rename("text")).unique() if seen is not None else new["key"].unique()
@@ -77,8 +80,8 @@ def compare_tables(before: pl.DataFrame, after: pl.DataFrame, seen: pl.Series | 
         added=added["key"].n_unique(),
         withdrawn=gone.height,
         relabelled=relabelled(old, new),
-        new_classes=only_in(after["label"], before["label"]),
-        gone_classes=only_in(before["label"], after["label"]),
+        new_classes=only_in(after["label"], before["label"]) if has_classes else (),
+        gone_classes=only_in(before["label"], after["label"]) if has_classes else (),
         gone=pl.concat([gone["key"], redacted_keys.filter(~redacted_keys.is_in(present.implode()))]).unique(),
     )
 

@@ -2,7 +2,8 @@
 
 Each class is a handle: it can be iterated any number of times, gives the rows batch by batch, and never holds all of
 them in memory. Prepared rows are cached as Parquet in state/cache/, under a key of data version, columns, preparing
-code and polars' version, never of their contents. A missing cache file is made again by the same pure steps.
+code (the face `rows` of the kind of problem too) and polars' version, never of their contents. A missing cache file is
+made again by the same pure steps.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import cast
 
 import polars as pl
 
 from models.text import normalise, redact
+from models.text.normalise import compared_form
 from ratchet.data.prepare import canonical_columns, deduplicate, label_sources, row_facts, split
 from ratchet.data.prepare.deduplicate import PreparationReport
 from ratchet.data.tables import canonical_csv, key_index
@@ -31,13 +35,14 @@ from ratchet.problem.data_pin import SplitSpec
 from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
+from ratchet.tasks import Task
 
 VALIDATING, JUDGING = 100_000, 250_000
 """Most rows of the validation and of the holdout side that are scored: an accuracy then has a standard error of at most
 0.16 and 0.1 points. Of more rows, those with the lowest places (ratchet/data/prepare/split.py) are scored."""
 
 CELLS = 25_000_000
-"""Most probabilities held for one model, rows times classes: 200 MB. With 1,000 classes 25,000 rows are scored."""
+"""Most outputs held for one model, rows times columns: 200 MB. With 1,000 classes 25,000 rows are scored."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class RawRows:
         first = 1
         for frame in canonical_csv.read_batches(self.problem.here.data / data_pin.TABLE):
             try:
-                loaded = canonical_columns.canonical_frame(frame, data.text, data.label, data.group, data.slices, first)
+                loaded = canonical_columns.canonical_frame(frame, data, self.problem.task, first)
             except ValueError as error:
                 raise Refusal(
                     "params.yaml must name columns of the pinned table.", str(error), "Mend `data` in params.yaml."
@@ -103,8 +108,9 @@ class ValidRows:
     raw: RawRows
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
+        task = self.raw.problem.task
         for frame in self.raw:
-            yield row_facts.set_aside(frame, row_facts.flaws(frame))[0]
+            yield row_facts.set_aside(frame, row_facts.flaws(frame, task), task)[0]
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,7 @@ class PreparedRows:
 
     stored: StoredRows
     spec: SplitSpec
+    task: Task
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         return self.stored.batches()
@@ -153,8 +160,8 @@ class PreparedRows:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes, sorted: the order of the columns of every model's probabilities."""
-        return tuple(sorted({label for _, label in self.counts}))
+        """The names of the columns of every model's outputs, in their order; for classes, these, sorted."""
+        return self.task.judging.labels({label for _, label in self.counts})
 
     def count(self, side: str) -> int:
         """Number of rows of one side."""
@@ -182,7 +189,7 @@ def load_prepared(problem: Problem) -> PreparedRows:
     """The prepared rows, from the cache or made now."""
     cached = StoredRows(cache_path(problem))
     if cached.is_whole():
-        return PreparedRows(cached, problem.split)
+        return PreparedRows(cached, problem.split, problem.task)
     return prepare_rows(problem, ValidRows(RawRows(problem)))[0]
 
 
@@ -190,7 +197,8 @@ def prepare_rows(problem: Problem, valid: Iterable[pl.DataFrame]) -> tuple[Prepa
     """Prepare the valid rows, and put them into the cache."""
     with scratch_folder(problem.here) as folder:
         stored, report = prepare_batches(valid, problem.split, folder, cache_path(problem))
-    return PreparedRows(stored, problem.split), report
+    report = replace(report, unit=problem.settings.data.UNIT)
+    return PreparedRows(stored, problem.split, problem.task), report
 
 
 def prepare_batches(
@@ -206,7 +214,7 @@ def prepare_batches(
     """
     texts = KeyIndex(["label"], folder)
     for frame in valid:
-        texts.add(row_facts.compared_form(frame["text"]), frame.select(pl.col("label").str.strip_chars()))
+        texts.add(compared_form(frame["text"]), frame.select(pl.col("label").str.strip_chars()))
     matches = texts.match()
     conflict = matches.conflict["label"]
     stored = store(_kept_rows(valid, ~matches.duplicate & ~conflict, spec), path)
@@ -248,4 +256,5 @@ def cache_path(problem: Problem) -> Path:
         sys.modules[__name__],
     ):
         key.update(inspect.getsource(module).encode())
+    key.update(Path(inspect.getfile(cast("ModuleType", problem.task.rows))).read_bytes())
     return problem.here.state / "cache" / f"prepared-{problem.pin.short}-{key.hexdigest()[:12]}.parquet"

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from ratchet.data.prepare.row_facts import compared_form
+from models.text.normalise import compared_form
 from ratchet.problem.data_pin import SplitSpec
 
 Floats = NDArray[np.float64]

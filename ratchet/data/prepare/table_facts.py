@@ -18,6 +18,7 @@ import polars as pl
 from ratchet.data.prepare import row_facts
 from ratchet.data.tables.key_index import Flags, KeyIndex
 from ratchet.data.tables.row_store import StoredRows, storing
+from ratchet.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,14 @@ class TableFacts:
         stays: for each row whether it is valid; a byte a row.
         facts: the facts that depend on no other row.
         table_wide: the other facts that are Boolean, by name.
-        classes: number of valid rows of each class.
+        classes: number of valid rows of each class; None where labels are no classes.
     """
 
     aside: StoredRows
     stays: Flags
     facts: StoredRows
     table_wide: dict[str, Flags]
-    classes: dict[str, int]
+    classes: dict[str, int] | None
 
     @property
     def rows(self) -> int:
@@ -55,55 +56,61 @@ class TableFacts:
     def _complete(self) -> Iterator[pl.DataFrame]:
         """Batches of facts, with the table-wide ones."""
         start = 0
-        classes = pl.DataFrame(
-            {"class": list(self.classes), "class_rows": list(self.classes.values())},
-            schema={"class": pl.String, "class_rows": pl.UInt32},
-        )
-        classes = classes.with_columns(class_share=pl.col("class_rows") / pl.col("class_rows").sum())
+        classes = None if self.classes is None else _class_facts(self.classes)
         for facts in self.facts.batches():
             end = start + facts.height
             flags = [pl.Series(name, values[start:end]) for name, values in self.table_wide.items()]
-            yield facts.join(classes, on="class", how="left", maintain_order="left").with_columns(*flags)
+            if classes is not None:
+                facts = facts.join(classes, on="class", how="left", maintain_order="left")
+            yield facts.with_columns(*flags)
             start = end
 
 
-def measure_table(
-    batches: Iterable[pl.DataFrame], folder: Path, max_characters: int = row_facts.MAX_CHARACTERS
-) -> TableFacts:
+def _class_facts(classes: dict[str, int]) -> pl.DataFrame:
+    """Rows of each class, as a number and as a share of the valid rows."""
+    counted = pl.DataFrame(
+        {"class": list(classes), "class_rows": list(classes.values())},
+        schema={"class": pl.String, "class_rows": pl.UInt32},
+    )
+    return counted.with_columns(class_share=pl.col("class_rows") / pl.col("class_rows").sum())
+
+
+def measure_table(batches: Iterable[pl.DataFrame], folder: Path, task: Task) -> TableFacts:
     """Measure all rows.
 
     Args:
         batches: frames with the same columns, at least one, `row` among them, as `rows.RawRows` gives them.
         folder: an existing folder for the files.
-        max_characters: most characters of a valid text.
+        task: the kind of problem.
 
     Raises:
         ValueError: the batches have no column `text` or no column `label`.
     """
     texts: KeyIndex | None = None
     groups: KeyIndex | None = None
-    classes: Counter[str] = Counter()
+    classes: Counter[str] | None = Counter() if task.rows.HAS_CLASSES else None
     stays: list[Flags] = []
     with storing(folder / "facts.parquet") as keep, storing(folder / "aside.parquet") as put_aside:
         for frame in batches:
-            facts = row_facts.row_only_facts(frame, max_characters)
+            facts = row_facts.row_only_facts(frame, task)
             split = ["split"] if "split" in facts.columns else []
             texts = texts or KeyIndex(["label", *split], folder)
             texts.add(facts[row_facts.KEY], facts)
             if split and "group" in facts.columns:
                 groups = groups or KeyIndex(split, folder)
                 groups.add(facts["group"], facts)
-            classes.update(dict(facts["class"].drop_nulls().value_counts().iter_rows()))
+            if classes is not None:
+                classes.update(dict(facts["class"].drop_nulls().value_counts().iter_rows()))
             stays.append(~facts["set_aside"].to_numpy())
             keep(facts.drop(row_facts.KEY))
-            put_aside(row_facts.set_aside(frame, facts)[1])
+            put_aside(row_facts.set_aside(frame, facts, task)[1])
     assert texts is not None, "storing insists on a batch"
     return TableFacts(
         StoredRows(folder / "aside.parquet"),
         np.concatenate(stays),
         StoredRows(folder / "facts.parquet"),
         _table_wide(texts, groups),
-        dict(classes),
+        None if classes is None else dict(classes),
     )
 
 

@@ -11,11 +11,11 @@ from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
 
 SHOWN = 10
-"""Most columns or classes that a refusal lists; the others are counted."""
+"""Most columns that a refusal lists; the others are counted."""
 
 
 def refuse_unknown_columns(problem: Problem) -> None:
-    """Raise unless every column that params.yaml names is in data/table.csv, and text and label are two columns.
+    """Raise unless every column that params.yaml names is in data/table.csv, and the label is no part of the input.
 
     Nothing is checked while there is no data/; `build` checks again once it has fetched the data.
 
@@ -27,13 +27,14 @@ def refuse_unknown_columns(problem: Problem) -> None:
         return
     with open(here.data / data_pin.TABLE, encoding="utf-8", newline="") as table:
         columns = next(csv.reader(table), [])
-    named = {"data.text": data.text, "data.label": data.label, "data.group": data.group}
+    named = {f"data.{role}": name for role, name in data.roles().items()}
     named |= {f"data.slices[{at}]": name for at, name in enumerate(data.slices)}
     for key, name in named.items():
         if name is not None and name not in columns:
-            raise misfit(f"`{key}` must be a column of the pinned table", name, columns, "columns")
-    if data.text == data.label:
-        raise misfit("`data.text` and `data.label` must be two columns", f"{data.text} twice", columns, "columns")
+            raise unfit(f"`{key}` must be a column of the pinned table", name, columns)
+    if data.label in data.inputs:
+        key = next(key for key, name in named.items() if name == data.label)
+        raise unfit(f"`{key}` and `data.label` must be two columns", f"{data.label} twice", columns)
     for name in problem.settings.build.candidates:
         model_params(problem.settings, name)
     refuse_another_name(problem)
@@ -55,29 +56,20 @@ def refuse_another_name(problem: Problem) -> None:
         )
 
 
-def refuse_unknown_classes(problem: Problem, classes: Iterable[str | None]) -> None:
-    """Raise unless the classes that params.yaml names are classes of the data.
+def refuse_misfit(problem: Problem, labels: Iterable[str | None]) -> None:
+    """Raise unless columns and metric of params.yaml fit the labels of the data, as the kind of problem sees it.
 
     Raises:
-        Refusal: `data.positive` is not a class, or the metric is F1 without two classes and a positive one.
+        Refusal: they do not; for classes, `data.positive` is none, or the metric is F1 without two and a positive one.
     """
-    data = problem.settings.data
-    metric = problem.settings.evaluate.metric
-    labels = sorted({name for name in classes if name is not None})
-    if data.positive is not None and data.positive not in labels:
-        raise misfit("`data.positive` must be one of the classes", data.positive, labels, "classes")
-    if metric == "f1" and (len(labels) > 2 or data.positive is None):
-        received = f"metric: f1, positive: {data.positive or 'not named'}"
-        rule = "`evaluate.metric: f1` speaks of one class of two, which `data.positive` names"
-        raise misfit(rule, received, labels, "classes", "Name it, or take macro_f1.")
+    misfit = problem.task.rows.misfit(problem.settings.data, problem.settings.evaluate.metric, labels)
+    if misfit is not None:
+        raise Refusal(*misfit)
 
 
-def misfit(rule: str, received: str, names: Sequence[str], kind: str, next_step: str = "Mend params.yaml.") -> Refusal:
-    """A refusal that lists what the data has.
-
-    Args:
-        names: the data's columns or classes.
-        kind: `columns` or `classes`.
-    """
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return Refusal(f"{rule}.", f"{received}; the data has the {kind} {', '.join(names[:SHOWN])}{more}", next_step)
+def unfit(rule: str, received: str, columns: Sequence[str]) -> Refusal:
+    """A refusal that lists the columns of the data."""
+    more = f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else ""
+    return Refusal(
+        f"{rule}.", f"{received}; the data has the columns {', '.join(columns[:SHOWN])}{more}", "Mend params.yaml."
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ratchet.data.prepare.row_facts import compared_form
+from models.text.normalise import compared_form
 from ratchet.data.tables import canonical_csv
 from ratchet.problem.data_pin import FEEDBACK
 

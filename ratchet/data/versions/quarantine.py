@@ -18,7 +18,8 @@ from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.project.progress import Say
-from ratchet.tasks.classify_text.columns import Columns
+from ratchet.tasks import Task
+from ratchet.tasks.contract import Data
 
 REASON, FILE, LINE = "set_aside_because", "from_file", "from_line"
 """Columns in front of the row's own."""
@@ -175,19 +176,21 @@ def placed(reading: Reading) -> Reading:
     return replace(reading, places=places)
 
 
-def keep(here: Places, problem: str, aside: pl.DataFrame, names: Columns, say: Say) -> Quarantine | None:
+def keep(here: Places, problem: str, aside: pl.DataFrame, data: Data, task: Task, say: Say) -> Quarantine | None:
     """Add invalid rows of the pinned table (row_facts.py) to the rows set aside.
 
     Args:
         aside: columns `reason` and `row`, and the canonical ones.
-        names: the table's own column names.
+        data: the table's own column names.
+        task: the kind of problem.
     """
-    columns = {"text": names.text, "label": names.label} | ({"group": names.group} if names.group else {})
     rows = aside.select(
         pl.col("reason").alias(REASON),
         pl.lit("data/table.csv").alias(FILE),
         pl.col("row").alias(LINE),
-        *(pl.col(column).alias(name) for column, name in columns.items()),
+        *task.rows.owned(aside["text"], data),
+        pl.col("label").alias(data.label),
+        *([pl.col("group").alias(data.group)] if data.group else []),
     )
     whole = join_rows(read_or_rename(path(here, problem), say), rows)
     put(path(here, problem), whole)

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import polars as pl
 
+from ratchet import tasks
 from ratchet.data.prepare import row_facts
 from ratchet.data.prepare.label_sources import AUDIT, STRENGTH
 from ratchet.monitoring.labels import vetting
@@ -74,7 +75,7 @@ def weigh(task: Task, rows: pl.DataFrame, table: pl.DataFrame, labels: Labels, t
         - `first`: whether this row stands for its text
         - `class_share`: share of the label among the `first` rows; null for the others
     """
-    row_check = row_facts.row_only_facts(rows.select("text", "label"))
+    row_check = row_facts.row_only_facts(rows.select("text", "label"), tasks.get("classify"))
     keyed = rows.with_columns(
         row_check[row_facts.KEY].alias("key"), row_check["set_aside"].alias("bad")
     ).with_row_index("row", 1)

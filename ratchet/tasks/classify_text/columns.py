@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -17,8 +18,11 @@ class Columns(Data):
         positive: class of which precision, recall and F1 are computed; None for macro averages.
     """
 
-    text: str = Field(min_length=1)
-    positive: str | None = None
+    UNIT: ClassVar[str] = "text"
+    CHOICES: ClassVar[tuple[str, ...]] = ("slices", "positive")
+
+    text: str = Field(min_length=1, description="the column to read")
+    positive: str | None = Field(default=None, description="the class that precision, recall and F1 speak of")
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -9,13 +9,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from ratchet import tasks
 from ratchet.data import examples
 from ratchet.data.examples.package import ExampleUnavailable, fetch
 from ratchet.data.prepare.canonical_columns import canonical_frame
 from ratchet.data.prepare.deduplicate import prepare
 from ratchet.data.prepare.row_facts import measure, set_aside
 from ratchet.data.tables import canonical_csv
-from ratchet.tasks.classify_text.columns import Columns
 from tests.support.project import Project
 
 BIG = {"newsgroups", "fine_foods"}
@@ -81,21 +81,17 @@ def test_an_example_is_built_and_is_always_the_same(name: str, tmp_path: Path) -
     assert frame.height == rows
     counts = dict(frame[example.COLUMNS.label].value_counts().rows())
     assert counts == classes or len(counts) == classes
-    assert {*columns_of(example.COLUMNS)} == set(frame.columns)
+    assert set(example.COLUMNS.columns) == set(frame.columns)
     assert set(frame.schema.values()) == {pl.String}
     assert not any(frame.null_count().row(0))
-
-
-def columns_of(columns: Columns) -> list[str]:
-    return [name for name in (columns.text, columns.label, columns.group, *columns.slices) if name]
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_an_example_gives_as_many_rows_to_learn_from(name: str, tmp_path: Path) -> None:
     example = examples.get(name)
-    columns = example.COLUMNS
-    frame = canonical_frame(example.build(tmp_path), columns.text, columns.label, columns.group, columns.slices)
-    valid, _ = set_aside(frame, measure(frame))
+    task = tasks.get(example.TASK)
+    frame = canonical_frame(example.build(tmp_path), example.COLUMNS, task)
+    valid, _ = set_aside(frame, measure(frame, task), task)
     assert prepare(valid).frame.height == FACTS[name][2]
 
 

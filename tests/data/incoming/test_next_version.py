@@ -70,6 +70,14 @@ def test_a_new_class_and_one_that_is_gone_continue_and_are_named(desk: Desk) -> 
     assert "It may answer a class that is gone until another is promoted." in said
 
 
+def test_labels_that_are_no_classes_are_neither_new_nor_gone() -> None:
+    before, after = (pl.DataFrame({"text": ["a", "b"], "label": ["1", label]}) for label in ("2", "3"))
+    assert str(row_diff.compare_tables(before, after)) == (
+        "1 row with another label, new class '3' (1 rows), class '2' is gone (it had 1 rows)"
+    )
+    assert str(row_diff.compare_tables(before, after, has_classes=False)) == "1 row with another label"
+
+
 def test_withdrawn_rows_leave_data_caches_and_quarantine(desk: Desk) -> None:
     words = "Review number 7 says"
     bring(desk, [*lines(0, 100), "Review number 7 says it again,,film 1\n"])
@@ -111,14 +119,14 @@ def test_most_of_the_rows_missing_is_refused_with_three_ways_to_go_on(desk: Desk
 
 
 def test_a_renamed_column_keeps_everything_else_that_params_yaml_says(desk: Desk) -> None:
-    chosen = desk.here.params.read_text().replace("candidates: [majority, linear, lstm]", "candidates: [linear]")
+    chosen = desk.here.params.read_text().replace("candidates: [linear, lstm, majority]", "candidates: [linear]")
     desk.here.params.write_text("# Ours.\n" + chosen)
     said = bring(desk, lines(0, 110), "review,label,film\n", text="review")
     assert f"10 rows came. The column 'text' is called 'review' now. {CONTINUES}" in said
     after = desk.here.params.read_text()
     assert after.startswith("# Ours.\n")
     assert after.replace("text: review #", "text: text   #") == "# Ours.\n" + chosen
-    assert settings.load(desk.here.params).data.text == "review"
+    assert settings.load(desk.here.params).data.inputs == ("review",)
 
 
 def test_a_column_that_is_missing_and_not_plain_is_asked_for(desk: Desk) -> None:

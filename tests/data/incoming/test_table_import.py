@@ -42,6 +42,11 @@ REFUSED = {
         "'Good' (1 rows)",
     ),
     "text and label the same": ("text,label\na,b\n", ("SOURCE=bad.csv", "TEXT=text", "LABEL=text"), "of their own"),
+    "unknown kind of problem": (
+        "text,label\na,b\nc,d\n",
+        ("SOURCE=bad.csv", "TASK=astrology"),
+        "TASK names a kind of problem: classify. Received: astrology.",
+    ),
     "unknown example": (None, ("EXAMPLE=moon_rocks",), "film_reviews"),
 }
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.text import redact
-from models.text.normalise import normalise, normalised
+from models.text.normalise import compared_form, normalise, normalised
 from ratchet.data.prepare import deduplicate, row_facts, split
 from ratchet.data.tables import canonical_csv
 from ratchet.problem import data_pin
-from tests.support.tables import frame_of
+from tests.support.tables import CLASSIFY, frame_of
 
 ODD = st.sampled_from(['"', ",", "\n", "\r", "\r\n", "\x00", "\ufeff", "\u2028", "é", "e\u0301", "漢", "😀", " ", ""])
 CELLS = st.none() | st.text(max_size=12) | st.lists(ODD, max_size=6).map("".join)
@@ -36,7 +36,7 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
 def test_the_quick_way_to_compare_texts_is_the_plain_way(texts: list[str]) -> None:
     frame = pl.DataFrame({"text": texts})
     plain = frame.select(normalised(pl.col("text")).str.to_lowercase())["text"]
-    assert row_facts.compared_form(frame["text"]).to_list() == plain.to_list()
+    assert compared_form(frame["text"]).to_list() == plain.to_list()
     assert frame["text"].to_list() == texts, "the input is left as it was"
 
 
@@ -113,7 +113,7 @@ def test_a_table_that_cannot_be_opened_is_told_as_such(tmp_path: Path) -> None:
     [
         ("missing_text", None),
         ("blank", " \u200b\n"),
-        ("overlong", "x" * 101),
+        ("overlong", "x" * 100_001),
         ("control", "a\x00b"),
         ("replaced", "caf\ufffd"),
         ("mojibake", "cafÃ©"),
@@ -126,9 +126,9 @@ def test_a_table_that_cannot_be_opened_is_told_as_such(tmp_path: Path) -> None:
     ],
 )
 def test_each_fact_is_found_and_alone(fact: str, text: str | None) -> None:
-    facts = row_facts.measure(frame_of(["a plain text", text]), max_characters=100)
+    facts = row_facts.measure(frame_of(["a plain text", text]), CLASSIFY)
     expected = {fact, *({"damaged"} if fact in ("replaced", "mojibake") else ())}
-    expected |= {"set_aside"} if fact in row_facts.REASONS else set()
+    expected |= {"set_aside"} if fact in row_facts.reason_words(CLASSIFY) else set()
     true_facts = {
         name for name in facts.columns if facts.schema[name] == pl.Boolean and facts[name].to_list() == [False, True]
     }
@@ -147,27 +147,27 @@ def test_each_fact_is_found_and_alone(fact: str, text: str | None) -> None:
     ],
 )
 def test_ordinary_texts_raise_no_flag(text: str) -> None:
-    facts = row_facts.measure(frame_of([text]))
+    facts = row_facts.measure(frame_of([text]), CLASSIFY)
     flags = ("damaged", "control", "mail", "phone", "card", "blank", "set_aside")
     assert not any(facts[flag][0] for flag in flags)
 
 
 def test_copies_and_conflicts_are_seen_through_case_and_space() -> None:
-    facts = row_facts.measure(frame_of(["One", " one\n", "two", "TWO"], ["a", "a", "a", "b"]))
+    facts = row_facts.measure(frame_of(["One", " one\n", "two", "TWO"], ["a", "a", "a", "b"]), CLASSIFY)
     assert facts["duplicate"].to_list() == [False, True, False, True]
     assert facts["conflict"].to_list() == [False, False, True, True]
 
 
 def test_facts_hold_no_text_and_keep_the_rows() -> None:
     frame = frame_of(["secret", None], ["a", "b"]).with_columns(row=pl.Series([7, 9]))
-    facts = row_facts.measure(frame)
+    facts = row_facts.measure(frame, CLASSIFY)
     assert facts["row"].to_list() == [7, 9]
     assert "secret" not in str(facts.to_dict(as_series=False))
 
 
 def test_facts_need_text_and_label() -> None:
     with pytest.raises(ValueError, match="Received: \\['words'\\]"):
-        row_facts.measure(pl.DataFrame({"words": ["a"]}))
+        row_facts.measure(pl.DataFrame({"words": ["a"]}), CLASSIFY)
 
 
 @given(st.integers(10**11, 10**17))
@@ -178,8 +178,8 @@ def test_one_wrong_digit_is_no_card_number(number: int) -> None:
 
 
 def test_bad_rows_are_set_aside_with_their_first_reason() -> None:
-    frame = frame_of(["good", None, "", "x" * 30, "a\x1bb", "fine"], ["a", None, "a", "a", "b", " "])
-    valid, aside = row_facts.set_aside(frame, row_facts.measure(frame, max_characters=20))
+    frame = frame_of(["good", None, "", "x" * 100_001, "a\x1bb", "fine"], ["a", None, "a", "a", "b", " "])
+    valid, aside = row_facts.set_aside(frame, row_facts.measure(frame, CLASSIFY), CLASSIFY)
     assert valid["text"].to_list() == ["good"]
     assert dict(zip(aside["row"], aside["reason"], strict=True)) == {
         2: "missing text",
@@ -206,7 +206,7 @@ def test_copies_go_and_disputed_texts_go_whole() -> None:
 def test_prepared_rows_are_counted_unique_and_stable(texts: list[str], random: object) -> None:
     labels = [str(len(text) % 2) for text in texts]
     prepared = deduplicate.prepare(frame_of(list(texts), list(labels)))
-    keys = row_facts.compared_form(prepared.frame["text"])
+    keys = compared_form(prepared.frame["text"])
     assert keys.n_unique() == len(keys)
     assert prepared.report.rows_in == prepared.report.rows_out + prepared.report.copies + prepared.report.conflicting
     again = deduplicate.prepare(prepared.frame)

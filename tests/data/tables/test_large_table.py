@@ -30,10 +30,10 @@ from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.key_index import KeyIndex
 from ratchet.data.tables.row_store import Column, StoredRows, store
 from ratchet.problem import data_pin
-from tests.support.tables import ALL_TABLES, BAD_ROWS, RULES, changed, raw_rows
+from tests.support.tables import ALL_TABLES, BAD_ROWS, CLASSIFY, RULES, changed, raw_rows
 
 TEXT = st.none() | st.sampled_from(
-    ["One", " one", "ONE ", "two", "", " ", "\x00", "cafÃ©", "a@b.org", "漢 字", "x" * 30]
+    ["One", " one", "ONE ", "two", "", " ", "\x00", "cafÃ©", "a@b.org", "漢 字", "x" * 100_001]
 )
 LABEL = st.none() | st.sampled_from(["a", " a", "b", "c", " "])
 GROUP = st.none() | st.sampled_from(["g", "h", "i"])
@@ -64,10 +64,10 @@ def test_a_survey_finds_the_facts_of_the_whole(
     folder: Path, table_rows: list[tuple[str | None, ...]], size: int, slice_rows: int, without: set[str]
 ) -> None:
     frame = frame_of(table_rows).drop(*without)
-    whole = row_facts.measure(frame, max_characters=20)
-    facts = measure_table(cut(frame, size), folder, max_characters=20)
+    whole = row_facts.measure(frame, CLASSIFY)
+    facts = measure_table(cut(frame, size), folder, CLASSIFY)
     assert pl.concat(facts.slices(slice_rows)).equals(whole)
-    valid, aside = row_facts.set_aside(frame, whole)
+    valid, aside = row_facts.set_aside(frame, whole, CLASSIFY)
     assert frame.filter(facts.stays).equals(valid)
     assert facts.aside.read().equals(aside)
 
@@ -79,7 +79,7 @@ def test_preparing_batches_is_preparing_the_whole(
 ) -> None:
     frame = frame_of(table_rows).drop("split")
     spec = data_pin.SplitSpec(by="group", salt="s", validation=0.3, holdout=0.3)
-    valid = row_facts.set_aside(frame, row_facts.measure(frame))[0]
+    valid = row_facts.set_aside(frame, row_facts.measure(frame, CLASSIFY), CLASSIFY)[0]
     whole = deduplicate.prepare(valid)
     stored, report = rows.prepare_batches(cut(valid, size), spec, folder, folder / "ready.parquet")
     assert stored.read().equals(split.assign_sides(whole.frame, spec))
@@ -134,8 +134,8 @@ def test_slices_are_judged_as_the_whole_is(name: str, tmp_path: Path) -> None:
     suite, table_rows = SLICED[name]
     columns = list(table_rows[0]) if table_rows else ["text", "label", "group", "split"]
     frame = pl.DataFrame(table_rows, schema=dict.fromkeys(columns, pl.String)).with_row_index("row", offset=1)
-    whole = expectations.check(row_facts.measure(frame), suite, RULES)
-    sliced = expectations.check_slices(measure_table(cut(frame, 70), tmp_path).slices(90), suite, RULES)
+    whole = expectations.check(row_facts.measure(frame, CLASSIFY), suite, RULES)
+    sliced = expectations.check_slices(measure_table(cut(frame, 70), tmp_path, CLASSIFY).slices(90), suite, RULES)
     assert sliced.checks == whole.checks
     assert (sliced.rows, sliced.set_aside, sliced.headline) == (whole.rows, whole.set_aside, whole.headline)
     results = [{str(result) for result in verdict.evidence["results"]} for verdict in (sliced, whole)]
@@ -192,7 +192,7 @@ def test_an_empty_table_is_one_empty_batch(tmp_path: Path) -> None:
     assert [frame.shape for frame in store([empty], tmp_path / "rows.parquet").batches()] == [(0, 2)]
     assert list(Column(StoredRows(tmp_path / "rows.parquet"), "text")) == []
     with tempfile.TemporaryDirectory(dir=tmp_path) as scratch, pytest.raises(ValueError, match="Received: none"):
-        measure_table([], Path(scratch))
+        measure_table([], Path(scratch), CLASSIFY)
 
 
 def test_the_rows_that_judge_are_few_enough_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,17 +201,19 @@ def test_the_rows_that_judge_are_few_enough_and_say_so(tmp_path: Path, monkeypat
         {"text": [f"text {at}" for at in range(3_000)], "label": [f"{at % 50}" for at in range(3_000)]}
     )
     spec = data_pin.SplitSpec(by="text", salt="s")
-    ready = rows.PreparedRows(store(cut(split.assign_sides(frame, spec), 700), tmp_path / "ready.parquet"), spec)
+    ready = rows.PreparedRows(
+        store(cut(split.assign_sides(frame, spec), 700), tmp_path / "ready.parquet"), spec, CLASSIFY
+    )
     whole = frame.filter(split.assign_sides(frame, spec)["split"] == "holdout")
     assert ready.holdout.frame.drop("split").equals(whole)
     assert str(ready.holdout) == ""
     assert sum(ready.count(side) for side in data_pin.SPLITS) == len(ready) == 3_000
     monkeypatch.setattr(rows, "CELLS", 50 * 100)
-    fewer = rows.PreparedRows(ready.stored, spec).holdout
+    fewer = rows.PreparedRows(ready.stored, spec, CLASSIFY).holdout
     assert fewer.frame.height == 100
     assert whole.join(fewer.frame, on="text", how="semi").height == 100
     assert str(fewer) == f"100 of {whole.height} rows are scored, chosen by their hash."
-    assert rows.PreparedRows(ready.stored, spec).validation.frame.height == 100
+    assert rows.PreparedRows(ready.stored, spec, CLASSIFY).validation.frame.height == 100
 
 
 FLAT = """
@@ -219,6 +221,7 @@ import resource, sys
 from pathlib import Path
 import polars as pl
 import expectations
+from ratchet import tasks
 from ratchet.data.prepare import rows
 from ratchet.problem.data_pin import SplitSpec
 from ratchet.data.tables import canonical_csv
@@ -226,6 +229,8 @@ from ratchet.data.prepare import canonical_columns
 from ratchet.data.prepare.table_facts import measure_table
 
 size, folder = int(sys.argv[1]), Path(sys.argv[2])
+CLASSIFY = tasks.get("classify")
+COLUMNS = CLASSIFY.columns(text="text", label="label")
 
 def batches():
     for start in range(0, size, 50_000):
@@ -237,17 +242,19 @@ class Rows:
     def __iter__(self):
         first = 1
         for frame in canonical_csv.read_batches(folder / "table.csv"):
-            yield canonical_columns.canonical_frame(frame, "text", "label", first=first)
+            yield canonical_columns.canonical_frame(frame, COLUMNS, CLASSIFY, first)
             first += frame.height
 
 canonical_csv.write_batches(batches(), folder / "table.csv")
-facts = measure_table(Rows(), folder)
-assert expectations.check_slices(facts.slices(200_000), "raw").passed
+facts = measure_table(Rows(), folder, CLASSIFY)
+rules = expectations.rules_of(CLASSIFY)
+assert expectations.check_slices(facts.slices(200_000), "raw", rules).passed
 spec = SplitSpec(by="text", salt="s")
 stored, report = rows.prepare_batches(Rows(), spec, folder, folder / "ready.parquet")
 assert report.rows_out == size
-assert expectations.check_slices(measure_table(stored.batches(), folder).slices(200_000), "prepared").passed
-assert rows.PreparedRows(stored, spec).holdout.frame.height > 0
+facts = measure_table(stored.batches(), folder, CLASSIFY)
+assert expectations.check_slices(facts.slices(200_000), "prepared", rules).passed
+assert rows.PreparedRows(stored, spec, CLASSIFY).holdout.frame.height > 0
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 

@@ -1,5 +1,5 @@
 """Reading a table as its owner saved it: every usual form comes out as the same texts, every damage is named by its
-line, and what nobody said is proposed or asked."""
+line."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
 
-from ratchet.data.incoming import column_guess, label_spelling
-from ratchet.data.incoming.preview import languages, synopsis
+from ratchet.data.incoming.preview import synopsis
 from ratchet.data.tables.reading import Reading, read, read_table
 from ratchet.project.errors import Refusal
 from ratchet.tasks.classify_text.columns import Columns
+from tests.support.tables import CLASSIFY, queue_table
 
 WESTERN = [
     ("Un film très réussi, vraiment", "bon"),
@@ -330,101 +330,11 @@ def test_files_of_a_glob_with_other_columns_are_refused(tmp_path: Path) -> None:
         read(tmp_path / "*.csv")
 
 
-def frame(**columns: list[str]) -> pl.DataFrame:
-    """A table of 60 rows: an id, a body and a queue, with others added or put in their place."""
-    common = {
-        "id": [str(1000 + n) for n in range(60)],
-        "body": [f"A text of some length, number {n}" for n in range(60)],
-        "queue": [f"q{n % 3}" for n in range(60)],
-    }
-    return pl.DataFrame(common | columns)
-
-
-def test_the_only_columns_that_fit_are_proposed() -> None:
-    assert column_guess.guess_columns(frame(), "t.csv", "", "", None) == Columns(text="body", label="queue")
-    assert column_guess.guess_columns(frame(), "t.csv", "", "queue", None) == Columns(text="body", label="queue")
-    assert column_guess.guess_columns(frame(), "t.csv", "body", "", "id") == Columns(
-        text="body", label="queue", group="id"
-    )
-    chinese = frame(body=[f"这个电影很好看{n}" for n in range(60)], day=[f"2024-01-{n % 9 + 1:02}" for n in range(60)])
-    assert column_guess.guess_columns(chinese, "t.csv", "", "", None) == Columns(text="body", label="queue")
-
-
-@pytest.mark.parametrize(
-    ("columns", "said"),
-    [
-        (
-            {"more": [f"Another text of some length, {n}" for n in range(60)]},
-            "2 columns that could be the text (body, more)",
-        ),
-        ({"prio": [str(n % 2) for n in range(60)]}, "TEXT=body LABEL=prio"),
-        ({"queue": [str(n) for n in range(60)]}, "no columns that could be the label"),
-        ({"body": ["same"] * 60}, "no columns that could be the text"),
-    ],
-)
-def test_what_is_not_plain_is_asked_with_a_command_to_type(columns: dict[str, list[str]], said: str) -> None:
-    with pytest.raises(Refusal) as refused:
-        column_guess.guess_columns(frame(**columns), "my t.csv", "", "", None)
-    assert said in str(refused.value)
-    assert "make data 'SOURCE=my t.csv' TEXT=" in str(refused.value)
-
-
-def test_a_first_row_that_is_no_header_is_not_taken_for_one() -> None:
-    headless = frame().rename({"body": "A text of some length, number 99", "queue": "q1"})
-    with pytest.raises(Refusal, match="no columns that could be the label"):
-        column_guess.guess_columns(headless, "t.csv", "", "", None)
-
-
-def test_names_that_the_table_lacks_are_refused() -> None:
-    with pytest.raises(Refusal, match="no 'quote' among id, body, queue"):
-        column_guess.guess_columns(frame(), "t.csv", "quote", "queue", None)
-    with pytest.raises(Refusal, match="of their own"):
-        column_guess.guess_columns(frame(), "t.csv", "body", "queue", "queue")
-
-
-def test_labels_lose_the_white_space_around_them() -> None:
-    labels, padded = label_spelling.strip_labels(pl.Series("label", ["good ", "good", "\u00a0bad", "  ", None]))
-    assert labels.to_list() == ["good", "good", "bad", None, None]
-    assert padded == 3
-    label_spelling.refuse_spellings(labels, "make data")
-
-
-def test_labels_that_differ_only_in_case_are_refused_with_their_rows() -> None:
-    with pytest.raises(Refusal, match=r"'good' \(2 rows\) / 'GOOD' \(1 rows\) / 'Good' \(1 rows\)"):
-        label_spelling.refuse_spellings(
-            pl.Series("label", ["good", "GOOD", "good", "Good", "bad"]), "make data MERGE=yes"
-        )
-
-
-def test_labels_are_merged_into_the_commonest_spelling_when_asked() -> None:
-    typed = pl.Series("label", ["Good", "GOOD", "good", "good", "bad", None])
-    merged, lines = label_spelling.merge_spellings(typed)
-    assert merged.to_list() == ["good", "good", "good", "good", "bad", None]
-    assert lines == ["Merged into 'good': 'GOOD', 'Good'."]
-    assert label_spelling.spellings(merged) == []
-
-
-@pytest.mark.parametrize(
-    ("texts", "said"),
-    [
-        (
-            ["The film was a warm and witty surprise to everybody.", "I would not watch it a second time."],
-            "English 100%",
-        ),
-        (["这个电影很好看，我非常喜欢它", "质量太差了，再也不会买第二次"], "Chinese 100%"),
-        (["Elle a trouvé le film vraiment réussi.", "The film was a warm and witty surprise."], "French 50%"),
-        (["ok", "12 34", ""], "too short to tell"),
-    ],
-)
-def test_languages_are_told_by_name(texts: list[str], said: str) -> None:
-    assert said in languages(pl.Series("text", texts * 20))
-
-
 def test_a_synopsis_says_what_was_understood_in_lines_that_a_terminal_can_show() -> None:
-    table = frame(body=[f"Texts \x1b[31m of 好 {n % 30}\n" + "x" * 100 for n in range(60)])
+    table = queue_table(body=[f"Texts \x1b[31m of 好 {n % 30}\n" + "x" * 100 for n in range(60)])
     nothing = pl.DataFrame()
     reading = Reading(table, nothing, nothing, (Path("t.csv"),), ("UTF-8, fields between commas",))
-    lines = synopsis(reading, Columns(text="body", label="queue"))
+    lines = synopsis(reading, Columns(text="body", label="queue"), CLASSIFY)
     said = "\n".join(lines)
     assert "Read t.csv: 60 rows, 3 columns; UTF-8, fields between commas." in said
     assert "text from 'body', label from 'queue'. Left out: id." in said

@@ -17,6 +17,7 @@ from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.tasks.classify_text.columns import Columns
 from tests.support.in_process import Desk
+from tests.support.tables import CLASSIFY
 
 HEAD = "text,label\n"
 ROWS = [f"Film {number} is fine,{'good' if number % 2 else 'bad'}\n" for number in range(60)]
@@ -79,7 +80,9 @@ def test_what_cannot_be_read_any_more_is_kept_under_a_name_that_is_told(desk: De
     place = desk.root / PLACE
     for number in (1, 2):
         place.write_bytes(content)
-        summary = quarantine.keep(desk.here, "reviews", ASIDE, Columns(text="text", label="label"), said.append)
+        summary = quarantine.keep(
+            desk.here, "reviews", ASIDE, Columns(text="text", label="label"), CLASSIFY, said.append
+        )
         assert summary is not None
         assert summary.rows == 1
         kept = place.with_name(f"reviews.kept-{number}.csv")
@@ -103,7 +106,7 @@ def test_rows_come_beside_what_somebody_has_changed_and_it_stays_known_as_change
     desk.write(PLACE, desk.quarantine.replace("Nobody said what this is,", "Nobody said what this is,good"))
     names = Columns(text="text", label="label")
     for _ in range(2):
-        quarantine.keep(desk.here, "reviews", ASIDE, names, lambda _: None)
+        quarantine.keep(desk.here, "reviews", ASIDE, names, CLASSIFY, lambda _: None)
         assert quarantine.read(desk.root / PLACE)["label"].to_list() == ["good", "good"]
         assert quarantine.is_changed(desk.root / PLACE)
 
@@ -111,7 +114,7 @@ def test_rows_come_beside_what_somebody_has_changed_and_it_stays_known_as_change
 def test_an_empty_text_set_aside_twice_lies_there_once(here: Places) -> None:
     empty = ASIDE.with_columns(text=pl.lit(""))
     for _ in range(2):
-        summary = quarantine.keep(here, "reviews", empty, Columns(text="text", label="label"), lambda _: None)
+        summary = quarantine.keep(here, "reviews", empty, Columns(text="text", label="label"), CLASSIFY, lambda _: None)
     assert summary is not None
     assert summary.rows == 1
 

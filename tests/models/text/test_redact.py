@@ -22,7 +22,7 @@ STAYS = [
 
 
 def flags(text: str) -> dict[str, bool]:
-    return {column.name: column[0] for column in looks_private(pl.Series([text]))}
+    return pl.DataFrame({"text": [text]}).select(looks_private(pl.col("text"))).row(0, named=True)
 
 
 @pytest.mark.parametrize("text", KNOWN)

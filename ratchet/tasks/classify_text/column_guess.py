@@ -33,7 +33,7 @@ SHOWN = 30
 """Most columns that a refusal lists."""
 
 
-def guess_columns(table: pl.DataFrame, source: str, text: str, label: str, group: str | None) -> Columns:
+def guess_columns(table: pl.DataFrame, source: str, text: str, label: str, group: str | None = None) -> Columns:
     """The named columns, and a guess for those that were not named.
 
     Args:

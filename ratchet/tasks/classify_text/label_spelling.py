@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from ratchet.data.prepare.row_facts import compared_form
+from models.text.normalise import compared_form
 from ratchet.project.errors import Refusal
 
 NAMED = 5

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from models.text.normalise import compared_form
 from ratchet.data.prepare.label_sources import AUDIT, ORIGINAL
-from ratchet.data.prepare.row_facts import compared_form
 from ratchet.data.prepare.rows import RawRows
 from ratchet.data.versions import quarantine
 from ratchet.data.versions.feedback_table import by_source, read_feedback

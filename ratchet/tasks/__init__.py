@@ -60,8 +60,8 @@ class Task:
 
     @property
     def inputs(self) -> str:
-        """What several inputs are called: `texts`, or `inputs`."""
-        return "texts" if self.signals.HAS_TEXTS else "inputs"
+        """What several inputs are called in a sentence, e.g. `texts`."""
+        return f"{self.columns.UNIT}s"
 
     def can(self, ability: Ability) -> bool:
         """Whether the kind has an optional part of the loop."""

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import expectations
+from models.text.normalise import compared_form
 from ratchet import tasks
-from ratchet.data.prepare import label_sources, row_facts, split
+from ratchet.data.prepare import label_sources, split
 from ratchet.data.versions import quarantine
 from ratchet.data.versions.quarantine import FILE
 from ratchet.monitoring import feedback
@@ -231,7 +232,7 @@ def test_every_row_is_learned_from_or_has_a_reason_or_a_twin_that_is_learned_fro
 
 def compared(text: str) -> str:
     """Texts that differ in case or spaces alone are one, as the table's are."""
-    return str(row_facts.compared_form(pl.Series([text])).item())
+    return str(compared_form(pl.Series([text])).item())
 
 
 @pytest.fixture
@@ -457,7 +458,7 @@ def test_any_target_that_the_kind_can_have_is_taken_in(homes: Problem) -> None:
     say(log, [first], "71.5")
     say(log, [second], "much")
     batch = feedback.collect(homes, feedback.waiting_labels(homes))
-    reason = "no answer that the problem has"
+    reason = "no label that the problem has"
     assert str(batch) == f"2 new labels: 1 by users to learn from; 1 set aside ({reason}: 1)."
     assert batch.kept["text"].to_list() == [stored(7)]
     assert batch.aside.columns == [quarantine.REASON, FILE, quarantine.LINE, "size", "price"]
@@ -468,7 +469,7 @@ def test_a_reason_speaks_of_no_text_where_there_is_none(homes: Problem) -> None:
     log = homes.here.predictions
     say(log, ask_of(log, [stored(1)]), "11")
     batch = feedback.collect(homes, feedback.waiting_labels(homes))
-    assert batch.aside[quarantine.REASON].to_list() == ["the table has this input with another answer"]
+    assert batch.aside[quarantine.REASON].to_list() == ["the table has this input with another label"]
     assert set(feedback_rules.OF_ANY_INPUT) < set(REASONS)
 
 

@@ -55,6 +55,7 @@ class OtherKind:
 
     abilities: tuple[Ability, ...] = ("feedback",)
     inputs: str = "inputs"
+    columns: Any = field(default_factory=lambda: SimpleNamespace(UNIT="input"))
     signals: Any = field(
         default_factory=lambda: SimpleNamespace(HAS_TEXTS=False, of_answers=of_answers, of_inputs=of_inputs)
     )

@@ -10,7 +10,6 @@ from contextlib import suppress
 
 import polars as pl
 
-from ratchet import tasks
 from ratchet.data.prepare import row_facts
 from ratchet.data.prepare.label_sources import AUDIT, STRENGTH
 from ratchet.monitoring.labels import vetting
@@ -33,13 +32,13 @@ REASONS = {
 }
 """Facts that set a row aside, each with its reason, in order of precedence."""
 OF_ANY_INPUT = {
-    "unknown_label": "no answer that the problem has",
-    "no_text": "the log kept no input",
-    "unsound": "the input could be no row of the table",
-    "contradicts": "the table has this input with another answer",
-    "conflict": "the same input was given another answer, too",
+    "unknown_label": "no label that the problem has",
+    "no_text": "the log kept no {unit}",
+    "unsound": "the {unit} could be no row of the table",
+    "contradicts": "the table has this {unit} with another label",
+    "conflict": "the same {unit} was given another label, too",
 }
-"""The reasons of kinds whose inputs are no texts, where they differ from REASONS."""
+"""The reasons of kinds whose inputs are no texts, where they differ from REASONS; `unit` is what an input is called."""
 
 
 def last_words(labels: pl.DataFrame) -> pl.DataFrame:
@@ -75,7 +74,7 @@ def weigh(task: Task, rows: pl.DataFrame, table: pl.DataFrame, labels: Labels, t
         - `first`: whether this row stands for its text
         - `class_share`: share of the label among the `first` rows; null for the others
     """
-    row_check = row_facts.row_only_facts(rows.select("text", "label"), tasks.get("classify"))
+    row_check = row_facts.row_only_facts(rows.select("text", "label"), task)
     keyed = rows.with_columns(
         row_check[row_facts.KEY].alias("key"), row_check["set_aside"].alias("bad")
     ).with_row_index("row", 1)
@@ -156,6 +155,7 @@ def limit_per_turn(facts: pl.DataFrame, table_rows: int, untaught: Mapping[str, 
 
 def reasons(task: Task, facts: pl.DataFrame) -> pl.Series:
     """The first reason that sets each row aside; null if none does."""
-    named = REASONS if task.signals.HAS_TEXTS else REASONS | OF_ANY_INPUT
+    of_any = {fact: words.format(unit=task.columns.UNIT) for fact, words in OF_ANY_INPUT.items()}
+    named = REASONS if task.signals.HAS_TEXTS else REASONS | of_any
     reason = pl.coalesce(pl.when(pl.col(fact)).then(pl.lit(words)) for fact, words in named.items())
     return facts.select(reason.alias("reason")).to_series()

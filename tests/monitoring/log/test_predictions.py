@@ -10,10 +10,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from models.text.normalise import compared_form
 from ratchet import tasks
 from ratchet.data.prepare import row_diff
 from ratchet.data.prepare.label_sources import AUDIT, CHOSEN, USER
-from ratchet.data.prepare.row_facts import compared_form
 from ratchet.data.versions import feedback_table, quarantine
 from ratchet.data.versions.quarantine import FILE, LINE, REASON
 from ratchet.monitoring import canary_outcomes, feedback

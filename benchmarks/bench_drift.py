@@ -29,12 +29,16 @@ import polars as pl
 import models
 from benchmarks.quality import _example
 from models.contract import Model, Rows
+from ratchet import tasks
 from ratchet.monitoring.drift import alpha_spending, drift, performance_estimate, two_sample
+from ratchet.monitoring.drift.accuracy import rightness
 from ratchet.monitoring.drift.domain_classifier import domain
 from ratchet.monitoring.drift.samples import Flags, LiveSample, Reference
 from ratchet.monitoring.drift.text_statistics import Traits, traits
 from ratchet.monitoring.drift.two_sample import Floats, Ints, Names, Sample, Shift
+from ratchet.tasks.contract import Answered
 
+TASK = tasks.get("classify")
 WINDOW, LOOKS, DAY = 1_000, 720, 24
 RATES = (10, 40, 400)
 PARTS = 5
@@ -58,8 +62,8 @@ class Pool:
     scores: Floats
 
     @property
-    def characters(self) -> Floats:
-        return np.char.str_len(self.texts).astype(np.float64)
+    def answered(self) -> Answered:
+        return Answered(np.char.str_len(self.texts).astype(np.float64), self.labels, self.scores)
 
     def __getitem__(self, rows: Ints) -> Pool:
         return Pool(self.texts[rows], self.truth[rows], self.film[rows], self.labels[rows], self.scores[rows])
@@ -115,12 +119,12 @@ def split(pool: Pool, chance: np.random.Generator) -> tuple[Ints, Ints]:
 
 def judged(held: Pool) -> Reference:
     groups = np.unique(held.film, return_inverse=True)[1]
-    return Reference(held.characters, held.labels, held.scores, held.truth, groups, tuple(held.texts), groups)
+    return Reference(held.answered, held.truth, groups, tuple(held.texts), groups)
 
 
 def met(rows: Pool, first: Pool) -> LiveSample:
     teach = np.random.default_rng(0).random(len(rows.texts)) < 0.5
-    return LiveSample(rows.characters, rows.labels, rows.scores, tuple(rows.texts), teach, first.labels)
+    return LiveSample(rows.answered, tuple(rows.texts), teach, first.answered)
 
 
 def windows(rows: Ints, rate: int, chance: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
@@ -167,7 +171,7 @@ def a_month(pool: Pool, every: Traits, rate: int, chance: np.random.Generator) -
         seen = pool[rows]
         now = Traits(every.words, every.word_length[rows], every.no_letters[rows])
         found: list[Shift] = [
-            *drift.of_answers(before, LiveSample(seen.characters, seen.labels, seen.scores, first=pool.labels[first])),
+            *drift.of_answers(TASK, before, LiveSample(seen.answered, first=pool[first].answered)),
             *drift.of_form(told, now, before.groups),
             two_sample.numbers("unknown words", Sample(strange[held][~mine], scored), strange[rows]),
         ]
@@ -218,7 +222,7 @@ def delay(pool: Pool, planted: Pool) -> float:
         before = judged(pool[held])
         for rows in range(40, NEVER + 1, 40):
             mixed = joined(strange, rows, usual)
-            seen = drift.compare(before, met(mixed, first), alpha=alpha_spending.allowed(1.0))
+            seen = drift.compare(TASK, before, met(mixed, first), alpha=alpha_spending.allowed(1.0))
             if seen.drifted:
                 break
         found.append(rows)
@@ -241,10 +245,10 @@ def estimates(pool: Pool) -> tuple[float, float]:
         chance = np.random.default_rng([9, trial])
         held, rest = split(pool, chance)
         before, now = judged(pool[held]), pool[chance.choice(rest, WINDOW, replace=False)]
-        assert before.right is not None
-        found = performance_estimate.estimated(
-            performance_estimate.calibrate(before.scores, before.right, before.groups), now.scores
-        )
+        assert before.truth is not None
+        right = rightness(TASK, before.answered.answers, before.truth)
+        calibration = performance_estimate.calibrate(before.answered.confidences, right, before.groups)
+        found = performance_estimate.estimated(calibration, now.scores)
         true = (now.labels == now.truth).mean()
         off.append(abs(found.value - true))
         inside.append(found.low <= true <= found.high)

@@ -28,6 +28,7 @@ from benchmarks import year
 from benchmarks.year import LABELS, SPEC, Week, World
 from models import linear
 from models.contract import Rows
+from ratchet import tasks
 from ratchet.data.prepare import label_sources, split
 from ratchet.data.prepare.label_sources import AUDIT
 from ratchet.judging import gate, gate_memory, slices
@@ -38,13 +39,14 @@ from ratchet.judging.metrics import Floats
 from ratchet.monitoring import retrain_rules
 from ratchet.monitoring.drift import alpha_spending, drift
 from ratchet.monitoring.drift.samples import LiveSample, Reference
-from ratchet.monitoring.drift.two_sample import Names
 from ratchet.monitoring.labels import feedback_rules, vetting
 from ratchet.monitoring.labels.vetting import AUDITED, CORRECTED, Part, Traffic
 from ratchet.problem import data_pin
 from ratchet.problem.settings import Optimise
 from ratchet.tasks.classify_text import judging
+from ratchet.tasks.contract import Answered
 
+TASK = tasks.get("classify")
 HARM, AHEAD = 0.005, 4
 WEEK = 7 * retrain_rules.DAY
 RULES, WINDOW = gate.Rules(METRICS["accuracy"]), Optimise().window
@@ -194,12 +196,12 @@ def vetted(log: Log, heard: pl.DataFrame) -> pl.DataFrame:
     )
     log.audits = pl.concat([log.audits, audits])
     nothing = pl.DataFrame(schema={"key": pl.String, "label": pl.String})
-    weighed = feedback_rules.weigh(heard, nothing, set(LABELS), Traffic(told, log.audits, log.corrected))
+    weighed = feedback_rules.weigh(TASK, heard, nothing, LABELS, Traffic(told, log.audits, log.corrected))
     weighed = feedback_rules.limit_per_turn(weighed, year.AT_START)
     corrects = (pl.col("label") != pl.col("predicted")) & (pl.col("source") != AUDIT)
     kept, held = (
         weighed["first"] & ~weighed["waits"],
-        pl.lit(feedback_rules.reasons(weighed) == feedback_rules.REASONS["unusual"]),
+        pl.lit(feedback_rules.reasons(TASK, weighed) == feedback_rules.REASONS["unusual"]),
     )
     sure = (pl.col("score") >= vetting.SURE).alias("sure")
     known = heard.select("prediction", "source", sure, held.fill_null(False).alias("held"), corrects.alias("wrong"))
@@ -218,13 +220,13 @@ def is_due(life: Life, week: Week) -> bool:
 
 def moved(life: Life) -> str:
     """What the project's look at a week's end calls a drift, by lengths and answers; texts are left out."""
-    judged, met = Reference(*columns(life.reference)), LiveSample(*columns(pl.concat(life.answers)[-WINDOW:].reverse()))
-    return drift.compare(judged, met, alpha=alpha_spending.allowed(WEEK / 3600)).moved
+    judged, met = Reference(columns(life.reference)), LiveSample(columns(pl.concat(life.answers)[-WINDOW:].reverse()))
+    return drift.compare(TASK, judged, met, alpha=alpha_spending.allowed(WEEK / 3600)).moved
 
 
-def columns(rows: pl.DataFrame) -> tuple[Floats, Names, Floats]:
+def columns(rows: pl.DataFrame) -> Answered:
     characters, scores = (rows[name].to_numpy().astype(np.float64) for name in ("characters", "score"))
-    return characters, np.array(rows["label"].to_list(), np.str_), scores
+    return Answered(characters, np.array(rows["label"].to_list(), np.str_), scores)
 
 
 def ahead(case: Case) -> float:

@@ -31,14 +31,16 @@ from ratchet.monitoring.drift.two_sample import Ints
 from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.predictions import Prediction
 from ratchet.problem.problem import Problem
+from ratchet.tasks import Task
+from ratchet.tasks.contract import Answered
 
 PAGE = "drift.html"
 MOST_AUDITED = 5_000
 """Audited answers that are read at most."""
 MOST_FIRST = 5_000
 """First answers since the version is live that are read at most."""
-MOST_TEXTS = 2_500
-"""Texts that are read of either side; more would show only shifts too small to matter."""
+MOST_INPUTS = 2_500
+"""Inputs that are read of either side; more would show only shifts too small to matter."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +77,20 @@ def check_drift(problem: Problem, registry: Registry, live: Version) -> DriftChe
 
 @step("Read the champion's answers on the holdout")
 def read_reference(problem: Problem, registry: Registry, live: Version) -> Reference:
-    """Read the champion's answers on the holdout from its run, and the holdout's texts from the pinned data."""
+    """Read the champion's answers on the holdout from its run, and the holdout's inputs from the pinned data."""
     columns = registry.read_json(live.run_id, "reference.json")
-    holdout = rows.load_prepared(problem).holdout.frame.head(max(MOST_TEXTS, REFERENCE_ROWS))
+    holdout = rows.load_prepared(problem).holdout.frame.head(max(MOST_INPUTS, REFERENCE_ROWS))
     columns = with_labels_and_groups(columns, holdout)
     return Reference(
-        characters=np.array(columns["characters"], np.float64),
-        labels=np.array(columns["label"], np.str_),
-        scores=np.array(columns["score"], np.float64),
+        Answered(
+            np.array(columns["characters"], np.float64),
+            np.array(columns["label"], np.str_),
+            np.array(columns["score"], np.float64),
+        ),
         truth=np.array(columns["truth"], np.str_) if "truth" in columns else None,
         groups=np.array(columns["group"], np.int64) if "group" in columns else None,
-        texts=shortened(holdout["text"].head(MOST_TEXTS).to_list()),
-        text_groups=group_indices(holdout.head(MOST_TEXTS)),
+        inputs=as_logged(problem.task, holdout["text"].head(MOST_INPUTS).to_list()),
+        input_groups=group_indices(holdout.head(MOST_INPUTS)),
     )
 
 
@@ -112,24 +116,21 @@ def group_indices(holdout: pl.DataFrame) -> Ints | None:
 
 @step("Read the champion's live answers")
 def read_live_sample(problem: Problem, live: Version) -> tuple[LiveSample, Audited]:
-    """Read the last distinct texts that the champion answered, and the answers with an audited label."""
+    """Read the last distinct inputs that the champion answered, and the answers with an audited label."""
     log = database.place(problem.here)
     window = problem.settings.optimise.window
     last = predictions.latest(log, problem.name, live.number, window)
     first = predictions.earliest(log, problem.name, live.number, last[-1].id, MOST_FIRST) if last else []
     learnt = trained_on([*last, *first], rows.load_prepared(problem).side("train"))
     audited = predictions.audited(log, problem.name, live.number, MOST_AUDITED)
-    return as_sample(last, first, learnt), Audited(
-        np.array([answer.label for answer in audited], np.str_),
-        np.array([answer.score for answer in audited], np.float64),
-        np.array([answer.said for answer in audited], np.str_),
-    )
+    truth = np.array([answer.said for answer in audited], np.str_)
+    return as_sample(problem.task, last, first, learnt), Audited(as_columns(audited), truth)
 
 
 def trained_on(answers: list[Prediction], train: Iterable[pl.DataFrame]) -> frozenset[str]:
-    """Return the ids of the answers to texts of the training rows, as far as texts are kept.
+    """Return the ids of the answers to inputs of the training rows, as far as inputs are kept.
 
-    A model is surer of training texts, so somebody who tries it with its own table would look like a drift.
+    A model is surer of training rows, so somebody who tries it with its own table would look like a drift.
     """
     texts = pl.DataFrame(
         {"id": [answer.id for answer in answers], "text": normalise([answer.text or "" for answer in answers])},
@@ -139,24 +140,32 @@ def trained_on(answers: list[Prediction], train: Iterable[pl.DataFrame]) -> froz
     return frozenset(name for part in parts for name in part)
 
 
-def as_sample(last: list[Prediction], first: list[Prediction], learnt: frozenset[str]) -> LiveSample:
-    """Return answers as columns, without those to training texts; texts are normalised as the holdout's are."""
+def as_sample(task: Task, last: list[Prediction], first: list[Prediction], learnt: frozenset[str]) -> LiveSample:
+    """Return answers as columns, without those to training rows; inputs are normalised as the holdout's are."""
     new = [answer for answer in last if answer.id not in learnt]
-    with_text = [answer for answer in new if answer.text is not None][:MOST_TEXTS]
+    with_input = [answer for answer in new if answer.text is not None][:MOST_INPUTS]
     return LiveSample(
-        characters=np.array([answer.characters for answer in new], np.float64),
-        labels=np.array([answer.label for answer in new], np.str_),
-        scores=np.array([answer.score for answer in new], np.float64),
-        texts=shortened(normalise([answer.text or "" for answer in with_text])),
-        teach=np.array([int((answer.digest or answer.id)[-1], 16) % 2 == 0 for answer in with_text], np.bool_),
-        first=np.array([answer.label for answer in first if answer.id not in learnt], np.str_),
+        as_columns(new),
+        inputs=as_logged(task, normalise([answer.text or "" for answer in with_input])),
+        teach=np.array([int((answer.digest or answer.id)[-1], 16) % 2 == 0 for answer in with_input], np.bool_),
+        first=as_columns([answer for answer in first if answer.id not in learnt]),
         learnt=len(last) - len(new),
     )
 
 
-def shortened(texts: list[str]) -> tuple[str, ...]:
-    """Return the beginning of each text, with private data redacted, as the log may have it."""
-    return tuple(redact(text[:MOST_CHARACTERS]) for text in texts)
+def as_columns(answers: list[Prediction]) -> Answered:
+    return Answered(
+        np.array([answer.characters for answer in answers], np.float64),
+        np.array([answer.label for answer in answers], np.str_),
+        np.array([answer.score for answer in answers], np.float64),
+    )
+
+
+def as_logged(task: Task, inputs: list[str]) -> tuple[str, ...]:
+    """Return the inputs; of texts the beginning of each, with private data redacted, as the log may have it."""
+    if not task.signals.HAS_TEXTS:
+        return tuple(inputs)
+    return tuple(redact(text[:MOST_CHARACTERS]) for text in inputs)
 
 
 @step("Compare live answers with the holdout")
@@ -166,7 +175,7 @@ def compare(problem: Problem, live: Version, reference: Reference, sample: LiveS
     before = last_check.last(problem.here, problem.name, live.number)
     hours = (now - before.tested) / 3600 if before and before.tested else None
     called = frozenset(before.called) if before else frozenset()
-    result = drift.compare(reference, sample, audited, alpha_spending.allowed(hours), called)
+    result = drift.compare(problem.task, reference, sample, audited, alpha_spending.allowed(hours), called)
     last_check.write(problem.here, last_check.summarise(problem.name, live.number, now, before, result))
     return DriftCheck(live.number, now, result)
 
@@ -174,7 +183,7 @@ def compare(problem: Problem, live: Version, reference: Reference, sample: LiveS
 @step("Write the drift report")
 def publish(problem: Problem, registry: Registry, live: Version, check: DriftCheck) -> Report:
     """Publish the report, its verdict first: in Prefect, with the version's run in MLflow, and below the state."""
-    report = drift_report.make_report(problem.name, live.number, live.model, check.at, check.drift)
+    report = drift_report.make_report(problem.task, problem.name, live.number, live.model, check.at, check.drift)
     description = f"Version {live.number} ({live.model}): {check.drift.headline}"
     create_markdown_artifact(drift_report.as_markdown(report), key="drift-report", description=description)
     page = drift_report.as_html(report)

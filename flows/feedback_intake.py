@@ -26,6 +26,7 @@ PAGE = "data-docs/feedback.html"
 """Great Expectations' own page, with the champion's run."""
 CONTINUES = " It continues: no row changes its side of the split."
 """The end of the ledger's line."""
+UNHEARD = "No label is taken in: answers to this kind of problem are not corrected."
 
 
 def take_in(by: str) -> bool:
@@ -57,6 +58,9 @@ def ingest(problem: Problem, registry: Registry, live: Version, by: str) -> str:
     Returns:
         The outcome in a sentence.
     """
+    if not problem.task.can("feedback"):
+        say(UNHEARD)
+        return UNHEARD
     untaken = predictions.waiting_labels(database.place(problem.here), problem.name)
     batch = collect(problem)
     verdict = validate(problem, registry, live, batch) if batch.said.height else None
@@ -149,8 +153,7 @@ def commit(problem: Problem) -> None:
 
 def ledger_line(problem: Problem, batch: FeedbackBatch, version: str, by: str) -> DataChange:
     """Return the ledger's line for the new data version."""
-    data = problem.settings.data
+    columns = problem.settings.data.roles()
     rows = batch.table_rows + batch.kept.height
-    columns = {"text": data.text, "label": data.label, "group": data.group}
     reason = f"{ledger.FEEDBACK}{batch}{CONTINUES}"
     return DataChange(problem.name, problem.pin.version, version, rows, 0, by, reason, columns, cause="feedback")

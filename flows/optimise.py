@@ -67,7 +67,8 @@ def optimise(version: int | None = None, trigger: str = "manual") -> Outlook:
 
 @step("Choose texts to be labelled")
 def offer_texts(problem: Problem) -> None:
-    """Choose the texts that the service's page offers for labelling: a random audit, and those that teach most."""
+    """Choose the inputs that the service's page offers for labelling: a random audit, and those that teach most."""
     queue = label_queue.refresh(problem)
     if queue.audit or queue.chosen:
-        say(f"Asked on the service's page: {len(queue.audit)} texts of the audit, {len(queue.chosen)} chosen ones.")
+        inputs = problem.task.inputs
+        say(f"Asked on the service's page: {len(queue.audit)} {inputs} of the audit, {len(queue.chosen)} chosen ones.")

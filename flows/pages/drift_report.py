@@ -1,7 +1,7 @@
 """The report of a drift check: a Drift enters; verdict, next step, tables and pictures leave.
 
 The same sections leave as Markdown, for the artifact `drift-report` in Prefect, and as an HTML page that needs no other
-host, for state/reports/ and MLflow. Neither has a text that anybody sent.
+host, for state/reports/ and MLflow. Neither has an input that anybody sent.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ratchet.monitoring.drift.drift import STANDS, Drift
 from ratchet.monitoring.drift.performance_estimate import Rate
 from ratchet.monitoring.drift.two_sample import Shift
 from ratchet.serving.pages import html
+from ratchet.tasks import Task
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -71,15 +72,15 @@ class Report:
     sections: tuple[Section, ...]
 
 
-def make_report(problem: str, version: int, model: str, at: float, drift: Drift) -> Report:
+def make_report(task: Task, problem: str, version: int, model: str, at: float, drift: Drift) -> Report:
     """Make the report of one drift check; `at` is its time in seconds since 1970."""
     moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
     subject = f"Version {version} ({model}) of {problem}, looked at {moment} UTC."
-    sections = (shift_section(drift), accuracy_section(drift.accuracy), class_section(drift))
-    return Report(drift.verdict, subject, next_step(drift), tuple(part for part in sections if part is not None))
+    sections = (shift_section(drift), accuracy_section(task, drift.accuracy), class_section(drift))
+    return Report(drift.verdict, subject, next_step(task, drift), tuple(part for part in sections if part is not None))
 
 
-def next_step(drift: Drift) -> str:
+def next_step(task: Task, drift: Drift) -> str:
     """Return what a person should do now."""
     holdout = drift.accuracy.holdout
     always = drift.accuracy.always
@@ -88,10 +89,12 @@ def next_step(drift: Drift) -> str:
             f"Next: it is right less often than when it was judged ({always} of all audited answers, {holdout} then). "
             "Correct answers on the service's page, and turn the loop: make optimise, then make run."
         )
+    if drift.drifted and not task.can("feedback"):
+        return "Next: bring newer rows in a table, make data ADD=file, and turn the loop: make run."
     if drift.drifted:
         return (
-            "Next: label some of the newest texts, on the service's page or in a table for make data ADD=file, "
-            "and turn the loop: make run."
+            f"Next: label some of the newest {task.inputs}, on the service's page or in a table for make data "
+            "ADD=file, and turn the loop: make run."
         )
     return "Next: nothing needs doing. What the service and make predict answer is logged, and the next look sees it."
 
@@ -118,7 +121,7 @@ def as_row(shift: Shift) -> dict[str, str]:
     }
 
 
-def accuracy_section(accuracy: Accuracy) -> Section | None:
+def accuracy_section(task: Task, accuracy: Accuracy) -> Section | None:
     """Return the accuracies that are known, and how far the estimate can be trusted."""
     rates = known_rates(accuracy)
     if not rates:
@@ -129,7 +132,7 @@ def accuracy_section(accuracy: Accuracy) -> Section | None:
         for name, rate in rates.items()
     )  # fmt: skip
     picture = charts.as_address(charts.as_png(charts.accuracies(rates)))
-    return Section("How often it is right", " ".join(describe_trust(accuracy)), rows, picture)
+    return Section("How often it is right", " ".join(describe_trust(task, accuracy)), rows, picture)
 
 
 def known_rates(accuracy: Accuracy) -> dict[str, Rate]:
@@ -143,7 +146,7 @@ def known_rates(accuracy: Accuracy) -> dict[str, Rate]:
     return {name: rate for name, rate in rates.items() if rate is not None}
 
 
-def describe_trust(accuracy: Accuracy) -> list[str]:
+def describe_trust(task: Task, accuracy: Accuracy) -> list[str]:
     """Return sentences on the estimate's error and on calibration."""
     sentences = []
     if accuracy.usual_error is not None:
@@ -155,7 +158,7 @@ def describe_trust(accuracy: Accuracy) -> list[str]:
         sentences.append(f"On the audited answers it is off by {100 * accuracy.missed:+.1f} points.")
     if accuracy.estimated is not None:
         sentences.append(
-            "It sees texts that became harder, not labels that changed their meaning; audited labels see both."
+            f"It sees {task.inputs} that became harder, not labels that changed their meaning; audited labels see both."
         )
     if accuracy.honesty is not None:
         sentences.append(

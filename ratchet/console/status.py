@@ -40,8 +40,7 @@ def status_lines(here: Places) -> Lines:
     live = registry.champion()
     challenger = registry.by_alias(CHALLENGER)
     previous = registry.by_alias(PREVIOUS)
-    data = current.settings.data
-    lines = [("problem", f"{current.name}: which {data.label} does a {data.text} have?")]
+    lines = [("problem", f"{current.name}: {current.settings.data.question}?")]
     last = last_lived(registry, moves)
     lines += live_lines(current, registry, live, moves) if live else nothing_live(moves, last)
     if live and last and last.number != live.number:
@@ -52,10 +51,11 @@ def status_lines(here: Places) -> Lines:
     if challenger and live and live.number == challenger.number:
         challenger = None  # the champion's alias was moved by hand
     if challenger:
-        fate = challenger_text(challenger)
+        fate = challenger_text(current, challenger)
         lines.append(("not live", f"version {challenger.number} ({challenger.model}), built last: {fate}"))
     lines.append(("data", f"{current.pin.short} ({current.pin.source})"))
-    lines.append(("labels", labels_text(current)))
+    if current.task.can("feedback"):
+        lines.append(("labels", labels_text(current)))
     aside = set_aside(here, current.name)
     if aside:
         lines.append(("set aside", aside))
@@ -64,7 +64,7 @@ def status_lines(here: Places) -> Lines:
     lines.append(("UIs", uis_text(here)))
     if live is None and last is not None:
         return [*lines, ("next", f"make rollback, which puts version {last.number} live")]
-    return [*lines, ("next", next_step(here, live, challenger))]
+    return [*lines, ("next", next_step(current, live, challenger))]
 
 
 def set_aside(here: Places, problem: str) -> str:
@@ -114,7 +114,8 @@ def score_text(current: Problem, registry: Registry, live: Version) -> str:
         low, high = evidence.get("intervals", {}).get(metric, (None, None))
         text += f", 95% interval {low:.4f} to {high:.4f}" if low is not None and not is_corrected else ""
         baseline = next((row.baseline for row in scorecard.read(evidence["scorecard"]) if row.decides), None)
-        text += f"; always the most frequent class: {baseline:.4f}" if baseline is not None else ""
+        always = current.task.judging.BASELINE.replace("always giving", "always")
+        text += f"; {always}: {baseline:.4f}" if baseline is not None else ""
     return text
 
 
@@ -168,7 +169,7 @@ def previous_text(previous: Version | None) -> str:
     return f"version {previous.number} ({previous.model}); back to it: make rollback"
 
 
-def challenger_text(challenger: Version) -> str:
+def challenger_text(current: Problem, challenger: Version) -> str:
     """The decision about the version that was built last, and its reason."""
     from flows.registry.snapshot import Standing
 
@@ -176,7 +177,7 @@ def challenger_text(challenger: Version) -> str:
     if challenger.awaits_approval:
         return "passed, and waits for a person: make approve"
     if challenger.standing is Standing.PROMOTE and "trial" in challenger.tags:
-        return f"passed, and is on trial on live texts. {challenger.tags['trial']}"
+        return f"passed, and is on trial on live {current.task.inputs}. {challenger.tags['trial']}"
     if challenger.standing is Standing.PROMOTE:
         return "passed, and waits for make deploy"
     return f"{challenger.standing.words}. {reason}" if reason else challenger.standing.words
@@ -197,7 +198,7 @@ def uis_text(here: Places) -> str:
     return f"{links.prefect(here, 'runs')} and {up.first_page(here)}"
 
 
-def next_step(here: Places, live: Version | None, challenger: Version | None) -> str:
+def next_step(current: Problem, live: Version | None, challenger: Version | None) -> str:
     """The command to give next, or that none is needed."""
     if live is None and challenger is None:
         return "make run"
@@ -208,9 +209,10 @@ def next_step(here: Places, live: Version | None, challenger: Version | None) ->
     if challenger is not None and challenger.awaits_approval:
         return f"make approve, which puts version {challenger.number} live"
     if challenger is not None and challenger.standing is Standing.PROMOTE and "trial" in challenger.tags:
-        return "make optimise, which judges the trial by the texts that were audited since"
+        return f"make optimise, which judges the trial by the {current.task.inputs} that were audited since"
     if challenger is not None and challenger.standing is Standing.PROMOTE:
         return "make deploy, which puts the challenger live"
+    here = current.here
     if turn.recall(here) is not None:
         return "nothing needs doing; another turn begins with new data (make data) or other params.yaml"
     version = live or challenger

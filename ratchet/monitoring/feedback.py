@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from models.text.normalise import compared_form
 from ratchet.data.prepare.label_sources import AUDIT, ORIGINAL
-from ratchet.data.prepare.row_facts import compared_form
 from ratchet.data.prepare.rows import RawRows
 from ratchet.data.versions import quarantine
 from ratchet.data.versions.feedback_table import by_source, read_feedback
@@ -33,6 +33,7 @@ from ratchet.monitoring.labels.vetting import AUDITED, SURE, Part, Traffic
 from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.database import Place
 from ratchet.monitoring.log.predictions import AT_ONCE, BATCH, HEARD, LAST, Label
+from ratchet.problem import settings
 from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
@@ -208,18 +209,20 @@ def collect(problem: Problem, labels_given: pl.DataFrame) -> FeedbackBatch:
     before = read_feedback(problem.here.data)
     keys = compared_form(labels_given["text"].drop_nulls()).unique()
     parts = []
-    labels = set[str]()
+    targets = set[str]()
     table_rows = 0
     for frame in RawRows(problem):
         table_rows += int((frame["label_source"] == ORIGINAL).sum())
-        labels |= set(frame["label"].drop_nulls().unique())
+        targets |= set(frame["label"].drop_nulls().unique())
         keyed = frame.select(compared_form(frame["text"]).alias("key"), pl.col("label").str.strip_chars())
         parts.append(keyed.filter(pl.col("key").is_in(keys.implode())))
     unchanged = before.filter(~pl.col("prediction").is_in(labels_given["prediction"].implode()))
     taught = pl.concat(parts) if parts else pl.DataFrame(schema={"key": pl.String, "label": pl.String})
     taught = drop_revised(taught, before, unchanged)
     fresh = keep_informative(labels_given, taught, unchanged)
-    facts = feedback_rules.weigh(fresh, taught, labels, read_traffic(problem, fresh, unchanged))
+    task = problem.task
+    traffic = read_traffic(problem, fresh, unchanged) if task.can("confidence") else None
+    facts = feedback_rules.weigh(task, fresh, taught, task.judging.labels(targets), traffic)
     facts = feedback_rules.limit_per_turn(facts, table_rows, retrain_state.untaught(problem, by_source(before)))
     new = fresh.filter(facts["first"] & ~facts["waits"]).select(
         "text",
@@ -229,7 +232,7 @@ def collect(problem: Problem, labels_given: pl.DataFrame) -> FeedbackBatch:
         "prediction",
     )
     next_feedback = pl.concat([unchanged, new]).sort("prediction")
-    aside = rows_to_quarantine(problem, fresh, feedback_rules.reasons(facts))
+    aside = rows_to_quarantine(problem, fresh, feedback_rules.reasons(task, facts))
     return FeedbackBatch(fresh, facts, next_feedback, aside, table_rows)
 
 
@@ -272,13 +275,14 @@ def drop_revised(taught: pl.DataFrame, before: pl.DataFrame, unchanged: pl.DataF
 
 def rows_to_quarantine(problem: Problem, rows: pl.DataFrame, reasons: pl.Series) -> pl.DataFrame:
     """The rows that have a reason, under the owner's column names; the file column holds the prediction's id."""
-    names = problem.settings.data
-    return rows.filter(reasons.is_not_null()).select(
+    data = problem.settings.data
+    aside = rows.filter(reasons.is_not_null())
+    return aside.select(
         pl.Series(REASON, reasons.drop_nulls(), dtype=pl.String),
         pl.col("prediction").alias(FILE),
         pl.lit("1").alias(LINE),
-        pl.col("text").alias(names.text),
-        pl.col("label").alias(names.label),
+        *problem.task.rows.owned(aside["text"], data),
+        pl.col("label").alias(data.label),
     )
 
 
@@ -329,10 +333,18 @@ def erase_withdrawn(here: Places, problem: str, gone: pl.Series) -> None:
         with database.connected(log) as connection:
             erase_texts(connection, problem, gone)
     if rows.height:
-        is_gone = pl.any_horizontal(
-            compared_form(rows[name]).is_in(gone.implode()).fill_null(False) for name in rows.columns
-        )
+        columns = [*rows.get_columns(), *quarantined_inputs(here, problem, rows)]
+        is_gone = pl.any_horizontal(compared_form(each).is_in(gone.implode()).fill_null(False) for each in columns)
         quarantine.put(path, rows.filter(~is_gone))
+
+
+def quarantined_inputs(here: Places, problem: str, rows: pl.DataFrame) -> list[pl.Series]:
+    """The inputs of quarantined rows, in one series; none where params.yaml is of another problem or other columns."""
+    with suppress(Refusal):
+        current = settings.load(here.params)
+        if current.problem == problem and set(current.data.inputs) <= set(rows.columns):
+            return [current.kind.rows.inputs(rows, current.data)]
+    return []
 
 
 def erase_texts(connection: Any, problem: str, gone: pl.Series) -> None:

@@ -1,9 +1,10 @@
-"""The queue of texts to label: the prediction log enters, state/queue.json leaves, which the service's page offers.
+"""The queue of inputs to label: the prediction log enters, state/queue.json leaves, which the service's page offers.
 
-The queue has two lists of at most MOST texts:
+The queue has two lists of at most MOST inputs, both empty for a kind without feedback:
 
-- audit: a random sample by the hash of the text, independent of the model; its labels judge.
-- chosen: the texts that would teach the next version most (active learning); their labels train.
+- audit: a random sample by the hash of the input, independent of the model; its labels judge.
+- chosen: the inputs that would teach the next version most (active learning); their labels train. It needs a kind that
+  states its confidence.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from ratchet.project import durable
 RECENT = 5_000
 """Number of last answers that are considered."""
 MOST = 50
-"""Most texts of a list; more would be outdated by the time that a person reaches them."""
+"""Most inputs of a list; more would be outdated by the time that a person reaches them."""
 
 
 @dataclass(frozen=True)
 class Queue:
-    """Predictions whose texts are to be labelled.
+    """Predictions whose inputs are to be labelled.
 
     Attributes:
         problem: Name of the problem.
@@ -51,12 +52,16 @@ def refresh(problem: Problem) -> Queue:
     Raises:
         Refusal: The log cannot be read, or data/ does not define the split.
     """
-    now, log, spec = time.time(), database.place(problem.here), problem.split
+    now, log, spec, task = time.time(), database.place(problem.here), problem.split, problem.task
+    has_audit = task.can("feedback")
+    has_doubts = has_audit and task.can("confidence")
+    unaudited = predictions.unaudited(log, problem.name, RECENT) if has_audit else []
+    unlabelled = predictions.unlabelled(log, problem.name, RECENT) if has_doubts else []
     queue = Queue(
         problem.name,
         now,
-        audits(predictions.unaudited(log, problem.name, RECENT), spec, problem.settings.optimise.audit),
-        chosen(predictions.unlabelled(log, problem.name, RECENT), spec, seed=time.time_ns()),
+        audits(unaudited, spec, problem.settings.optimise.audit),
+        chosen(unlabelled, spec, seed=time.time_ns()),
     )
     durable.write_json(problem.here.queue, asdict(queue))
     return queue
@@ -72,7 +77,7 @@ def audits(answers: list[Prediction], spec: SplitSpec, share: float) -> tuple[st
 
 
 def chosen(answers: list[Prediction], spec: SplitSpec, seed: int) -> tuple[tuple[str, float], ...]:
-    """Ids and draw probabilities of the answers that would teach most, among those that may train."""
+    """Ids and draw probabilities of the answers that would teach most, among those whose input may train."""
     answers = with_text(answers)
     may_train = audit_sample.may_train([answer.text or "" for answer in answers], spec)
     answers = [answer for answer, is_allowed in zip(answers, may_train, strict=True) if is_allowed]
@@ -81,7 +86,7 @@ def chosen(answers: list[Prediction], spec: SplitSpec, seed: int) -> tuple[tuple
 
 
 def with_text(answers: list[Prediction]) -> list[Prediction]:
-    """The answers whose text is not blank: a blank text cannot be labelled, and no version learns from it."""
+    """The answers whose input is not blank: a blank one cannot be labelled, and no version learns from it."""
     return [answer for answer in answers if (answer.text or "").strip()]
 
 

@@ -46,12 +46,14 @@ class Signals:
         accuracy: Upper end of the interval of the audited accuracy; None if unknown.
         drift: The quantities that drifted, in words; empty if none did.
         changed: Whether data, params or code differ from those of the last turn.
+        remedy: What a person can do where nothing has changed.
     """
 
     labels: int
     accuracy: float | None
     drift: str
     changed: bool
+    remedy: str = "label some texts"
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def decide(rules: Rules, signals: Signals, starts: Sequence[float], now: float) 
         return RetrainDecision("", "")
     if not signals.changed:
         return RetrainDecision(
-            "", f"{reasons[0]}, and nothing is there to learn from that the last turn had not: label some texts."
+            "", f"{reasons[0]}, and nothing is there to learn from that the last turn had not: {signals.remedy}."
         )
     limit = holds_back(rules, starts, now)
     if limit:

@@ -163,15 +163,18 @@ def current_signals(problem: Problem, accuracy: float | None, drift: str) -> Sig
         accuracy: Upper end of the interval of the audited accuracy; None if unknown.
         drift: The quantities that drifted, in words; empty if none did.
     """
-    state = read(problem.here, problem.name)
-    return Signals(max(0, state.kept - state.learned), accuracy, drift, has_changed(problem))
+    state, task = read(problem.here, problem.name), problem.task
+    remedy = f"label some {task.inputs}" if task.can("feedback") else "bring newer rows (make data)"
+    return Signals(max(0, state.kept - state.learned), accuracy, drift, has_changed(problem), remedy)
 
 
 def count_waiting_labels(here: Places, settings: Settings) -> int:
     """Number of labels that no turn has learned: not collected from the log yet, or collected since the last turn.
 
-    Labels that stayed in the log at the last collection do not count.
+    Labels that stayed in the log at the last collection do not count, nor does any of a kind without feedback.
     """
+    if not settings.kind.can("feedback"):
+        return 0
     state = read(here, settings.problem)
     logged = predictions.count_waiting_labels(database.place(here), settings.problem)
     return max(0, logged - state.looked_at) + max(0, state.kept - state.learned)

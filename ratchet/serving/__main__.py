@@ -42,7 +42,8 @@ def main(follower: str = "") -> int:
     except Refusal as refusal:
         print(refusal, file=sys.stderr)
         return 1
-    log = Log(Policy(current.deploy.log.texts, current.deploy.log.days, current.problem), say)
+    kept, has_texts = current.deploy.log, current.kind.signals.HAS_TEXTS
+    log = Log(Policy(kept.texts, kept.days, current.problem, has_texts), say)
     service = Service(here, current.problem, current.deploy, log, ServiceMetrics(log), say)
     connections = Connections(service)
     server = uvicorn.Server(

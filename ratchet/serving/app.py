@@ -120,6 +120,7 @@ def read_settings(service: Service) -> None:
         service.say(f"params.yaml is not followed: {refusal}")
         return
     service.settings = current.deploy
-    policy = Policy(current.deploy.log.texts, current.deploy.log.days, service.problem)
+    kept, has_texts = current.deploy.log, current.kind.signals.HAS_TEXTS
+    policy = Policy(kept.texts, kept.days, service.problem, has_texts)
     if policy != service.log.policy:
         service.log.keep(policy)

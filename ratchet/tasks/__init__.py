@@ -58,6 +58,11 @@ class Task:
         """What drift compares."""
         return cast("SignalsFace", self._face("signals"))
 
+    @property
+    def inputs(self) -> str:
+        """What several inputs are called in a sentence, e.g. `texts`."""
+        return f"{self.columns.UNIT}s"
+
     def can(self, ability: Ability) -> bool:
         """Whether the kind has an optional part of the loop."""
         return ability in self.abilities

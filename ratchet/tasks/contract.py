@@ -387,16 +387,52 @@ class WireFace(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Answered:
+    """Answers as columns, one entry a row: what the log keeps of each even where it keeps no input.
+
+    Attributes:
+        characters: length of each input.
+        answers: the answers.
+        confidences: the confidence in each; 0 where the kind states none.
+    """
+
+    characters: Floats
+    answers: NDArray[np.str_]
+    confidences: Floats
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A quantity whose distribution drift compares.
+
+    Attributes:
+        what: what it is, in words: `text length`.
+        values: numbers or classes, one a row.
+        median: format of the median of numbers.
+    """
+
+    what: str
+    values: Floats | NDArray[np.str_]
+    median: str = ".3g"
+
+
 class SignalsFace(Protocol):
-    """What drift compares: `ratchet/tasks/<kind>/signals.py`."""
+    """What drift compares: `ratchet/tasks/<kind>/signals.py`.
+
+    Both functions get at least one row, and give the same signals for any rows.
+    """
 
     HAS_TEXTS: bool
-    """Whether the words of inputs are compared too."""
+    """Whether an input is a text: then its words are compared too, and the log can redact it."""
 
-    def numbers(self, inputs: Sequence[str], answers: Sequence[str], confidences: Floats) -> Mapping[str, Floats]:
-        """Numbers of each row by what they are, in words: `text length`."""
+    def of_answers(self, answered: Answered) -> Sequence[Signal]:
+        """The signals of answers; classes are also compared with the first answers since the version went live."""
         ...
 
-    def classes(self, answers: Sequence[str]) -> Mapping[str, NDArray[np.str_]]:
-        """Classes of each row by what they are, in words: `predicted label`."""
+    def of_inputs(self, inputs: Sequence[str]) -> Sequence[Signal]:
+        """The signals of inputs besides their words, compared where the log keeps them."""
         ...

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import expectations
+from models.text.normalise import compared_form
 from ratchet import tasks
-from ratchet.data.prepare import label_sources, row_facts, split
+from ratchet.data.prepare import label_sources, split
+from ratchet.data.versions import quarantine
 from ratchet.data.versions.quarantine import FILE
 from ratchet.monitoring import feedback
 from ratchet.monitoring.labels import feedback_rules, vetting
@@ -25,9 +27,11 @@ from ratchet.problem.data_pin import SplitSpec
 from ratchet.problem.problem import Problem
 from ratchet.problem.settings import Settings
 from ratchet.project.paths import Places
+from tests.support.other_kind import other_kind, problem_of, stored
 from tests.support.people import ask_of, say
 
-LABELS = {"good", "bad"}
+CLASSIFY = tasks.get("classify")
+LABELS = ("bad", "good")
 SCHEMA = {
     "prediction": pl.String, "text": pl.String, "predicted": pl.String, "score": pl.Float64, "label": pl.String,
     "source": pl.String, "chance": pl.Float64, "at": pl.Float64,
@@ -64,7 +68,9 @@ def traffic_of(scores: np.ndarray, audited: int = 0, wrong: int = 0) -> Traffic:
 
 
 def reasons_for(rows: pl.DataFrame, traffic_: Traffic | None = None) -> list[str | None]:
-    return feedback_rules.reasons(feedback_rules.weigh(rows, TABLE, LABELS, traffic_ or traffic())).to_list()
+    return feedback_rules.reasons(
+        CLASSIFY, feedback_rules.weigh(CLASSIFY, rows, TABLE, LABELS, traffic_ or traffic())
+    ).to_list()
 
 
 BAD: dict[str, dict[str, object]] = {
@@ -85,8 +91,8 @@ def test_two_labels_of_one_text_are_a_conflict_unless_one_source_is_stronger() -
     two = labels_of({"text": "the same"}, {"text": "The same", "label": "good"})
     assert reasons_for(two) == [REASONS["conflict"]] * 2
     audited = labels_of({"text": "the same"}, {"text": "The same", "label": "good", "source": "audit"})
-    facts = feedback_rules.weigh(audited, TABLE, LABELS, traffic())
-    assert feedback_rules.reasons(facts).to_list() == [None, None]
+    facts = feedback_rules.weigh(CLASSIFY, audited, TABLE, LABELS, traffic())
+    assert feedback_rules.reasons(CLASSIFY, facts).to_list() == [None, None]
     assert facts["first"].to_list() == [False, True], "the audit's word stands for the text"
 
 
@@ -167,7 +173,9 @@ def test_confirming_answers_is_always_plausible() -> None:
 
 def test_a_flood_waits_its_turn_and_an_audit_does_not() -> None:
     rows = labels_of(*({"label": "good"} for _ in range(700)), *({"source": "audit"} for _ in range(700)))
-    facts = feedback_rules.limit_per_turn(feedback_rules.weigh(rows, TABLE, LABELS, traffic(2000)), table_rows=1000)
+    facts = feedback_rules.limit_per_turn(
+        feedback_rules.weigh(CLASSIFY, rows, TABLE, LABELS, traffic(2000)), table_rows=1000
+    )
     assert facts.filter(source="user")["waits"].sum() == 200, "one source adds 500 in a turn"
     assert facts.filter(source="audit")["waits"].sum() == 0
     verdict = expectations.check(facts, "feedback", expectations.rules_of(tasks.get("classify")))
@@ -209,8 +217,8 @@ def test_every_row_is_learned_from_or_has_a_reason_or_a_twin_that_is_learned_fro
     """Texts of a few signs meet often; the table has `t` as good."""
     rows = labels_of(*({"text": text, "label": label} for text, label in zip(texts, given_labels, strict=False)))
     table = pl.DataFrame({"key": ["t"], "label": ["good"]})
-    facts = feedback_rules.weigh(rows, table, LABELS, traffic(100, score=0.7))
-    learned, reasons = facts["first"].to_list(), feedback_rules.reasons(facts).to_list()
+    facts = feedback_rules.weigh(CLASSIFY, rows, table, LABELS, traffic(100, score=0.7))
+    learned, reasons = facts["first"].to_list(), feedback_rules.reasons(CLASSIFY, facts).to_list()
     pairs = [(compared(text), label) for text, label in zip(rows["text"], rows["label"], strict=True)]
     kept = [pair for pair, is_learned in zip(pairs, learned, strict=True) if is_learned]
     assert len({key for key, _ in kept}) == len(kept), "a text is learned once, with one label"
@@ -224,7 +232,7 @@ def test_every_row_is_learned_from_or_has_a_reason_or_a_twin_that_is_learned_fro
 
 def compared(text: str) -> str:
     """Texts that differ in case or spaces alone are one, as the table's are."""
-    return str(row_facts.compared_form(pl.Series([text])).item())
+    return str(compared_form(pl.Series([text])).item())
 
 
 @pytest.fixture
@@ -426,3 +434,62 @@ def test_without_a_batch_no_label_is_settled(problem: Problem) -> None:
     say(log, ask_of(log, texts("new", 3), days_ago=100), "good")
     assert feedback.settle(problem, predictions.waiting_labels(log, "reviews"), None) == 3
     assert predictions.count_waiting_labels(log, "reviews") == 3
+
+
+# A kind whose inputs are no texts, and whose answers state no confidence
+
+
+def sizes(count: int) -> list[str]:
+    return [stored(number) for number in range(count)]
+
+
+@pytest.fixture
+def homes(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> Problem:
+    """A problem of numbers, whose table has one row."""
+    made = problem_of(other_kind("feedback"), problem)
+    row = {"text": [stored(1)], "label": ["10"], "label_source": [label_sources.ORIGINAL]}
+    monkeypatch.setattr(feedback, "RawRows", lambda _: [pl.DataFrame(row)])
+    return made
+
+
+def test_any_target_that_the_kind_can_have_is_taken_in(homes: Problem) -> None:
+    log = homes.here.predictions
+    first, second, *_ = ask_of(log, [stored(7), stored(8)])
+    say(log, [first], "71.5")
+    say(log, [second], "much")
+    batch = feedback.collect(homes, feedback.waiting_labels(homes))
+    reason = "no label that the problem has"
+    assert str(batch) == f"2 new labels: 1 by users to learn from; 1 set aside ({reason}: 1)."
+    assert batch.kept["text"].to_list() == [stored(7)]
+    assert batch.aside.columns == [quarantine.REASON, FILE, quarantine.LINE, "size", "price"]
+    assert batch.aside["size"].to_list() == ["8.0"], "it can be mended under the owner's columns"
+
+
+def test_a_reason_speaks_of_no_text_where_there_is_none(homes: Problem) -> None:
+    log = homes.here.predictions
+    say(log, ask_of(log, [stored(1)]), "11")
+    batch = feedback.collect(homes, feedback.waiting_labels(homes))
+    assert batch.aside[quarantine.REASON].to_list() == ["the table has this input with another label"]
+    assert set(feedback_rules.OF_ANY_INPUT) < set(REASONS)
+
+
+def test_corrections_of_answers_without_confidence_are_all_plausible(homes: Problem) -> None:
+    """Hardly any number is right to the last digit, so to correct all of them is no attack."""
+    log = homes.here.predictions
+    say(log, ask_of(log, sizes(200))[2:], "7.5")
+    batch = feedback.collect(homes, feedback.waiting_labels(homes))
+    assert batch.aside.is_empty()
+    assert batch.taken.height == 198
+
+
+def test_a_withdrawn_input_of_several_columns_leaves_the_quarantine(
+    homes: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = homes.here.predictions
+    say(log, ask_of(log, sizes(3)), "much")
+    batch = feedback.collect(homes, feedback.waiting_labels(homes))
+    feedback.append_quarantine(homes, batch.aside, print)
+    monkeypatch.setattr(feedback.settings, "load", lambda _: homes.settings)
+    feedback.erase_withdrawn(homes.here, homes.name, pl.Series([stored(1)]))
+    left = quarantine.read(feedback.aside_path(homes.here, homes.name))
+    assert left["size"].to_list() == ["0.0", "2.0"]

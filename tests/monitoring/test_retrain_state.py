@@ -18,6 +18,7 @@ from ratchet.problem.problem import Problem
 from ratchet.problem.settings import Settings
 from ratchet.project import durable
 from ratchet.project.paths import Places
+from tests.support.other_kind import other_kind, problem_of
 from tests.support.people import ask_of, say, say_of
 
 NAME = "reviews"
@@ -219,3 +220,14 @@ def test_the_watcher_of_labels_bears_an_answer_that_is_none_of_prefects(problem:
         with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{server.server_port}/api"}):
             assert label_watcher.check_safely(problem.here).startswith("JSONDecodeError: ")
         server.shutdown()
+
+
+def test_no_label_of_a_kind_without_feedback_waits(problem: Problem) -> None:
+    log = problem.here.predictions
+    say(log, ask_of(log, texts("once asked", 60)), "bad")
+    assert waiting(problem) == 60
+    deaf, heard = (problem_of(other_kind(*can), problem) for can in ((), ("feedback",)))
+    assert waiting(deaf) == 0
+    assert waiting(heard) == 60
+    remedies = [retrain_state.current_signals(each, None, "size").remedy for each in (problem, heard, deaf)]
+    assert remedies == ["label some texts", "label some inputs", "bring newer rows (make data)"]

@@ -12,6 +12,7 @@ import polars as pl
 from ratchet.data import examples
 from ratchet.monitoring.drift import alpha_spending
 from ratchet.monitoring.drift.samples import Audited, LiveSample, Reference
+from ratchet.tasks.contract import Answered
 
 HOURLY = alpha_spending.allowed(1.0)
 
@@ -41,25 +42,20 @@ def sides(seed: int, rows: int = 1_000) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
 
 
+def answered(frame: pl.DataFrame) -> Answered:
+    lengths, said = frame["text"].str.len_chars().to_numpy().astype(float), frame["said"].to_numpy().astype(str)
+    return Answered(lengths, said, frame["score"].to_numpy())
+
+
 def judged(frame: pl.DataFrame) -> Reference:
     groups = np.unique(frame["film"].to_numpy(), return_inverse=True)[1]
-    texts = tuple(frame["text"])
-    lengths, said = frame["text"].str.len_chars().to_numpy().astype(float), frame["said"].to_numpy().astype(str)
-    truth = frame["label"].to_numpy().astype(str)
-    return Reference(lengths, said, frame["score"].to_numpy(), truth, groups, texts, groups)
+    return Reference(answered(frame), frame["label"].to_numpy().astype(str), groups, tuple(frame["text"]), groups)
 
 
 def met(frame: pl.DataFrame, texts: bool = True) -> LiveSample:
     teach = np.arange(frame.height) % 2 == 0
-    return LiveSample(
-        frame["text"].str.len_chars().to_numpy().astype(float),
-        frame["said"].to_numpy().astype(str),
-        frame["score"].to_numpy(),
-        tuple(frame["text"]) if texts else (),
-        teach if texts else np.zeros(0, np.bool_),
-    )
+    return LiveSample(answered(frame), tuple(frame["text"]) if texts else (), teach if texts else np.zeros(0, np.bool_))
 
 
 def audited(frame: pl.DataFrame) -> Audited:
-    said, truth = (frame[name].to_numpy().astype(str) for name in ("said", "label"))
-    return Audited(said, frame["score"].to_numpy(), truth)
+    return Audited(answered(frame), frame["label"].to_numpy().astype(str))

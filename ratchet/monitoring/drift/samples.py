@@ -1,4 +1,4 @@
-"""The samples of a drift check: holdout rows, live rows, and live rows whose true label is known.
+"""The samples of a drift check: holdout rows, live rows, and live rows whose right answer is known.
 
 Plain columns with one entry a row. drift.py compares them; accuracy.py estimates and measures the accuracy.
 """
@@ -6,17 +6,20 @@ Plain columns with one entry a row. drift.py compares them; accuracy.py estimate
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ratchet.monitoring.drift.two_sample import Floats, Ints, Names
+from ratchet.monitoring.drift.two_sample import Ints, Names
+from ratchet.tasks.contract import Answered
 
 FEWEST = 50
-"""Fewest distinct texts of a check: below them no test has power."""
+"""Fewest distinct inputs of a check: below them no test has power."""
 
 Flags = NDArray[np.bool_]
+
+NOTHING = Answered(np.zeros(0), np.zeros(0, np.str_), np.zeros(0))
+"""No answer."""
 
 
 @dataclass(frozen=True)
@@ -24,70 +27,52 @@ class Reference:
     """The version's holdout rows and its answers to them.
 
     Attributes:
-        characters: Length of each text.
-        labels: Predicted labels.
-        scores: Probability of each predicted label.
-        truth: True labels; None if unknown.
+        answered: Its answers.
+        truth: Right answers; None if unknown.
         groups: Index of each row's group; None if each row stands alone.
-        texts: Texts of the holdout, which may be of other rows than the answers.
-        text_groups: Index of each text's group; None if each text stands alone.
+        inputs: Inputs of the holdout, which may be of other rows than the answers.
+        input_groups: Index of each input's group; None if each input stands alone.
     """
 
-    characters: Floats
-    labels: Names
-    scores: Floats
+    answered: Answered
     truth: Names | None = None
     groups: Ints | None = None
-    texts: tuple[str, ...] = ()
-    text_groups: Ints | None = None
-
-    @cached_property
-    def right(self) -> Floats | None:
-        return None if self.truth is None else (self.labels == self.truth).astype(np.float64)
+    inputs: tuple[str, ...] = ()
+    input_groups: Ints | None = None
 
 
 @dataclass(frozen=True)
 class LiveSample:
-    """Live rows and the version's answers: distinct texts, newest first.
+    """Live rows and the version's answers: distinct inputs, newest first.
 
     Attributes:
-        characters: Length of each text.
-        labels: Predicted labels.
-        scores: Probability of each predicted label.
-        texts: The texts that the log kept.
-        teach: Mask of the texts that train the domain classifier (domain_classifier.py); the others are scored. A text
-            stays in its half for good.
-        first: Predicted labels of the first texts since the version went live; none of these rows is in the others.
-        learnt: Number of further texts that the version was trained on. They are left out because the version is more
+        answered: The answers.
+        inputs: The inputs that the log kept.
+        teach: Mask of the inputs that train the domain classifier (domain_classifier.py); the others are scored. An
+            input stays in its half for good.
+        first: The first answers since the version went live; none of these rows is in the others.
+        learnt: Number of further inputs that the version was trained on. They are left out because the version is more
             confident about them.
     """
 
-    characters: Floats
-    labels: Names
-    scores: Floats
-    texts: tuple[str, ...] = ()
+    answered: Answered
+    inputs: tuple[str, ...] = ()
     teach: Flags = field(default_factory=lambda: np.zeros(0, np.bool_))
-    first: Names = field(default_factory=lambda: np.zeros(0, np.str_))
+    first: Answered = NOTHING
     learnt: int = 0
 
 
 @dataclass(frozen=True)
 class Audited:
-    """Live answers that the random audit labelled, newest first.
+    """Live answers whose right answer the random audit gave, newest first.
 
     Attributes:
-        labels: Predicted labels.
-        scores: Probability of each predicted label.
-        truth: Labels of the audit.
+        answered: The answers.
+        truth: Right answers.
     """
 
-    labels: Names
-    scores: Floats
+    answered: Answered
     truth: Names
 
-    @cached_property
-    def right(self) -> Floats:
-        return np.asarray(self.labels == self.truth, np.float64)
 
-
-NO_AUDIT = Audited(np.zeros(0, np.str_), np.zeros(0), np.zeros(0, np.str_))
+NO_AUDIT = Audited(NOTHING, np.zeros(0, np.str_))

@@ -5,15 +5,17 @@ All functions take and return frames.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import polars as pl
 
-from ratchet import tasks
 from ratchet.data.prepare import row_facts
 from ratchet.data.prepare.label_sources import AUDIT, STRENGTH
 from ratchet.monitoring.labels import vetting
 from ratchet.monitoring.labels.vetting import SURE, Traffic
+from ratchet.tasks import Task
+from ratchet.tasks.contract import Labels
 
 AT_ONCE, FEW = 0.10, 500
 """Labels that one source may add in a turn: a share of the table's rows, but at least FEW."""
@@ -29,6 +31,14 @@ REASONS = {
     "unusual": "several times as many corrections as this source used to give",
 }
 """Facts that set a row aside, each with its reason, in order of precedence."""
+OF_ANY_INPUT = {
+    "unknown_label": "no label that the problem has",
+    "no_text": "the log kept no {unit}",
+    "unsound": "the {unit} could be no row of the table",
+    "contradicts": "the table has this {unit} with another label",
+    "conflict": "the same {unit} was given another label, too",
+}
+"""The reasons of kinds whose inputs are no texts, where they differ from REASONS; `unit` is what an input is called."""
 
 
 def last_words(labels: pl.DataFrame) -> pl.DataFrame:
@@ -41,16 +51,18 @@ def last_words(labels: pl.DataFrame) -> pl.DataFrame:
     return labels.sort("prediction", strength, "at", "label").unique("prediction", keep="last", maintain_order=True)
 
 
-def weigh(rows: pl.DataFrame, table: pl.DataFrame, labels: set[str], traffic: Traffic) -> pl.DataFrame:
+def weigh(task: Task, rows: pl.DataFrame, table: pl.DataFrame, labels: Labels, traffic: Traffic | None) -> pl.DataFrame:
     """The facts of each label, without its text, for the expectations to validate.
 
     Args:
+        task: The kind of problem.
         rows: Last words: columns prediction, text, predicted, score, label and source. Text, predicted and score are
             null if the prediction is not logged.
         table: Labels of the owner's table and of earlier feedback for these texts: columns `key` (the compared form)
             and `label`.
-        labels: Classes of the problem.
-        traffic: Answers around the new labels.
+        labels: Output columns of a model of this data (`JudgingFace.labels`).
+        traffic: Answers around the new labels; None where answers have no confidence, so that no label is improbable
+            or unusual.
 
     Returns:
         One row for each label, in order, with the columns
@@ -62,7 +74,7 @@ def weigh(rows: pl.DataFrame, table: pl.DataFrame, labels: set[str], traffic: Tr
         - `first`: whether this row stands for its text
         - `class_share`: share of the label among the `first` rows; null for the others
     """
-    row_check = row_facts.row_only_facts(rows.select("text", "label"), tasks.get("classify"))
+    row_check = row_facts.row_only_facts(rows.select("text", "label"), task)
     keyed = rows.with_columns(
         row_check[row_facts.KEY].alias("key"), row_check["set_aside"].alias("bad")
     ).with_row_index("row", 1)
@@ -71,7 +83,7 @@ def weigh(rows: pl.DataFrame, table: pl.DataFrame, labels: set[str], traffic: Tr
     taught = pl.col("taught").list.contains(pl.col("label")).fill_null(False)
     facts = joined.with_columns(
         pl.col("predicted").is_null().alias("unknown_id"),
-        (~pl.col("label").is_in(sorted(labels))).alias("unknown_label"),
+        (~pl.col("label").is_in(possible(task, rows["label"].unique(), labels).implode())).alias("unknown_label"),
         (pl.col("predicted").is_not_null() & pl.col("text").is_null()).alias("no_text"),
         (pl.col("text").is_not_null() & pl.col("bad")).alias("unsound"),
         (pl.col("taught").is_not_null() & ~taught).alias("contradicts"),
@@ -85,6 +97,16 @@ def weigh(rows: pl.DataFrame, table: pl.DataFrame, labels: set[str], traffic: Tr
     return facts.select("row", "label", "source", *REASONS, "set_aside", "known", "first", share.alias("class_share"))
 
 
+def possible(task: Task, targets: Iterable[str], labels: Labels) -> pl.Series:
+    """Those of the targets that a model with these outputs can give."""
+    found = []
+    for target in targets:
+        with suppress(ValueError):
+            task.judging.truth([target], labels)
+            found.append(target)
+    return pl.Series("label", found, dtype=pl.String)
+
+
 def _conflict(facts: pl.DataFrame) -> pl.Series:
     """Whether the strongest source of a row's text gave it more than one label; weaker sources are overruled."""
     strength = pl.col("source").replace_strict(STRENGTH, default=0, return_dtype=pl.Int8)
@@ -94,8 +116,10 @@ def _conflict(facts: pl.DataFrame) -> pl.Series:
     return facts.select((is_sound & is_strongest & (labels > 1)).fill_null(False).alias("conflict"))["conflict"]
 
 
-def _implausible(facts: pl.DataFrame, traffic: Traffic) -> list[pl.Series]:
+def _implausible(facts: pl.DataFrame, traffic: Traffic | None) -> list[pl.Series] | list[pl.Expr]:
     """The facts `improbable` and `unusual` (vetting.py); an audit label is always believed."""
+    if traffic is None:
+        return [pl.lit(False).alias(name) for name in ("improbable", "unusual")]
     is_correction = (pl.col("label") != pl.col("predicted")).fill_null(False)
     sure = is_correction & (pl.col("score") >= SURE).fill_null(False)
     rows = facts.select("row", "prediction", "source", is_correction.alias("wrong"), sure.alias("sure"))
@@ -129,7 +153,9 @@ def limit_per_turn(facts: pl.DataFrame, table_rows: int, untaught: Mapping[str, 
     return facts.with_columns(waits.alias("waits"))
 
 
-def reasons(facts: pl.DataFrame) -> pl.Series:
+def reasons(task: Task, facts: pl.DataFrame) -> pl.Series:
     """The first reason that sets each row aside; null if none does."""
-    reason = pl.coalesce(pl.when(pl.col(fact)).then(pl.lit(words)) for fact, words in REASONS.items())
+    of_any = {fact: words.format(unit=task.columns.UNIT) for fact, words in OF_ANY_INPUT.items()}
+    named = REASONS if task.signals.HAS_TEXTS else REASONS | of_any
+    reason = pl.coalesce(pl.when(pl.col(fact)).then(pl.lit(words)) for fact, words in named.items())
     return facts.select(reason.alias("reason")).to_series()

@@ -76,11 +76,11 @@ class Prediction:
         version: Model version that answered.
         role: `champion`, `challenger` or `shadow`.
         route: Route of the request.
-        label: Predicted label.
-        score: Probability of that label.
-        characters: Length of the text.
-        digest: Digest of the text.
-        text: Text, redacted if the policy says so; None if the policy keeps none.
+        label: Answer.
+        score: Confidence in it; 0 where the kind states none.
+        characters: Length of the input.
+        digest: Digest of the input.
+        text: Input, redacted if the policy says so; None if the policy keeps none.
         seconds: Time from the request to the answer.
         said: Label that a person gave last; None if there is none.
     """
@@ -151,10 +151,10 @@ def record(
     answers: Sequence[tuple[str, str, float]],
     names: Sequence[str] | None = None,
 ) -> None:
-    """Log answers that no service gave, without their texts.
+    """Log answers that no service gave, without their inputs.
 
     Args:
-        answers: Text, predicted label and score of each answer.
+        answers: Input, answer and score of each.
         names: Ids; new ones by default. An id that is logged already is left unchanged.
     """
     now = time.time()

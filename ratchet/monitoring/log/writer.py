@@ -65,7 +65,7 @@ class LabelMessage(Struct, array_like=True, tag="said"):
         prediction: Id of the prediction.
         label: Label.
         source: `user`, `chosen` or `audit`.
-        known: Whether the label is a class of the problem; otherwise it is not written.
+        known: Whether the problem can have the label; otherwise it is not written.
         at: Seconds since 1970.
         chance: Probability with which the text was chosen to be labelled; None if it was not chosen.
     """
@@ -85,17 +85,19 @@ class Policy(Struct, array_like=True, tag="policy", frozen=True):
         texts: `whole`, `redacted` or `hash`.
         days: Days after which an answer is deleted.
         problem: Problem of the service.
+        has_texts: Whether inputs are texts; others cannot be redacted, so `redacted` keeps none of them.
     """
 
     texts: str = "whole"
     days: int = 90
     problem: str = ""
+    has_texts: bool = True
 
     def kept(self, text: str) -> str | None:
-        """The text as the log keeps it; None if it keeps none."""
+        """The input as the log keeps it; None if it keeps none."""
         if self.texts == "whole":
             return text
-        return redact(text) if self.texts == "redacted" else None
+        return redact(text) if self.texts == "redacted" and self.has_texts else None
 
 
 class Message(Struct, array_like=True):

@@ -17,17 +17,24 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flows import drift_check
 from flows.pages import drift_report
+from ratchet import tasks
 from ratchet.monitoring import last_check
 from ratchet.monitoring.drift import alpha_spending, drift, two_sample
+from ratchet.monitoring.drift.accuracy import Accuracy
 from ratchet.monitoring.drift.domain_classifier import areas
 from ratchet.monitoring.drift.drift import Drift
-from ratchet.monitoring.drift.samples import NO_AUDIT, LiveSample, Reference
+from ratchet.monitoring.drift.samples import NO_AUDIT, Audited, LiveSample, Reference
 from ratchet.monitoring.drift.two_sample import Sample, permutation_p_value
 from ratchet.monitoring.last_check import LastCheck
 from ratchet.monitoring.log import database, predictions
 from ratchet.project.paths import Places
 from ratchet.serving.answering.metrics import last_check_gauges
-from tests.support.films import HOURLY, audited, judged, met, sides
+from ratchet.tasks.contract import Answered
+from tests.support.films import HOURLY, answered, audited, judged, met, sides
+from tests.support.other_kind import other_kind, stored
+
+CLASSIFY = tasks.get("classify")
+NUMBERS = other_kind("feedback")
 
 
 def drifted_names(result: Drift) -> set[str]:
@@ -40,7 +47,7 @@ def drifted_names(result: Drift) -> set[str]:
 def test_unchanged_traffic_is_left_alone() -> None:
     """In 8 splits by film; at a level of 5% a look, which is 700 times what an hourly look may spend."""
     results = [
-        drift.compare(judged(holdout_rows), met(rest), audited(rest), alpha=0.05)
+        drift.compare(CLASSIFY, judged(holdout_rows), met(rest), audited(rest), alpha=0.05)
         for holdout_rows, rest in map(sides, range(8))
     ]
     assert sum(result.drifted for result in results) <= 2  # more with a chance of 0.6%, were each at its level
@@ -69,7 +76,7 @@ def planted(rest: pl.DataFrame, what: str) -> pl.DataFrame:
 )
 def test_a_planted_shift_is_called_by_its_name(what: str) -> None:
     holdout_rows, rest = sides(0)
-    result = drift.compare(judged(holdout_rows), met(planted(rest, what)), alpha=HOURLY)
+    result = drift.compare(CLASSIFY, judged(holdout_rows), met(planted(rest, what)), alpha=HOURLY)
     assert result.drifted
     assert what in drifted_names(result)
     assert what in result.verdict
@@ -82,17 +89,20 @@ def test_a_class_that_grows_is_seen_against_the_first_answers() -> None:
     more = rest.with_columns(
         said=pl.Series(np.where(np.random.default_rng(0).random(1_000) < 0.2, "fresh", rest["said"]))
     )
-    first = sides(1, 3_000)[1]["said"].to_numpy().astype(str)
-    assert drifted_names(drift.compare(judged(holdout_rows), replace(met(more), first=first), alpha=HOURLY)) == {
-        "predicted label since it went live"
-    }
-    assert drifted_names(drift.compare(judged(holdout_rows), replace(met(rest), first=first), alpha=HOURLY)) == set()
+    first = answered(sides(1, 3_000)[1])
+    assert drifted_names(
+        drift.compare(CLASSIFY, judged(holdout_rows), replace(met(more), first=first), alpha=HOURLY)
+    ) == {"predicted label since it went live"}
+    assert (
+        drifted_names(drift.compare(CLASSIFY, judged(holdout_rows), replace(met(rest), first=first), alpha=HOURLY))
+        == set()
+    )
 
 
 def test_labels_that_changed_their_meaning_show_in_the_audit_alone() -> None:
     holdout_rows, rest = sides(0, 400)
     turned = rest.with_columns(label=pl.Series(np.where(np.arange(400) % 3 == 0, "other", rest["label"])))
-    result = drift.compare(judged(holdout_rows), met(rest), audited(turned), alpha=HOURLY)
+    result = drift.compare(CLASSIFY, judged(holdout_rows), met(rest), audited(turned), alpha=HOURLY)
     assert drifted_names(result) == {"accuracy"}
     accuracy = result.accuracy
     assert accuracy.measured
@@ -107,7 +117,7 @@ def test_labels_that_changed_their_meaning_show_in_the_audit_alone() -> None:
 @pytest.mark.parametrize("rows", [0, 1, 49])
 def test_too_few_texts_give_no_verdict(rows: int) -> None:
     holdout_rows, rest = sides(0)
-    result = drift.compare(judged(holdout_rows), met(rest.head(rows)), NO_AUDIT)
+    result = drift.compare(CLASSIFY, judged(holdout_rows), met(rest.head(rows)), NO_AUDIT)
     assert not result.drifted
     assert result.verdict == f"Too early to tell: {rows} distinct texts were answered, 50 are needed."
     assert result.shifts == ()
@@ -116,16 +126,16 @@ def test_too_few_texts_give_no_verdict(rows: int) -> None:
 
 def test_without_texts_the_other_quantities_are_compared() -> None:
     holdout_rows, rest = sides(0)
-    result = drift.compare(judged(holdout_rows), met(rest, texts=False), alpha=HOURLY)
+    result = drift.compare(CLASSIFY, judged(holdout_rows), met(rest, texts=False), alpha=HOURLY)
     assert {each.what for each in result.shifts} == {"text length", "predicted label", "confidence"}
     assert "deploy.log.texts" in result.unread
-    assert result.unread in drift_report.as_markdown(drift_report.make_report("p", 1, "linear", 0.0, result))
+    assert result.unread in drift_report.as_markdown(drift_report.make_report(CLASSIFY, "p", 1, "linear", 0.0, result))
 
 
 def test_a_reference_without_true_labels_gives_no_estimate() -> None:
     holdout_rows, rest = sides(0)
     result = drift.compare(
-        replace(judged(holdout_rows), truth=None, groups=None), met(planted(rest, "confidence")), alpha=HOURLY
+        CLASSIFY, replace(judged(holdout_rows), truth=None, groups=None), met(planted(rest, "confidence")), alpha=HOURLY
     )
     assert "confidence" in drifted_names(result)
     assert result.accuracy.holdout is None
@@ -138,12 +148,12 @@ def test_chinese_texts_of_another_kind_are_told_apart() -> None:
     chance = np.random.default_rng(0)
     words, others = ["很好", "不错", "房间", "服务", "早餐"], ["好很", "错不", "间房", "务服", "餐早"]
     texts = [["".join(chance.choice(some, 12)) for _ in range(400)] for some in (words, words, others)]
-    plain = np.full(400, "a"), chance.random(400)
+    plain = Answered(np.full(400, 24.0), np.full(400, "a"), chance.random(400))
     teach = np.arange(400) % 2 == 0
-    reference = Reference(np.full(400, 24.0), *plain, texts=tuple(texts[0]))
-    same, moved = (LiveSample(np.full(400, 24.0), *plain, texts=tuple(some), teach=teach) for some in texts[1:])
-    assert drifted_names(drift.compare(reference, same, alpha=HOURLY)) == set()
-    assert "words" in drifted_names(drift.compare(reference, moved, alpha=HOURLY))
+    reference = Reference(plain, inputs=tuple(texts[0]))
+    same, moved = (LiveSample(plain, tuple(some), teach) for some in texts[1:])
+    assert drifted_names(drift.compare(CLASSIFY, reference, same, alpha=HOURLY)) == set()
+    assert "words" in drifted_names(drift.compare(CLASSIFY, reference, moved, alpha=HOURLY))
 
 
 def test_a_called_drift_stands_until_its_p_value_is_large() -> None:
@@ -151,12 +161,16 @@ def test_a_called_drift_stands_until_its_p_value_is_large() -> None:
     holdout_rows, rest = sides(0)
     weak = met(rest.with_columns(score=(pl.col("score") - 0.02).clip(0.5)))
     (shift,) = [
-        item for item in drift.compare(judged(holdout_rows), weak, alpha=0.05).shifts if item.what == "confidence"
+        item
+        for item in drift.compare(CLASSIFY, judged(holdout_rows), weak, alpha=0.05).shifts
+        if item.what == "confidence"
     ]
     assert 1e-9 < shift.p_value < 0.01
-    assert not drift.compare(judged(holdout_rows), weak, alpha=1e-9).drifted
-    assert drift.compare(judged(holdout_rows), weak, alpha=1e-9, standing=frozenset({"confidence"})).drifted
-    assert not drift.compare(judged(holdout_rows), met(rest), alpha=1e-9, standing=frozenset({"confidence"})).drifted
+    assert not drift.compare(CLASSIFY, judged(holdout_rows), weak, alpha=1e-9).drifted
+    assert drift.compare(CLASSIFY, judged(holdout_rows), weak, alpha=1e-9, standing=frozenset({"confidence"})).drifted
+    assert not drift.compare(
+        CLASSIFY, judged(holdout_rows), met(rest), alpha=1e-9, standing=frozenset({"confidence"})
+    ).drifted
 
 
 # How sure a look must be
@@ -227,7 +241,7 @@ def test_a_rare_class_that_becomes_frequent_is_detected() -> None:
 
 def look() -> tuple[Drift, LastCheck]:
     holdout_rows, rest = sides(0)
-    result = drift.compare(judged(holdout_rows), met(planted(rest, "words")), audited(rest), alpha=HOURLY)
+    result = drift.compare(CLASSIFY, judged(holdout_rows), met(planted(rest, "words")), audited(rest), alpha=HOURLY)
     return result, last_check.summarise("film-reviews", 3, 1_700_000_000.0, None, result)
 
 
@@ -282,7 +296,7 @@ class Page(HTMLParser):
 
 def test_the_report_is_valid_html_without_external_links_or_texts() -> None:
     result, _ = look()
-    report = drift_report.make_report("film-reviews", 3, "<b>linear", 1_700_000_000.0, result)
+    report = drift_report.make_report(CLASSIFY, "film-reviews", 3, "<b>linear", 1_700_000_000.0, result)
     content = drift_report.as_html(report)
     page = Page()
     page.feed(content)
@@ -372,3 +386,67 @@ def test_only_audited_labels_measure(tmp_path: Path) -> None:
     answers = predictions.audited(path, "reviews", 1, 10)
     assert [(each.id, each.said) for each in answers] == [(names[0], "good"), (names[3], "bad")]
     assert predictions.audited(path, "reviews", 2, 10) == []
+
+
+# A kind whose inputs are no texts, and whose answers are neither right nor wrong
+
+
+def numbers(rows: int, seed: int, answers: float = 0.0, sizes: float = 0.0) -> tuple[Answered, tuple[str, ...]]:
+    """Answers and inputs of a kind of numbers, moved by so much."""
+    chance = np.random.default_rng(seed)
+    said = np.array([f"{number:.6g}" for number in chance.normal(answers, size=rows)])
+    inputs = tuple(stored(size) for size in chance.normal(sizes, size=rows))
+    return Answered(np.full(rows, 20.0), said, np.zeros(rows)), inputs
+
+
+def compared(answers: float = 0.0, sizes: float = 0.0, kept: bool = True) -> Drift:
+    held, now = numbers(400, 0), numbers(400, 1, answers, sizes)
+    reference = Reference(held[0], held[0].answers, None, held[1])
+    return drift.compare(NUMBERS, reference, LiveSample(now[0], now[1] if kept else (), first=held[0]), alpha=HOURLY)
+
+
+def test_a_kind_names_what_is_compared() -> None:
+    assert {shift.what for shift in compared().shifts} == {"answer", "size"}
+    assert compared().verdict == "Steady: the last 400 distinct inputs look like the holdout."
+    assert compared(answers=2.0).moved == "answer"
+    assert compared(sizes=2.0).moved == "size"
+    early = drift.compare(NUMBERS, Reference(numbers(9, 0)[0]), LiveSample(numbers(9, 1)[0]))
+    assert early.verdict == "Too early to tell: 9 distinct inputs were answered, 50 are needed."
+
+
+def test_answers_that_are_never_right_have_no_accuracy() -> None:
+    result = compared(sizes=2.0)
+    assert result.accuracy == Accuracy()
+    assert result.shares == ()
+    report = drift_report.make_report(NUMBERS, "homes", 1, "mean", 0.0, result)
+    assert [section.title for section in report.sections] == ["What moved"]
+    assert "text" not in drift_report.as_markdown(report).replace("deploy.log.texts", "").partition("![")[0]
+    assert report.next.startswith("Next: label some of the newest inputs")
+    deaf = drift_report.make_report(other_kind(), "homes", 1, "mean", 0.0, result)
+    assert "make data ADD=file" in deaf.next
+    assert "label" not in deaf.next
+
+
+def test_inputs_that_the_log_does_not_keep_are_not_compared() -> None:
+    result = compared(sizes=2.0, kept=False)
+    assert [shift.what for shift in result.shifts] == ["answer"]
+    words = "The log keeps the inputs of 0 of them (deploy.log.texts), 50 are needed to compare them."
+    assert result.unread == words
+
+
+def test_an_answer_is_right_as_the_kind_says() -> None:
+    """This one's within a half; the kind states no confidence, so nothing is estimated."""
+    held, now = numbers(400, 0)[0], numbers(400, 1)[0]
+    near = np.array([f"{float(answer) + 0.4:.6g}" for answer in now.answers])
+    result = drift.compare(
+        other_kind("feedback", "right_or_wrong"),
+        Reference(held, held.answers),
+        LiveSample(now),
+        Audited(now, near),
+        alpha=HOURLY,
+    )
+    assert result.accuracy.measured
+    assert result.accuracy.measured.value == 1
+    assert result.accuracy.holdout
+    assert result.accuracy.estimated is result.accuracy.honesty is result.accuracy.missed is None
+    assert "accuracy" in {shift.what for shift in result.shifts}

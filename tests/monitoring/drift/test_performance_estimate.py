@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ratchet import tasks
 from ratchet.monitoring.drift import drift, label_shift, performance_estimate
 from tests.support.films import audited, judged, met, sides
 
@@ -19,7 +20,7 @@ def test_the_estimate_without_labels_is_right_where_texts_became_harder() -> Non
     for seed in range(12):
         holdout_rows, rest = sides(seed, 3_000)
         hard = rest.sort("score").head(1_000)
-        accuracy = drift.compare(judged(holdout_rows), met(hard), audited(hard)).accuracy
+        accuracy = drift.compare(tasks.get("classify"), judged(holdout_rows), met(hard), audited(hard)).accuracy
         assert accuracy.estimated
         assert accuracy.measured
         assert accuracy.holdout

@@ -10,9 +10,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from models.text.normalise import compared_form
+from ratchet import tasks
 from ratchet.data.prepare import row_diff
 from ratchet.data.prepare.label_sources import AUDIT, CHOSEN, USER
-from ratchet.data.prepare.row_facts import compared_form
 from ratchet.data.versions import feedback_table, quarantine
 from ratchet.data.versions.quarantine import FILE, LINE, REASON
 from ratchet.monitoring import canary_outcomes, feedback
@@ -311,8 +312,8 @@ def test_split_traffic_compares_answers_since_the_challengers_first(fresh: Calla
     for name in (*before, *trial, *since):
         say(log, name, "good", AUDIT, 4.0)
     say(log, since[0], "bad", AUDIT, 5.0)
-    assert canary_outcomes.split_outcomes(log, "films", 1, 2) == ([True], [True, True])
-    assert canary_outcomes.split_outcomes(log, "films", 1, 3) == ([False, False, True], [])
+    assert canary_outcomes.split_outcomes(tasks.get("classify"), log, "films", 1, 2) == ([True], [True, True])
+    assert canary_outcomes.split_outcomes(tasks.get("classify"), log, "films", 1, 3) == ([False, False, True], [])
 
 
 @needs_postgres
@@ -379,3 +380,8 @@ def test_predictions_are_kept_by_version_newest_first_without_texts(tmp_path: Pa
     (prediction,) = predictions.latest(path, "reviews", 1, 1)
     assert (prediction.characters, prediction.label, prediction.score, prediction.text) == (20, "bad", 0.8, None)
     assert predictions.latest(tmp_path / "absent.db", "reviews", 1, 5) == []
+
+
+@pytest.mark.parametrize(("texts", "kept"), [("whole", '{"size":1.0}'), ("redacted", None), ("hash", None)])
+def test_an_input_that_is_no_text_is_kept_whole_or_not_at_all(texts: str, kept: str | None) -> None:
+    assert Policy(texts, 90, "homes", has_texts=False).kept('{"size":1.0}') == kept

@@ -43,7 +43,7 @@ def main(follower: str = "") -> int:
         print(refusal, file=sys.stderr)
         return 1
     log = Log(Policy(current.deploy.log.texts, current.deploy.log.days, current.problem), say)
-    service = Service(here, current.problem, current.deploy, log, ServiceMetrics(log), say)
+    service = Service(here, current.problem, current.deploy, log, ServiceMetrics(log), say, task=current.kind)
     connections = Connections(service)
     server = uvicorn.Server(
         uvicorn.Config(

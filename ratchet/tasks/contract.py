@@ -30,8 +30,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
+    from random import Random
+
     import polars as pl
 
+    from models.text.explanation import Explanation
     from ratchet.judging.metrics import Metric, Scores
     from ratchet.judging.slices import Masks
 
@@ -294,14 +297,33 @@ class AnswersFace(Protocol):
 
 
 class WireFace(Protocol):
-    """The bodies of /predict and /feedback: `ratchet/tasks/<kind>/wire.py`. msgspec; the service imports it."""
+    """What callers of the service send and get: `ratchet/tasks/<kind>/wire.py`. msgspec; the service imports it.
 
+    A kind that needs no other may take `Invocation` and `Lines` from ratchet/tasks/bodies.py.
+    """
+
+    UNIT: str
+    """What an input is called, for messages and pages: `text`. It begins with a consonant; its plural ends in s."""
+    SUMMARY: str
+    """What the model does, as a phrase without a full stop: `Classify texts`."""
+    TABLE: str
+    """The columns of `AnswersFace.table`, as part of a sentence."""
+    EXAMPLES: Sequence[str]
+    """Two inputs, made up, for the commands of the documentation."""
     Question: type
     """The body of /predict, a Struct; its field `key` identifies the caller for the canary."""
     Prediction: type
-    """The answer to one input, a Struct with the field `id`."""
+    """The answer to one input, a Struct with the fields `id` and `label`; a Correction takes both."""
     Correction: type
     """The body of /feedback, a Struct with the fields `id` and `label`."""
+    Invocation: type
+    """The body of /invocations, a Struct with the fields of `bodies.Invocation`."""
+    Lines: Any
+    """The type of a CSV for /invocations: a string with a description."""
+
+    def question(self, inputs: Sequence[str]) -> Any:
+        """The body of /predict that asks about these inputs, as JSON has it: a dict."""
+        ...
 
     def read_question(self, question: Any) -> list[str]:
         """The inputs of a decoded Question.
@@ -311,11 +333,15 @@ class WireFace(Protocol):
         """
         ...
 
-    def read_label(self, value: Any, labels: Labels) -> str:
-        """The target that a correction gives, or that a person typed on a page.
+    def record(self, stored: str) -> dict[str, Any]:
+        """The row of a data frame that an input stands for: undoes `AnswersFace.read_record`."""
+        ...
+
+    def columns(self, names: Sequence[Any]) -> Sequence[str]:
+        """Those columns of a data frame that `AnswersFace.read_record` reads.
 
         Raises:
-            ValueError: no model with these outputs can give it; the message is a sentence for the caller.
+            ValueError: one is missing; the message is a sentence for the caller.
         """
         ...
 
@@ -323,8 +349,28 @@ class WireFace(Protocol):
         """The Prediction of one input; `name` is its id, `row` are its outputs."""
         ...
 
+    def explain(self, prediction: Any, text: str, found: Explanation) -> None:
+        """Complete a Prediction with the words that moved it; called for kinds with the ability `explanation` alone."""
+        ...
+
     def choices(self, labels: Labels) -> Sequence[str]:
         """The targets among which a person chooses; none where a person types the target."""
+        ...
+
+    def read_label(self, value: Any, labels: Labels) -> str:
+        """The target that a Correction gives, or that a person typed on a page.
+
+        Raises:
+            ValueError: no model with these outputs can give it; the message is a sentence for the caller.
+        """
+        ...
+
+    def example(self, name: str, labels: Labels) -> Any:
+        """A Prediction of the first example, with made-up numbers; `labels` is empty where nothing is live."""
+        ...
+
+    def made_up(self, inputs: Sequence[str], chance: Random) -> str:
+        """A new input, whose target is that of all of these."""
         ...
 
 

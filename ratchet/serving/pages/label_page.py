@@ -35,10 +35,12 @@ def routes(service: Service) -> list[Route]:
     recent = RecentAnswers(service)
 
     async def show(request: Request) -> Response:
+        predict.check_takes_feedback(service)
         offer, prediction = await choose_offer(service, recent, request)
         return html.page("label.html", **await page_values(service, recent, request, offer, prediction))
 
     async def take_label(request: Request) -> Response:
+        predict.check_takes_feedback(service)
         form = await read_form(request, service, Verdict)
         offer = service.label_offers.find(form.id) or Offer(form.id, USER)
         await predict.record_feedback(service, form.id, form.label, offer.source, offer.chance)
@@ -88,8 +90,8 @@ async def page_values(
     service: Service, recent: RecentAnswers, request: Request, offer: Offer | None, prediction: Prediction | None
 ) -> dict[str, Any]:
     """The values of the template label.html."""
-    words = words_for(request)
-    labels = service.champion.bundle.labels if service.champion is not None else ()
+    words = words_for(request, service)
+    labels = service.task.wire.choices(service.champion.bundle.labels) if service.champion is not None else ()
     labelled_id = request.query_params.get("said", "")
     labelled = await find_with_text(recent, labelled_id) if service.label_offers.find(labelled_id) else None
     note = words.you_said.format(label=labelled.said) if labelled is not None and labelled.said is not None else ""
@@ -100,6 +102,8 @@ async def page_values(
         "other_language_url": other_language_url(request, words.other_language),
         "problem": service.problem,
         "waiting": len(service.label_offers.waiting()),
+        "takes_feedback": True,
+        "is_live": service.champion is not None,
         "labels": sorted(labels),
         "has_buttons": len(labels) <= MAX_BUTTONS,
         "offer": offer,

@@ -116,24 +116,25 @@ def parse(record: Mapping[str, Any], english: Mapping[str, Any], file: str, unit
     Raises:
         ValueError: the keys or the placeholders differ.
     """
-    units = record.get("units", {})
-    named = {name: sorted(words) for name, words in units.items()}
-    if named != {name: sorted(words) for name, words in english.get("units", {}).items()}:
-        raise ValueError(f"{file} must have the keys of the English file under `units`. Received: {named}.")
-    record = {key: text for key, text in record.items() if key != "units"} | units.get(unit, {})
+    general = {key: text for key, text in record.items() if key != "units"}
+    units: Mapping[str, Mapping[str, str]] = record["units"]
     keys = {field.name for field in fields(Words)}
-    if record.keys() != keys:
-        raise ValueError(f"{file} must have the keys of `Words`. Differing: {sorted(record.keys() ^ keys)}.")
-    titles = record["error_titles"]
+    if general.keys() != keys:
+        raise ValueError(f"{file} must have the keys of `Words`. Differing: {sorted(general.keys() ^ keys)}.")
+    named = {name: sorted(words) for name, words in units.items()}
+    if named != {name: sorted(words) for name, words in english["units"].items()}:
+        raise ValueError(f"{file} must have the keys of the English file under `units`. Received: {named}.")
+    titles = general.pop("error_titles")
     if titles.keys() != english["error_titles"].keys():
         differing = sorted(titles.keys() ^ english["error_titles"].keys())
         raise ValueError(f"{file} must have the error titles of the English file. Differing: {differing}.")
-    texts = {key: text for key, text in record.items() if key != "error_titles"}
-    for key, text in texts.items():
-        if placeholders(text) != placeholders(english[key]):
-            raise ValueError(
-                f"{key} in {file} must have the placeholders {sorted(placeholders(english[key]))}. Received: {text}"
-            )
+    for words in (general, *units.values()):
+        for key, text in words.items():
+            if placeholders(text) != placeholders(english[key]):
+                raise ValueError(
+                    f"{key} in {file} must have the placeholders {sorted(placeholders(english[key]))}. Received: {text}"
+                )
+    texts = {**general, **units.get(unit, {})}
     return Words(**texts, error_titles={int(status): title for status, title in titles.items()})
 
 

@@ -36,7 +36,7 @@ def send(problem: Problem, typed: str, say: Say) -> None:
     Raises:
         Refusal: the number is not valid, no service runs, or the service does not take the inputs.
     """
-    task, unit = problem.task, problem.task.wire.UNIT
+    task, unit = problem.task, problem.task.unit
     count = parse_count(typed, unit)
     running = servers.running_record(problem.here, "service")
     if running is None:
@@ -49,7 +49,8 @@ def send(problem: Problem, typed: str, say: Say) -> None:
         batch = inputs[start : start + AT_ONCE]
         question = task.wire.question([each for each, _ in batch])
         answers = post(f"{address}/predict", question, unit)["predictions"]
-        right += sum(answer["label"] == label for answer, (_, label) in zip(answers, batch, strict=True))
+        if task.can("right_or_wrong"):
+            right += sum(answer["label"] == label for answer, (_, label) in zip(answers, batch, strict=True))
         share = LABELLED if task.can("feedback") else 0
         for answer, (_, label) in list(zip(answers, batch, strict=True))[: round(share * len(batch))]:
             post(f"{address}/feedback", {"id": answer["id"], "label": label}, unit)

@@ -58,6 +58,11 @@ class Task:
         """What drift compares."""
         return cast("SignalsFace", self._face("signals"))
 
+    @property
+    def unit(self) -> str:
+        """What an input is called; an s makes several of it."""
+        return self.wire.UNIT
+
     def can(self, ability: Ability) -> bool:
         """Whether the kind has an optional part of the loop."""
         return ability in self.abilities

@@ -313,7 +313,7 @@ class WireFace(Protocol):
     Question: type
     """The body of /predict, a Struct; its field `key` identifies the caller for the canary."""
     Prediction: type
-    """The answer to one input, a Struct with the fields `id` and `label`; a Correction takes both."""
+    """The answer to one input, a Struct with the field `id`; `label` is its answer where one is right or wrong."""
     Correction: type
     """The body of /feedback, a Struct with the fields `id` and `label`."""
     Invocation: type
@@ -338,7 +338,7 @@ class WireFace(Protocol):
         ...
 
     def columns(self, names: Sequence[Any]) -> Sequence[str]:
-        """Those columns of a data frame that `AnswersFace.read_record` reads.
+        """Those columns of a data frame that `AnswersFace.read_record` reads; the values of a CSV are strings.
 
         Raises:
             ValueError: one is missing; the message is a sentence for the caller.
@@ -365,8 +365,11 @@ class WireFace(Protocol):
         """
         ...
 
-    def example(self, name: str, labels: Labels) -> Any:
-        """A Prediction of the first example, with made-up numbers; `labels` is empty where nothing is live."""
+    def example(self, name: str, labels: Labels) -> tuple[Any, Any]:
+        """A Prediction of the first example, made up, and a right label for a Correction of it.
+
+        `labels` is empty where nothing is live.
+        """
         ...
 
     def made_up(self, inputs: Sequence[str], chance: Random) -> str:

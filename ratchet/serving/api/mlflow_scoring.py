@@ -44,7 +44,7 @@ csv.field_size_limit(2**31 - 1)
 
 def routes(service: Service) -> list[Route]:
     reader = Reader(service.task)
-    unit = service.task.wire.UNIT
+    unit = service.task.unit
 
     async def invocations(request: Request) -> Response:
         try:
@@ -97,7 +97,8 @@ class Reader:
     """
 
     def __init__(self, task: Task) -> None:
-        self._wire = task.wire
+        self._unit = task.unit
+        self._columns_of = task.wire.columns
         self._read_record = task.answers.read_record
         self._read_value = task.answers.read_value
         self._invocations: msgspec.json.Decoder[Any] = msgspec.json.Decoder(task.wire.Invocation)
@@ -146,14 +147,14 @@ class Reader:
         """The inputs of a frame with named columns, or with a single column without a name."""
         if names in ([0], []):
             return [self._single(row) for row in rows]
-        columns = self._wire.columns(names)
+        columns = self._columns_of(names)
         if any(len(row) != len(names) for row in rows):
             raise RequestError(400, f"Every row must have {len(names)} values, one for each column.")
         return self._records(columns, names, rows)
 
     def _columns(self, frame: dict[str, Any]) -> list[str]:
         """The inputs of `{"rooms": [...], "size": [...]}`, or the single one of `{"rooms": 3, "size": 70}`."""
-        columns = self._wire.columns(list(frame))
+        columns = self._columns_of(list(frame))
         values = [frame[column] for column in columns]
         if not any(isinstance(value, list) for value in values):
             return [self._read_record(dict(zip(columns, values, strict=True)))]
@@ -170,7 +171,7 @@ class Reader:
             header = next(lines, None)
             if header is None:
                 raise RequestError(400, "A CSV must begin with the names of its columns. Received: nothing.")
-            columns = self._wire.columns(header)
+            columns = self._columns_of(header)
             rows = []
             for row in lines:
                 if not row:
@@ -200,7 +201,6 @@ class Reader:
     def _single_value(self, row: Any) -> Any:
         if isinstance(row, list):
             if len(row) != 1:
-                unit = self._wire.UNIT
-                raise RequestError(400, f"A row must be a {unit}, or hold one. Received: {len(row)} values.")
+                raise RequestError(400, f"A row must be a {self._unit}, or hold one. Received: {len(row)} values.")
             return row[0]
         return row

@@ -129,7 +129,7 @@ def output_names(task: Task) -> tuple[str, ...]:
 
 def routes(service: Service) -> list[Route]:
     task = service.task
-    unit = task.wire.UNIT
+    unit = task.unit
 
     def responding(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def respond(request: Request) -> Response:

@@ -41,18 +41,18 @@ MAX_EXPLAINED_CHARACTERS = 200_000
 
 
 def routes(service: Service) -> list[Route]:
-    wire = service.task.wire
+    wire, unit = service.task.wire, service.task.unit
     questions: msgspec.json.Decoder[Any] = msgspec.json.Decoder(wire.Question)
     corrections: msgspec.json.Decoder[Any] = msgspec.json.Decoder(wire.Correction)
 
     async def predict(request: Request) -> Response:
-        raw = await requests.read_body(request, service.settings.limits, wire.UNIT)
+        raw = await requests.read_body(request, service.settings.limits, unit)
         question = requests.decode(raw, questions)
         try:
             inputs = wire.read_question(question)
         except ValueError as error:
             raise RequestError(422, str(error)) from None
-        requests.check_inputs(inputs, service.settings.limits, wire.UNIT)
+        requests.check_inputs(inputs, service.settings.limits, unit)
         is_explained = wants_explanation(request, inputs, service.task)
         with service.explanations.slot() if is_explained else nullcontext():
             answer = await service.answer(inputs, question.key or requests.canary_key(request), "predict")
@@ -63,7 +63,7 @@ def routes(service: Service) -> list[Route]:
 
     async def feedback(request: Request) -> Response:
         check_takes_feedback(service)
-        raw = await requests.read_body(request, service.settings.limits, wire.UNIT)
+        raw = await requests.read_body(request, service.settings.limits, unit)
         correction = requests.decode(raw, corrections)
         label = await record_feedback(service, correction.id, correction.label, "user")
         return requests.json_response(Thanks(correction.id, label))
@@ -97,7 +97,7 @@ def wants_explanation(request: Request, inputs: list[str], task: Task) -> bool:
         raise RequestError(422, "explain must be false: answers of this kind of problem are not explained.")
     if len(inputs) > MAX_EXPLAINED_TEXTS:
         raise RequestError(
-            422, f"A request may have {MAX_EXPLAINED_TEXTS} {task.wire.UNIT}s explained. Received: {len(inputs):,}."
+            422, f"A request may have {MAX_EXPLAINED_TEXTS} {task.unit}s explained. Received: {len(inputs):,}."
         )
     characters = sum(map(len, inputs))
     if characters > MAX_EXPLAINED_CHARACTERS:

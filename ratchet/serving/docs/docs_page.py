@@ -40,7 +40,7 @@ def routes(service: Service) -> list[Route]:
             sections=sections(about, CommandWriter(address, has_token, service.task)),
             shapes=shapes(about),
             limits=limits(service.settings.limits, service.task),
-            try_title=translations.tables(service.task.wire.UNIT)["en"].title,
+            try_title=translations.tables(service.task.unit)["en"].title,
             takes_feedback=service.task.can("feedback"),
         )
 
@@ -164,7 +164,7 @@ def operation_values(method: str, path: str, operation: dict[str, Any], writer: 
 
 def limits(current: Limits, task: Task) -> dict[str, str]:
     """The limits of a request by what they limit, in words."""
-    unit = task.wire.UNIT
+    unit = task.unit
     explained = (
         f"{predict.MAX_EXPLAINED_TEXTS} {unit}s of a request, {predict.MAX_EXPLAINED_CHARACTERS:,} characters together"
     )

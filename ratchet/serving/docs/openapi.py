@@ -91,10 +91,10 @@ def schemas_of(table: tuple[Operation, ...]) -> tuple[dict[int, Any], dict[str, 
 
 def describe(components: dict[str, Any], model: DocumentedModel) -> None:
     """Complete the schemas with what the kind of problem and the live model say."""
-    wire = model.task.wire
-    components["Attempt"]["description"] = f"A {wire.UNIT} to be tried."
-    components["Predictions"]["description"] = f"The answers, in the order of the {wire.UNIT}s, all by one version."
-    components["Scores"]["description"] = f"One object a {wire.UNIT}: {wire.TABLE}."
+    wire, unit = model.task.wire, model.task.unit
+    components["Attempt"]["description"] = f"A {unit} to be tried."
+    components["Predictions"]["description"] = f"The answers, in the order of the {unit}s, all by one version."
+    components["Scores"]["description"] = f"One object a {unit}: {wire.TABLE}."
     components["Wish"]["properties"]["name"]["enum"] = open_inference.output_names(model.task)
     choices = wire.choices(model.labels)
     for name in (wire.Correction.__name__, try_page.Verdict.__name__) if choices else ():
@@ -128,7 +128,7 @@ def responses(operation: Operation, schemas: dict[int, Any], task: Task) -> dict
     for status in refusals(operation):
         bodies = tuple(content for code, content in operation.other if code == status) or (operation.errors,)
         record = {
-            "description": DESCRIPTIONS.get(status, f"{TITLES.get(status)}.").format(unit=task.wire.UNIT),
+            "description": DESCRIPTIONS.get(status, f"{TITLES.get(status)}.").format(unit=task.unit),
             "content": media_types(bodies, schemas),
         }
         records[str(status)] = record | ({"headers": RETRY} if status == 503 else {})

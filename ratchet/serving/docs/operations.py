@@ -120,13 +120,13 @@ def sections(task: Task) -> dict[str, str]:
     return {
         OWN: f"Every answer has an id{takes}.",
         MLFLOW: "What `mlflow models serve` takes and gives for the same model.",
-        OIP: f"Version 2, REST and JSON. {task.wire.UNIT.capitalize()}s are a BYTES tensor.",
+        OIP: f"Version 2, REST and JSON. {task.unit.capitalize()}s are a BYTES tensor.",
         PEOPLE: "Pages, and what Prometheus reads.",
     }
 
 
 def canary_key(task: Task) -> Parameter:
-    return Parameter("ratchet-key", "header", key_description(task.wire.UNIT))
+    return Parameter("ratchet-key", "header", key_description(task.unit))
 
 
 @dataclass(frozen=True)
@@ -161,16 +161,16 @@ def own_operations(model: DocumentedModel) -> tuple[Operation, ...]:
     explain = Parameter(
         "explain",
         "query",
-        f"`true` tells the words that moved each answer, of {predict.MAX_EXPLAINED_TEXTS} {wire.UNIT}s and "
+        f"`true` tells the words that moved each answer, of {predict.MAX_EXPLAINED_TEXTS} {task.unit}s and "
         f"{predict.MAX_EXPLAINED_CHARACTERS:,} characters at most.",
         (("type", "string"), ("enum", ["true", "false"]), ("default", "false")),
         "true",
     )
     parameters = (*([explain] if task.can("explanation") else []), canary_key(task))
-    question = Content(JSON, wire.Question, ((f"{wire.UNIT}s", wire.question(wire.EXAMPLES)),))
+    question = Content(JSON, wire.Question, ((f"{task.unit}s", wire.question(wire.EXAMPLES)),))
     correction = Content(JSON, wire.Correction, (("correction", example_correction(model)),))
     feedback = Operation(
-        "post", "/feedback", OWN, "feedback", f"Say which label is right for a {wire.UNIT} that was predicted",
+        "post", "/feedback", OWN, "feedback", f"Say which label is right for a {task.unit} that was predicted",
         Content(JSON, predict.Thanks, (("thanks", example_correction(model)),)), (correction,), (404, 422),
     )  # fmt: skip
     return (
@@ -190,13 +190,13 @@ def predictions_type(task: Task) -> type:
 
 def example_answer(model: DocumentedModel) -> tuple[str, dict[str, Any]]:
     """An answer to the first example, with made-up numbers."""
-    prediction = msgspec.to_builtins(model.task.wire.example(EXAMPLE_ID, model.labels))
+    prediction = msgspec.to_builtins(model.task.wire.example(EXAMPLE_ID, model.labels)[0])
     return "answer", {"model": model.problem, "version": model.version or "1", "predictions": [prediction]}
 
 
 def example_correction(model: DocumentedModel) -> dict[str, Any]:
     """A correction of that answer, for /feedback."""
-    return {"id": EXAMPLE_ID, "label": model.task.wire.example(EXAMPLE_ID, model.labels).label}
+    return {"id": EXAMPLE_ID, "label": model.task.wire.example(EXAMPLE_ID, model.labels)[1]}
 
 
 def mlflow_operations(task: Task) -> tuple[Operation, ...]:
@@ -279,7 +279,7 @@ def model_operations(task: Task, path: str, suffix: str, parameters: tuple[Param
     examples = list(task.wire.EXAMPLES)
     tensor = {"name": open_inference.INPUT, "shape": [len(examples)], "datatype": "BYTES", "data": examples}
     forms = (
-        (f"{task.wire.UNIT}s", {"inputs": [tensor]}),
+        (f"{task.unit}s", {"inputs": [tensor]}),
         ("labels alone", {"inputs": [tensor], "outputs": [{"name": "label"}]}),
     )
     body = Content(JSON, open_inference.Inference, forms)
@@ -300,7 +300,7 @@ def model_operations(task: Task, path: str, suffix: str, parameters: tuple[Param
 
 
 def page_operations(model: DocumentedModel) -> tuple[Operation, ...]:
-    unit = model.task.wire.UNIT
+    unit = model.task.unit
     lang = Parameter("lang", "query", "`en` or `zh`; anything else leaves the choice to the browser's Accept-Language.")
     shown_id = Parameter("id", "query", f"A prediction whose {unit} is kept: the page shows its answer again.")
     thanks = Parameter("thanks", "query", "A label: the page says that it was taken.")

@@ -53,7 +53,7 @@ class Verdict(Struct):
 
 
 def routes(service: Service) -> list[Route]:
-    translations.tables(service.task.wire.UNIT)  # a damaged file of words must fail at the start, not at the first page
+    translations.tables(service.task.unit)  # a damaged file of words must fail at the start, not at the first page
     recent = RecentAnswers(service)
 
     async def show(request: Request) -> Response:
@@ -72,7 +72,7 @@ def routes(service: Service) -> list[Route]:
             text = service.task.answers.read_value(text)
         except ValueError as error:
             raise RequestError(422, str(error)) from None
-        requests.check_inputs([text], service.settings.limits, service.task.wire.UNIT)
+        requests.check_inputs([text], service.settings.limits, service.task.unit)
         answer = await service.answer([text], requests.canary_key(request), "page")
         prediction_id = recent.put(answer, text)
         if prediction_id is not None:
@@ -124,7 +124,7 @@ def thanks(service: Service, words: Words, label: str, prediction: Prediction | 
 def words_for(request: Request, service: Service) -> Words:
     """The words in the language of a request, for inputs of the service's kind of problem."""
     language = request.query_params.get("lang", "")
-    return translations.choose(language, request.headers.get("accept-language", ""), service.task.wire.UNIT)
+    return translations.choose(language, request.headers.get("accept-language", ""), service.task.unit)
 
 
 def language_query(request: Request, separator: str = "?") -> str:
@@ -153,7 +153,7 @@ async def read_form(request: Request, service: Service, form: type[Form]) -> For
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != FORM:
         raise RequestError(415, f"A form is sent as {FORM}. Received: {media[:100] or 'none'}.")
-    raw = await requests.read_body(request, service.settings.limits, service.task.wire.UNIT)
+    raw = await requests.read_body(request, service.settings.limits, service.task.unit)
     try:
         fields = parse_qs(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError as error:

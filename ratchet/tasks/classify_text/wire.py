@@ -161,10 +161,10 @@ def read_label(value: str, labels: Labels) -> str:
     return value
 
 
-def example(name: str, labels: Labels) -> Prediction:
+def example(name: str, labels: Labels) -> tuple[Prediction, str]:
     shown = labels or ("label", "another")
     rest = 0.1 / max(1, len(shown) - 1)
-    return prediction(name, shown[0], 0.9, [0.9, *[rest] * (len(shown) - 1)], shown)
+    return prediction(name, shown[0], 0.9, [0.9, *[rest] * (len(shown) - 1)], shown), shown[0]
 
 
 def made_up(inputs: Sequence[str], chance: Random) -> str:

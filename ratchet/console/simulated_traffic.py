@@ -53,7 +53,7 @@ def send(problem: Problem, typed: str, say: Say) -> None:
             right += sum(answer["label"] == label for answer, (_, label) in zip(answers, batch, strict=True))
         share = LABELLED if task.can("feedback") else 0
         for answer, (_, label) in list(zip(answers, batch, strict=True))[: round(share * len(batch))]:
-            post(f"{address}/feedback", {"id": answer["id"], "label": label}, unit)
+            post(f"{address}/feedback", task.wire.correction(answer["id"], label), unit)
             labelled += 1
     share_right = f", {right / count:.1%} answered right" if task.can("right_or_wrong") else ""
     say(f"Asked about {count:,} made-up {unit}s{share_right}; {labelled:,} of them are labelled.")

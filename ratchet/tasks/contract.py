@@ -365,8 +365,12 @@ class WireFace(Protocol):
         """
         ...
 
-    def example(self, name: str, labels: Labels) -> tuple[Any, Any]:
-        """A Prediction of the first example, made up, and a right label for a Correction of it.
+    def correction(self, name: str, target: str) -> Any:
+        """The body of /feedback that gives a target for the prediction with the id `name`, as JSON has it: a dict."""
+        ...
+
+    def example(self, name: str, labels: Labels) -> tuple[Any, str]:
+        """A Prediction of the first example, made up, and its right target.
 
         `labels` is empty where nothing is live.
         """

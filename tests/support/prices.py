@@ -99,7 +99,8 @@ WIRE = SimpleNamespace(
     prediction=lambda name, answer, confidence, row, labels: Prediction(name, row[0]),
     choices=lambda labels: (),
     read_label=read_label,
-    example=lambda name, labels: (Prediction(name, 350.0), 360.0),
+    example=lambda name, labels: (Prediction(name, 350.0), "360"),
+    correction=lambda name, target: {"id": name, "label": float(target)},
     made_up=made_up,
 )
 

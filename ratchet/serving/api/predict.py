@@ -52,6 +52,8 @@ def routes(service: Service) -> list[Route]:
             inputs = wire.read_question(question)
         except ValueError as error:
             raise RequestError(422, str(error)) from None
+        if not inputs:
+            raise RequestError(422, f"A request must ask about one {unit} at least. Received: none.")
         requests.check_inputs(inputs, service.settings.limits, unit)
         is_explained = wants_explanation(request, inputs, service.task)
         with service.explanations.slot() if is_explained else nullcontext():

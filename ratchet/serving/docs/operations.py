@@ -168,10 +168,11 @@ def own_operations(model: DocumentedModel) -> tuple[Operation, ...]:
     )
     parameters = (*([explain] if task.can("explanation") else []), canary_key(task))
     question = Content(JSON, wire.Question, ((f"{task.unit}s", wire.question(wire.EXAMPLES)),))
-    correction = Content(JSON, wire.Correction, (("correction", example_correction(model)),))
+    target = example_target(model)
+    correction = Content(JSON, wire.Correction, (("correction", wire.correction(EXAMPLE_ID, target)),))
     feedback = Operation(
         "post", "/feedback", OWN, "feedback", f"Say which label is right for a {task.unit} that was predicted",
-        Content(JSON, predict.Thanks, (("thanks", example_correction(model)),)), (correction,), (404, 422),
+        Content(JSON, predict.Thanks, (("thanks", {"id": EXAMPLE_ID, "label": target}),)), (correction,), (404, 422),
     )  # fmt: skip
     return (
         Operation(
@@ -194,9 +195,9 @@ def example_answer(model: DocumentedModel) -> tuple[str, dict[str, Any]]:
     return "answer", {"model": model.problem, "version": model.version or "1", "predictions": [prediction]}
 
 
-def example_correction(model: DocumentedModel) -> dict[str, Any]:
-    """A correction of that answer, for /feedback."""
-    return {"id": EXAMPLE_ID, "label": model.task.wire.example(EXAMPLE_ID, model.labels)[1]}
+def example_target(model: DocumentedModel) -> str:
+    """The right label of the first example."""
+    return model.task.wire.example(EXAMPLE_ID, model.labels)[1]
 
 
 def mlflow_operations(task: Task) -> tuple[Operation, ...]:
@@ -306,7 +307,7 @@ def page_operations(model: DocumentedModel) -> tuple[Operation, ...]:
     thanks = Parameter("thanks", "query", "A label: the page says that it was taken.")
     page = Content(HTML, str)
     attempt = Content(FORM, try_page.Attempt, (("text", {"text": model.task.wire.EXAMPLES[0]}),))
-    correction = Content(FORM, try_page.Verdict, (("verdict", form_of(example_correction(model))),))
+    correction = Content(FORM, try_page.Verdict, (("verdict", {"id": EXAMPLE_ID, "label": example_target(model)}),))
     takes_feedback = model.task.can("feedback")
     summary = f"A page to try a {unit}" + (" and correct the answer" if takes_feedback else "")
     correct = Operation(
@@ -326,11 +327,6 @@ def page_operations(model: DocumentedModel) -> tuple[Operation, ...]:
         Operation("get", "/docs", PEOPLE, "docs", "This document as a page", Content(HTML, str)),
         Operation("get", "/openapi.json", PEOPLE, "openapi", "This document", Content(JSON, dict[str, Any])),
     )  # fmt: skip
-
-
-def form_of(correction: dict[str, Any]) -> dict[str, str]:
-    """A correction as the fields of a form."""
-    return {name: str(value) for name, value in correction.items()}
 
 
 def label_operations(unit: str, page: Content, correction: Content, lang: Parameter) -> tuple[Operation, ...]:

@@ -1,7 +1,7 @@
-"""The page at /label, which asks for the label of one waiting text at a time, and its form.
+"""The page at /label, which asks for the label of one waiting input at a time, and its form.
 
 The queue decides the source of a label, never the form: otherwise a client could make its own labels count as an audit.
-The page shows no answer of the model, and the labels have the same order for all texts, so that nothing suggests one.
+The page shows no answer of the model, and the labels have the same order for all inputs, so that nothing suggests one.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def routes(service: Service) -> list[Route]:
 async def choose_offer(
     service: Service, recent: RecentAnswers, request: Request
 ) -> tuple[Offer | None, Prediction | None]:
-    """The text to ask about: the one in the address, where it was offered; else the next whose text is still stored.
+    """The input to ask about: the one in the address, where it was offered; else the next that is still stored.
 
     Returns:
         The offer and its prediction; two times None where nothing waits.

@@ -161,6 +161,10 @@ def read_label(value: str, labels: Labels) -> str:
     return value
 
 
+def correction(name: str, target: str) -> dict[str, str]:
+    return {"id": name, "label": target}
+
+
 def example(name: str, labels: Labels) -> tuple[Prediction, str]:
     shown = labels or ("label", "another")
     rest = 0.1 / max(1, len(shown) - 1)

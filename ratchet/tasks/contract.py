@@ -262,6 +262,9 @@ class AnswersFace(Protocol):
     """An input, made up: no row of anybody's table."""
     ODD: Sequence[str]
     """Inputs that every model must answer before it goes live."""
+    ONE_COLUMN: bool
+    """Whether a data frame of inputs has one column, of strings. Otherwise it has columns of any names and types, which
+    MLflow's signature leaves open."""
 
     def read_record(self, record: Mapping[str, Any]) -> str:
         """The input of a row of a data frame, by its columns; a missing value may stand for an empty one.
@@ -338,7 +341,7 @@ class WireFace(Protocol):
         ...
 
     def columns(self, names: Sequence[Any]) -> Sequence[str]:
-        """Those columns of a data frame that `AnswersFace.read_record` reads; the values of a CSV are strings.
+        """Those columns of a data frame that `AnswersFace.read_record` reads.
 
         Raises:
             ValueError: one is missing; the message is a sentence for the caller.

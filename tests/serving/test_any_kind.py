@@ -115,7 +115,7 @@ def test_predictions_and_feedback_have_the_bodies_of_the_kind(tmp_path: Path) ->
         {"inputs": {"rooms": [3, 5], "size": [[70], [120]]}},
         {"instances": [*HOUSES]},
         {"inputs": [HOUSE, [HOUSES[1]]]},
-        "n,size,rooms\n0,70,3\n0,120,5\n",
+        "n,size,rooms\n0,70,3\n,120.0,5\n",
     ],
 )
 def test_mlflows_forms_hold_records_of_many_columns(body: Any) -> None:

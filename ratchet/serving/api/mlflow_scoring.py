@@ -98,6 +98,7 @@ class Reader:
 
     def __init__(self, task: Task) -> None:
         self._unit = task.unit
+        self._has_strings = task.answers.ONE_COLUMN
         self._columns_of = task.wire.columns
         self._read_record = task.answers.read_record
         self._read_value = task.answers.read_value
@@ -172,7 +173,7 @@ class Reader:
             if header is None:
                 raise RequestError(400, "A CSV must begin with the names of its columns. Received: nothing.")
             columns = self._columns_of(header)
-            rows = []
+            rows: list[list[Any]] = []
             for row in lines:
                 if not row:
                     continue
@@ -180,7 +181,7 @@ class Reader:
                     raise RequestError(
                         400, f"Line {lines.line_num} must have {len(header)} fields. Received: {len(row)}."
                     )
-                rows.append(row)
+                rows.append(row if self._has_strings else list(map(typed, row)))
         except (UnicodeDecodeError, csv.Error) as error:
             raise RequestError(400, f"The body must be CSV in UTF-8. {error}.") from None
         return self._records(columns, header, rows)
@@ -204,3 +205,11 @@ class Reader:
                 raise RequestError(400, f"A row must be a {self._unit}, or hold one. Received: {len(row)} values.")
             return row[0]
         return row
+
+
+def typed(cell: str) -> float | str | None:
+    """A cell of a CSV as pandas reads it for MLflow: a number where it is one, None where it is empty."""
+    try:
+        return float(cell)
+    except ValueError:
+        return cell or None

@@ -11,7 +11,9 @@ import numpy as np
 if TYPE_CHECKING:
     from ratchet.tasks.contract import Floats, Labels
 
+ONE_COLUMN = True
 COLUMN = "text"
+"""The column of texts in a frame or a table that a caller sends."""
 
 
 def read_record(record: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from ratchet.tasks.contract import Floats, Labels
 
 EXAMPLE = '{"rooms":3.0,"size":70.0}'
 ODD = ('{"rooms":0.0,"size":0.0}', '{"rooms":-1e9,"size":1e9}')
+ONE_COLUMN = False
 
 
 def read_record(record: Mapping[str, Any]) -> str:

@@ -36,7 +36,7 @@ from ratchet.monitoring.drift.domain_classifier import domain
 from ratchet.monitoring.drift.samples import Flags, LiveSample, Reference
 from ratchet.monitoring.drift.text_statistics import Traits, traits
 from ratchet.monitoring.drift.two_sample import Floats, Ints, Names, Sample, Shift
-from ratchet.tasks.contract import Answered
+from ratchet.tasks.values import Answered
 
 TASK = tasks.get("classify")
 WINDOW, LOOKS, DAY = 1_000, 720, 24

@@ -44,7 +44,7 @@ from ratchet.monitoring.labels.vetting import AUDITED, CORRECTED, Part, Traffic
 from ratchet.problem import data_pin
 from ratchet.problem.settings import Optimise
 from ratchet.tasks.classify_text import judging
-from ratchet.tasks.contract import Answered
+from ratchet.tasks.values import Answered
 
 TASK = tasks.get("classify")
 HARM, AHEAD = 0.005, 4

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ratchet.tasks import Task
-from ratchet.tasks.contract import RowRule
+from ratchet.tasks.values import RowRule
 
 if TYPE_CHECKING:
     from great_expectations.expectations import ExpectColumnValuesToBeInSet

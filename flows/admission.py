@@ -63,7 +63,7 @@ def describe_pending(problem: Problem, registry: Registry) -> str:
 def begin_canary(problem: Problem, registry: Registry, version: Version) -> None:
     """Keep the version as challenger, which the service runs beside the champion."""
     canary = problem.settings.deploy.canary
-    how = "in the shadow of the champion" if canary.shadow else f"on {canary.share:.0%} of the {problem.task.inputs}"
+    how = "in the shadow of the champion" if canary.shadow else f"on {canary.share:.0%} of the {problem.task.units}"
     registry.set_challenger(version)
     registry.set_tag(version, TRIAL, f"since {ledger.moment()}: {how}")
     say(f"Version {version.number} passed the gate and is tried {how}; `make optimise` judges by the audited ones.")

@@ -32,7 +32,7 @@ from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.predictions import Prediction
 from ratchet.problem.problem import Problem
 from ratchet.tasks import Task
-from ratchet.tasks.contract import Answered
+from ratchet.tasks.values import Answered
 
 PAGE = "drift.html"
 MOST_AUDITED = 5_000

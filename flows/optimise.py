@@ -70,5 +70,5 @@ def offer_texts(problem: Problem) -> None:
     """Choose the inputs that the service's page offers for labelling: a random audit, and those that teach most."""
     queue = label_queue.refresh(problem)
     if queue.audit or queue.chosen:
-        inputs = problem.task.inputs
+        inputs = problem.task.units
         say(f"Asked on the service's page: {len(queue.audit)} {inputs} of the audit, {len(queue.chosen)} chosen ones.")

@@ -93,7 +93,7 @@ def next_step(task: Task, drift: Drift) -> str:
         return "Next: bring newer rows in a table, make data ADD=file, and turn the loop: make run."
     if drift.drifted:
         return (
-            f"Next: label some of the newest {task.inputs}, on the service's page or in a table for make data "
+            f"Next: label some of the newest {task.units}, on the service's page or in a table for make data "
             "ADD=file, and turn the loop: make run."
         )
     return "Next: nothing needs doing. What the service and make predict answer is logged, and the next look sees it."
@@ -158,7 +158,7 @@ def describe_trust(task: Task, accuracy: Accuracy) -> list[str]:
         sentences.append(f"On the audited answers it is off by {100 * accuracy.missed:+.1f} points.")
     if accuracy.estimated is not None:
         sentences.append(
-            f"It sees {task.inputs} that became harder, not labels that changed their meaning; audited labels see both."
+            f"It sees {task.units} that became harder, not labels that changed their meaning; audited labels see both."
         )
     if accuracy.honesty is not None:
         sentences.append(

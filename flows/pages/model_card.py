@@ -18,7 +18,7 @@ from ratchet.judging.metrics import Scores
 from ratchet.judging.must_list import MustResult
 from ratchet.judging.selection_bias import CorrectedFigure
 from ratchet.problem.problem import Problem
-from ratchet.tasks.contract import Figure
+from ratchet.tasks.values import Figure
 
 MOST = 5_000
 """Characters that MLflow keeps of a version's description; the artifact model-card.md has the whole card."""

@@ -12,7 +12,7 @@ from ratchet.project.progress import Progress
 
 if TYPE_CHECKING:
     from models import pyfunc
-    from ratchet.tasks.contract import Floats
+    from ratchet.judging.metrics import Floats
 
 BATCH = 5_120
 """Inputs predicted at a time. Progress is reported after each batch; no prediction depends on it."""

@@ -26,12 +26,13 @@ import polars as pl
 from ratchet.data.tables import writing
 from ratchet.data.tables.large_table import LargeTable, stamp_of
 from ratchet.data.tables.row_store import StoredRows, store
+from ratchet.judging.metrics import Floats
 from ratchet.monitoring.log import database, predictions
 from ratchet.project import durable
 from ratchet.project.errors import Refusal
 from ratchet.project.progress import Progress, Say
 from ratchet.serving.answering.bundle import Bundle
-from ratchet.tasks.contract import Data, Floats
+from ratchet.tasks.values import Data
 
 ROWS = 16_384
 """The most rows of a part."""

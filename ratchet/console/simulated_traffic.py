@@ -1,7 +1,7 @@
-"""Simulated traffic for the prediction service: texts go to /predict, labels of half of the answers to /feedback.
+"""Simulated traffic for the prediction service: inputs go to /predict, labels of half of the answers to /feedback.
 
-Each text joins two training texts of one label, so the text is new and its label is known. Holdout and validation rows
-are not used.
+Each input is made up of training inputs of one label, so the input is new and its label is known. Holdout and
+validation rows are not used.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import os
 import random
 import urllib.error
 import urllib.request
+from collections import defaultdict
 from typing import Any
-
-import polars as pl
 
 from ratchet.data.prepare import rows
 from ratchet.problem.problem import Problem
@@ -24,66 +23,79 @@ from ratchet.servers import servers
 LABELLED = 0.5
 """Share of the answers that are labelled."""
 AT_ONCE = 20
-"""Texts of one request."""
-MOST_TEXTS = 100_000
+"""Inputs of one request."""
+MOST_INPUTS = 100_000
 
 
 def send(problem: Problem, typed: str, say: Say) -> None:
-    """Send texts to the service, and label half of the answers.
+    """Send inputs to the service, and label half of the answers where the service takes feedback.
 
     Args:
-        typed: number of texts, as N=...; empty for 200.
+        typed: number of inputs, as N=...; empty for 200.
 
     Raises:
-        Refusal: the number is not valid, no service runs, or the service does not take the texts.
+        Refusal: the number is not valid, no service runs, or the service does not take the inputs.
     """
-    count = parse_count(typed)
+    task, unit = problem.task, problem.task.unit
+    count = parse_count(typed, unit)
     running = servers.running_record(problem.here, "service")
     if running is None:
         raise Refusal("Traffic needs a prediction service.", "none runs", "Start it in another terminal: make up")
     address = f"http://{problem.here.host}:{running.port}"
     right = 0
     labelled = 0
-    texts = simulate_texts(problem, count)
+    inputs = simulate_inputs(problem, count)
     for start in range(0, count, AT_ONCE):
-        batch = texts[start : start + AT_ONCE]
-        answers = post(f"{address}/predict", {"texts": [text for text, _ in batch]})["predictions"]
-        right += sum(answer["label"] == label for answer, (_, label) in zip(answers, batch, strict=True))
-        for answer, (_, label) in list(zip(answers, batch, strict=True))[: round(LABELLED * len(batch))]:
-            post(f"{address}/feedback", {"id": answer["id"], "label": label})
+        batch = inputs[start : start + AT_ONCE]
+        question = task.wire.question([each for each, _ in batch])
+        answers = post(f"{address}/predict", question, unit)["predictions"]
+        if task.can("right_or_wrong"):
+            right += sum(answer["label"] == label for answer, (_, label) in zip(answers, batch, strict=True))
+        share = LABELLED if task.can("feedback") else 0
+        for answer, (_, label) in list(zip(answers, batch, strict=True))[: round(share * len(batch))]:
+            post(f"{address}/feedback", task.wire.correction(answer["id"], label), unit)
             labelled += 1
-    say(f"Asked about {count:,} made-up texts, {right / count:.1%} answered right; {labelled:,} of them are labelled.")
+    share_right = f", {right / count:.1%} answered right" if task.can("right_or_wrong") else ""
+    say(f"Asked about {count:,} made-up {unit}s{share_right}; {labelled:,} of them are labelled.")
     say(f"What happens now: make status, {address}, and the Prefect UI.")
 
 
-def parse_count(typed: str) -> int:
-    """The number of texts.
+def parse_count(typed: str, unit: str) -> int:
+    """The number of inputs.
 
     Args:
         typed: as N=...; empty for 200.
+        unit: what an input is called.
 
     Raises:
-        Refusal: it is no number from 1 to MOST_TEXTS.
+        Refusal: it is no number from 1 to MOST_INPUTS.
     """
     try:
         count = int(typed or 200)
     except ValueError:
         count = 0
-    if not 1 <= count <= MOST_TEXTS:
-        raise Refusal(f"N is a number of texts from 1 to {MOST_TEXTS:,}.", typed, "make traffic N=200")
+    if not 1 <= count <= MOST_INPUTS:
+        raise Refusal(f"N is a number of {unit}s from 1 to {MOST_INPUTS:,}.", typed, "make traffic N=200")
     return count
 
 
-def simulate_texts(problem: Problem, count: int) -> list[tuple[str, str]]:
-    """Texts with their labels, different at each call."""
-    rng = random.Random()
+def simulate_inputs(problem: Problem, count: int) -> list[tuple[str, str]]:
+    """Inputs with their labels, different at each call."""
+    chance = random.Random()
     table = next(frame.select("text", "label") for frame in rows.load_prepared(problem).side("train") if frame.height)
-    by_label = {label: table.filter(pl.col("label") == label)["text"].to_list() for label in table["label"].unique()}
-    labels = rng.choices(table["label"].to_list(), k=count)
-    return [(f"{rng.choice(by_label[label])} {rng.choice(by_label[label])}", label) for label in labels]
+    by_label = defaultdict[str, list[str]](list)
+    for text, label in table.iter_rows():
+        by_label[label].append(text)
+    labels = chance.choices(table["label"].to_list(), k=count)
+    return [(problem.task.wire.made_up(by_label[label], chance), label) for label in labels]
 
 
-def post(address: str, content: dict[str, Any]) -> Any:
+def post(address: str, content: dict[str, Any], unit: str) -> Any:
+    """The decoded answer to a JSON body.
+
+    Raises:
+        Refusal: there is none; `unit` is what an input is called.
+    """
     token = os.environ.get("RATCHET_TOKEN", "")
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     request = urllib.request.Request(address, json.dumps(content).encode(), headers)
@@ -91,4 +103,4 @@ def post(address: str, content: dict[str, Any]) -> Any:
         with urllib.request.urlopen(request, timeout=30) as reply:
             return json.load(reply)
     except (urllib.error.URLError, OSError) as error:
-        raise Refusal("The service must take the texts.", str(error), "Look at it: make status") from None
+        raise Refusal(f"The service must take the {unit}s.", str(error), "Look at it: make status") from None

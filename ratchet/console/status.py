@@ -177,7 +177,7 @@ def challenger_text(current: Problem, challenger: Version) -> str:
     if challenger.awaits_approval:
         return "passed, and waits for a person: make approve"
     if challenger.standing is Standing.PROMOTE and "trial" in challenger.tags:
-        return f"passed, and is on trial on live {current.task.inputs}. {challenger.tags['trial']}"
+        return f"passed, and is on trial on live {current.task.units}. {challenger.tags['trial']}"
     if challenger.standing is Standing.PROMOTE:
         return "passed, and waits for make deploy"
     return f"{challenger.standing.words}. {reason}" if reason else challenger.standing.words
@@ -209,7 +209,7 @@ def next_step(current: Problem, live: Version | None, challenger: Version | None
     if challenger is not None and challenger.awaits_approval:
         return f"make approve, which puts version {challenger.number} live"
     if challenger is not None and challenger.standing is Standing.PROMOTE and "trial" in challenger.tags:
-        return f"make optimise, which judges the trial by the {current.task.inputs} that were audited since"
+        return f"make optimise, which judges the trial by the {current.task.units} that were audited since"
     if challenger is not None and challenger.standing is Standing.PROMOTE:
         return "make deploy, which puts the challenger live"
     here = current.here

@@ -164,7 +164,7 @@ def current_signals(problem: Problem, accuracy: float | None, drift: str) -> Sig
         drift: The quantities that drifted, in words; empty if none did.
     """
     state, task = read(problem.here, problem.name), problem.task
-    remedy = f"label some {task.inputs}" if task.can("feedback") else "bring newer rows (make data)"
+    remedy = f"label some {task.units}" if task.can("feedback") else "bring newer rows (make data)"
     return Signals(max(0, state.kept - state.learned), accuracy, drift, has_changed(problem), remedy)
 
 

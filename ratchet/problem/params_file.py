@@ -14,7 +14,7 @@ import models
 from ratchet.problem import settings
 from ratchet.project.errors import Refusal
 from ratchet.tasks import Task
-from ratchet.tasks.contract import Data
+from ratchet.tasks.values import Data
 
 TEMPLATE = """\
 # The problem in one screen. An unknown key is refused by name.

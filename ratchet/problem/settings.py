@@ -26,7 +26,7 @@ from ratchet import tasks
 from ratchet.judging.metrics import Metric
 from ratchet.project.errors import Refusal
 from ratchet.tasks import Task
-from ratchet.tasks.contract import Data
+from ratchet.tasks.values import Data
 
 CRON = re.compile(r"[\d*/,-]+|[A-Za-z]{3}([,-][A-Za-z]{3})*")
 """A field of a schedule: numbers with stars and ranges, or names of days and months."""

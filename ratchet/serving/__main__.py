@@ -44,7 +44,7 @@ def main(follower: str = "") -> int:
         return 1
     kept, has_texts = current.deploy.log, current.kind.signals.HAS_TEXTS
     log = Log(Policy(kept.texts, kept.days, current.problem, has_texts), say)
-    service = Service(here, current.problem, current.deploy, log, ServiceMetrics(log), say)
+    service = Service(here, current.problem, current.deploy, log, ServiceMetrics(log), say, task=current.kind)
     connections = Connections(service)
     server = uvicorn.Server(
         uvicorn.Config(

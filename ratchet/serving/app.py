@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -27,16 +28,6 @@ from ratchet.serving.follower import follow
 from ratchet.serving.guard import ErrorShapes, Guard
 from ratchet.serving.pages import label_page, try_page
 
-ERROR_SHAPES = ErrorShapes(
-    {
-        "/": try_page.error_page,
-        "/correct": try_page.error_page,
-        "/label": try_page.error_page,
-        "/invocations": mlflow_scoring.error_response,
-        "/v2*": open_inference.error_response,
-    }
-)
-"""The paths whose errors are not problem details."""
 SETTINGS_INTERVAL = 1.0
 """Seconds between two checks of params.yaml."""
 
@@ -88,9 +79,24 @@ def application(
         *docs_page.routes(service),
         Route("/metrics", metrics),
     ]
-    app = Starlette(routes=routes, exception_handlers=ERROR_SHAPES.handlers(), lifespan=lifespan)
+    errors = error_shapes(service)
+    app = Starlette(routes=routes, exception_handlers=errors.handlers(), lifespan=lifespan)
     direct = {route.path: route.endpoint for route in busy_routes if route.methods == {"POST"}}
-    return Guard(app, service, token, hosts, direct, ERROR_SHAPES)
+    return Guard(app, service, token, hosts, direct, errors)
+
+
+def error_shapes(service: Service) -> ErrorShapes:
+    """The shapes of the paths whose errors are not problem details."""
+    page = partial(try_page.error_page, service)
+    return ErrorShapes(
+        {
+            "/": page,
+            "/correct": page,
+            "/label": page,
+            "/invocations": mlflow_scoring.error_response,
+            "/v2*": open_inference.error_response,
+        }
+    )
 
 
 def freeze_garbage() -> None:

@@ -199,7 +199,7 @@ class Guard:
         unstated = max_bytes if b"transfer-encoding" in headers else 0
         size = int(content_length) if content_length.isdigit() else unstated
         if size > max_bytes:
-            raise requests.too_large(limits)
+            raise requests.too_large(limits, self._service.task.unit)
         size = max(size, MIN_BYTES)
         metrics = self._service.metrics
         if metrics.bytes_inside + size > max(limits.waiting_mb * MEGABYTE, size):

@@ -9,7 +9,8 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from ratchet.tasks.contract import Ability, AnswersFace, Data, JudgingFace, RowsFace, SignalsFace, WireFace
+    from ratchet.tasks.contract import Ability, AnswersFace, JudgingFace, RowsFace, SignalsFace, WireFace
+    from ratchet.tasks.values import Data
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,14 @@ class Task:
         return cast("SignalsFace", self._face("signals"))
 
     @property
-    def inputs(self) -> str:
-        """What several inputs are called in a sentence, e.g. `texts`."""
-        return f"{self.columns.UNIT}s"
+    def unit(self) -> str:
+        """What an input is called in a sentence, e.g. `text`."""
+        return self.columns.UNIT
+
+    @property
+    def units(self) -> str:
+        """What several inputs are called."""
+        return f"{self.unit}s"
 
     def can(self, ability: Ability) -> bool:
         """Whether the kind has an optional part of the loop."""

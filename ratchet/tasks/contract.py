@@ -22,28 +22,17 @@ Every kind speaks of the same four things:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from random import Random
+
     import polars as pl
 
-    from ratchet.judging.metrics import Metric, Scores
-    from ratchet.judging.pictures import Grid, Lines
+    from models.text.explanation import Explanation
+    from ratchet.judging.metrics import Floats, Metric, Scores, Truth
     from ratchet.judging.slices import Masks
-
-Floats = NDArray[np.float64]
-Truth = NDArray[np.int64] | NDArray[np.float64]
-"""The targets of n rows as numbers, shape (n,): indices of classes, or the numbers themselves."""
-Labels = tuple[str, ...]
-"""Names of a model's output columns, in their order."""
-
-ColumnType = Literal["string", "double"]
-"""A column's type, by its name in MLflow's signature."""
+    from ratchet.tasks.values import Answered, ColumnType, Data, Figure, Labels, RowRule, Signal
 
 Ability = Literal["feedback", "must", "right_or_wrong", "confidence", "explanation"]
 """An optional part of the loop.
@@ -55,110 +44,6 @@ Ability = Literal["feedback", "must", "right_or_wrong", "confidence", "explanati
   are counted, and the accuracy is estimated without labels.
 - explanation: the words of an input that moved the answer can be told (models/text/explanation.py).
 """
-
-
-class Data(BaseModel):
-    """The section `data` of params.yaml; a kind's `Columns` adds the columns of its input.
-
-    A field's `description` is its comment in a new params.yaml.
-
-    Attributes:
-        UNIT: what an input is called in a sentence, e.g. `text`; its plural takes an s.
-        CHOICES: fields that a person sets in params.yaml, which a next table does not change.
-        label: column that the model predicts.
-        group: column whose values are never split between train and holdout; None for no groups.
-        slices: columns by whose values the scorecard is broken down.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    UNIT: ClassVar[str] = "input"
-    CHOICES: ClassVar[tuple[str, ...]] = ("slices",)
-
-    label: str = Field(min_length=1, description="the column to predict")
-    group: str | None = Field(default=None, description="rows of one group never straddle train and holdout")
-    slices: tuple[str, ...] = Field(default=(), description="scored apart in every scorecard")
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The owner's columns that make an input."""
-        raise NotImplementedError
-
-    @property
-    def question(self) -> str:
-        """What the problem asks, e.g. `which verdict does a quote have`; without a question mark."""
-        raise NotImplementedError
-
-    @property
-    def marked_question(self) -> str:
-        """The question in Markdown, with the columns between backticks."""
-        return self.question
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """All of the owner's columns that the problem uses, each once."""
-        group = (self.group,) if self.group else ()
-        return tuple(dict.fromkeys((*self.inputs, self.label, *group, *self.slices)))
-
-    def named(self) -> dict[str, str]:
-        """The owner's columns of inputs, label and group, by where they stand below `data` in params.yaml.
-
-        A key is `text`, or `numbers[0]` for the first of a list.
-        """
-        fields = type(self).model_fields
-        own = [key for key in fields if key not in Data.model_fields and key not in self.CHOICES]
-        names: dict[str, str] = {}
-        for key in (*own, "label", "group"):
-            value = getattr(self, key)
-            columns = (
-                {f"{key}[{at}]": name for at, name in enumerate(value)} if isinstance(value, tuple) else {key: value}
-            )
-            names |= {key: name for key, name in columns.items() if name}
-        return names
-
-    def roles(self) -> dict[str, str | None]:
-        """The columns by their role, as the ledger keeps them of each data version."""
-        raise NotImplementedError
-
-    @classmethod
-    def of_roles(cls, roles: Mapping[str, str | None]) -> Data | None:
-        """The columns of an earlier data version; None where the ledger's roles are of another kind."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class RowRule:
-    """A check of raw rows: a Boolean fact that must not hold.
-
-    Attributes:
-        fact: name of the fact, one of those of `RowsFace.facts`.
-        sentence: the rule for a person.
-        action: what follows from a row that breaks it.
-        allowed: share of the rows that may break it before the rule fails. A rule that sets rows aside needs none: for
-            all of those one limit holds (expectations/rules.py).
-    """
-
-    fact: str
-    sentence: str
-    action: Literal["refuse", "set aside", "flag"]
-    allowed: float = 0.0
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A finding about a model's outputs on the holdout, for the model card, the artifacts and the run's pictures.
-
-    Attributes:
-        key: name of the picture and of the artifact, e.g. `confusion-matrix`.
-        title: its heading in the model card, e.g. `Mistakes`.
-        sentence: the finding.
-        data: what is drawn (ratchet/judging/pictures.py); None for no picture.
-    """
-
-    key: str
-    title: str
-    sentence: str
-    data: Grid | Lines | None = None
 
 
 class RowsFace(Protocol):
@@ -353,14 +238,31 @@ class AnswersFace(Protocol):
 
 
 class WireFace(Protocol):
-    """The bodies of /predict and /feedback: `ratchet/tasks/<kind>/wire.py`. msgspec; the service imports it."""
+    """What callers of the service send and get: `ratchet/tasks/<kind>/wire.py`. msgspec; the service imports it.
 
+    A kind that needs no other may take `Invocation` and `Lines` from ratchet/tasks/bodies.py.
+    """
+
+    SUMMARY: str
+    """What the model does, as a phrase without a full stop: `Classify texts`."""
+    TABLE: str
+    """The columns of `AnswersFace.table`, as part of a sentence."""
+    EXAMPLES: Sequence[str]
+    """Two inputs, made up, for the commands of the documentation."""
     Question: type
     """The body of /predict, a Struct; its field `key` identifies the caller for the canary."""
     Prediction: type
-    """The answer to one input, a Struct with the field `id`."""
+    """The answer to one input, a Struct with the field `id`; `label` is its answer where one is right or wrong."""
     Correction: type
     """The body of /feedback, a Struct with the fields `id` and `label`."""
+    Invocation: type
+    """The body of /invocations, a Struct with the fields of `bodies.Invocation`."""
+    Lines: Any
+    """The type of a CSV for /invocations: a string with a description."""
+
+    def question(self, inputs: Sequence[str]) -> Any:
+        """The body of /predict that asks about these inputs, as JSON has it: a dict."""
+        ...
 
     def read_question(self, question: Any) -> list[str]:
         """The inputs of a decoded Question.
@@ -370,11 +272,15 @@ class WireFace(Protocol):
         """
         ...
 
-    def read_label(self, value: Any, labels: Labels) -> str:
-        """The target that a correction gives, or that a person typed on a page.
+    def record(self, stored: str) -> dict[str, Any]:
+        """The row of a data frame that an input stands for: undoes `AnswersFace.read_record`."""
+        ...
+
+    def columns(self, names: Sequence[Any]) -> Sequence[str]:
+        """Those columns of a data frame that `AnswersFace.read_record` reads.
 
         Raises:
-            ValueError: no model with these outputs can give it; the message is a sentence for the caller.
+            ValueError: one is missing; the message is a sentence for the caller.
         """
         ...
 
@@ -382,42 +288,36 @@ class WireFace(Protocol):
         """The Prediction of one input; `name` is its id, `row` are its outputs."""
         ...
 
+    def explain(self, prediction: Any, text: str, found: Explanation) -> None:
+        """Complete a Prediction with the words that moved it; called for kinds with the ability `explanation` alone."""
+        ...
+
     def choices(self, labels: Labels) -> Sequence[str]:
         """The targets among which a person chooses; none where a person types the target."""
         ...
 
+    def read_label(self, value: Any, labels: Labels) -> str:
+        """The target that a Correction gives, or that a person typed on a page.
 
-@dataclass(frozen=True)
-class Answered:
-    """Answers as columns, one entry a row: what the log keeps of each even where it keeps no input.
+        Raises:
+            ValueError: no model with these outputs can give it; the message is a sentence for the caller.
+        """
+        ...
 
-    Attributes:
-        characters: length of each input.
-        answers: the answers.
-        confidences: the confidence in each; 0 where the kind states none.
-    """
+    def correction(self, name: str, target: str) -> Any:
+        """The body of /feedback that gives a target for the prediction with the id `name`, as JSON has it: a dict."""
+        ...
 
-    characters: Floats
-    answers: NDArray[np.str_]
-    confidences: Floats
+    def example(self, name: str, labels: Labels) -> tuple[Any, str]:
+        """A Prediction of the first example, made up, and its right target.
 
-    def __len__(self) -> int:
-        return len(self.answers)
+        `labels` is empty where nothing is live.
+        """
+        ...
 
-
-@dataclass(frozen=True)
-class Signal:
-    """A quantity whose distribution drift compares.
-
-    Attributes:
-        what: what it is, in words: `text length`.
-        values: numbers or classes, one a row.
-        median: format of the median of numbers.
-    """
-
-    what: str
-    values: Floats | NDArray[np.str_]
-    median: str = ".3g"
+    def made_up(self, inputs: Sequence[str], chance: Random) -> str:
+        """A new input, whose target is that of all of these."""
+        ...
 
 
 class SignalsFace(Protocol):

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from models.majority import Majority
 from models.text.explanation import Explanation, Word, explain
+from ratchet import tasks
 from ratchet.monitoring.log.predictions import Prediction
 from ratchet.serving.answering.batcher import Batcher
 from ratchet.serving.answering.bundle import Bundle, Facts
@@ -30,8 +31,8 @@ from tests.support.project import ROOT, Project
 from tests.support.service import Served, served
 
 SERVING = ROOT / "ratchet" / "serving"
-ENGLISH = translations.tables()["en"]
-CHINESE = translations.tables()["zh"]
+ENGLISH = translations.tables("text")["en"]
+CHINESE = translations.tables("text")["zh"]
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +182,8 @@ def test_many_classes_are_a_list_to_choose_from() -> None:
         [0.3],
         model.predict([""]),
     )
-    view = answer_view.view(ENGLISH, answer, "a text", explain(model, "a text"))
-    page = render(answer=view)
+    view = answer_view.view(tasks.get("classify"), ENGLISH, answer, "a text")
+    page = render(answer=view | answer_view.explanation_view(ENGLISH, "a text", explain(model, "a text")))
     assert page.count("<option value=") == 13
     assert page.count("<rect") == 10
     assert "4 more, together 21.5%" in page
@@ -199,6 +200,7 @@ def render(**values: Any) -> str:
         "language_query": "",
         "other_language_url": "/?lang=zh",
         "waiting": 0,
+        "takes_feedback": True,
         "versions": ["Version 3"],
         "mistakes": [],
         "time_ago": lambda at: "just now",
@@ -248,7 +250,7 @@ def test_the_pieces_joined_are_the_text(text: str, data: st.DataObject) -> None:
     ],
 )
 def test_the_browser_decides_the_language_unless_one_is_chosen(language: str, accept_language: str, tag: str) -> None:
-    assert translations.choose(language, accept_language).language_tag == tag
+    assert translations.choose(language, accept_language, "text").language_tag == tag
 
 
 @pytest.mark.parametrize(

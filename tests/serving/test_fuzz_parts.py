@@ -15,7 +15,7 @@ from ratchet.monitoring.log.writer import framed, frames
 from ratchet.problem.settings import Limits
 from ratchet.servers.access import LOOPBACK
 from ratchet.serving.answering.batcher import Batcher, ModelAnswer
-from ratchet.serving.answering.requests import RequestError, abbreviate, check_texts
+from ratchet.serving.answering.requests import RequestError, abbreviate, check_inputs
 from ratchet.serving.answering.service import KEY_HASHES, hash_key
 from ratchet.serving.guard import without_port
 
@@ -158,10 +158,10 @@ def test_the_hash_of_a_key_is_the_same_in_every_release() -> None:
 def test_only_texts_within_the_limits_pass(texts: list[str], max_texts: int, max_characters: int) -> None:
     limits = Limits(texts=max_texts, characters=max_characters)
     if len(texts) <= max_texts and all(len(text) <= max_characters for text in texts):
-        check_texts(texts, limits)
+        check_inputs(texts, limits, "text")
     else:
         with pytest.raises(RequestError, match="may have"):
-            check_texts(texts, limits)
+            check_inputs(texts, limits, "text")
 
 
 @given(

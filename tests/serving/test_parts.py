@@ -31,7 +31,7 @@ from ratchet.serving.answering.lineup import Lineup
 from ratchet.serving.answering.metrics import ServiceMetrics
 from ratchet.serving.answering.service import CHALLENGER, Live, NotReady, Service
 from ratchet.serving.api import predict
-from ratchet.serving.app import ERROR_SHAPES, application
+from ratchet.serving.app import application, error_shapes
 from ratchet.serving.connections import Connections
 from ratchet.serving.guard import Guard
 from ratchet.serving.pages import answer_view, html, translations
@@ -59,7 +59,7 @@ def status(service: Service, *headers: tuple[bytes, bytes], path: str = "/") -> 
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": list(headers)}
-    asyncio.run(Guard(app, service, "", LOOPBACK, {}, ERROR_SHAPES)(scope, receive, send))
+    asyncio.run(Guard(app, service, "", LOOPBACK, {}, error_shapes(service))(scope, receive, send))
     return int(sent[0]["status"])
 
 
@@ -107,16 +107,18 @@ def test_an_option_sends_the_label_unchanged() -> None:
     """Without a `value` a browser sends the option's text with its runs of spaces collapsed."""
     labels = ["two  blanks", 'a "quoted" <one>', "plain"]
     frame: dict[str, Any] = {
-        "words": translations.tables()["en"],
+        "words": translations.tables("text")["en"],
         "language_query": "",
         "other_language_url": "/",
         "problem": "reviews",
         "note": [],
         "waiting": 0,
+        "takes_feedback": True,
     }
     label_page = html.page(
         "label.html",
         **frame,
+        is_live=True,
         labels=labels,
         has_buttons=False,
         offer=Offer("1", "audit"),
@@ -132,6 +134,7 @@ def test_an_option_sends_the_label_unchanged() -> None:
         "method": "",
         "other_labels": labels,
         "has_buttons": False,
+        "is_typed": False,
         **answer_view.UNKNOWN,
     }
     try_page = html.page(
@@ -142,7 +145,7 @@ def test_an_option_sends_the_label_unchanged() -> None:
 
 
 def test_a_page_has_a_title_for_every_error_in_both_languages() -> None:
-    for words in translations.tables().values():
+    for words in translations.tables("text").values():
         assert words.error_titles.keys() == requests.TITLES.keys()
 
 
@@ -154,6 +157,7 @@ def test_a_page_has_a_title_for_every_error_in_both_languages() -> None:
         ({"error_titles": {"400": "No"}}, "error titles"),
         ({"days": "{count} of {all} days"}, "days in zh.json"),
         ({"minutes": "some minutes"}, "minutes in zh.json"),
+        ({"units": {"text": {"title": "Try"}}}, "units"),
     ],
 )
 def test_a_translation_must_have_the_keys_and_placeholders_of_the_english_file(
@@ -162,7 +166,7 @@ def test_a_translation_must_have_the_keys_and_placeholders_of_the_english_file(
     english = json.loads((translations.FOLDER / "en.json").read_text("utf-8"))
     record = {key: text for key, text in (english | change).items() if text is not None}
     with pytest.raises(ValueError, match=message):
-        translations.parse(record, english, "zh.json")
+        translations.parse(record, english, "zh.json", "text")
 
 
 def test_the_follower_is_started_again_after_any_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import polars as pl
 from ratchet.data import examples
 from ratchet.monitoring.drift import alpha_spending
 from ratchet.monitoring.drift.samples import Audited, LiveSample, Reference
-from ratchet.tasks.contract import Answered
+from ratchet.tasks.values import Answered
 
 HOURLY = alpha_spending.allowed(1.0)
 

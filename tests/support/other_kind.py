@@ -17,7 +17,8 @@ import polars as pl
 from ratchet.problem.problem import Problem
 from ratchet.problem.settings import Settings
 from ratchet.tasks import Task
-from ratchet.tasks.contract import Ability, Answered, Signal
+from ratchet.tasks.contract import Ability
+from ratchet.tasks.values import Answered, Signal
 
 
 def of_answers(answered: Answered) -> Sequence[Signal]:
@@ -54,7 +55,8 @@ class OtherKind:
     """abilities: what it can, nothing by default but to hear corrections."""
 
     abilities: tuple[Ability, ...] = ("feedback",)
-    inputs: str = "inputs"
+    unit: str = "input"
+    units: str = "inputs"
     columns: Any = field(default_factory=lambda: SimpleNamespace(UNIT="input"))
     signals: Any = field(
         default_factory=lambda: SimpleNamespace(HAS_TEXTS=False, of_answers=of_answers, of_inputs=of_inputs)

@@ -108,7 +108,7 @@ def test_its_table_becomes_a_data_version(homes: Project) -> None:
     assert kept.columns == ["rooms", "size", "price"]
     assert kept.height == 600
     aside = pl.read_csv(homes.root / "state" / "quarantine" / "homes.csv", infer_schema=False)
-    assert aside["reason"].to_list() == ["a number is missing", "no number to predict"]
+    assert aside["set_aside_because"].to_list() == ["a number is missing", "no number to predict"]
     assert aside["price"].to_list() == ["170", "unknown"]
 
 

@@ -23,7 +23,7 @@ from typing import Protocol
 
 import polars as pl
 
-from ratchet.tasks.contract import Data
+from ratchet.tasks.values import Data
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from ratchet.problem.data_pin import SPLIT, TABLE, Pin, Source, SplitSpec
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.tasks import Task
-from ratchet.tasks.contract import Data
+from ratchet.tasks.values import Data
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.state import ledger
 from ratchet.tasks import Task
-from ratchet.tasks.contract import Data
+from ratchet.tasks.values import Data
 
 MOST_WITHDRAWN = 0.10
 """Share of the last version's rows that may be missing without WITHDRAW; more missing rows are often a wrong file."""

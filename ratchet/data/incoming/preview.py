@@ -7,7 +7,7 @@ import polars as pl
 from ratchet.data.tables.reading import Reading
 from ratchet.project.printable import printable
 from ratchet.tasks import Task
-from ratchet.tasks.contract import Data
+from ratchet.tasks.values import Data
 
 COLUMNS = 10
 """Most columns left out that the preview names."""

@@ -34,7 +34,7 @@ from ratchet.project.progress import Say
 from ratchet.state import ledger
 from ratchet.state.ledger import DataChange
 from ratchet.tasks import Task
-from ratchet.tasks.contract import Data
+from ratchet.tasks.values import Data
 
 USUAL_TASK = "classify"
 """The kind of a new problem where none is typed."""

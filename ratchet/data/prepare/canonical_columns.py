@@ -10,7 +10,7 @@ import polars as pl
 
 from ratchet.data.prepare.label_sources import ORIGINAL
 from ratchet.tasks import Task
-from ratchet.tasks.contract import Data
+from ratchet.tasks.values import Data
 
 
 def canonical_frame(table: pl.DataFrame, data: Data, task: Task, first: int = 1) -> pl.DataFrame:

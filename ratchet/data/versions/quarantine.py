@@ -19,7 +19,7 @@ from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.project.progress import Say
 from ratchet.tasks import Task
-from ratchet.tasks.contract import Data
+from ratchet.tasks.values import Data
 
 REASON, FILE, LINE = "set_aside_because", "from_file", "from_line"
 """Columns in front of the row's own."""

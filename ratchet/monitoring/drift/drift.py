@@ -22,7 +22,7 @@ from ratchet.monitoring.drift.samples import FEWEST, NO_AUDIT, Audited, Flags, L
 from ratchet.monitoring.drift.text_statistics import Traits, traits
 from ratchet.monitoring.drift.two_sample import Ints, Sample, Shift
 from ratchet.tasks import Task
-from ratchet.tasks.contract import Signal
+from ratchet.tasks.values import Signal
 
 STANDS = 0.01
 """A called drift stands until its p-value exceeds this, so that the verdict does not flicker between checks."""
@@ -85,7 +85,7 @@ def compare(
     accuracy = accuracies(task, reference, live, audited)
     if rows < FEWEST:
         learnt = f" ({live.learnt:,} more are of those that it was trained on)" if live.learnt else ""
-        verdict = f"Too early to tell: {rows} distinct {task.inputs} were answered{learnt}, {FEWEST} are needed."
+        verdict = f"Too early to tell: {rows} distinct {task.units} were answered{learnt}, {FEWEST} are needed."
         return Drift(False, verdict, rows, accuracy)
     shifts = [*of_answers(task, reference, live), *of_truth(task, reference, audited)]
     unread = too_few_inputs(task, reference, live)
@@ -93,7 +93,7 @@ def compare(
         shifts += of_inputs(task, reference, live)
     judged = called(shifts, alpha, standing)
     moved = [shift.what for shift in judged if shift.drifted]
-    verdict = verdict_of(moved, f"last {rows:,} distinct {task.inputs}")
+    verdict = verdict_of(moved, f"last {rows:,} distinct {task.units}")
     return Drift(bool(moved), verdict, rows, accuracy, judged, label_shift(task, reference, live), unread)
 
 
@@ -209,7 +209,7 @@ def teaching(groups: Ints | None, rows: int) -> Flags:
 
 def too_few_inputs(task: Task, reference: Reference, live: LiveSample) -> str:
     """Why inputs cannot be compared; empty if they can."""
-    inputs, words = task.inputs, "words" if task.signals.HAS_TEXTS else "them"
+    inputs, words = task.units, "words" if task.signals.HAS_TEXTS else "them"
     kept, judged = len(live.inputs), len(reference.inputs)
     if kept < FEWEST:
         return (

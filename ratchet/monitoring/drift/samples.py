@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.monitoring.drift.two_sample import Ints, Names
-from ratchet.tasks.contract import Answered
+from ratchet.tasks.values import Answered
 
 FEWEST = 50
 """Fewest distinct inputs of a check: below them no test has power."""

@@ -15,7 +15,7 @@ from ratchet.data.prepare.label_sources import AUDIT, STRENGTH
 from ratchet.monitoring.labels import vetting
 from ratchet.monitoring.labels.vetting import SURE, Traffic
 from ratchet.tasks import Task
-from ratchet.tasks.contract import Labels
+from ratchet.tasks.values import Labels
 
 AT_ONCE, FEW = 0.10, 500
 """Labels that one source may add in a turn: a share of the table's rows, but at least FEW."""

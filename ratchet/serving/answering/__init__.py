@@ -1,1 +1,1 @@
-"""The prediction core: the live models, batches of texts, the swap from one version to the next."""
+"""The prediction core: the live models, batches of inputs, the swap from one version to the next."""

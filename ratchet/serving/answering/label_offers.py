@@ -1,4 +1,4 @@
-"""The texts that people are asked to label: state/queue.json, without those labelled since the file was written."""
+"""The inputs that people are asked to label: state/queue.json, without those labelled since the file was written."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ratchet.data.prepare.label_sources import AUDIT, CHOSEN
 from ratchet.monitoring import label_queue
 
 MAX_REMEMBERED = 1_000
-"""Recent offers that are remembered: a person who goes back to a text then gives a label of the same source."""
+"""Recent offers that are remembered: a person who goes back to an input then gives a label of the same source."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A text that a person may be asked to label.
+    """An input that a person may be asked to label.
 
     Attributes:
         id: of the prediction.
         source: `audit` or `chosen`.
-        chance: probability with which active learning chose the text; None for an audit.
+        chance: probability with which active learning chose the input; None for an audit.
     """
 
     id: str
@@ -45,12 +45,12 @@ class LabelOffers:
     _closed: set[str] = field(default_factory=set)
 
     def waiting(self) -> list[Offer]:
-        """The texts that wait for a label, in the order in which people are asked."""
+        """The inputs that wait for a label, in the order in which people are asked."""
         self._refresh()
         return [offer for prediction, offer in self._offers.items() if prediction not in self._closed]
 
     def next_after(self, prediction: str = "") -> Offer | None:
-        """The first waiting text after a skipped one, starting over at the end; the very first without one."""
+        """The first waiting input after a skipped one, starting over at the end; the very first without one."""
         self._refresh()
         ids = list(self._offers)
         start = ids.index(prediction) + 1 if prediction in self._offers else 0
@@ -62,14 +62,14 @@ class LabelOffers:
         return self._recent.get(prediction)
 
     def close_labelled(self, prediction: str, source: str) -> None:
-        """Take a labelled text off the queue; an audit stays until it has a label of source `audit`."""
+        """Take a labelled input off the queue; an audit stays until it has a label of source `audit`."""
         self._refresh()
         offer = self._offers.get(prediction)
         if offer is not None and (offer.source == CHOSEN or source == AUDIT):
             self._closed.add(prediction)
 
     def close(self, prediction: str) -> None:
-        """Take an offer off the queue because its text is no longer stored."""
+        """Take an offer off the queue because its input is no longer stored."""
         self._closed.add(prediction)
 
     def _refresh(self) -> None:

@@ -81,7 +81,7 @@ class ServiceMetrics:
             self.refused.labels(role).set(0)
 
     def count_answers(self, version: int, role: str, texts: int) -> None:
-        """Count the texts that a version answered."""
+        """Count the inputs that a version answered."""
         self._child(self.predictions, version, role).inc(texts)
 
     def count_request(self, route: str, status: int, seconds: float) -> None:

@@ -70,8 +70,8 @@ def json_response(content: object) -> Response:
     return Response(msgspec.json.encode(content), media_type=JSON)
 
 
-async def read_body(request: Request, limits: Limits) -> bytes:
-    """Receive the whole body.
+async def read_body(request: Request, limits: Limits, unit: str) -> bytes:
+    """Receive the whole body; `unit` is what an input is called, for the refusal.
 
     Raises:
         RequestError: it is too large (413), comes too slowly (408), or the client has gone (400).
@@ -88,7 +88,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     elif message["type"] == "http.disconnect":
         raise RequestError(400, "The client went away.")
     if len(raw) > max_bytes:
-        raise too_large(limits)
+        raise too_large(limits, unit)
     return raw
 
 
@@ -107,8 +107,8 @@ async def _read_rest(request: Request, max_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-def too_large(limits: Limits) -> RequestError:
-    return RequestError(413, f"A request may have {limits.body_mb:g} MB. Send fewer texts at a time.")
+def too_large(limits: Limits, unit: str) -> RequestError:
+    return RequestError(413, f"A request may have {limits.body_mb:g} MB. Send fewer {unit}s at a time.")
 
 
 def decode(raw: bytes, decoder: msgspec.json.Decoder[Body]) -> Body:
@@ -130,17 +130,17 @@ def abbreviate(value: object) -> str:
     return f"{reprlib.repr(value):.100}"
 
 
-def check_texts(texts: Sequence[str], limits: Limits) -> None:
-    """Check the number of texts and the length of each.
+def check_inputs(inputs: Sequence[str], limits: Limits, unit: str) -> None:
+    """Check the number of inputs and the length of each; `unit` is what one is called.
 
     Raises:
         RequestError: a limit is exceeded (413).
     """
-    if len(texts) > limits.texts:
-        raise RequestError(413, f"A request may have {limits.texts:,} texts. Received: {len(texts):,}.")
-    longest = max(map(len, texts), default=0)
+    if len(inputs) > limits.texts:
+        raise RequestError(413, f"A request may have {limits.texts:,} {unit}s. Received: {len(inputs):,}.")
+    longest = max(map(len, inputs), default=0)
     if longest > limits.characters:
-        raise RequestError(413, f"A text may have {limits.characters:,} characters. Received: one of {longest:,}.")
+        raise RequestError(413, f"A {unit} may have {limits.characters:,} characters. Received: one of {longest:,}.")
 
 
 def canary_key(request: Request) -> str | None:

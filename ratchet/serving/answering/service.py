@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from ratchet import tasks
 from ratchet.monitoring.log import predictions
 from ratchet.monitoring.log.client import Log
 from ratchet.monitoring.log.predictions import Prediction
@@ -29,6 +30,7 @@ from ratchet.serving.answering.lineup import BundleRef, Lineup
 from ratchet.serving.answering.metrics import ServiceMetrics
 from ratchet.state import ledger
 from ratchet.state.ledger import Refused
+from ratchet.tasks import Task
 
 CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
 NOTHING_LIVE = "No version is live yet. Turn the loop once: make run"
@@ -99,6 +101,7 @@ class Service:
         champion: the version that answers; None before the first one is live.
         challenger: the version in canary or shadow.
         complaints: the last message about each topic, so that none is repeated; an alias is a topic.
+        task: the kind of problem.
     """
 
     here: Places
@@ -110,6 +113,7 @@ class Service:
     champion: Live | None = None
     challenger: Live | None = None
     complaints: dict[str, str] = field(default_factory=dict)
+    task: Task = field(default_factory=lambda: tasks.get("classify"))
 
     def __post_init__(self) -> None:
         self._swap_lock = asyncio.Lock()

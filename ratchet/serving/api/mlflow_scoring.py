@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
+import numpy as np
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -20,68 +22,14 @@ from starlette.routing import Route
 from ratchet.serving.answering import requests
 from ratchet.serving.answering.requests import RequestError
 from ratchet.serving.answering.service import Answer, Service
+from ratchet.tasks import Task
 
-COLUMN = "text"
 FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 CODES = {404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE", 500: "INTERNAL_ERROR"}
 
 
-TEXT = {"type": ["string", "null"]}
-"""The JSON schema of a text; a missing one is empty."""
-CELL = {"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 1}]}
-RECORD = {"type": "object", "properties": {COLUMN: TEXT}, "required": [COLUMN]}
-Record = Annotated[dict[str, Any], Meta(extra_json_schema=RECORD)]
-Many = Annotated[list[Any], Meta(extra_json_schema={"items": {"anyOf": [*CELL["anyOf"], RECORD]}})]
-Columns = Annotated[
-    dict[str, Any],
-    Meta(
-        extra_json_schema={
-            "properties": {COLUMN: {"anyOf": [TEXT, {"type": "array", "items": CELL}]}},
-            "required": [COLUMN],
-        }
-    ),
-]
-
-
-Row = Annotated[list[Any], Meta(extra_json_schema={"items": TEXT, "minItems": 1, "maxItems": 1})]
-Names = Annotated[list[Any], Meta(extra_json_schema={"enum": [[COLUMN], [0], []]})]
-Lines = Annotated[
-    str,
-    Meta(
-        description="A header with a column `text`, and a row a text. The pattern is that of a single column.",
-        pattern=r'^text((\r\n|\r|\n)([^",\r\n][^,\r\n]*|"([^"]|"")*")?)*$',
-    ),
-]
-
-
-class Split(Struct):
-    """A frame in pandas' orientation `split`, with a column `text`, or one column without a name.
-
-    There may be other columns, with a value in every row; the schema is that of a single one.
-    """
-
-    data: list[Row]
-    columns: Names = []
-    index: list[Any] | None = None
-
-
-class Invocation(Struct):
-    """Exactly one of the four forms."""
-
-    dataframe_split: Split | msgspec.UnsetType = msgspec.UNSET
-    dataframe_records: list[Record] | msgspec.UnsetType = msgspec.UNSET
-    inputs: Many | Columns | str | msgspec.UnsetType = msgspec.UNSET
-    instances: Many | Columns | str | msgspec.UnsetType = msgspec.UNSET
-    params: Annotated[
-        dict[str, Any] | None, Meta(description="Accepted and ignored, as by MLflow for these models.")
-    ] = None
-
-
-OneForm = Annotated[Invocation, Meta(extra_json_schema={"oneOf": [{"required": [form]} for form in FORMS]})]
-
-
 class Scores(Struct):
-    """One object a text: `label`, `score`, and `p_<label>` for every class."""
+    """One object an input."""
 
     predictions: list[dict[str, str | float]]
 
@@ -91,20 +39,22 @@ class ScoringError(Struct):
     message: str
 
 
-INVOCATION = msgspec.json.Decoder(Invocation)
 csv.field_size_limit(2**31 - 1)
 
 
 def routes(service: Service) -> list[Route]:
+    reader = Reader(service.task)
+    unit = service.task.unit
+
     async def invocations(request: Request) -> Response:
         try:
-            raw = await requests.read_body(request, service.settings.limits)
-            texts = read_texts(raw, request.headers.get("content-type", ""))
-            requests.check_texts(texts, service.settings.limits)
-            answer = await service.answer(texts, requests.canary_key(request), "invocations")
+            raw = await requests.read_body(request, service.settings.limits, unit)
+            inputs = reader.read(raw, request.headers.get("content-type", ""))
+            requests.check_inputs(inputs, service.settings.limits, unit)
+            answer = await service.answer(inputs, requests.canary_key(request), "invocations")
         except RequestError as error:
             return error_response(request, error)
-        return Response(encode_scores(answer), media_type=requests.JSON, headers=version_header(answer))
+        return Response(encode_scores(answer, service.task), media_type=requests.JSON, headers=version_header(answer))
 
     async def ping(request: Request) -> Response:
         return Response("\n", 200 if service.champion is not None else 404, media_type=requests.JSON)
@@ -130,121 +80,136 @@ def error_response(request: Request, error: RequestError) -> Response:
     return Response(msgspec.json.encode(body), error.status, error.headers, requests.JSON)
 
 
-def encode_scores(answer: Answer) -> bytes:
+def encode_scores(answer: Answer, task: Task) -> bytes:
     """The predictions as pandas' records."""
-    names = [f"p_{label}" for label in answer.live.bundle.labels]
-    texts = zip(answer.labels, answer.scores, answer.rows, strict=True)
-    records = [{"label": label, "score": score, **dict(zip(names, row, strict=True))} for label, score, row in texts]
+    labels = answer.live.bundle.labels
+    table = task.answers.table(np.asarray(answer.rows, dtype=np.float64).reshape(-1, len(labels)), labels)
+    columns = [column.tolist() if isinstance(column, np.ndarray) else column for column in table.values()]
+    records = [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
     return msgspec.json.encode({"predictions": records})
 
 
-def read_texts(raw: bytes, content_type: str) -> list[str]:
-    """Read the texts of a request body.
+class Reader:
+    """Reads the inputs of request bodies.
 
-    Raises:
-        RequestError: another content type (415), or no texts in the body (400).
+    Args:
+        task: the kind of problem, which knows what an input is.
     """
-    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
-    if any(parameter not in ("charset=utf-8", 'charset="utf-8"', "") for parameter in parameters):
-        raise RequestError(415, f"The charset must be UTF-8. Received: {content_type:.100}.")
-    if kind == "text/csv":
-        return read_csv(raw)
-    if kind == "application/json":
-        return read_json(raw)
-    raise RequestError(
-        415, f"The content type must be application/json or text/csv. Received: {content_type[:100] or 'none'}."
-    )
+
+    def __init__(self, task: Task) -> None:
+        self._unit = task.unit
+        self._has_strings = task.answers.ONE_COLUMN
+        self._columns_of = task.wire.columns
+        self._read_record = task.answers.read_record
+        self._read_value = task.answers.read_value
+        self._invocations: msgspec.json.Decoder[Any] = msgspec.json.Decoder(task.wire.Invocation)
+
+    def read(self, raw: bytes, content_type: str) -> list[str]:
+        """Read the inputs of a request body.
+
+        Raises:
+            RequestError: another content type (415), or no inputs in the body (400).
+        """
+        kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
+        if any(parameter not in ("charset=utf-8", 'charset="utf-8"', "") for parameter in parameters):
+            raise RequestError(415, f"The charset must be UTF-8. Received: {content_type:.100}.")
+        if kind not in ("text/csv", "application/json"):
+            received = content_type[:100] or "none"
+            raise RequestError(415, f"The content type must be application/json or text/csv. Received: {received}.")
+        try:
+            return self._csv(raw) if kind == "text/csv" else self._json(raw)
+        except ValueError as error:
+            raise RequestError(400, str(error)) from None
+
+    def _json(self, raw: bytes) -> list[str]:
+        """Read the inputs of the four JSON forms."""
+        try:
+            invocation = requests.decode(raw, self._invocations)
+        except RequestError as error:
+            raise RequestError(400, error.detail) from None
+        forms = [form for form in FORMS if getattr(invocation, form) is not msgspec.UNSET]
+        if len(forms) != 1:
+            raise RequestError(
+                400, f"The body must have exactly one of {', '.join(FORMS)}. Received: {', '.join(forms) or 'none'}."
+            )
+        (form,) = forms
+        value = getattr(invocation, form)
+        if form == "dataframe_split":
+            return self._split(value.data, value.columns)
+        if form == "dataframe_records":
+            return [self._read_record(record) for record in value]
+        if isinstance(value, dict):
+            return self._columns(value)
+        if isinstance(value, str):
+            return [self._read_value(value)]
+        return [self._read_record(row) if isinstance(row, dict) else self._single(row) for row in value]
+
+    def _split(self, rows: list[list[Any]], names: list[Any]) -> list[str]:
+        """The inputs of a frame with named columns, or with a single column without a name."""
+        if names in ([0], []):
+            return [self._single(row) for row in rows]
+        columns = self._columns_of(names)
+        if any(len(row) != len(names) for row in rows):
+            raise RequestError(400, f"Every row must have {len(names)} values, one for each column.")
+        return self._records(columns, names, rows)
+
+    def _columns(self, frame: dict[str, Any]) -> list[str]:
+        """The inputs of `{"rooms": [...], "size": [...]}`, or the single one of `{"rooms": 3, "size": 70}`."""
+        columns = self._columns_of(list(frame))
+        values = [frame[column] for column in columns]
+        if not any(isinstance(value, list) for value in values):
+            return [self._read_record(dict(zip(columns, values, strict=True)))]
+        lengths = {len(value) if isinstance(value, list) else 0 for value in values}
+        if len(lengths) > 1:
+            raise RequestError(400, "Every column must have as many values as the others.")
+        cells = [[self._single_value(cell) for cell in value] for value in values]
+        return [self._read_record(dict(zip(columns, row, strict=True))) for row in zip(*cells, strict=True)]
+
+    def _csv(self, raw: bytes) -> list[str]:
+        """The inputs of a CSV with a header. A single column of another name is refused, as by MLflow."""
+        try:
+            lines = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
+            header = next(lines, None)
+            if header is None:
+                raise RequestError(400, "A CSV must begin with the names of its columns. Received: nothing.")
+            columns = self._columns_of(header)
+            rows: list[list[Any]] = []
+            for row in lines:
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    raise RequestError(
+                        400, f"Line {lines.line_num} must have {len(header)} fields. Received: {len(row)}."
+                    )
+                rows.append(row if self._has_strings else list(map(typed, row)))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise RequestError(400, f"The body must be CSV in UTF-8. {error}.") from None
+        return self._records(columns, header, rows)
+
+    def _records(self, columns: Sequence[str], names: list[Any], rows: Iterable[list[Any]]) -> list[str]:
+        """The inputs of rows with these columns; of two columns with one name the first counts."""
+        read = self._read_record
+        if len(columns) == 1:
+            (column,), place = columns, names.index(columns[0])
+            return [read({column: row[place]}) for row in rows]
+        places = [names.index(column) for column in columns]
+        return [read({column: row[place] for column, place in zip(columns, places, strict=True)}) for row in rows]
+
+    def _single(self, row: Any) -> str:
+        """The input of a row that is a value, or a list of one."""
+        return self._read_value(self._single_value(row))
+
+    def _single_value(self, row: Any) -> Any:
+        if isinstance(row, list):
+            if len(row) != 1:
+                raise RequestError(400, f"A row must be a {self._unit}, or hold one. Received: {len(row)} values.")
+            return row[0]
+        return row
 
 
-def read_json(raw: bytes) -> list[str]:
-    """Read the texts of the four JSON forms."""
+def typed(cell: str) -> float | str | None:
+    """A cell of a CSV as pandas reads it for MLflow: a number where it is one, None where it is empty."""
     try:
-        invocation = requests.decode(raw, INVOCATION)
-    except RequestError as error:
-        raise RequestError(400, error.detail) from None
-    forms = [form for form in FORMS if getattr(invocation, form) is not msgspec.UNSET]
-    if len(forms) != 1:
-        raise RequestError(
-            400, f"The body must have exactly one of {', '.join(FORMS)}. Received: {', '.join(forms) or 'none'}."
-        )
-    (form,) = forms
-    value = getattr(invocation, form)
-    if isinstance(value, Split):
-        return texts_of_rows(value.data, value.columns)
-    if form == "dataframe_records":
-        return [as_text(text_field(record)) for record in value]
-    if isinstance(value, dict):
-        return texts_of_column(text_field(value))
-    if isinstance(value, str):
-        return [value]
-    return [as_text(text_field(row) if isinstance(row, dict) else single_value(row)) for row in value]
-
-
-def texts_of_rows(rows: list[list[Any]], columns: list[Any]) -> list[str]:
-    """The texts of a frame with a column `text`, or with a single column without a name."""
-    if columns in ([0], []):
-        return [as_text(single_value(row)) for row in rows]
-    if COLUMN not in columns:
-        raise missing_column(columns)
-    index = columns.index(COLUMN)
-    if any(len(row) != len(columns) for row in rows):
-        raise RequestError(400, f"Every row must have {len(columns)} values, one for each column.")
-    return [as_text(row[index]) for row in rows]
-
-
-def texts_of_column(value: Any) -> list[str]:
-    """The texts of `{"text": [...]}`, or the single one of `{"text": "..."}`."""
-    return [as_text(single_value(row)) for row in value] if isinstance(value, list) else [as_text(value)]
-
-
-def text_field(record: dict[str, Any]) -> Any:
-    if COLUMN not in record:
-        raise missing_column(list(record))
-    return record[COLUMN]
-
-
-def missing_column(columns: list[Any]) -> RequestError:
-    received = ", ".join(map(requests.abbreviate, columns[:20])) or "no columns"
-    return RequestError(
-        400, f"The input must have a column {COLUMN!r}. Received: {received}. Rename the column of texts."
-    )
-
-
-def single_value(row: Any) -> Any:
-    """The value of a row that is a value, or a list of one."""
-    if isinstance(row, list):
-        if len(row) != 1:
-            raise RequestError(400, f"A row must be a text, or hold one. Received: {len(row)} values.")
-        return row[0]
-    return row
-
-
-def as_text(value: Any) -> str:
-    """The value as a text; a missing one is empty."""
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise RequestError(400, f"Every text must be a string. Received: {requests.abbreviate(value)}.")
-    return value
-
-
-def read_csv(raw: bytes) -> list[str]:
-    """Read the column `text` of a CSV with a header. A single column of another name is refused, as by MLflow."""
-    try:
-        rows = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
-        header = next(rows, None)
-        if header is None:
-            raise RequestError(400, "A CSV must begin with the names of its columns. Received: nothing.")
-        if COLUMN not in header:
-            raise missing_column(header)
-        index = header.index(COLUMN)
-        texts = []
-        for row in rows:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise RequestError(400, f"Line {rows.line_num} must have {len(header)} fields. Received: {len(row)}.")
-            texts.append(row[index])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RequestError(400, f"The body must be CSV in UTF-8. {error}.") from None
-    return texts
+        return float(cell)
+    except ValueError:
+        return cell or None

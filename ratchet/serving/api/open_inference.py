@@ -1,7 +1,8 @@
-"""The Open Inference Protocol (V2), REST and JSON: health, metadata, infer. Texts are BYTES tensors.
+"""The Open Inference Protocol (V2), REST and JSON: health, metadata, infer. Inputs are BYTES tensors.
 
-Input: `text`, shape [-1].
-Outputs: `label`, `score` and `id`, shape [-1]; `probabilities`, shape [-1, labels]. /feedback takes the id.
+Input: `text`, shape [-1], inputs in their stored form.
+Outputs: `label`, `score` and `id`, shape [-1]; `probabilities`, shape [-1, labels], for kinds of problems without
+confidence called `outputs`. /feedback takes the id.
 Source: open-inference-protocol, specification/protocol/inference_rest.md.
 """
 
@@ -21,9 +22,9 @@ from ratchet.project.paths import project_version
 from ratchet.serving.answering import requests
 from ratchet.serving.answering.requests import RequestError
 from ratchet.serving.answering.service import Answer, Live, Service
+from ratchet.tasks import Task
 
 INPUT = "text"
-OUTPUTS = ("label", "score", "probabilities", "id")
 Size = Annotated[int, Meta(ge=0, le=10**9)]
 
 
@@ -50,7 +51,7 @@ class Tensor(Struct):
 class Wish(Struct):
     """A requested output."""
 
-    name: Annotated[str, documented(enum=OUTPUTS)]
+    name: Annotated[str, documented(enum=())]  # those of the kind of problem: `output_names`
     parameters: dict[str, Any] | None = None
 
 
@@ -121,7 +122,15 @@ class InferenceError(Struct):
 INFERENCE = msgspec.json.Decoder(Inference)
 
 
+def output_names(task: Task) -> tuple[str, ...]:
+    """What /infer gives; the third is the matrix of the model's outputs."""
+    return ("label", "score", "probabilities" if task.can("confidence") else "outputs", "id")
+
+
 def routes(service: Service) -> list[Route]:
+    task = service.task
+    unit = task.unit
+
     def responding(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def respond(request: Request) -> Response:
             try:
@@ -143,7 +152,7 @@ def routes(service: Service) -> list[Route]:
 
     async def model(request: Request) -> ModelInfo:
         live = find_model(service, request)
-        return model_info(live, [str(version) for version in sorted(service.versions())])
+        return model_info(live, task, [str(version) for version in sorted(service.versions())])
 
     async def model_ready(request: Request) -> ModelReady:
         find_model(service, request)
@@ -151,12 +160,12 @@ def routes(service: Service) -> list[Route]:
 
     async def infer(request: Request) -> Inferred:
         live = find_model(service, request)
-        inference = requests.decode(await requests.read_body(request, service.settings.limits), INFERENCE)
-        texts = read_texts(inference)
-        outputs = requested_outputs(inference)
-        requests.check_texts(texts, service.settings.limits)
+        inference = requests.decode(await requests.read_body(request, service.settings.limits, unit), INFERENCE)
+        inputs = read_inputs(inference, task)
+        outputs = requested_outputs(inference, output_names(task))
+        requests.check_inputs(inputs, service.settings.limits, unit)
         version = live.version if "version" in request.path_params else None
-        answer = await service.answer(texts, requests.canary_key(request), "infer", version)
+        answer = await service.answer(inputs, requests.canary_key(request), "infer", version)
         return inferred(answer, outputs, inference.id)
 
     paths = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
@@ -203,11 +212,11 @@ def find_model(service: Service, request: Request) -> Live:
     raise RequestError(404, f"The versions that answer are {service.versions()}. Received: {version:.20}.")
 
 
-def read_texts(inference: Inference) -> list[str]:
-    """The texts of a request.
+def read_inputs(inference: Inference, task: Task) -> list[str]:
+    """The inputs of a request.
 
     Raises:
-        RequestError: the inputs are not one tensor `text` of BYTES, or its shape or an element does not fit (422).
+        RequestError: there is not one tensor `text` of BYTES, or its shape or an element does not fit (422).
     """
     if [tensor.name for tensor in inference.inputs] != [INPUT]:
         received = ", ".join(tensor.name for tensor in inference.inputs[:20]) or "none"
@@ -215,15 +224,18 @@ def read_texts(inference: Inference) -> list[str]:
     (tensor,) = inference.inputs
     if tensor.datatype != "BYTES":
         raise RequestError(422, f"The datatype of {INPUT!r} must be BYTES. Received: {tensor.datatype:.20}.")
-    texts = flatten(tensor.data)
-    if prod(tensor.shape) != len(texts) or max(tensor.shape[1:], default=1) > 1:
+    values = flatten(tensor.data)
+    if prod(tensor.shape) != len(values) or max(tensor.shape[1:], default=1) > 1:
         raise RequestError(
-            422, f"The shape must be [n] or [n, 1] with n elements. Received: {tensor.shape}, {len(texts)}."
+            422, f"The shape must be [n] or [n, 1] with n elements. Received: {tensor.shape}, {len(values)}."
         )
-    for text in texts:
-        if not isinstance(text, str):
-            raise RequestError(422, f"Every element must be a string. Received: {requests.abbreviate(text)}.")
-    return texts
+    for value in values:
+        if not isinstance(value, str):
+            raise RequestError(422, f"Every element must be a string. Received: {requests.abbreviate(value)}.")
+    try:
+        return list(map(task.answers.read_value, values))
+    except ValueError as error:
+        raise RequestError(422, str(error)) from None
 
 
 def flatten(data: list[Any]) -> list[Any]:
@@ -231,44 +243,49 @@ def flatten(data: list[Any]) -> list[Any]:
     return [element[0] if isinstance(element, list) and len(element) == 1 else element for element in data]
 
 
-def requested_outputs(inference: Inference) -> tuple[str, ...]:
+def requested_outputs(inference: Inference, possible: tuple[str, ...]) -> tuple[str, ...]:
     """The names of the requested outputs; all of them where the request names none.
 
     Raises:
         RequestError: a name is unknown (422).
     """
     if not inference.outputs:
-        return OUTPUTS
+        return possible
     names = tuple(output.name for output in inference.outputs)
     for name in names:
-        if name not in OUTPUTS:
-            raise RequestError(422, f"An output must be one of {', '.join(OUTPUTS)}. Received: {name:.100}.")
+        if name not in possible:
+            raise RequestError(422, f"An output must be one of {', '.join(possible)}. Received: {name:.100}.")
     return names
 
 
 def inferred(answer: Answer, names: tuple[str, ...], request_id: str | None) -> Inferred:
     """The response, with the outputs of these names."""
     facts = answer.live.bundle.facts
-    texts = len(answer.rows)
-    labels = len(answer.live.bundle.labels)
-    outputs = {
-        "label": lambda: Output("label", [texts], "BYTES", answer.labels),
-        "score": lambda: Output("score", [texts], "FP64", answer.scores),
-        "probabilities": lambda: Output(
-            "probabilities", [texts, labels], "FP64", [share for row in answer.rows for share in row]
-        ),
-        "id": lambda: Output("id", [texts], "BYTES", answer.ids),
+    count = len(answer.rows)
+    columns: dict[str, tuple[str, list[Any]]] = {
+        "label": ("BYTES", answer.labels),
+        "score": ("FP64", answer.scores),
+        "id": ("BYTES", answer.ids),
     }
-    return Inferred(facts.problem, str(facts.version), [outputs[name]() for name in names], request_id)
+
+    def output(name: str) -> Output:
+        if name in columns:
+            return Output(name, [count], *columns[name])
+        shape = [count, len(answer.live.bundle.labels)]
+        return Output(name, shape, "FP64", [value for row in answer.rows for value in row])
+
+    return Inferred(facts.problem, str(facts.version), list(map(output, names)), request_id)
 
 
-def model_info(live: Live, versions: list[str]) -> ModelInfo:
+def model_info(live: Live, task: Task, versions: list[str]) -> ModelInfo:
     facts = live.bundle.facts
     inputs = [TensorInfo(INPUT, "BYTES", [-1])]
+    matrix = [-1, len(live.bundle.labels)]
+    label, score, values, name = output_names(task)
     outputs = [
-        TensorInfo("label", "BYTES", [-1]),
-        TensorInfo("score", "FP64", [-1]),
-        TensorInfo("probabilities", "FP64", [-1, len(live.bundle.labels)]),
-        TensorInfo("id", "BYTES", [-1]),
+        TensorInfo(label, "BYTES", [-1]),
+        TensorInfo(score, "FP64", [-1]),
+        TensorInfo(values, "FP64", matrix),
+        TensorInfo(name, "BYTES", [-1]),
     ]
     return ModelInfo(facts.problem, versions, f"ratchet_{facts.model}", inputs, outputs)

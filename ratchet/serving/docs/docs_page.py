@@ -15,9 +15,10 @@ from ratchet.serving.answering.requests import JSON
 from ratchet.serving.answering.service import Service
 from ratchet.serving.api import predict
 from ratchet.serving.docs import openapi
-from ratchet.serving.docs.operations import EXAMPLE_ID, EXAMPLE_TEXT, DocumentedModel
-from ratchet.serving.pages import html
+from ratchet.serving.docs.operations import EXAMPLE_ID, DocumentedModel
+from ratchet.serving.pages import html, translations
 from ratchet.serving.pages.try_page import FORM
+from ratchet.tasks import Task
 
 Document = dict[str, Any]
 Schema = dict[str, Any]
@@ -36,9 +37,11 @@ def routes(service: Service) -> list[Route]:
             about=about,
             token=has_token,
             refusals=refusals(about),
-            sections=sections(about, CommandWriter(address, has_token)),
+            sections=sections(about, CommandWriter(address, has_token, service.task)),
             shapes=shapes(about),
-            limits=limits(service.settings.limits),
+            limits=limits(service.settings.limits, service.task),
+            try_title=translations.tables(service.task.unit)["en"].title,
+            takes_feedback=service.task.can("feedback"),
         )
 
     return [Route("/openapi.json", document), Route("/docs", docs)]
@@ -48,8 +51,8 @@ def documented_model(service: Service) -> DocumentedModel:
     """The champion; without one only the problem's name."""
     live = service.champion
     if live is None:
-        return DocumentedModel(service.problem)
-    return DocumentedModel(service.problem, str(live.version), live.bundle.labels)
+        return DocumentedModel(service.problem, task=service.task)
+    return DocumentedModel(service.problem, str(live.version), live.bundle.labels, service.task)
 
 
 class CommandWriter:
@@ -58,10 +61,12 @@ class CommandWriter:
     Args:
         address: scheme, host and port of the service.
         has_token: whether the commands send the token, from RATCHET_TOKEN.
+        task: the kind of problem.
     """
 
-    def __init__(self, address: str, has_token: bool) -> None:
+    def __init__(self, address: str, has_token: bool, task: Task) -> None:
         self._address = address
+        self._question = task.wire.question(task.wire.EXAMPLES[:1])
         self._curl = 'curl -s -H "Authorization: Bearer $RATCHET_TOKEN"' if has_token else "curl -s"
 
     def commands(self, method: str, path: str, operation: dict[str, Any]) -> list[str]:
@@ -83,11 +88,11 @@ class CommandWriter:
         return commands + [self._post(query, *bodies[0]) for query in queries]
 
     def _post(self, url: str, media: str, body: Any) -> str:
-        """A command that sends a body. If the body has an id, a first command predicts a text to get a real one."""
+        """A command that sends a body. If the body has an id, a first command asks for a prediction to get one."""
         data = curl_data(media, body)
         if EXAMPLE_ID not in data:
             return f"{self._curl} {shlex.quote(url)} {data}"
-        predict_command = self._post(f"{self._address}/predict", JSON, {"texts": [EXAMPLE_TEXT]})
+        predict_command = self._post(f"{self._address}/predict", JSON, self._question)
         data = data.replace(EXAMPLE_ID, "'\"$ID\"'")
         return f"ID=$({predict_command} | grep -o '[0-9a-f]\\{{32\\}}')\n{self._curl} {shlex.quote(url)} {data}"
 
@@ -157,15 +162,16 @@ def operation_values(method: str, path: str, operation: dict[str, Any], writer: 
     }
 
 
-def limits(current: Limits) -> dict[str, str]:
+def limits(current: Limits, task: Task) -> dict[str, str]:
     """The limits of a request by what they limit, in words."""
+    unit = task.unit
+    explained = (
+        f"{predict.MAX_EXPLAINED_TEXTS} {unit}s of a request, {predict.MAX_EXPLAINED_CHARACTERS:,} characters together"
+    )
     return {
-        "a request": f"{current.body_mb:g} MB, {current.texts:,} texts, here within {current.seconds:g} s",
-        "a text": f"{current.characters:,} characters",
-        "explained": (
-            f"{predict.MAX_EXPLAINED_TEXTS} texts of a request, "
-            f"{predict.MAX_EXPLAINED_CHARACTERS:,} characters together"
-        ),
+        "a request": f"{current.body_mb:g} MB, {current.texts:,} {unit}s, here within {current.seconds:g} s",
+        f"a {unit}": f"{current.characters:,} characters",
+        **({"explained": explained} if task.can("explanation") else {}),
         "all together": f"{current.waiting_mb:g} MB of requests at a time; then 503 with Retry-After",
     }
 

@@ -10,18 +10,19 @@ import msgspec
 
 from ratchet.project.paths import project_version
 from ratchet.serving.answering.requests import TITLES
-from ratchet.serving.api import predict
+from ratchet.serving.api import open_inference
 from ratchet.serving.docs.operations import (
     ANY_BODY,
     ANY_REQUEST,
-    SECTIONS,
     Content,
     DocumentedModel,
     Operation,
     Parameter,
     operations,
+    sections,
 )
 from ratchet.serving.pages import try_page
+from ratchet.tasks import Task
 
 ABOUT = (
     "Answers with the version of the model that is live, by three protocols. An unknown address gives 404, another "
@@ -30,11 +31,11 @@ ABOUT = (
 )
 TOKEN: dict[str, Any] = {"type": "http", "scheme": "bearer", "description": "RATCHET_TOKEN, where the service has one."}
 DESCRIPTIONS = {
-    200: "The answer itself, where texts are not kept.",
+    200: "The answer itself, where {unit}s are not kept.",
     401: "The token is missing or wrong.",
     403: "The host name is not one of this service's, or the request comes from another site's page.",
     404: "There is no such id, model or version; at /ping: no version is live.",
-    413: "The request has too many bytes or texts, or a text too many characters.",
+    413: "The request has too many bytes or {unit}s, or a {unit} too many characters.",
     503: "No version is live, or there is no room now.",
 }
 RETRY = {"Retry-After": {"description": "Seconds", "schema": {"type": "string", "pattern": "^[0-9]+$"}}}
@@ -45,18 +46,16 @@ def document(model: DocumentedModel) -> dict[str, Any]:
     """The document. It is cached: do not change it."""
     table = operations(model)
     schemas, components = schemas_of(table)
-    if model.labels:
-        for name in (predict.Correction.__name__, try_page.Verdict.__name__):
-            components[name]["properties"]["label"]["enum"] = model.labels
+    describe(components, model)
     paths: dict[str, dict[str, Any]] = {}
     for operation in table:
-        paths.setdefault(operation.path, {})[operation.method] = operation_object(operation, schemas)
+        paths.setdefault(operation.path, {})[operation.method] = operation_object(operation, schemas, model.task)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Ratchet: {model.problem}", "version": project_version(), "description": ABOUT},
         "servers": [{"url": "/"}],
         "security": [{}, {"token": []}],
-        "tags": [{"name": name, "description": description} for name, description in SECTIONS.items()],
+        "tags": [{"name": name, "description": description} for name, description in sections(model.task).items()],
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": {"token": TOKEN}},
     }
@@ -90,13 +89,26 @@ def schemas_of(table: tuple[Operation, ...]) -> tuple[dict[int, Any], dict[str, 
     return {id(content): schema for content, schema in zip(checked, schemas, strict=True)}, components
 
 
-def operation_object(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
+def describe(components: dict[str, Any], model: DocumentedModel) -> None:
+    """Complete the schemas with what the kind of problem and the live model say."""
+    wire, unit = model.task.wire, model.task.unit
+    components["Attempt"]["description"] = f"A {unit} to be tried."
+    components["Predictions"]["description"] = f"The answers, in the order of the {unit}s, all by one version."
+    components["Scores"]["description"] = f"One object a {unit}: {wire.TABLE}."
+    components["Wish"]["properties"]["name"]["enum"] = open_inference.output_names(model.task)
+    choices = wire.choices(model.labels)
+    for name in (wire.Correction.__name__, try_page.Verdict.__name__) if choices else ():
+        if name in components:
+            components[name]["properties"]["label"]["enum"] = choices
+
+
+def operation_object(operation: Operation, schemas: dict[int, Any], task: Task) -> dict[str, Any]:
     """OpenAPI's Operation Object."""
     record: dict[str, Any] = {
         "tags": [operation.section],
         "operationId": operation.name,
         "summary": operation.summary,
-        "responses": responses(operation, schemas),
+        "responses": responses(operation, schemas, task),
     }
     if operation.parameters:
         record["parameters"] = [parameter_object(parameter) for parameter in operation.parameters]
@@ -107,7 +119,7 @@ def operation_object(operation: Operation, schemas: dict[int, Any]) -> dict[str,
     return record
 
 
-def responses(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
+def responses(operation: Operation, schemas: dict[int, Any], task: Task) -> dict[str, Any]:
     """Every status of an operation, with its bodies."""
     success: dict[str, Any] = {"description": "The answer."}
     if operation.answer is not None:
@@ -116,7 +128,7 @@ def responses(operation: Operation, schemas: dict[int, Any]) -> dict[str, Any]:
     for status in refusals(operation):
         bodies = tuple(content for code, content in operation.other if code == status) or (operation.errors,)
         record = {
-            "description": DESCRIPTIONS.get(status) or f"{TITLES[status]}.",
+            "description": DESCRIPTIONS.get(status, f"{TITLES.get(status)}.").format(unit=task.unit),
             "content": media_types(bodies, schemas),
         }
         records[str(status)] = record | ({"headers": RETRY} if status == 503 else {})

@@ -1,1 +1,1 @@
-"""The pages for people: try a text, correct an answer, label the texts that wait."""
+"""The pages for people: try an input, correct an answer, label the inputs that wait."""

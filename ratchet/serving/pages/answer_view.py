@@ -1,10 +1,11 @@
-"""The view model of an answer: the classes, the text with its important words marked, and the version.
+"""The view model of an answer: the classes, the input with its important words marked, and the version.
 
 An answer and its explanation enter; the values of the template page.html leave.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from models.text.explanation import Explanation
 from ratchet.monitoring.log.predictions import Prediction
 from ratchet.serving.answering.service import Answer, Service
 from ratchet.serving.pages.translations import Words
+from ratchet.tasks import Task
+from ratchet.tasks.values import Labels
 
 MAX_BARS = 10
 """Classes that are shown; the others are summed up."""
@@ -19,7 +22,7 @@ MAX_BUTTONS = 12
 """Classes up to which each has a button; more of them are a list to choose from."""
 UNKNOWN: dict[str, Any] = {
     "warning": "", "bars": [], "other_classes": "", "for": [], "against": [], "second_label": "", "left_out": "",
-    "answered_by": "",
+    "answered_by": "", "is_explained": False,
 }  # fmt: skip
 """The values that cannot be known for an answer whose version has gone."""
 MIN_WEIGHT = 0.002
@@ -51,50 +54,81 @@ async def view_logged(service: Service, words: Words, prediction: Prediction) ->
     labels = service.champion.bundle.labels if service.champion is not None else ()
     return {
         **UNKNOWN,
+        **correction(service.task, prediction.label, labels),
         "id": prediction.id,
         "label": prediction.label,
-        "score": percent(prediction.score),
+        "score": percent(prediction.score) if service.task.can("confidence") else "",
         "pieces": [Piece(prediction.text or words.not_kept)],
         "method": words.only_logged.format(version=prediction.version),
-        "other_labels": [label for label in labels if label != prediction.label],
-        "has_buttons": len(labels) <= MAX_BUTTONS,
     }
 
 
 async def view_explained(service: Service, words: Words, answer: Answer, text: str) -> dict[str, Any]:
-    """The view of an answer, with an explanation.
+    """The view of an answer, with an explanation where the kind of problem has one.
 
     Raises:
         RequestError: too many requests have answers explained (503).
     """
+    if not service.task.can("explanation"):
+        return view(service.task, words, answer, text)
     with service.explanations.slot():
         explanation = await service.explanations.explain(answer.live.bundle.classifier, text)
-        return view(words, answer, text, explanation)
+    return view(service.task, words, answer, text) | explanation_view(words, text, explanation)
 
 
-def view(words: Words, answer: Answer, text: str, explanation: Explanation) -> dict[str, Any]:
-    """The view of an answer and its explanation."""
+def view(task: Task, words: Words, answer: Answer, text: str) -> dict[str, Any]:
+    """The view of an answer without an explanation."""
     facts = answer.live.bundle.facts
-    classes = ranked_classes(answer)
+    labels = answer.live.bundle.labels
+    classes = ranked_classes(answer) if task.can("confidence") else []
     rest = classes[MAX_BARS:]
     rest_share = percent(sum(share for _, share in rest))
-    left_out = explanation.left_out
     return {
+        **UNKNOWN,
+        **correction(task, answer.labels[0], labels, [label for label, _ in classes]),
         "id": answer.ids[0],
         "label": answer.labels[0],
-        "score": percent(answer.scores[0]),
-        "warning": warning(words, explanation),
+        "score": percent(answer.scores[0]) if task.can("confidence") else "",
         "bars": [(label, percent(share), f"{100 * share:.2f}") for label, share in classes[:MAX_BARS]],
         "other_classes": words.other_classes.format(count=len(rest), share=rest_share) if rest else "",
+        "pieces": [Piece(text)] if text else [],
+        "method": "",
+        "answered_by": words.answered_by.format(version=facts.version, problem=facts.problem, model=facts.model),
+    }
+
+
+def correction(task: Task, label: str, labels: Labels, ranked: Sequence[str] = ()) -> dict[str, Any]:
+    """How a person says what is right instead: by a button, in a list, or by typing it.
+
+    Args:
+        task: the kind of problem.
+        label: the answer.
+        labels: of the model's outputs; empty where nothing is live.
+        ranked: the order in which the choices stand, likeliest first.
+    """
+    choices = task.wire.choices(labels)
+    places = {choice: place for place, choice in enumerate(ranked)}
+    return {
+        "is_typed": bool(labels) and not choices,
+        "has_buttons": len(choices) <= MAX_BUTTONS,
+        "other_labels": sorted(
+            (choice for choice in choices if choice != label), key=lambda choice: places.get(choice, len(places))
+        ),
+    }
+
+
+def explanation_view(words: Words, text: str, explanation: Explanation) -> dict[str, Any]:
+    """The values of an explanation."""
+    left_out = explanation.left_out
+    return {
+        "is_explained": True,
+        "warning": warning(words, explanation),
         "pieces": pieces(text, explanation),
         "for": strongest_words(text, explanation, 1),
         "against": strongest_words(text, explanation, -1),
         "second_label": explanation.against,
         "method": words.exact_method if explanation.method == "exact" else words.occlusion_method,
         "left_out": words.left_out.format(count=left_out) if left_out else "",
-        "answered_by": words.answered_by.format(version=facts.version, problem=facts.problem, model=facts.model),
-        "other_labels": [label for label, _ in classes[1:]],
-        "has_buttons": len(classes) <= MAX_BUTTONS,
     }
 
 

@@ -1,7 +1,7 @@
-"""The page at /label, which asks for the label of one waiting text at a time, and its form.
+"""The page at /label, which asks for the label of one waiting input at a time, and its form.
 
 The queue decides the source of a label, never the form: otherwise a client could make its own labels count as an audit.
-The page shows no answer of the model, and the labels have the same order for all texts, so that nothing suggests one.
+The page shows no answer of the model, and the labels have the same order for all inputs, so that nothing suggests one.
 """
 
 from __future__ import annotations
@@ -35,10 +35,12 @@ def routes(service: Service) -> list[Route]:
     recent = RecentAnswers(service)
 
     async def show(request: Request) -> Response:
+        predict.check_takes_feedback(service)
         offer, prediction = await choose_offer(service, recent, request)
         return html.page("label.html", **await page_values(service, recent, request, offer, prediction))
 
     async def take_label(request: Request) -> Response:
+        predict.check_takes_feedback(service)
         form = await read_form(request, service, Verdict)
         offer = service.label_offers.find(form.id) or Offer(form.id, USER)
         await predict.record_feedback(service, form.id, form.label, offer.source, offer.chance)
@@ -53,7 +55,7 @@ def routes(service: Service) -> list[Route]:
 async def choose_offer(
     service: Service, recent: RecentAnswers, request: Request
 ) -> tuple[Offer | None, Prediction | None]:
-    """The text to ask about: the one in the address, where it was offered; else the next whose text is still stored.
+    """The input to ask about: the one in the address, where it was offered; else the next that is still stored.
 
     Returns:
         The offer and its prediction; two times None where nothing waits.
@@ -88,8 +90,8 @@ async def page_values(
     service: Service, recent: RecentAnswers, request: Request, offer: Offer | None, prediction: Prediction | None
 ) -> dict[str, Any]:
     """The values of the template label.html."""
-    words = words_for(request)
-    labels = service.champion.bundle.labels if service.champion is not None else ()
+    words = words_for(request, service)
+    labels = service.task.wire.choices(service.champion.bundle.labels) if service.champion is not None else ()
     labelled_id = request.query_params.get("said", "")
     labelled = await find_with_text(recent, labelled_id) if service.label_offers.find(labelled_id) else None
     note = words.you_said.format(label=labelled.said) if labelled is not None and labelled.said is not None else ""
@@ -100,6 +102,8 @@ async def page_values(
         "other_language_url": other_language_url(request, words.other_language),
         "problem": service.problem,
         "waiting": len(service.label_offers.waiting()),
+        "takes_feedback": True,
+        "is_live": service.champion is not None,
         "labels": sorted(labels),
         "has_buttons": len(labels) <= MAX_BUTTONS,
         "offer": offer,

@@ -1,7 +1,8 @@
 """The words of the pages in each language, read from en.json and zh.json, and the choice of a language.
 
-Both files have the keys of `Words`, in reading order. Braces hold a placeholder that the page fills in; a translation
-has the same placeholders as the English text.
+Both files have the keys of `Words`, in reading order, in words that suit any input; under `units` stand other words for
+an input that has a name of its own, such as `text` (`UNIT` in ratchet/tasks/<kind>/wire.py). Braces hold a placeholder
+that the page fills in; a translation has the same placeholders as the English text.
 """
 
 from __future__ import annotations
@@ -98,35 +99,42 @@ class Words:
 
 
 @cache
-def tables() -> dict[str, Words]:
-    """The words by language, read once.
+def tables(unit: str) -> dict[str, Words]:
+    """The words by language, read once; `unit` is what an input is called.
 
     Raises:
         ValueError: a file lacks a key or has another one, or a translation has other placeholders.
     """
     records = {language: json.loads((FOLDER / f"{language}.json").read_text("utf-8")) for language in LANGUAGES}
-    return {language: parse(record, records[LANGUAGES[0]], f"{language}.json") for language, record in records.items()}
+    english = records[LANGUAGES[0]]
+    return {language: parse(record, english, f"{language}.json", unit) for language, record in records.items()}
 
 
-def parse(record: Mapping[str, Any], english: Mapping[str, Any], file: str) -> Words:
+def parse(record: Mapping[str, Any], english: Mapping[str, Any], file: str, unit: str) -> Words:
     """Make the words from the JSON of a file, after comparing it with the English one.
 
     Raises:
         ValueError: the keys or the placeholders differ.
     """
+    general = {key: text for key, text in record.items() if key != "units"}
+    units: Mapping[str, Mapping[str, str]] = record["units"]
     keys = {field.name for field in fields(Words)}
-    if record.keys() != keys:
-        raise ValueError(f"{file} must have the keys of `Words`. Differing: {sorted(record.keys() ^ keys)}.")
-    titles = record["error_titles"]
+    if general.keys() != keys:
+        raise ValueError(f"{file} must have the keys of `Words`. Differing: {sorted(general.keys() ^ keys)}.")
+    named = {name: sorted(words) for name, words in units.items()}
+    if named != {name: sorted(words) for name, words in english["units"].items()}:
+        raise ValueError(f"{file} must have the keys of the English file under `units`. Received: {named}.")
+    titles = general.pop("error_titles")
     if titles.keys() != english["error_titles"].keys():
         differing = sorted(titles.keys() ^ english["error_titles"].keys())
         raise ValueError(f"{file} must have the error titles of the English file. Differing: {differing}.")
-    texts = {key: text for key, text in record.items() if key != "error_titles"}
-    for key, text in texts.items():
-        if placeholders(text) != placeholders(english[key]):
-            raise ValueError(
-                f"{key} in {file} must have the placeholders {sorted(placeholders(english[key]))}. Received: {text}"
-            )
+    for words in (general, *units.values()):
+        for key, text in words.items():
+            if placeholders(text) != placeholders(english[key]):
+                raise ValueError(
+                    f"{key} in {file} must have the placeholders {sorted(placeholders(english[key]))}. Received: {text}"
+                )
+    texts = {**general, **units.get(unit, {})}
     return Words(**texts, error_titles={int(status): title for status, title in titles.items()})
 
 
@@ -135,15 +143,16 @@ def placeholders(text: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
 
 
-def choose(language: str, accept_language: str) -> Words:
+def choose(language: str, accept_language: str, unit: str) -> Words:
     """Choose the words for a request.
 
     Args:
         language: chosen on the page, `en` or `zh`; anything else counts as no choice.
         accept_language: the header by which the browser states its preferences; decides without a choice.
+        unit: what an input is called.
     """
     if language in LANGUAGES:
-        return tables()[language]
+        return tables(unit)[language]
     best = LANGUAGES[0]
     best_quality = 0.0
     for preference in accept_language[:1000].split(","):
@@ -153,7 +162,7 @@ def choose(language: str, accept_language: str) -> Words:
         if accepted in LANGUAGES and quality > best_quality:
             best = accepted
             best_quality = quality
-    return tables()[best]
+    return tables(unit)[best]
 
 
 def quality_of(parameter: str) -> float:

@@ -1,4 +1,4 @@
-"""The page at /: try a text, see which words moved the answer, and correct it. No script, two forms.
+"""The page at /: try an input, see which words moved the answer, and correct it. No script, two forms.
 
 A form leads to an address (303), so that a browser's Back and Reload send nothing again.
 """
@@ -29,6 +29,7 @@ from ratchet.serving.api import predict
 from ratchet.serving.pages import answer_view, html, translations
 from ratchet.serving.pages.recent_answers import RecentAnswers
 from ratchet.serving.pages.translations import Words
+from ratchet.tasks.bodies import Id
 
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 100
@@ -39,7 +40,7 @@ Form = TypeVar("Form")
 
 
 class Attempt(Struct):
-    """A text to be tried."""
+    """An input to be tried."""
 
     text: Annotated[str, Meta(min_length=1)]
 
@@ -47,16 +48,16 @@ class Attempt(Struct):
 class Verdict(Struct):
     """The right label of an answer, as the page's buttons send it."""
 
-    id: predict.Id
+    id: Id
     label: Annotated[str, Meta(max_length=1000)]
 
 
 def routes(service: Service) -> list[Route]:
-    translations.tables()  # a damaged file of words must fail at the start, not at the first page
+    translations.tables(service.task.unit)  # a damaged file of words must fail at the start, not at the first page
     recent = RecentAnswers(service)
 
     async def show(request: Request) -> Response:
-        words = words_for(request)
+        words = words_for(request, service)
         prediction_id = request.query_params.get("id", "")
         prediction = await recent.find(prediction_id) if prediction_id else None
         answer = await answer_view.view_logged(service, words, prediction) if prediction else None
@@ -67,24 +68,29 @@ def routes(service: Service) -> list[Route]:
     async def try_text(request: Request) -> Response:
         form = await read_form(request, service, Attempt)
         text = form.text.replace("\r\n", "\n")  # browsers send a typed line break as two characters
-        requests.check_texts([text], service.settings.limits)
+        try:
+            text = service.task.answers.read_value(text)
+        except ValueError as error:
+            raise RequestError(422, str(error)) from None
+        requests.check_inputs([text], service.settings.limits, service.task.unit)
         answer = await service.answer([text], requests.canary_key(request), "page")
         prediction_id = recent.put(answer, text)
         if prediction_id is not None:
             return redirect(request, id=prediction_id)
-        view = await answer_view.view_explained(service, words_for(request), answer, text)
+        view = await answer_view.view_explained(service, words_for(request, service), answer, text)
         return html.page("page.html", **await frame_values(service, request), note=[], answer=view, text=text)
 
     async def page(request: Request) -> Response:
         return await (try_text if request.method == "POST" else show)(request)
 
     async def correct(request: Request) -> Response:
+        predict.check_takes_feedback(service)
         form = await read_form(request, service, Verdict)
-        await predict.record_feedback(service, form.id, form.label, USER)
+        label = await predict.record_feedback(service, form.id, form.label, USER)
         with suppress(RequestError):  # the feedback is on the disk, even if the answer cannot be shown again
             if (await recent.find(form.id)).text is not None:
-                return redirect(request, id=form.id, thanks=form.label)
-        return redirect(request, thanks=form.label)
+                return redirect(request, id=form.id, thanks=label)
+        return redirect(request, thanks=label)
 
     return [
         Route("/", page, methods=["GET", "POST"]),
@@ -102,7 +108,11 @@ def redirect(request: Request, path: str = "/", **query: str) -> Response:
 
 def thanks(service: Service, words: Words, label: str, prediction: Prediction | None) -> list[str]:
     """Sentences that thank for a label and say what becomes of it; none where the address holds no valid label."""
-    if service.champion is None or label not in service.champion.columns:
+    if service.champion is None:
+        return []
+    try:
+        label = service.task.wire.read_label(label, service.champion.bundle.labels)
+    except ValueError:
         return []
     sentences = [words.you_said.format(label=label)]
     sentences.append(words.is_learnt if service.log.policy.texts != "hash" else words.is_not_learnt)
@@ -111,10 +121,10 @@ def thanks(service: Service, words: Words, label: str, prediction: Prediction | 
     return sentences
 
 
-def words_for(request: Request) -> Words:
-    """The words in the language of a request."""
+def words_for(request: Request, service: Service) -> Words:
+    """The words in the language of a request, for inputs of the service's kind of problem."""
     language = request.query_params.get("lang", "")
-    return translations.choose(language, request.headers.get("accept-language", ""))
+    return translations.choose(language, request.headers.get("accept-language", ""), service.task.unit)
 
 
 def language_query(request: Request, separator: str = "?") -> str:
@@ -143,7 +153,7 @@ async def read_form(request: Request, service: Service, form: type[Form]) -> For
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != FORM:
         raise RequestError(415, f"A form is sent as {FORM}. Received: {media[:100] or 'none'}.")
-    raw = await requests.read_body(request, service.settings.limits)
+    raw = await requests.read_body(request, service.settings.limits, service.task.unit)
     try:
         fields = parse_qs(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError as error:
@@ -157,7 +167,7 @@ async def read_form(request: Request, service: Service, form: type[Form]) -> For
 async def frame_values(service: Service, request: Request) -> dict[str, Any]:
     """The values of page.html besides the answer: the live versions and the latest corrections."""
     now = time.time()
-    words = words_for(request)
+    words = words_for(request, service)
     log = database.place(service.here)
     try:
         mistakes = await asyncio.to_thread(predictions.mistakes, log, service.problem, MAX_CORRECTIONS)
@@ -167,7 +177,8 @@ async def frame_values(service: Service, request: Request) -> dict[str, Any]:
         "words": words,
         "language_query": language_query(request),
         "other_language_url": other_language_url(request, words.other_language),
-        "waiting": len(service.label_offers.waiting()),
+        "takes_feedback": service.task.can("feedback"),
+        "waiting": len(service.label_offers.waiting()) if service.task.can("feedback") else 0,
         "problem": service.problem,
         "versions": live_versions(service, words, now),
         "mistakes": mistakes,
@@ -200,14 +211,15 @@ def live_versions(service: Service, words: Words, now: float) -> list[str]:
     return sentences
 
 
-def error_page(request: Request, error: RequestError) -> Response:
+def error_page(service: Service, request: Request, error: RequestError) -> Response:
     """An error as a page."""
-    words = words_for(request)
+    words = words_for(request, service)
     return html.page(
         "refusal.html",
         error.status,
         error.headers,
         words=words,
+        takes_feedback=service.task.can("feedback"),
         language_query=language_query(request),
         other_language_url=other_language_url(request, words.other_language),
         title=words.error_titles.get(error.status, words.error_titles[422]),

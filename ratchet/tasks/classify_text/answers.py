@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from ratchet.tasks.contract import ColumnType, Floats, Labels
+    from ratchet.judging.metrics import Floats
+    from ratchet.tasks.values import ColumnType, Labels
 
 EXAMPLE = "A text to be classified."
 ODD = ("A perfectly ordinary sentence.", "", "今天天气很好。", "x" * 5000)
@@ -28,9 +29,14 @@ def read_record(record: Mapping[str, Any]) -> str:
         ValueError: the row has no column `text`, or its value is not a string.
     """
     if COLUMN not in record:
-        received = ", ".join(_short(name) for name, _ in zip(record, range(MOST_NAMES), strict=False)) or "no columns"
-        raise ValueError(f"The input must have a column {COLUMN!r}. Received: {received}. Rename the column of texts.")
+        raise missing_column([name for name, _ in zip(record, range(MOST_NAMES), strict=False)])
     return read_value(record[COLUMN])
+
+
+def missing_column(columns: Sequence[Any]) -> ValueError:
+    """The error of a frame with these columns, none of which holds texts."""
+    received = ", ".join(map(_short, columns[:MOST_NAMES])) or "no columns"
+    return ValueError(f"The input must have a column {COLUMN!r}. Received: {received}. Rename the column of texts.")
 
 
 def read_value(value: Any) -> str:

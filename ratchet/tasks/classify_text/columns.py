@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from ratchet.tasks.contract import Data
+from ratchet.tasks.values import Data
 
 
 class Columns(Data):

@@ -12,7 +12,7 @@ from ratchet.judging.class_metrics import F1, METRICS, CalibrationBin, ClassScor
 from ratchet.judging.metrics import Floats, Ints, Metric, Truth
 from ratchet.judging.pictures import Grid, Lines, Point
 from ratchet.tasks.classify_text.columns import Columns
-from ratchet.tasks.contract import Figure, Labels
+from ratchet.tasks.values import Figure, Labels
 
 if TYPE_CHECKING:
     import polars as pl

@@ -10,7 +10,7 @@ from models.text.redact import looks_private
 from ratchet.tasks.classify_text import column_guess, label_spelling
 from ratchet.tasks.classify_text.columns import Columns
 from ratchet.tasks.classify_text.preview import synopsis
-from ratchet.tasks.contract import RowRule
+from ratchet.tasks.values import RowRule
 
 MAX_CHARACTERS = 100_000
 """Most characters of a valid text, about forty printed pages: a longer one is more often a file in the wrong column."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ratchet.tasks.contract import Answered, Signal
+from ratchet.tasks.values import Answered, Signal
 
 HAS_TEXTS = True
 

@@ -29,7 +29,7 @@ from ratchet.monitoring.last_check import LastCheck
 from ratchet.monitoring.log import database, predictions
 from ratchet.project.paths import Places
 from ratchet.serving.answering.metrics import last_check_gauges
-from ratchet.tasks.contract import Answered
+from ratchet.tasks.values import Answered
 from tests.support.films import HOURLY, answered, audited, judged, met, sides
 from tests.support.other_kind import other_kind, stored
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ratchet import tasks
-from ratchet.tasks.contract import Floats
+from ratchet.judging.metrics import Floats
 
 LABELS = ("bad", "good", "so-so")
 OUTPUTS = np.array([[0.2, 0.7, 0.1], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ratchet.tasks.contract import Floats, Labels
+from ratchet.judging.metrics import Floats
+from ratchet.tasks.values import Labels
 
 EXAMPLE = '{"rooms":3.0,"size":70.0}'
 ODD = ('{"rooms":0.0,"size":0.0}', '{"rooms":-1e9,"size":1e9}')

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from ratchet.tasks.contract import Data
+from ratchet.tasks.values import Data
 
 
 class Columns(Data):

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ratchet.judging.metrics import Metric
-from ratchet.tasks.contract import Figure, Floats, Labels, Truth
+from ratchet.judging.metrics import Floats, Metric, Truth
+from ratchet.tasks.values import Figure, Labels
 
 
 class SquaredError(Metric):

@@ -10,7 +10,7 @@ import polars as pl
 
 from ratchet.project.errors import Refusal
 from ratchet.tasks import get
-from ratchet.tasks.contract import Data, RowRule
+from ratchet.tasks.values import Data, RowRule
 
 HAS_CLASSES = False
 REASONS = {"missing_text": "a number is missing", "no_number": "no number to predict"}

@@ -1,15 +1,24 @@
-"""The bodies of /predict and /feedback for numbers."""
+"""The bodies of requests and answers for numbers."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 from msgspec import Struct
 
 from ratchet.tasks import get
-from ratchet.tasks.contract import Labels
+from ratchet.tasks.bodies import Id, Invocation, Lines
+from ratchet.tasks.values import Labels
+
+__all__ = ["Invocation", "Lines"]
+
+SUMMARY = "Predict numbers"
+TABLE = "`number`"
+EXAMPLES = ('{"rooms":3.0,"size":70.0}', '{"rooms":5.0,"size":120.0}')
 
 
 class Question(Struct, forbid_unknown_fields=True):
@@ -29,12 +38,30 @@ class Prediction(Struct):
 class Correction(Struct, forbid_unknown_fields=True):
     """The right number for a row."""
 
-    id: str
+    id: Id
     label: float
+
+
+def question(inputs: Sequence[str]) -> dict[str, Any]:
+    return {"rows": [json.loads(one) for one in inputs]}
 
 
 def read_question(question: Any) -> list[str]:
     return [get("predict_number").answers.read_record(row) for row in question.rows]
+
+
+def record(stored: str) -> dict[str, Any]:
+    return dict(json.loads(stored))
+
+
+def columns(names: Sequence[Any]) -> Sequence[str]:
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError("Every column must have a name.")
+    return names
+
+
+def correction(name: str, target: str) -> dict[str, Any]:
+    return {"id": name, "label": float(target)}
 
 
 def read_label(value: Any, labels: Labels) -> str:
@@ -53,3 +80,11 @@ def prediction(name: str, answer: str, confidence: float, row: Sequence[float], 
 
 def choices(labels: Labels) -> Sequence[str]:
     return ()
+
+
+def example(name: str, labels: Labels) -> tuple[Prediction, str]:
+    return Prediction(name, 280.0), "270"
+
+
+def made_up(inputs: Sequence[str], chance: Random) -> str:
+    return chance.choice(inputs)

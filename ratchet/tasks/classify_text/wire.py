@@ -156,7 +156,7 @@ def choices(labels: Labels) -> Sequence[str]:
 def read_label(value: str, labels: Labels) -> str:
     if value not in labels:
         names = ", ".join(labels[:MAX_NAMED])
-        raise ValueError(f"A label must be one of: {names}. Received: {value:.100}.")
+        raise ValueError(f"A label must be one of: {names}. Received: {value!s:.100}.")
     return value
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ratchet.tasks.contract import Answered, Signal
+from ratchet.tasks.values import Answered, Signal
 
 HAS_TEXTS = False
 

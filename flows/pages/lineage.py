@@ -16,6 +16,7 @@ from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
 from ratchet.state import ledger
 from ratchet.state.ledger import DataChange, Move
+from ratchet.tasks import Task
 
 Lines = list[tuple[str, str]]
 
@@ -151,30 +152,28 @@ def find(log: Place, typed: str, days: int) -> Prediction:
     return prediction
 
 
-def of_prediction(registry: Registry, prediction: Prediction) -> Lines:
-    """Return the prediction, then the lineage of the version that answered."""
+def of_prediction(registry: Registry, prediction: Prediction, task: Task) -> Lines:
+    """Return the prediction, then the lineage of the version that answered; `task` is the kind of its problem."""
     number = prediction.version
     lineage = of_version(registry, str(number)) if registry.has(number) else of_deleted(registry, number)
-    return [*describe_prediction(prediction), *lineage]
+    return [*describe_prediction(prediction, task), *lineage]
 
 
-def describe_prediction(prediction: Prediction) -> Lines:
+def describe_prediction(prediction: Prediction, task: Task) -> Lines:
     """Return the prediction itself, and the label that a person gave."""
     at = registry_pages.moment(datetime.fromtimestamp(prediction.at, UTC).isoformat())
     took = f", in {1000 * prediction.seconds:.1f} ms" if prediction.seconds is not None else ""
+    sure = f", {prediction.score:.1%} sure" if task.can("confidence") else ""
+    kept = prediction.text
     lines = [
-        ("prediction", f"{prediction.label}, {prediction.score:.1%} sure"),
+        ("prediction", f"{prediction.label}{sure}"),
         ("asked", f"{at} UTC by {prediction.route}, answered by the {prediction.role}{took}"),
-        (
-            "text",
-            prediction.text
-            if prediction.text is not None
-            else f"{prediction.characters:,} characters, which were not kept",
-        ),
+        (task.unit, kept if kept is not None else f"{prediction.characters:,} characters, which were not kept"),
     ]
     if prediction.said is None:
         return [*lines, ("feedback", "none")]
-    return [*lines, ("feedback", f"{prediction.said}: {'right' if prediction.said == prediction.label else 'wrong'}")]
+    verdict = "right" if prediction.said == prediction.label else "wrong"
+    return [*lines, ("feedback", f"{prediction.said}{f': {verdict}' if task.can('right_or_wrong') else ''}")]
 
 
 def of_deleted(registry: Registry, number: int) -> Lines:

@@ -315,8 +315,9 @@ def trace(here: Places) -> int:
     recovery.catch_up(here, "make trace", out.print)
     from ratchet.monitoring.log import database
 
-    prediction = traces.find(database.place(here), typed("ID"), problem.load().settings.deploy.log.days)
-    terminal.print_pairs(out, traces.of_prediction(Registry(prediction.problem, here), prediction))
+    current = problem.load()
+    prediction = traces.find(database.place(here), typed("ID"), current.settings.deploy.log.days)
+    terminal.print_pairs(out, traces.of_prediction(Registry(prediction.problem, here), prediction, current.task))
     return 0
 
 

@@ -54,6 +54,9 @@ class RowsFace(Protocol):
 
     HAS_CLASSES: bool
     """Whether the target is one of few classes, whose numbers of rows are facts and have rules."""
+    ONE_TARGET: bool
+    """Whether an input has one right target: then inputs with several are left out. Otherwise, as among measurements,
+    only rows with the same input and the same target are copies."""
     REASONS: Mapping[str, str]
     """The facts of `facts` that set a row aside -> the reason; the first that holds is given. Before them come
     `missing_text` (no input) and `missing_label`, which every kind has; a kind may word their reasons."""
@@ -71,8 +74,8 @@ class RowsFace(Protocol):
     def facts(self) -> Sequence[pl.Expr]:
         """Facts of a row, each expression named; Boolean ones are never null.
 
-        They are made of the row's columns `text`, `label` and `_key` (the text in the form in which inputs are
-        compared); those of REASONS of `text` and `label` alone.
+        They are made of the row's columns `text`, `label` and `_key` (the form in which rows are compared); those of
+        REASONS of `text` and `label` alone.
         """
         ...
 

@@ -68,7 +68,7 @@ class OtherKind:
     )
     rows: Any = field(
         default_factory=lambda: SimpleNamespace(
-            HAS_CLASSES=False, REASONS={}, RULES=(), inputs=inputs, owned=owned, facts=facts
+            HAS_CLASSES=False, ONE_TARGET=True, REASONS={}, RULES=(), inputs=inputs, owned=owned, facts=facts
         )
     )
 

@@ -134,6 +134,8 @@ def logged(project: Project, question: str, *values: object) -> list[tuple[Any, 
     if not path.exists():
         return []
     with closing(sqlite3.connect(path, timeout=30)) as connection:
+        if not connection.execute("select name from sqlite_master where name = 'predictions'").fetchall():
+            return []  # the writer has opened the file and not laid it out yet
         return connection.execute(question, values).fetchall()
 
 

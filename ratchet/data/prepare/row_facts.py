@@ -36,7 +36,7 @@ def measure(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
 
 
 def row_only_facts(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
-    """The facts that depend on no other row, and the input in compared form as `_key`.
+    """The facts that depend on no other row, and `example_key` as `_key`.
 
     Raises:
         ValueError: the frame has no column `text` or no column `label`.
@@ -45,9 +45,15 @@ def row_only_facts(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
         raise ValueError(f"Facts need the columns text and label. Received: {frame.columns}. Load the table first.")
     numbered = frame if "row" in frame.columns else frame.with_row_index("row", offset=1)
     known = numbered.select(column for column in ("text", *_KEPT) if column in numbered.columns)
-    keyed = known.with_columns(compared_form(known["text"]).alias(KEY))
+    keyed = known.with_columns(example_key(known, task).alias(KEY))
     facts = keyed.with_columns(*_missing(), _padded(), _missing_group(known), *task.rows.facts())
     return facts.with_columns(*_staying(task)).drop("text")
+
+
+def example_key(frame: pl.DataFrame, task: Task) -> pl.Series:
+    """What makes two rows copies: the input in compared form, and the target too where an input may have several."""
+    inputs = compared_form(frame["text"])
+    return inputs if task.rows.ONE_TARGET else inputs + "\0" + frame["label"].str.strip_chars().fill_null("")
 
 
 def flaws(frame: pl.DataFrame, task: Task) -> pl.DataFrame:

@@ -24,7 +24,6 @@ from typing import cast
 import polars as pl
 
 from models.text import normalise, redact
-from models.text.normalise import compared_form
 from ratchet.data.prepare import canonical_columns, deduplicate, label_sources, row_facts, split
 from ratchet.data.prepare.deduplicate import PreparationReport
 from ratchet.data.tables import canonical_csv, key_index
@@ -196,25 +195,26 @@ def load_prepared(problem: Problem) -> PreparedRows:
 def prepare_rows(problem: Problem, valid: Iterable[pl.DataFrame]) -> tuple[PreparedRows, PreparationReport]:
     """Prepare the valid rows, and put them into the cache."""
     with scratch_folder(problem.here) as folder:
-        stored, report = prepare_batches(valid, problem.split, folder, cache_path(problem))
+        stored, report = prepare_batches(valid, problem.split, problem.task, folder, cache_path(problem))
     report = replace(report, unit=problem.settings.data.UNIT)
     return PreparedRows(stored, problem.split, problem.task), report
 
 
 def prepare_batches(
-    valid: Iterable[pl.DataFrame], spec: SplitSpec, folder: Path, path: Path
+    valid: Iterable[pl.DataFrame], spec: SplitSpec, task: Task, folder: Path, path: Path
 ) -> tuple[StoredRows, PreparationReport]:
     """Do what `deduplicate.prepare` and `split.assign_sides` do, for valid rows that come in batches.
 
     Args:
         valid: batches of the rows; iterated twice.
         spec: how rows are split.
+        task: the kind of problem.
         folder: for temporary files.
         path: the file of the prepared rows.
     """
     texts = KeyIndex(["label"], folder)
     for frame in valid:
-        texts.add(compared_form(frame["text"]), frame.select(pl.col("label").str.strip_chars()))
+        texts.add(row_facts.example_key(frame, task), frame.select(pl.col("label").str.strip_chars()))
     matches = texts.match()
     conflict = matches.conflict["label"]
     stored = store(_kept_rows(valid, ~matches.duplicate & ~conflict, spec), path)

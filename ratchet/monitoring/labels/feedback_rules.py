@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import polars as pl
 
+from models.text.normalise import compared_form
 from ratchet.data.prepare import row_facts
 from ratchet.data.prepare.label_sources import AUDIT, STRENGTH
 from ratchet.monitoring.labels import vetting
@@ -76,7 +77,7 @@ def weigh(task: Task, rows: pl.DataFrame, table: pl.DataFrame, labels: Labels, t
     """
     row_check = row_facts.row_only_facts(rows.select("text", "label"), task)
     keyed = rows.with_columns(
-        row_check[row_facts.KEY].alias("key"), row_check["set_aside"].alias("bad")
+        compared_form(rows["text"]).alias("key"), row_check["set_aside"].alias("bad")
     ).with_row_index("row", 1)
     labels_of_key = table.group_by("key").agg(pl.col("label").unique().alias("taught"))
     joined = keyed.join(labels_of_key, on="key", how="left", maintain_order="left")
@@ -86,7 +87,7 @@ def weigh(task: Task, rows: pl.DataFrame, table: pl.DataFrame, labels: Labels, t
         (~pl.col("label").is_in(possible(task, rows["label"].unique(), labels).implode())).alias("unknown_label"),
         (pl.col("predicted").is_not_null() & pl.col("text").is_null()).alias("no_text"),
         (pl.col("text").is_not_null() & pl.col("bad")).alias("unsound"),
-        (pl.col("taught").is_not_null() & ~taught).alias("contradicts"),
+        (pl.lit(task.rows.ONE_TARGET) & pl.col("taught").is_not_null() & ~taught).alias("contradicts"),
         taught.alias("known"),
     )
     facts = facts.with_columns(_conflict(facts), *_implausible(facts, traffic))

@@ -31,6 +31,7 @@ SHOWN, LISTED = 10, 20
 """Most classes that a refusal lists; before anything is pinned it lists more."""
 
 HAS_CLASSES = True
+ONE_TARGET = True
 REASONS = {
     "missing_text": "missing text",
     "missing_label": "missing label",

@@ -81,7 +81,7 @@ def test_preparing_batches_is_preparing_the_whole(
     spec = data_pin.SplitSpec(by="group", salt="s", validation=0.3, holdout=0.3)
     valid = row_facts.set_aside(frame, row_facts.measure(frame, CLASSIFY), CLASSIFY)[0]
     whole = deduplicate.prepare(valid)
-    stored, report = rows.prepare_batches(cut(valid, size), spec, folder, folder / "ready.parquet")
+    stored, report = rows.prepare_batches(cut(valid, size), spec, CLASSIFY, folder, folder / "ready.parquet")
     assert stored.read().equals(split.assign_sides(whole.frame, spec))
     assert report == whole.report
 
@@ -250,7 +250,7 @@ facts = measure_table(Rows(), folder, CLASSIFY)
 rules = expectations.rules_of(CLASSIFY)
 assert expectations.check_slices(facts.slices(200_000), "raw", rules).passed
 spec = SplitSpec(by="text", salt="s")
-stored, report = rows.prepare_batches(Rows(), spec, folder, folder / "ready.parquet")
+stored, report = rows.prepare_batches(Rows(), spec, CLASSIFY, folder, folder / "ready.parquet")
 assert report.rows_out == size
 facts = measure_table(stored.batches(), folder, CLASSIFY)
 assert expectations.check_slices(facts.slices(200_000), "prepared", rules).passed

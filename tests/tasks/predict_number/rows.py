@@ -13,6 +13,7 @@ from ratchet.tasks import get
 from ratchet.tasks.values import Data, RowRule
 
 HAS_CLASSES = False
+ONE_TARGET = False
 REASONS = {"missing_text": "a number is missing", "no_number": "no number to predict"}
 RULES = (RowRule("no_number", "Every row has a number to predict.", "set aside"),)
 

@@ -65,7 +65,7 @@ def begin_canary(problem: Problem, registry: Registry, version: Version) -> None
     canary = problem.settings.deploy.canary
     how = "in the shadow of the champion" if canary.shadow else f"on {canary.share:.0%} of the {problem.task.units}"
     registry.set_challenger(version)
-    registry.set_tag(version, TRIAL, f"since {ledger.moment()}: {how}")
+    registry.set_tags(version, {TRIAL: f"since {ledger.moment()}: {how}"})
     say(f"Version {version.number} passed the gate and is tried {how}; `make optimise` judges by the audited ones.")
 
 
@@ -105,7 +105,7 @@ def conclude(
     A worse version is sent back. A better one goes live, and so does one without a verdict after enough audited rows.
     """
     enough = verdict.labelled >= problem.settings.deploy.canary.rows
-    registry.set_tag(challenger, TRIAL, str(verdict))
+    registry.set_tags(challenger, {TRIAL: str(verdict)})
     if verdict.word == "worse":
         reason = f"{verdict}, so version {live.number} stays."
         registry.decide(challenger, Standing.SENT_BACK, {"decision_reason": reason}, challenger.description)
@@ -140,7 +140,7 @@ def needs_approval(problem: Problem, live: Version | None) -> bool:
 @step("Wait for approval")
 def ask_for_approval(problem: Problem, registry: Registry, version: Version) -> None:
     """Mark the version as waiting; where the UI has the forms, also create a paused run that lets it through."""
-    registry.set_tag(version, "approval", Approval.WAITS)
+    registry.set_tags(version, {"approval": Approval.WAITS})
     with get_client(sync_client=True) as client:
         withdraw_approvals(client, problem.name)
         with suppress(ObjectNotFound):  # no process serves the forms: only `make approve` is left
@@ -179,7 +179,7 @@ def withdraw_approvals(client: SyncPrefectClient, name: str) -> None:
 def settle_approval(problem: Problem, registry: Registry, version: Version) -> None:
     """Mark an approval as given, and cancel the runs that wait for it."""
     if version.tags.get("approval") == Approval.WAITS:
-        registry.set_tag(version, "approval", Approval.GIVEN)
+        registry.set_tags(version, {"approval": Approval.GIVEN})
     if problem.settings.deploy.approval == "manual":
         with get_client(sync_client=True) as client:
             withdraw_approvals(client, problem.name)

@@ -141,7 +141,7 @@ def log_corrected(context: EvaluationContext, version: Version, figure: Correcte
     name = f"holdout_{metric}_corrected"
     figures = {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
     context.registry.log(version.run_id, metrics=figures)
-    context.registry.set_tag(version, CORRECTED, f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})")
+    context.registry.set_tags(version, {CORRECTED: f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})"})
 
 
 def publish(

@@ -54,7 +54,7 @@ def candidates_view(problem: Problem) -> str:
         "orderByAsc": not metric.higher,
         "selectedColumns": [
             f"metrics.`validation_{metric.name}`", f"metrics.`holdout_{metric.name}`",
-            "tags.`decision`",
+            "tags.`model`", "tags.`decision`",
         ],
     })  # fmt: skip
 

@@ -70,7 +70,7 @@ def export(registry: Registry, version: Version, whole: set[str] | None = None) 
         facts = bundle.facts_from_tags(version.tags, version.problem, version.number, version.run_id, task)
         digest = bundle.pack(saved, facts, here.bundles)
     if not tagged:
-        registry.set_tag(version, DIGEST, digest)
+        registry.set_tags(version, {DIGEST: digest})
     elif digest != tagged:
         raise Refusal(
             f"Version {version.number} must be stored as it was when it went live.",

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.request import url2pathname
 
 import models
 from flows.registry.predictor import Predictor
@@ -22,6 +21,7 @@ from flows.registry.snapshot import (
     BUILD,
     CHALLENGER,
     CHAMPION,
+    IN_DETAILS,
     NEXT,
     NOTE,
     PARENT,
@@ -32,9 +32,10 @@ from flows.registry.snapshot import (
     RegistrySnapshot,
     Standing,
     Version,
+    packed,
+    unpacked,
 )
-from flows.registry.store import deleted_too, make_store, quieten, raise_unless_absent
-from ratchet.project import durable
+from flows.registry.store import deleted_too, keep_on_disk, make_store, quieten, raise_unless_absent
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places, artifact_root, mlflow_database
 from ratchet.state import sqlite_file
@@ -209,15 +210,8 @@ class Registry:
                 input_example=[face.EXAMPLE],
                 pip_requirements=models.requirements(saved),
             )
-        self.keep_on_disk(str(info.model_id))
+        keep_on_disk(self.here, str(self.client.get_logged_model(info.model_id).artifact_location))
         return str(info.model_id)
-
-    def keep_on_disk(self, model_id: str) -> None:
-        """Flush a model's files to the disk before a version is made of it, where they are files below the state."""
-        location = str(self.client.get_logged_model(model_id).artifact_location)
-        folder = Path(url2pathname(location.removeprefix("file://")))
-        if folder.is_relative_to(self.here.state) and folder.is_dir():
-            durable.sync(folder, within=self.here.state)
 
     # Versions
 
@@ -231,7 +225,7 @@ class Registry:
             raise_unless_absent(error)
             self.client.create_registered_model(self.problem)
         entity = self.client.create_model_version(
-            self.problem, f"models:/{model_id}", run_id, tags=dict(tags), description=description, model_id=model_id
+            self.problem, f"models:/{model_id}", run_id, tags=packed(tags), description=description, model_id=model_id
         )
         return Version.of(entity)
 
@@ -259,8 +253,7 @@ class Registry:
 
     def version_of_turn(self, turn: str) -> Version | None:
         """Return the version that was made in a turn of the loop; None where that turn has made none yet."""
-        entities = self.client.search_model_versions(f"name = '{self.problem}' and tags.{TURN} = '{turn}'")
-        return Version.of(entities[0]) if entities else None
+        return next((version for version in self.snapshot().versions if version.tags.get(TURN) == turn), None)
 
     def by_alias(self, alias: str) -> Version | None:
         """Return the version that has the alias; None where no version has it."""
@@ -299,8 +292,7 @@ class Registry:
 
     def describe(self, version: Version, tags: Mapping[str, str], description: str) -> None:
         """Set tags on a version and its run, and replace the descriptions of both."""
-        for name, value in tags.items():
-            self.client.set_model_version_tag(self.problem, str(version.number), name, value)
+        self.set_tags(version, tags)
         self.log(version.run_id, tags={**tags, NOTE: description})
         self.client.update_model_version(self.problem, str(version.number), description)
 
@@ -314,9 +306,14 @@ class Registry:
             raise ValueError(f"A version that is {version.standing.value!r} cannot become {standing.value!r}.")
         self.describe(version, {"decision": standing.value, **tags}, description)
 
-    def set_tag(self, version: Version, name: str, value: str) -> None:
-        """Set one tag on a version."""
-        self.client.set_model_version_tag(self.problem, str(version.number), name, value)
+    def set_tags(self, version: Version, tags: Mapping[str, str]) -> None:
+        """Set tags on a version; a detail with a tag of its own loses it (flows/registry/snapshot.py:DETAILS)."""
+        number = str(version.number)
+        found = self.client.get_model_version(self.problem, number).tags
+        for name, value in packed(tags, unpacked(found)).items():
+            self.client.set_model_version_tag(self.problem, number, name, value)
+        for name in IN_DETAILS & set(tags) & set(found):
+            self.client.delete_model_version_tag(self.problem, number, name)
 
     def load(self, version: Version) -> Predictor:
         """Load the stored model of a version from the artifact store.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,12 @@ EVIDENCE = "evaluation.json"
 """The artifact with the evidence of a decision, on the run of the judged version."""
 CORRECTED = "holdout_corrected"
 """The tag of a version with its deciding figure corrected for selection bias."""
+DETAILS = "details"
+"""The tag of a version with those tags that only this project reads, as one JSON object. MLflow's table of versions
+shows every tag of every version, so they would fill it; a run has each as a tag of its own."""
+IN_DETAILS = frozenset({
+    BUILD, TURN, CORRECTED, "lineage", "decided_against", "gate", "holdout", "predictions_digest",
+})  # fmt: skip
 NOTE, PARENT = "mlflow.note.content", "mlflow.parentRunId"
 """MLflow's own tags: the description of a run or an experiment; the id of a run's parent."""
 
@@ -62,7 +69,7 @@ class Approval(StrEnum):
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the problem's registered model, as the registry shows it."""
+    """A version of the problem's registered model, as the registry shows it; `tags` has the details as tags."""
 
     problem: str
     number: int
@@ -78,7 +85,7 @@ class Version:
             entity.name,
             int(entity.version),
             entity.run_id,
-            dict(entity.tags),
+            unpacked(entity.tags),
             entity.description or "",
             entity.creation_timestamp / 1000,
         )
@@ -101,6 +108,32 @@ class Version:
     @property
     def uri(self) -> str:
         return f"models:/{self.problem}/{self.number}"
+
+
+def packed(tags: Mapping[str, str], earlier: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return tags as MLflow is to keep them: the details as one tag, before the others.
+
+    Args:
+        tags: The tags to write. Without a detail among them that tag is not written.
+        earlier: The version's tags so far, as `unpacked` returns them, whose details stay.
+    """
+    rest = {name: value for name, value in tags.items() if name not in IN_DETAILS}
+    if len(rest) == len(tags):
+        return rest
+    details = {name: value for name, value in {**(earlier or {}), **tags}.items() if name in IN_DETAILS}
+    return {DETAILS: json.dumps(details, ensure_ascii=False, sort_keys=True), **rest}
+
+
+def unpacked(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags of a version in MLflow with its details as tags.
+
+    A detail that has a tag of its own, as in earlier versions or by hand, is as that tag says.
+    """
+    try:
+        details = {str(name): str(value) for name, value in json.loads(tags.get(DETAILS, "{}")).items()}
+    except (ValueError, AttributeError):  # written by hand
+        details = {}
+    return details | {name: value for name, value in tags.items() if name != DETAILS}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import url2pathname
 
+from ratchet.project import durable
+from ratchet.project.paths import Places
 from ratchet.state import sqlite_file
 
 if TYPE_CHECKING:
@@ -53,3 +56,10 @@ def raise_unless_absent(error: MlflowException) -> None:
     """Raise MLflow's error unless it says that something does not exist: a locked database is not an empty one."""
     if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
         raise error
+
+
+def keep_on_disk(here: Places, location: str) -> None:
+    """Flush a model's files to the disk before a version is made of it, where they are files below the state."""
+    folder = Path(url2pathname(location.removeprefix("file://")))
+    if folder.is_relative_to(here.state) and folder.is_dir():
+        durable.sync(folder, within=here.state)

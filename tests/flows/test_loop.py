@@ -242,7 +242,8 @@ client.set_model_version_tag("reviews", "1", "decided_against", "7")
 import json, mlflow
 client = mlflow.MlflowClient()
 tags = client.get_model_version("reviews", "2").tags
-print(tags["decided_against"], sorted(json.loads(tags["gate"])))
+details = json.loads(tags["details"])
+print(details["decided_against"], sorted(json.loads(details["gate"])))
 for number in ("1", "2"):
     metrics = client.get_run(client.get_model_version("reviews", number).run_id).data.metrics
     low, value, high = (metrics["holdout_accuracy_corrected" + end] for end in ("_low", "", "_high"))

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 import psutil
 
+from flows.registry.snapshot import unpacked
 from tests.support.forking import Begun
 from tests.support.project import Project
 
@@ -185,7 +186,8 @@ def reached(project: Project) -> dict[str, Any]:
         aliases = dict(rows("select alias, version from registered_model_aliases").fetchall())
         versions = {}
         for number, run, description in rows("select version, run_id, description from model_versions").fetchall():
-            tags = dict(rows("select key, value from model_version_tags where version = ?", (number,)).fetchall())
+            kept = dict(rows("select key, value from model_version_tags where version = ?", (number,)).fetchall())
+            tags = unpacked(kept)
             metrics = dict(rows("select key, value from latest_metrics where run_uuid = ?", (run,)).fetchall())
             versions[number] = {
                 "tags": without(tags, "prefect_flow_run_id", "turn", "build", "bundle"),

@@ -244,7 +244,7 @@ def test_feedback_is_learned_in_the_next_turn(homes: Project, service: Served, h
             MLFLOW_TRACKING_URI=homes.tracking_uri,
         ).text.splitlines()[-1]
     )
-    assert second["decided_against"] == "1"
+    assert json.loads(second["details"])["decided_against"] == "1"
     assert "squared error" in second["decision_reason"]
 
 

@@ -21,7 +21,7 @@ from mlflow import MlflowClient
 
 from flows.registry.registry import Registry
 from flows.registry.snapshot import CHALLENGER, CHAMPION, PREVIOUS
-from flows.registry.store import make_store
+from flows.registry.store import keep_on_disk, make_store
 from flows.runs import champion, recovery
 from ratchet.maintenance import migrations
 from ratchet.project import durable
@@ -174,7 +174,7 @@ def test_a_models_files_are_on_the_disk_before_a_version_is_made(here: Places, r
     with Disk(here.state) as disk:
         (here.state / name).parent.mkdir(parents=True)
         (here.state / name).write_text("{}")
-        other.keep_on_disk(model.model_id)
+        keep_on_disk(here, str(model.artifact_location))
     assert [left[name] for left in disk.ends] == [b"{}", b"{}"]
 
 

@@ -152,12 +152,9 @@ def publish(
     links = reports.links(context.problem, findings.version, findings.origin.experiment, findings.against)
     verdict = f"{findings.title}: {evaluation.standing(findings.decision).words}"
     create_markdown_artifact(reports.decision(findings.decision, links), key="promotion-decision", description=verdict)
-    create_markdown_artifact(
-        f"{headline}\n\n{context.prepared.holdout}\n\n{reports.scorecard_table(scorecard)}\n\n## By slice\n\n"
-        f"{reports.table(by_slice)}{reports.must(findings.must)}\n\n{links}",
-        key="scorecard",
-        description=verdict,
-    )
+    slices = f"\n\n## By slice\n\n{reports.table(by_slice)}" if by_slice else ""
+    table = f"{headline}\n\n{context.prepared.holdout}\n\n{reports.scorecard_table(scorecard)}{slices}"
+    create_markdown_artifact(f"{table}{reports.must(findings.must)}\n\n{links}", key="scorecard", description=verdict)
 
 
 def log_pictures(context: EvaluationContext, findings: Findings) -> None:

@@ -74,7 +74,7 @@ def card(problem: Problem, ready: PreparedRows, findings: Findings) -> str:
         f"resamples of {resampled(problem)}:",
         table(metrics(problem, findings), GAP),
         selection_bias(problem, findings),
-        "**By slice:**",
+        "**By slice:**" if findings.slices else "",
         table(slices(problem, findings), GAP),
         f"**What it must get right.** {findings.must}." if findings.must else "",
         *(f"**{figure.title}.** {figure.sentence}" for figure in findings.figures),

@@ -114,7 +114,9 @@ def decide(
     settings = context.problem.settings
     belief = None
     if challenger.version and champion and champion.version:
-        belief = gate_memory.learn_history(evaluation.earlier(context, challenger.version), champion.version.number)
+        unit = gate_memory.unit(context.metric, float(getattr(champion.scores, context.metric.name)))
+        history = [past.times(unit) for past in evaluation.earlier(context, challenger.version)]
+        belief = gate_memory.learn_history(history, champion.version.number)
     live = context.registry.champion()
     first_of_split = champion is None and live is not None and live != challenger.version
     decision = gate.decide(

@@ -8,6 +8,7 @@ by another metric, without a champion to meet, or with the champion's very answe
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -140,7 +141,7 @@ MOST = 200
 """Challengers that the gate learns from at most; older ones say little of today's."""
 FIGURES = ("ahead", "error", "pull", "rows")
 MOST_ROWS = 1e12
-"""No holdout has so many rows, and no figure is so large."""
+"""No holdout has so many rows."""
 
 
 def earlier(context: EvaluationContext, challenger: Version) -> tuple[PastChallenger, ...]:
@@ -172,11 +173,11 @@ def remembered(version: Version, metric: Metric) -> PastChallenger | None:
 
 def are_plausible(metric: Metric, figures: list[float]) -> bool:
     """Whether the figures, in the order of FIGURES, can have been measured."""
-    if not all(type(figure) in (int, float) and abs(figure) < MOST_ROWS for figure in figures):
+    if not all(type(figure) in (int, float) and math.isfinite(figure) for figure in figures):
         return False
     ahead, error, pull, rows = figures
     widest = metric.largest
-    return abs(ahead) <= widest and 0 <= error <= widest and 0 <= pull <= 1 <= rows and rows == int(rows)
+    return abs(ahead) <= widest and 0 <= error <= widest and 0 <= pull <= 1 <= rows < MOST_ROWS and rows == int(rows)
 
 
 def with_latest(context: EvaluationContext, version: Version) -> tuple[PastChallenger, ...]:

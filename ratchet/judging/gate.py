@@ -146,7 +146,7 @@ def decide(
         holdout: Rows that judge.
         rules: Metric, floor and margin.
         seed: Of the bootstrap.
-        belief: Belief learned from earlier challengers; None for no history.
+        belief: Belief learned from earlier challengers, in the unit of `gate_memory.unit`; None for no history.
         must: The challenger's result on data/must.csv; None without that file.
         first_of_split: Whether the live model has another split, so that there is no model to compare with.
     """
@@ -188,7 +188,8 @@ def _compare(
     lead = metric.lead(*values)
     interval = _interval(leads)
     measured = _measured(lead, interval, leads, champion_gains, len(groups))
-    required = float(gate_memory.required_lead(belief, measured)[0]) + rules.margin
+    unit = gate_memory.unit(metric, values[1])
+    required = float(gate_memory.required_lead(belief, measured.times(unit))[0]) / unit + rules.margin
     low, high = map(metric.format_signed, interval)
     ends = f"{2 * CONFIDENCE - 1:.0%} interval of the difference {low} to {high}"
     comparison = metric.comparison(lead, rows, [metric.format_value(value) for value in values], champion.name)
@@ -235,7 +236,7 @@ def _check_slices(slices: tuple[Slice, ...], champion: Candidate, rules: Rules) 
     harmed = sorted((part for part in slices if part.harmed), key=lambda part: part.interval[1])
     metric = rules.metric
     if not harmed:
-        detail = f"On none of the {count} is the challenger surely more than {metric.slide} worse"
+        detail = f"On none of the {count} is the challenger surely more than {metric.slide_words} worse"
         return (GateCheck("No slice harmed", True, detail),)
     worst = harmed[0]
     values = [metric.format_value(value) for value in (worst.challenger, worst.champion)]

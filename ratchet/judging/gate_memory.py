@@ -4,7 +4,8 @@ Model. The true differences of challengers follow a mixture: nine in ten are nor
 be far better or far worse. Mean and spread of the normal part are learned from the observed differences (empirical
 Bayes on a grid). A challenger is worth its risk if its expected gain outweighs the risk of a slide, a loss of SLIDE in
 production; the price of that risk is higher if the holdout measures less precisely. Without history the gate requires
-90% confidence. History may make it stricter at once, and bolder only gradually.
+90% confidence. History may make it stricter at once, and bolder only gradually. The unit of all values is a slide: a
+metric whose slide is another amount (`Metric.slide`) is measured in a unit in which it is SLIDE.
 
 Selection bias. The champion was selected on the same rows, so part of its lead is luck, and a challenger is measured
 against it; the more answers it changes, the more of it (its `pull`). Most of the estimated luck is given back to the
@@ -21,10 +22,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ratchet.judging.metrics import Floats
+from ratchet.judging.metrics import SLIDE, Floats, Metric
 
-SLIDE = 0.005
-"""The loss that must not happen, in the metric's unit: half a point. The unit of all values below is a slide."""
 CAREFUL = 1.2815515655446004
 """Standard errors required without history: 90% confidence, one-sided."""
 PRICE = 54.0
@@ -69,6 +68,10 @@ class Measured:
     pull: Floats
     rows: Floats
 
+    def times(self, factor: float) -> Measured:
+        """The same in another unit."""
+        return replace(self, difference=self.difference * factor, error=self.error * factor)
+
 
 @dataclass(frozen=True)
 class PastChallenger:
@@ -85,6 +88,10 @@ class PastChallenger:
     against: int
     measured: Measured
     promoted: bool
+
+    def times(self, factor: float) -> PastChallenger:
+        """The same with its measurement in another unit."""
+        return replace(self, measured=self.measured.times(factor))
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,15 @@ class Belief:
 def prior_belief(lifetimes: int = 1) -> Belief:
     """The prior, before the first challenger."""
     return Belief(np.repeat(_START, lifetimes, axis=1), np.zeros(lifetimes))
+
+
+def unit(metric: Metric, value: float) -> float:
+    """The factor by which a metric's differences are multiplied for the gate's memory; 1 for a share.
+
+    Args:
+        value: The champion's figure.
+    """
+    return SLIDE / metric.slide(value)
 
 
 def learn_history(history: Iterable[PastChallenger], champion: int) -> Belief:

@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Truth = Ints | Floats
 """The targets of n rows as numbers, shape (n,)."""
+SLIDE = 0.005
+"""The loss that matters, of a share: half a point."""
 
 
 class Scores(Protocol):
@@ -41,7 +43,7 @@ class Metric:
         words: Name for a person.
         higher: Whether higher is better.
         largest: Largest possible value.
-        slide: The loss that a slice is let pass (gate_memory.SLIDE), in words.
+        slide_words: The loss that a slice is let pass, in words.
         each_output: Whether there are sums for each output, so that many outputs need much memory.
     """
 
@@ -49,7 +51,7 @@ class Metric:
     words: str
     higher = True
     largest = 1.0
-    slide = "half a point"
+    slide_words = "half a point"
     each_output = False
 
     @property
@@ -61,6 +63,14 @@ class Metric:
     def is_share(self) -> bool:
         """Whether the figure is a share, whose differences are points: only such a figure is corrected."""
         return self.higher and self.largest == 1.0
+
+    def slide(self, value: float) -> float:
+        """The loss that matters, in the metric's unit, above 0; for a figure without a scale, a share of its value.
+
+        Args:
+            value: The champion's figure.
+        """
+        return SLIDE
 
     def sums(self, truth: Truth, outputs: Floats, groups: Ints) -> Floats:
         """The additive sums of each group from which the figure follows, shape (groups, sums).

@@ -25,8 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratchet.judging.bootstrap import swap_differences
-from ratchet.judging.gate_memory import SLIDE
-from ratchet.judging.metrics import Floats, Ints, Metric, Scores, Truth
+from ratchet.judging.metrics import SLIDE, Floats, Ints, Metric, Scores, Truth
 
 if TYPE_CHECKING:
     import polars as pl
@@ -79,6 +78,7 @@ class Slice:
         champion: The champion's metric, not negated.
         ahead: Lead of the challenger in the metric's unit; above 0 is better.
         interval: Interval of the lead that holds for all slices together.
+        tolerance: Loss that is let pass, in the metric's unit.
     """
 
     name: str
@@ -87,11 +87,12 @@ class Slice:
     champion: float
     ahead: float
     interval: tuple[float, float]
+    tolerance: float = SLIDE
 
     @property
     def harmed(self) -> bool:
         """Whether the challenger is significantly worse on the slice."""
-        return self.interval[1] < -SLIDE
+        return self.interval[1] < -self.tolerance
 
 
 def compare_slices(
@@ -124,7 +125,14 @@ def compare_slices(
     )
     half_widths = max_t_limit(differences) * spread(differences)
     return tuple(
-        Slice(name, int(mask.sum()), *values[name], float(lead), (float(lead - half), float(lead + half)))
+        Slice(
+            name,
+            int(mask.sum()),
+            *values[name],
+            float(lead),
+            (float(lead - half), float(lead + half)),
+            metric.slide(values[name][1]),
+        )
         for (name, mask), lead, half in zip(slices.items(), differences[:, 0], half_widths, strict=True)
     )
 

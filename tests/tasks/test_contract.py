@@ -20,7 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratchet import tasks
+from ratchet.judging import gate, gate_memory
 from ratchet.judging.bootstrap import group_indices, intervals, paired_gains
+from ratchet.judging.gate_memory import Measured, PastChallenger, learn_history
 from ratchet.tasks import Task, contract
 from ratchet.tasks.values import Data
 
@@ -300,3 +302,40 @@ def test_a_row_of_numbers_is_one_input_whichever_way_it_comes(rooms: float, size
     (of_table,) = task.rows.inputs(table, columns(numbers=("size", "rooms"), label="price"))
     assert of_table == task.answers.read_record({"size": size, "rooms": rooms})
     assert of_table == task.answers.read_value(json.dumps({"rooms": rooms, "size": size}))
+
+
+@settings(max_examples=30, deadline=None)
+@given(scale=st.sampled_from([1e-3, 1.0, 1e3, 1e6]), seed=st.integers(0, 5), history=st.integers(0, 4))
+def test_the_gate_decides_alike_in_metres_and_in_millimetres(scale: float, seed: int, history: int) -> None:
+    """A squared error has no scale of its own: what earlier challengers taught must not depend on its unit."""
+
+    def verdict(unit: float) -> tuple[bool, float]:
+        rng = np.random.default_rng(seed)
+        truth = rng.normal(100, 30, 200)
+        noise = rng.normal(0, 3, (200, 1))
+        champion = (truth[:, None] + rng.normal(0, 10, (200, 1))) * unit
+        challenger = (truth[:, None] + 0.9 * (champion / unit - truth[:, None]) + noise) * unit
+        value = metric.value(truth * unit, champion)
+        past = [
+            PastChallenger(number, 1, Measured(*(np.array([figure]) for figure in figures)), promoted=False)
+            for number in range(2, 2 + history)
+            for figures in [(0.02 * value, 0.05 * value, 0.2, 200.0)]
+        ]
+        belief = learn_history([each.times(gate_memory.unit(metric, value)) for each in past], 1)
+        always = gate.Candidate("always", np.full((200, 1), 100.0 * unit))
+        decision = gate.decide(
+            gate.Candidate("v2", challenger),
+            gate.Candidate("v1", champion),
+            always,
+            gate.Holdout(truth * unit),
+            gate.Rules(metric),
+            belief=belief,
+        )
+        assert decision.difference is not None
+        return decision.promote, decision.difference / value
+
+    tasks.all_tasks.cache_clear()
+    tasks.__path__ = [*dict.fromkeys([*tasks.__path__, str(Path(__file__).parent)])]
+    metric = tasks.get("predict_number").judging.METRICS["squared_error"]
+    promoted, lead = verdict(scale)
+    assert (promoted, lead) == (verdict(1.0)[0], pytest.approx(verdict(1.0)[1]))

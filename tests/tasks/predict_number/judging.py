@@ -17,7 +17,10 @@ class SquaredError(Metric):
     name, words = "squared_error", "squared error"
     higher = False
     largest = math.inf
-    slide = "0.005"
+    slide_words = "a hundredth of the error"
+
+    def slide(self, value: float) -> float:
+        return max(0.01 * value, 1e-12)
 
     def sums(self, truth: Truth, outputs: Floats, groups: Any) -> Floats:
         count = int(groups.max()) + 1

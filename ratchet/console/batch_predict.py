@@ -246,7 +246,7 @@ def outputs_of(live: Bundle, inputs: Sequence[str], tell: Callable[[int], None] 
     parts = [np.zeros((0, len(live.labels)))]
     for start in range(0, len(inputs), BATCH):
         batch = inputs[start : start + BATCH]
-        parts.append(live.classifier.predict(batch))
+        parts.append(live.model.predict(batch))
         tell(len(batch))
     return np.concatenate(parts)
 

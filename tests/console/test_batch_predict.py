@@ -53,7 +53,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def other(live: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The next version."""
     folder = tmp_path_factory.mktemp("other")
-    live.classifier.save(folder)
+    live.model.save(folder)
     digest = bundle.pack(folder, Facts("reviews", 2, "linear", "run", "data", "commit"), folder.parent / "bundles")
     return bundle.open_bundle(folder.parent / "bundles", digest)
 
@@ -106,7 +106,7 @@ def test_a_csv_keeps_its_texts_and_their_order(
     header, *answers = rows_of(folder / "out.csv")
     assert header == ["id", "text", "more", *ADDED]
     assert [tuple(row[:3]) for row in answers] == rows
-    probabilities = live.classifier.predict([text for _, text, _ in rows])
+    probabilities = live.model.predict([text for _, text, _ in rows])
     assert np.allclose([[float(value) for value in row[5:]] for row in answers], probabilities, rtol=0, atol=1e-9)
     assert [characters for *_, characters in log_rows(folder)] == [len(text) for _, text, _ in rows]
 
@@ -224,7 +224,7 @@ def run_until_killed(
 def test_memory_does_not_grow_with_the_table(tmp_path: Path, live: Bundle) -> None:
     """Ten times the rows, 450,000 more: 177 and 189 MB were measured, 343 and 727 when they were held in memory."""
     (tmp_path / "saved").mkdir()
-    live.classifier.save(tmp_path / "saved")
+    live.model.save(tmp_path / "saved")
     digest = bundle.pack(tmp_path / "saved", live.facts, tmp_path / "bundles")
     peaks = []
     for rows in (50_000, 500_000):
@@ -241,7 +241,7 @@ def test_a_command_killed_again_and_again_gives_the_same_table(tmp_path: Path, l
     The end takes eight writes in a row. The last process may be killed after all its work is done.
     """
     (tmp_path / "saved").mkdir()
-    live.classifier.save(tmp_path / "saved")
+    live.model.save(tmp_path / "saved")
     digest = bundle.pack(tmp_path / "saved", live.facts, tmp_path / "bundles")
     once, killed = tmp_path / "once", tmp_path / "killed"
     for folder in (once, killed):

@@ -23,7 +23,7 @@ from ratchet.serving.answering import lineup
 
 here, texts = places(), sys.stdin.read().splitlines()
 live = bundle.open_bundle(here.bundles, lineup.read(here.lineup, "reviews").champion.digest)
-probabilities = live.classifier.predict(texts)
+probabilities = live.model.predict(texts)
 rows = [
     (name, time.time(), "reviews", 1, "champion", "POST /predict", live.labels[row.argmax()], float(row.max()),
      len(text), predictions.digest(text), text if "KEEP" == "whole" else None, 0.001)

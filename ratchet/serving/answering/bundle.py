@@ -57,11 +57,11 @@ class Bundle:
 
     digest: str
     facts: Facts
-    classifier: Model
+    model: Model
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return self.classifier.labels
+        return self.model.labels
 
     @property
     def task(self) -> Task:
@@ -106,9 +106,9 @@ def open_bundle(bundles: Path, digest: str) -> Bundle:
         facts = Facts(**manifest["facts"])
     except TypeError as error:
         raise tampered(bundles / digest, str(error)) from None
-    classifier = load_model(bundles / digest, facts)
-    check_answers(classifier, facts)
-    return Bundle(digest, facts, classifier)
+    model = load_model(bundles / digest, facts)
+    check_answers(model, facts)
+    return Bundle(digest, facts, model)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -180,14 +180,14 @@ def _must_load(version: int) -> Iterator[None]:
         ) from error
 
 
-def check_answers(classifier: Model, facts: Facts) -> None:
+def check_answers(model: Model, facts: Facts) -> None:
     """Have the model answer the odd inputs of its kind.
 
     Raises:
         Refusal: the outputs are none that may go live.
     """
     face = tasks.get(facts.task).answers
-    fault = face.fault(classifier.predict(face.ODD), classifier.labels)
+    fault = face.fault(model.predict(face.ODD), model.labels)
     if fault:
         raise Refusal(
             f"Version {facts.version} must answer {len(face.ODD)} {face.SOUND}.",

@@ -234,7 +234,7 @@ class Service:
             self.refuse(alias, place.version, str(refusal))
             return current
         self._clear_refusal(alias)
-        live = Live(opened, Batcher(opened.classifier, face=opened.task.answers))
+        live = Live(opened, Batcher(opened.model, face=opened.task.answers))
         self._report_swap(alias, current, live, time.perf_counter() - began)
         return live
 

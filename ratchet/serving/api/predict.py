@@ -125,7 +125,7 @@ def predictions_of(answer: Answer, task: Task) -> Predictions:
 async def add_explanations(service: Service, predictions: Predictions, answer: Answer, texts: list[str]) -> None:
     """Explain each prediction by the version that made it."""
     for prediction, text in zip(predictions.predictions, texts, strict=True):
-        explanation = await service.explanations.explain(answer.live.bundle.classifier, text, len(texts))
+        explanation = await service.explanations.explain(answer.live.bundle.model, text, len(texts))
         service.task.wire.explain(prediction, text, explanation)
 
 

@@ -72,7 +72,7 @@ async def view_explained(service: Service, words: Words, answer: Answer, text: s
     if not service.task.can("explanation"):
         return view(service.task, words, answer, text)
     with service.explanations.slot():
-        explanation = await service.explanations.explain(answer.live.bundle.classifier, text)
+        explanation = await service.explanations.explain(answer.live.bundle.model, text)
     return view(service.task, words, answer, text) | explanation_view(words, text, explanation)
 
 

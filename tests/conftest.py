@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import psutil
@@ -12,7 +12,9 @@ import pytest
 from hypothesis import settings
 
 from ratchet.project.paths import places, tool_defaults
+from ratchet.tasks import Task
 from tests.support.project import Project, bring_small, copied, overhearing
+from tests.support.toy_kind import predict_number
 
 for name, value in tool_defaults(places()).items():
     os.environ.setdefault(name, value)
@@ -162,3 +164,10 @@ def whole(original: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
 def own(original: Project, tmp_path: Path) -> Project:
     """A copy for one test, which may break it."""
     return copied(original, tmp_path / "project")
+
+
+@pytest.fixture
+def toy() -> Iterator[Task]:
+    """The toy kind, beside the kinds of ratchet/tasks/ while a test runs."""
+    with predict_number() as task:
+        yield task

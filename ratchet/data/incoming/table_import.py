@@ -196,8 +196,12 @@ def find_columns(table: pl.DataFrame, source: str, options: ImportOptions, task:
 
 def guessed_lines(options: ImportOptions, columns: Data, before: Settings | None) -> list[str]:
     """A line that names the columns that were guessed or inherited; no line where all were typed."""
-    roles = {"TEXT": (options.text, ",".join(columns.inputs)), "LABEL": (options.label, columns.label)}
-    guessed = " ".join(f"{role}={printable(column)}" for role, (typed, column) in roles.items() if not typed)
+    has_text = "text" in columns.named()
+    names = [printable(name) for name in columns.inputs]
+    listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+    inputs = f"TEXT={listed}" if has_text else f"the column{'s' * (len(names) > 1)} {listed}"
+    parts = {inputs: options.text, f"LABEL={printable(columns.label)}": options.label}
+    guessed = (" " if has_text else ", ").join(part for part, typed in parts.items() if not typed)
     if not guessed:
         return []
     if before and (before.data.inputs, before.data.label) == (columns.inputs, columns.label):

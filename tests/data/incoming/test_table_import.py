@@ -7,6 +7,9 @@ import subprocess
 
 import pytest
 
+from ratchet import tasks
+from ratchet.data.incoming.table_import import ImportOptions, guessed_lines
+from ratchet.tasks import Task
 from tests.support.project import Project, copied, small_table
 
 KEPT = ("data", "data.dvc", "params.yaml")
@@ -199,6 +202,37 @@ def test_rows_set_aside_are_counted_in_the_build_and_come_back(small: Project) -
     history = small.make("history")
     assert "(reviews, 598 rows) after" in history.text
     assert "2 rows withdrawn. It continues" in history.text
+
+
+TO_DIFFER = ": no other column fits. Name another on the command line to differ."
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (ImportOptions(), [f"Nobody named TEXT=review LABEL=verdict{TO_DIFFER}"]),
+        (ImportOptions(label="verdict"), [f"Nobody named TEXT=review{TO_DIFFER}"]),
+        (ImportOptions("review", "verdict"), []),
+    ],
+)
+def test_the_columns_of_texts_that_nobody_named_are_told(typed: ImportOptions, said: list[str]) -> None:
+    columns = tasks.get("classify").columns.model_validate({"text": "review", "label": "verdict"})
+    assert guessed_lines(typed, columns, None) == said
+
+
+@pytest.mark.parametrize(
+    ("numbers", "label", "said"),
+    [
+        (("rooms", "size"), "", "the columns rooms and size, LABEL=price"),
+        (("rooms", "size", "floor"), "price", "the columns rooms, size and floor"),
+        (("size",), "price", "the column size"),
+    ],
+)
+def test_the_columns_of_numbers_that_nobody_named_are_told(
+    toy: Task, numbers: tuple[str, ...], label: str, said: str
+) -> None:
+    columns = toy.columns.model_validate({"numbers": numbers, "label": "price"})
+    assert guessed_lines(ImportOptions(label=label), columns, None) == [f"Nobody named {said}{TO_DIFFER}"]
 
 
 def artifacts(project: Project, key: str, words: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,7 +14,6 @@ from ratchet.console import simulated_traffic
 from ratchet.problem.problem import Problem
 from ratchet.servers import servers
 from ratchet.tasks import Task
-from tests.support.prices import HOUSES, MUTE, PRICES
 
 
 def sent(monkeypatch: pytest.MonkeyPatch, task: Task, pairs: list[tuple[str, str]]) -> tuple[list[Any], str]:
@@ -39,11 +39,12 @@ def test_half_of_the_texts_are_labelled_and_the_right_answers_counted(monkeypatc
     assert said == "Asked about 2 made-up texts, 50.0% answered right; 1 of them are labelled."
 
 
-def test_no_number_is_right_or_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    bodies, said = sent(monkeypatch, PRICES, [(house, "310") for house in HOUSES])
+def test_no_number_is_right_or_wrong(monkeypatch: pytest.MonkeyPatch, toy: Task) -> None:
+    pairs = [(row, "310") for row in toy.wire.EXAMPLES]
+    bodies, said = sent(monkeypatch, toy, pairs)
     assert bodies[1] == {"id": "0", "label": 310.0}
-    assert said == "Asked about 2 made-up houses; 1 of them are labelled."
-    assert len(sent(monkeypatch, MUTE, [(house, "310") for house in HOUSES])[0]) == 1
+    assert said == "Asked about 2 made-up rows; 1 of them are labelled."
+    assert len(sent(monkeypatch, replace(toy, abilities=frozenset()), pairs)[0]) == 1
 
 
 @pytest.mark.parametrize("typed", ["0", "many", "100001"])

@@ -119,7 +119,8 @@ def test_numbers_are_judged_by_their_error_with_the_same_gate() -> None:
     better, worse = decided(near, far), decided(far, near)
     assert (better.verdict, worse.verdict) == ("Promoted", "Kept champion")
     assert better.difference == pytest.approx(-(worse.difference or 0))
-    assert better.checks[-1].detail == "On none of the 2 slices is the challenger surely more than a hundredth of the error worse"
+    detail = "On none of the 2 slices is the challenger surely more than a hundredth of the error worse"
+    assert better.checks[-1].detail == detail
     assert decided(far, far).reason == "The challenger answers all 600 holdout rows as v1 does, so v1 stays."
     low, high = bootstrap.intervals([squared], truth, far, np.arange(600), resamples=300, seed=0)["squared_error"]
     assert 0 < low < squared.value(truth, far) < high

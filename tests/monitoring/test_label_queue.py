@@ -6,16 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from ratchet import tasks
 from ratchet.monitoring import label_queue
 from ratchet.problem import data_pin
 from ratchet.problem.data_pin import SplitSpec
 from ratchet.problem.problem import Problem
 from ratchet.problem.settings import Settings
 from ratchet.project.paths import Places
-from ratchet.tasks import Task
-from tests.support.other_kind import other_kind, problem_of
+from ratchet.tasks.contract import Ability
 from tests.support.people import ask_of
+from tests.support.toy_kind import home, homes_like, predict_number
 
 PARAMS = {
     "problem": "reviews", "data": {"text": "text", "label": "label"}, "build": {"candidates": ["linear"]},
@@ -23,24 +22,34 @@ PARAMS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("kind", "lists"),
-    [
-        (tasks.get("classify"), (True, True)),
-        (other_kind("feedback", "confidence"), (True, True)),
-        (other_kind("feedback"), (True, False)),
-        (other_kind("confidence"), (False, False)),
-    ],
-)
-def test_a_kind_without_feedback_asks_nothing_and_one_without_confidence_chooses_nothing(
-    kind: Task, lists: tuple[bool, bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Problem:
     monkeypatch.delenv("RATCHET_PREDICTIONS", raising=False)
     here = Places(tmp_path, tmp_path, "127.0.0.1", 1, 2, 3)
     here.data.mkdir()
     (here.data / data_pin.SPLIT).write_text(SplitSpec("text", "reviews").to_json())
-    like = Problem(here, Settings.model_validate(PARAMS), data_pin.Pin("0" * 32, 1, ""))
-    ask_of(here.predictions, [f"a text, number {number}" for number in range(200)])
-    queue = label_queue.refresh(problem_of(kind, like))
-    assert (bool(queue.audit), bool(queue.chosen)) == lists
-    assert label_queue.read(here.queue, "reviews") == queue
+    return Problem(here, Settings.model_validate(PARAMS), data_pin.Pin("0" * 32, 1, ""))
+
+
+def lists(problem: Problem) -> tuple[bool, bool]:
+    """Whether there is a random audit, and a list of inputs that are chosen."""
+    queue = label_queue.refresh(problem)
+    assert label_queue.read(problem.here.queue, "reviews") == queue
+    return bool(queue.audit), bool(queue.chosen)
+
+
+def test_texts_are_audited_and_chosen(problem: Problem) -> None:
+    ask_of(problem.here.predictions, [f"a text, number {number}" for number in range(200)])
+    assert lists(problem) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("abilities", "expected"),
+    [(("feedback", "confidence"), (True, True)), (("feedback",), (True, False)), (("confidence",), (False, False))],
+)
+def test_a_kind_without_feedback_asks_nothing_and_one_without_confidence_chooses_nothing(
+    abilities: tuple[Ability, ...], expected: tuple[bool, bool], problem: Problem
+) -> None:
+    ask_of(problem.here.predictions, [home(number) for number in range(200)], label="310")
+    with predict_number(abilities):
+        assert lists(homes_like(problem)) == expected

@@ -18,8 +18,8 @@ from ratchet.problem.problem import Problem
 from ratchet.problem.settings import Settings
 from ratchet.project import durable
 from ratchet.project.paths import Places
-from tests.support.other_kind import other_kind, problem_of
 from tests.support.people import ask_of, say, say_of
+from tests.support.toy_kind import homes_like, predict_number
 
 NAME = "reviews"
 PARAMS = {"problem": NAME, "data": {"text": "text", "label": "label"}, "build": {"candidates": ["linear"]}}
@@ -226,8 +226,14 @@ def test_no_label_of_a_kind_without_feedback_waits(problem: Problem) -> None:
     log = problem.here.predictions
     say(log, ask_of(log, texts("once asked", 60)), "bad")
     assert waiting(problem) == 60
-    deaf, heard = (problem_of(other_kind(*can), problem) for can in ((), ("feedback",)))
-    assert waiting(deaf) == 0
-    assert waiting(heard) == 60
-    remedies = [retrain_state.current_signals(each, None, "size").remedy for each in (problem, heard, deaf)]
-    assert remedies == ["label some texts", "label some inputs", "bring newer rows (make data)"]
+    assert remedy(problem) == "label some texts"
+    with predict_number():
+        heard = homes_like(problem)
+        assert (waiting(heard), remedy(heard)) == (60, "label some rows")
+    with predict_number(()):
+        deaf = homes_like(problem)
+        assert (waiting(deaf), remedy(deaf)) == (0, "bring newer rows (make data)")
+
+
+def remedy(problem: Problem) -> str:
+    return retrain_state.current_signals(problem, None, "size").remedy

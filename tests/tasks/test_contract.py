@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -45,18 +42,7 @@ ROWS: dict[str, tuple[dict[str, list[str]], dict[str, Any]]] = {
 }
 NAMES = sorted(ROWS)
 
-
-@pytest.fixture(autouse=True)
-def toy() -> Iterator[None]:
-    """The kinds of this folder stand beside those of ratchet/tasks/ while a test runs."""
-    known = tasks.__path__
-    tasks.__path__ = [*known, str(Path(__file__).parent)]
-    tasks.all_tasks.cache_clear()
-    yield
-    tasks.__path__ = known
-    tasks.all_tasks.cache_clear()
-    for name in [name for name in sys.modules if name.startswith("ratchet.tasks.predict_number")]:
-        del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("toy")
 
 
 @pytest.fixture(params=NAMES)
@@ -294,8 +280,6 @@ def test_an_answer_of_the_model_is_a_target_that_a_person_may_give(
 @given(rooms=st.floats(-1e12, 1e12), size=st.floats(-1e12, 1e12))
 def test_a_row_of_numbers_is_one_input_whichever_way_it_comes(rooms: float, size: float) -> None:
     """From a CSV, from a data frame and over the wire, in any order of its columns: else a copy would not be known."""
-    tasks.all_tasks.cache_clear()
-    tasks.__path__ = [*dict.fromkeys([*tasks.__path__, str(Path(__file__).parent)])]
     task = tasks.get("predict_number")
     columns: Any = task.columns
     table = pl.DataFrame({"rooms": [repr(rooms)], "size": [repr(size)]})
@@ -334,8 +318,6 @@ def test_the_gate_decides_alike_in_metres_and_in_millimetres(scale: float, seed:
         assert decision.difference is not None
         return decision.promote, decision.difference / value
 
-    tasks.all_tasks.cache_clear()
-    tasks.__path__ = [*dict.fromkeys([*tasks.__path__, str(Path(__file__).parent)])]
     metric = tasks.get("predict_number").judging.METRICS["squared_error"]
     promoted, lead = verdict(scale)
     assert (promoted, lead) == (verdict(1.0)[0], pytest.approx(verdict(1.0)[1]))

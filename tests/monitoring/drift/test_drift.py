@@ -29,12 +29,12 @@ from ratchet.monitoring.last_check import LastCheck
 from ratchet.monitoring.log import database, predictions
 from ratchet.project.paths import Places
 from ratchet.serving.answering.metrics import last_check_gauges
+from ratchet.tasks import Task
 from ratchet.tasks.values import Answered
 from tests.support.films import HOURLY, answered, audited, judged, met, sides
-from tests.support.other_kind import other_kind, stored
+from tests.support.toy_kind import home
 
 CLASSIFY = tasks.get("classify")
-NUMBERS = other_kind("feedback")
 
 
 def drifted_names(result: Drift) -> set[str]:
@@ -395,54 +395,55 @@ def numbers(rows: int, seed: int, answers: float = 0.0, sizes: float = 0.0) -> t
     """Answers and inputs of a kind of numbers, moved by so much."""
     chance = np.random.default_rng(seed)
     said = np.array([f"{number:.6g}" for number in chance.normal(answers, size=rows)])
-    inputs = tuple(stored(size) for size in chance.normal(sizes, size=rows))
+    inputs = tuple(home(size, rooms=int(chance.integers(1, 6))) for size in chance.normal(sizes, size=rows))
     return Answered(np.full(rows, 20.0), said, np.zeros(rows)), inputs
 
 
-def compared(answers: float = 0.0, sizes: float = 0.0, kept: bool = True) -> Drift:
+def compared(task: Task, answers: float = 0.0, sizes: float = 0.0, kept: bool = True) -> Drift:
     held, now = numbers(400, 0), numbers(400, 1, answers, sizes)
     reference = Reference(held[0], held[0].answers, None, held[1])
-    return drift.compare(NUMBERS, reference, LiveSample(now[0], now[1] if kept else (), first=held[0]), alpha=HOURLY)
+    return drift.compare(task, reference, LiveSample(now[0], now[1] if kept else (), first=held[0]), alpha=HOURLY)
 
 
-def test_a_kind_names_what_is_compared() -> None:
-    assert {shift.what for shift in compared().shifts} == {"answer", "size"}
-    assert compared().verdict == "Steady: the last 400 distinct inputs look like the holdout."
-    assert compared(answers=2.0).moved == "answer"
-    assert compared(sizes=2.0).moved == "size"
-    early = drift.compare(NUMBERS, Reference(numbers(9, 0)[0]), LiveSample(numbers(9, 1)[0]))
-    assert early.verdict == "Too early to tell: 9 distinct inputs were answered, 50 are needed."
+def test_a_kind_names_what_is_compared(toy: Task) -> None:
+    assert {shift.what for shift in compared(toy).shifts} == {"number", "rooms", "size"}
+    assert compared(toy).verdict == "Steady: the last 400 distinct rows look like the holdout."
+    assert compared(toy, answers=2.0).moved == "number"
+    assert compared(toy, sizes=2.0).moved == "size"
+    early = drift.compare(toy, Reference(numbers(9, 0)[0]), LiveSample(numbers(9, 1)[0]))
+    assert early.verdict == "Too early to tell: 9 distinct rows were answered, 50 are needed."
 
 
-def test_answers_that_are_never_right_have_no_accuracy() -> None:
-    result = compared(sizes=2.0)
+def test_answers_that_are_never_right_have_no_accuracy(toy: Task) -> None:
+    result = compared(toy, sizes=2.0)
     assert result.accuracy == Accuracy()
     assert result.shares == ()
-    report = drift_report.make_report(NUMBERS, "homes", 1, "mean", 0.0, result)
+    report = drift_report.make_report(toy, "homes", 1, "mean", 0.0, result)
     assert [section.title for section in report.sections] == ["What moved"]
     assert "text" not in drift_report.as_markdown(report).replace("deploy.log.texts", "").partition("![")[0]
-    assert report.next.startswith("Next: label some of the newest inputs")
-    deaf = drift_report.make_report(other_kind(), "homes", 1, "mean", 0.0, result)
+    assert report.next.startswith("Next: label some of the newest rows")
+    deaf = drift_report.make_report(replace(toy, abilities=frozenset()), "homes", 1, "mean", 0.0, result)
     assert "make data ADD=file" in deaf.next
     assert "label" not in deaf.next
 
 
-def test_inputs_that_the_log_does_not_keep_are_not_compared() -> None:
-    result = compared(sizes=2.0, kept=False)
-    assert [shift.what for shift in result.shifts] == ["answer"]
-    words = "The log keeps the inputs of 0 of them (deploy.log.texts), 50 are needed to compare them."
+def test_inputs_that_the_log_does_not_keep_are_not_compared(toy: Task) -> None:
+    result = compared(toy, sizes=2.0, kept=False)
+    assert [shift.what for shift in result.shifts] == ["number"]
+    words = "The log keeps the rows of 0 of them (deploy.log.texts), 50 are needed to compare them."
     assert result.unread == words
 
 
-def test_an_answer_is_right_as_the_kind_says() -> None:
-    """This one's within a half; the kind states no confidence, so nothing is estimated."""
+def test_an_answer_is_right_as_the_kind_says(toy: Task) -> None:
+    """However this one's number is written; the kind states no confidence, so nothing is estimated."""
     held, now = numbers(400, 0)[0], numbers(400, 1)[0]
-    near = np.array([f"{float(answer) + 0.4:.6g}" for answer in now.answers])
+    same = np.array([f"{float(answer):.9e}" for answer in now.answers])
+    assert not (same == now.answers).any()
     result = drift.compare(
-        other_kind("feedback", "right_or_wrong"),
+        replace(toy, abilities=toy.abilities | {"right_or_wrong"}),
         Reference(held, held.answers),
         LiveSample(now),
-        Audited(now, near),
+        Audited(now, same),
         alpha=HOURLY,
     )
     assert result.accuracy.measured

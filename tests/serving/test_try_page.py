@@ -270,6 +270,10 @@ def test_a_phone_never_scrolls_sideways(turned: Project, visit: Visit) -> None:
     for path in ("", "/", "/label", "/docs", "/correct"):
         if path:
             visit.page.goto(f"{visit.address}{path}")
+        if path == "/docs":
+            visit.page.locator("#operations-tag-Predictions_and_feedback").wait_for()
+            visit.page.get_by_role("button", name="POST /predict").click()
+            visit.page.get_by_role("button", name="Try it out").wait_for()
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 320, path or "the answer"
     visit.console.clear()  # Chromium notes the 405 of GET /correct
 
@@ -287,7 +291,7 @@ def test_markup_in_a_text_is_escaped(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["/", "the answer", "/?thanks=bad", "/label", "/docs", "/?lang=zh", "/label?lang=zh", "/correct"]
+    "place", ["/", "the answer", "/?thanks=bad", "/label", "/?lang=zh", "/label?lang=zh", "/correct"]
 )
 def test_a_page_has_the_structure_for_a_screen_reader(turned: Project, visit: Visit, place: str) -> None:
     queue_texts(turned, visit, "Film 3 is warm, they say")
@@ -326,5 +330,46 @@ def test_a_browser_gets_in_with_the_token_as_a_password(project: Project, browse
         assert visit.page.locator("h1").inner_text() == "Nothing is live yet"
         assert "make run" in visit.page.locator("main").inner_text()
         visit.page.goto(f"{service.address}/docs")
-        assert "Authorization: Bearer $RATCHET_TOKEN" in visit.page.locator("main").inner_text()
+        ask_in_docs(visit.page)
+        assert "No version is live" in visit.page.locator(".live-responses-table").inner_text()
         visit.context.close()
+
+
+def ask_in_docs(page: Page) -> None:
+    """Execute POST /predict as the viewer fills it in."""
+    page.get_by_role("button", name="POST /predict").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    page.locator(".live-responses-table").wait_for()
+
+
+@pytest.mark.parametrize("visit", [{"color_scheme": scheme} for scheme in ("light", "dark")], indirect=True)
+def test_the_viewer_tries_the_service_and_asks_nobody_else(visit: Visit) -> None:
+    page = visit.page
+    page.goto(f"{visit.address}/docs?url=http://elsewhere.example/openapi.json&validatorUrl=http://elsewhere.example")
+    ask_in_docs(page)
+    answer = page.locator(".live-responses-table").inner_text()
+    assert '"explanation"' in answer
+    assert "curl -X 'POST'" in page.locator(".request-snippets").inner_text()
+    parts = [url.removeprefix(visit.address).partition("?")[0] for url in visit.requested]
+    assert sorted(parts) == [
+        "/docs", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "/docs/viewer.css", "/docs/viewer.js",
+        "/openapi.json", "/predict",
+    ]  # fmt: skip
+    page.reload()
+    page.locator("#operations-tag-Predictions_and_feedback").wait_for()
+    structure = page.evaluate(STRUCTURE)
+    assert (structure["mains"], structure["headings"], structure["navs"]) == (1, 1, ["Pages"])
+
+
+def test_the_viewer_sends_the_token_that_is_entered(visit: Visit) -> None:
+    page = visit.page
+    page.goto(f"{visit.address}/docs")
+    page.get_by_role("button", name="Authorize", exact=True).click()
+    dialog = page.locator(".dialog-ux")
+    dialog.locator("input").fill("open sesame")
+    dialog.get_by_role("button", name="Apply credentials").click()
+    dialog.get_by_role("button", name="Close").click()
+    with page.expect_request("**/predict*") as request:
+        ask_in_docs(page)
+    assert request.value.headers["authorization"] == "Bearer open sesame"

@@ -198,9 +198,8 @@ def test_the_document_describes_numbers(http: httpx.Client) -> None:
     schemas = document["components"]["schemas"]
     assert schemas["Question"]["properties"]["rows"]
     assert schemas["Correction"]["properties"]["label"]["type"] == "number"
-    docs = http.get("/docs")
-    assert docs.status_code == 200
-    assert "rooms" in docs.text
+    assert "rooms" in json.dumps(document)
+    assert http.get("/docs").status_code == 200
 
 
 def test_its_page_takes_a_row_and_a_correction(http: httpx.Client, homes: Project) -> None:

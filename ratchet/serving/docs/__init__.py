@@ -1,1 +1,1 @@
-"""The table of operations, and what is made from it: /openapi.json and the page at /docs."""
+"""The table of operations, the document made from it at /openapi.json, and the viewer at /docs."""

@@ -1,7 +1,7 @@
 """The table of operations: of each route its parameters, bodies, answer and refusals.
 
 The types are the Structs that the handlers decode requests into and encode answers from; some are those of the kind of
-problem. The document at /openapi.json and the page at /docs are made from this table alone.
+problem. The document at /openapi.json is made from this table alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ratchet.tasks.bodies import key_description
 CSV = "text/csv"
 METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 EXAMPLE_ID = "0" * 32
-"""Stands for the id of a prediction; the commands of /docs put a real one in its place."""
+"""Stands for the id of a prediction."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Parameter:
         place: `path`, `query` or `header`.
         description: for people.
         schema: items of its JSON schema.
-        example: used in the commands of /docs.
+        example: what /docs fills in.
     """
 
     name: str

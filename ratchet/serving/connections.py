@@ -2,6 +2,9 @@
 
 uvicorn bounds only how long a connection may be idle between two requests. This adds a bound on the time from a
 request's first byte to the end of its answer, on the size of its head, and on the number of connections.
+
+For that it overrides methods of a class that uvicorn does not document. Each has an attack that succeeds without it, in
+tests/serving/test_connections.py. Tested with uvicorn from 0.53.0 to before 0.55.0.
 """
 
 from __future__ import annotations
@@ -48,18 +51,23 @@ class Connections:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(WATCH_INTERVAL)
-            limits = self._service.settings.limits
-            for connection in list(self.open):
-                allowed = limits.seconds + (0 if connection.is_receiving else ANSWER_SECONDS)
-                if connection.began is not None and loop.time() - connection.began > allowed + WATCH_INTERVAL:
-                    connection.abort()
+            self.abort_late(loop.time())
+
+    def abort_late(self, now: float) -> None:
+        """Abort the connections that take too long at this loop time."""
+        limits = self._service.settings.limits
+        for connection in list(self.open):
+            allowed = limits.seconds + (0 if connection.is_receiving else ANSWER_SECONDS)
+            if connection.began is not None and now - connection.began > allowed + WATCH_INTERVAL:
+                connection.abort()
 
 
 class Connection(HttpToolsProtocol):
     """One connection.
 
     Attributes:
-        began: loop time at which the connection opened or its current request began; None between two requests.
+        began: loop time at which the connection opened, its current request began or the answer before was complete;
+            None between two requests.
         is_receiving: whether the request is not complete yet.
     """
 
@@ -69,7 +77,7 @@ class Connection(HttpToolsProtocol):
         self.began: float | None = None
         self.is_receiving = True
         self._head_bytes = 0  # -1 once the head is complete
-        self._answering: Any = None  # uvicorn's cycle of the request that is being answered
+        self._unanswered: deque[Any] = deque()  # uvicorn's cycles of the requests, the one being answered first
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -91,8 +99,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse bytes that are not HTTP with problem details like any other error, and close."""
-        cycle = self._answering
-        is_sending = cycle is not None and cycle.response_started and not cycle.response_complete
+        is_sending = bool(self._unanswered) and self._unanswered[0].response_started
         self._stop_sending()
         if not is_sending:
             response = requests.problem_details(
@@ -104,23 +111,17 @@ class Connection(HttpToolsProtocol):
             )
         self.transport.close()
 
-    def eof_received(self) -> None:
-        self._stop_sending()
-        super().eof_received()
-
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        self._answering = cycle  # self.cycle is the request received last: pipelined ones may follow this one
-        super()._start_asgi_task(cycle, app)
-
     def _stop_sending(self) -> None:
-        """Tell the handler that the client has gone, so that it does not send the rest of its answer."""
-        if self._answering is not None:
-            self._answering.disconnected = True
+        """Tell the handlers that the client has gone, so that they do not send the rest of their answers."""
+        for cycle in self._unanswered:
+            cycle.disconnected = True
 
     def data_received(self, data: bytes) -> None:
         in_body = self.is_receiving and self._head_bytes < 0
         if b"pgrade" in data and not in_body:
             data = without_upgrade(data)
+        if self.began is None:
+            self.began = self.loop.time()  # any byte stops uvicorn's clock of an idle connection, even an empty line
         if self.is_receiving and self._head_bytes >= 0:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -128,7 +129,8 @@ class Connection(HttpToolsProtocol):
             self.abort()
 
     def on_message_begin(self) -> None:
-        self.began = self.loop.time()
+        if not self._unanswered:
+            self.began = self.loop.time()
         self.is_receiving = True
         self._head_bytes = 0
         super().on_message_begin()
@@ -136,6 +138,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_bytes = -1  # the body follows, which has its own limit
         super().on_headers_complete()
+        self._unanswered.append(self.cycle)
         self.headers = DISCARD
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False  # the parser reads nothing after an upgrade
@@ -145,8 +148,11 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        if not self.is_receiving:  # an answer may be complete before its request is
-            self.began = None
+        self._unanswered.popleft()
+        if self._unanswered:
+            self.began = self.loop.time()
+        elif not self.is_receiving and not self.transport.get_write_buffer_size():
+            self.began = None  # an answer may be complete before its request is, and before the client fetches it
         super().on_response_complete()
 
 

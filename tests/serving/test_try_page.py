@@ -272,7 +272,7 @@ def test_a_phone_never_scrolls_sideways(turned: Project, visit: Visit) -> None:
             visit.page.goto(f"{visit.address}{path}")
         if path == "/docs":
             visit.page.locator("#operations-tag-Predictions_and_feedback").wait_for()
-            visit.page.get_by_role("button", name="POST /predict").click()
+            visit.page.get_by_role("button", name="POST /predict Classify texts").click()
             visit.page.get_by_role("button", name="Try it out").wait_for()
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 320, path or "the answer"
     visit.console.clear()  # Chromium notes the 405 of GET /correct
@@ -337,7 +337,7 @@ def test_a_browser_gets_in_with_the_token_as_a_password(project: Project, browse
 
 def ask_in_docs(page: Page) -> None:
     """Execute POST /predict as the viewer fills it in."""
-    page.get_by_role("button", name="POST /predict").click()
+    page.get_by_role("button", name="POST /predict Classify texts").click()
     page.get_by_role("button", name="Try it out").click()
     page.get_by_role("button", name="Execute").click()
     page.locator(".live-responses-table").wait_for()

@@ -18,6 +18,8 @@ from ratchet.data.incoming import incoming_table, must_file, next_version
 from ratchet.data.incoming.incoming_table import IncomingTable
 from ratchet.data.incoming.next_version import LastVersion, VersionChange, WithdrawalLimit
 from ratchet.data.incoming.preview import synopsis
+from ratchet.data.prepare import rows
+from ratchet.data.prepare.table_facts import measure_table
 from ratchet.data.tables.canonical_csv import read as read_canonical
 from ratchet.data.tables.canonical_csv import write as write_canonical
 from ratchet.data.tables.reading import Reading, read
@@ -240,7 +242,7 @@ def accept(
     """
     if earlier is None:
         quarantine.refuse_changed(quarantine.path(here, problem))
-    judge(table, say)
+    judge(here, table, say)
     require_fitting(table)
     last = next_version.last_version(here, problem, table.task)
     change = next_version.compare(last, table, problem, limit)
@@ -346,7 +348,7 @@ def report(
     say(f"data.dvc pins version {line.after[:8]} of {line.problem}: {line.rows:,} rows. Next: make run")
 
 
-def judge(table: IncomingTable, say: Say) -> None:
+def judge(here: Places, table: IncomingTable, say: Say) -> None:
     """Validate the whole table with Great Expectations.
 
     Raises:
@@ -357,7 +359,9 @@ def judge(table: IncomingTable, say: Say) -> None:
     if table.canonical.height >= MANY:
         say(f"  Validating {table.canonical.height:,} rows ...")
     rules = expectations.rules_of(table.task, grouped=table.columns.group is not None)
-    verdict = expectations.check(table.facts, "raw", rules)
+    with rows.scratch_folder(here) as folder:
+        facts = measure_table(table.batches(), folder, table.task)
+        verdict = expectations.check_slices(facts.slices(expectations.SLICE), "raw", rules)
     if not verdict.passed:
         raise Refusal("A table must pass its expectations.", verdict.headline, "Nothing was changed: mend the table.")
     say(verdict.headline)

@@ -70,24 +70,35 @@ class KeyIndex:
 
     def match(self) -> KeyMatches:
         """Match all rows; nothing can be added afterwards."""
-        duplicate = np.zeros(self._rows, np.bool_)
-        conflict = {mark: np.zeros(self._rows, np.bool_) for mark in self._marks}
-        conflicting_keys = dict.fromkeys(self._marks, 0)
+        return self.match_among(np.ones(self._rows, np.bool_))[0]
+
+    def match_among(self, *subsets: Flags) -> list[KeyMatches]:
+        """Match the rows of each subset among themselves; one sort serves all, and nothing can be added afterwards."""
+        found = [self._no_matches() for _ in subsets]
         for file in self._parts:
             with file:
                 file.seek(0)
                 records = np.frombuffer(file.read(), self._record)
             records = records[np.lexsort((records["low"], records["high"]))]  # stable: rows of a key stay in order
-            fresh = np.ones(len(records), np.bool_)
-            fresh[1:] = (np.diff(records["high"]) != 0) | (np.diff(records["low"]) != 0)
-            duplicate[records["row"][~fresh]] = True
-            key = np.cumsum(fresh) - 1
-            first = np.flatnonzero(fresh)[key]
-            for mark in self._marks:
-                differs = np.bincount(key, records[mark] != records[mark][first]) > 0
-                conflict[mark][records["row"][differs[key]]] = True
-                conflicting_keys[mark] += int(differs.sum())
-        return KeyMatches(duplicate, conflict, conflicting_keys)
+            for subset, matches in zip(subsets, found, strict=True):
+                self._match_sorted(records[subset[records["row"]]], matches)
+        return found
+
+    def _no_matches(self) -> KeyMatches:
+        conflict = {mark: np.zeros(self._rows, np.bool_) for mark in self._marks}
+        return KeyMatches(np.zeros(self._rows, np.bool_), conflict, dict.fromkeys(self._marks, 0))
+
+    def _match_sorted(self, records: NDArray[np.void], matches: KeyMatches) -> None:
+        """Note the matches among the records of one part, which are sorted by key and row."""
+        fresh = np.ones(len(records), np.bool_)
+        fresh[1:] = (np.diff(records["high"]) != 0) | (np.diff(records["low"]) != 0)
+        matches.duplicate[records["row"][~fresh]] = True
+        key = np.cumsum(fresh) - 1
+        first = np.flatnonzero(fresh)[key]
+        for mark in self._marks:
+            differs = np.bincount(key, records[mark] != records[mark][first]) > 0
+            matches.conflict[mark][records["row"][differs[key]]] = True
+            matches.conflicting_keys[mark] += int(differs.sum())
 
 
 def _digests(keys: Sequence[str], size: int = 16) -> NDArray[np.uint64]:

@@ -18,7 +18,7 @@ import polars as pl
 from ratchet.data.prepare import deduplicate, row_facts
 from ratchet.data.prepare.deduplicate import TARGET, Selection
 from ratchet.data.tables.key_index import Flags, KeyIndex, KeyMatches
-from ratchet.data.tables.row_store import StoredRows, storing
+from ratchet.data.tables.row_store import BATCH, StoredRows, storing
 from ratchet.tasks import Task
 
 
@@ -98,7 +98,7 @@ def measure_table(batches: Iterable[pl.DataFrame], folder: Path, task: Task) -> 
     groups: KeyIndex | None = None
     classes: Counter[str] | None = Counter() if task.rows.HAS_CLASSES else None
     stays: list[Flags] = []
-    with storing(folder / "facts.parquet") as keep, storing(folder / "aside.parquet") as put_aside:
+    with storing(folder / "facts.parquet", BATCH) as keep, storing(folder / "aside.parquet") as put_aside:
         for frame in batches:
             facts = row_facts.row_only_facts(frame, task)
             split = ["split"] if "split" in facts.columns else []

@@ -57,7 +57,7 @@ class KeyIndex:
         """Add the next rows; a null key matches nothing, a null mark is a mark of its own."""
         present = keys.is_not_null().arg_true().to_numpy()
         records = np.empty(len(present), self._record)
-        records["high"], records["low"] = _digests(keys.drop_nulls().to_list()).T
+        records["high"], records["low"] = _digests(keys.drop_nulls()).T
         records["row"] = present + np.uint64(self._rows)
         for mark in self._marks:
             records[mark] = _mark_codes(marks[mark])[present]
@@ -101,16 +101,17 @@ class KeyIndex:
             matches.conflicting_keys[mark] += int(differs.sum())
 
 
-def _digests(keys: Sequence[str], size: int = 16) -> NDArray[np.uint64]:
+def _digests(keys: pl.Series, size: int = 16) -> NDArray[np.uint64]:
     """The hash of each key as 64-bit numbers, shape (keys, size / 8)."""
-    joined = b"".join([blake2b(key.encode("utf-8", "surrogatepass"), digest_size=size).digest() for key in keys])
+    joined = b"".join([blake2b(key, digest_size=size).digest() for key in keys.cast(pl.Binary).to_list()])
     return np.frombuffer(joined, ">u8").astype(np.uint64).reshape(len(keys), size // 8)
 
 
 def _mark_codes(marks: pl.Series) -> NDArray[np.uint64]:
     """A 64-bit code of each mark; many rows share few marks, so each mark is hashed once a batch."""
     distinct = marks.unique(maintain_order=True)
-    codes = pl.Series(_digests([f"{mark is None:d}{mark}" for mark in distinct], 8)[:, 0], dtype=pl.UInt64)
+    named = pl.Series([f"{mark is None:d}{mark}" for mark in distinct], dtype=pl.String)
+    codes = pl.Series(_digests(named, 8)[:, 0], dtype=pl.UInt64)
     table = pl.DataFrame({"mark": distinct, "code": codes})
     joined = marks.alias("mark").to_frame().join(table, on="mark", how="left", nulls_equal=True, maintain_order="left")
     return joined["code"].to_numpy()

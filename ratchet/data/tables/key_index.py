@@ -26,6 +26,9 @@ PARTS = 32
 IN_MEMORY = 1 << 20
 """Most bytes of a part that wait in memory and not on disk."""
 
+KEY = ("high", "low")
+"""The two halves of a key's hash."""
+
 Flags = NDArray[np.bool_]
 
 
@@ -49,7 +52,7 @@ class KeyIndex:
 
     def __init__(self, marks: Sequence[str], folder: Path) -> None:
         self._marks = tuple(marks)
-        self._record = np.dtype([(name, np.uint64) for name in ("high", "low", "row", *self._marks)])
+        self._record = np.dtype([(name, np.uint64) for name in (*KEY, "row", *self._marks)])
         self._parts: list[Any] = [SpooledTemporaryFile(IN_MEMORY, dir=str(folder)) for _ in range(PARTS)]  # noqa: SIM115
         self._rows = 0
 
@@ -99,6 +102,15 @@ class KeyIndex:
             differs = np.bincount(key, records[mark] != records[mark][first]) > 0
             matches.conflict[mark][records["row"][differs[key]]] = True
             matches.conflicting_keys[mark] += int(differs.sum())
+
+
+def digests(keys: pl.Series) -> pl.DataFrame:
+    """The 128 bits of each key in two columns KEY; null for a null key."""
+    present = keys.is_not_null()
+    halves = np.zeros((len(keys), len(KEY)), np.uint64)
+    halves[present.to_numpy()] = _digests(keys.drop_nulls())
+    columns = {name: pl.Series(half) for name, half in zip(KEY, halves.T, strict=True)}
+    return pl.DataFrame(columns).with_columns(pl.when(present).then(pl.col(KEY)))
 
 
 def _digests(keys: pl.Series, size: int = 16) -> NDArray[np.uint64]:

@@ -105,20 +105,31 @@ def import_table(here: Places, source: str, options: ImportOptions, forget: Forg
     """
     problem = options.name or slug(Path(source).stem)
     current = next_version.current_settings(here)
+    command = f"make data SOURCE={shlex.quote(source)}"
+    table = read_incoming(source, command, options, problem, current, say)
+    limit = WithdrawalLimit(source, command, options.withdraw)
+    accept(here, table, problem, Source("table", Path(source).name), forget, say, limit)
+
+
+def read_incoming(
+    source: str, command: str, options: ImportOptions, problem: str, current: Settings | None, say: Say
+) -> IncomingTable:
+    """Read a table and say what it is; of its columns, those that the problem uses stay in memory.
+
+    Raises:
+        Refusal: the table cannot be read, lacks a column, or has a label in several spellings.
+    """
     before = current if current and current.problem == problem else None
     task = find_task(options.task, before)
     reading = read(source, say=say)
     columns = find_columns(reading.frame, source, options, task, before)
-    command = f"make data SOURCE={shlex.quote(source)}"
     frame, label_lines = task.rows.clean(reading.frame, columns, f"{command} ... MERGE=yes", options.merge)
     reading = replace(reading, frame=frame)
     for line in synopsis(reading, columns, task):
         say(line)
     for line in (*guessed_lines(options, columns, before), *label_lines, *name_hint(current, problem, reading)):
         say(line)
-    limit = WithdrawalLimit(source, command, options.withdraw)
-    table = incoming_table.select_columns(reading, columns, task)
-    accept(here, table, problem, Source("table", Path(source).name), forget, say, limit)
+    return incoming_table.select_columns(reading, columns, task)
 
 
 def add_rows(here: Places, source: str, options: ImportOptions, forget: Forget, say: Say) -> None:

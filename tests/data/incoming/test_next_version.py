@@ -330,9 +330,9 @@ def classes(rows: list[tuple[str, str]]) -> set[str]:
     return {label for _, label in rows}
 
 
-@given(TEXTS, TEXTS)
-def test_a_revision_counts_what_differs(before: list[tuple[str, str]], after: list[tuple[str, str]]) -> None:
-    revision = row_diff.compare_tables([framed(before)], framed(after))
+@given(TEXTS, TEXTS, st.integers(0, 12))
+def test_a_revision_counts_what_differs(before: list[tuple[str, str]], after: list[tuple[str, str]], cut: int) -> None:
+    revision = row_diff.compare_tables([framed(before[:cut]), framed(before[cut:])], framed(after))
     old, new = {text for text, _ in before}, {text for text, _ in after}
     labels = [
         {text: {label for row_text, label in rows if row_text == text} for text in old & new}

@@ -89,6 +89,23 @@ def test_matches_are_those_of_a_plain_count(folder: Path, keys: list[str | None]
     assert matches.conflicting_keys["mark"] == conflicting
 
 
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from("xy"), st.booleans()), max_size=20))
+def test_rows_match_among_a_part_as_if_no_others_were_there(
+    folder: Path, rows: list[tuple[str | None, str, bool]]
+) -> None:
+    schema = {"key": pl.String, "mark": pl.String, "chosen": pl.Boolean}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    chosen = frame["chosen"].to_numpy()
+    index, alone = KeyIndex(["mark"], folder), KeyIndex(["mark"], folder)
+    index.add(frame["key"], frame)
+    alone.add(frame.filter("chosen")["key"], frame.filter("chosen"))
+    (matches,), expected = index.match_among(chosen), alone.match()
+    assert matches.duplicate[chosen].tolist() == expected.duplicate.tolist()
+    assert matches.conflict["mark"][chosen].tolist() == expected.conflict["mark"].tolist()
+    assert matches.conflicting_keys == expected.conflicting_keys
+    assert not (matches.duplicate | matches.conflict["mark"])[~chosen].any()
+
+
 # --- what lies on disk
 
 CELLS = (

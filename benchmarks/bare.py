@@ -16,9 +16,10 @@ import polars as pl
 import models
 from models.contract import Rows
 from ratchet import tasks
-from ratchet.data.prepare import canonical_columns, deduplicate, row_facts, split
+from ratchet.data.prepare import canonical_columns, split
 from ratchet.problem import data_pin
 from ratchet.tasks.classify_text.columns import Columns
+from tests.support.measuring import prepared
 
 
 def main(path: str, text: str, label: str, names: list[str]) -> None:
@@ -26,8 +27,7 @@ def main(path: str, text: str, label: str, names: list[str]) -> None:
     raw = canonical_columns.canonical_frame(
         pl.read_csv(path, infer_schema=False), Columns(text=text, label=label), task
     )
-    valid, _ = row_facts.set_aside(raw, row_facts.measure(raw, task), task)
-    frame = split.assign_sides(deduplicate.prepare(valid).frame, data_pin.SplitSpec(by="text", salt="bench"))
+    frame = split.assign_sides(prepared(raw, task)[0], data_pin.SplitSpec(by="text", salt="bench"))
     labels = tuple(sorted(frame["label"].unique()))
     parts = {name: rows_of(frame.filter(pl.col("split") == name)) for name in data_pin.SPLITS}
     for name in names:

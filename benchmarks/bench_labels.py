@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 import models
 from models.contract import Rows
 from ratchet.data import examples
-from ratchet.data.prepare.deduplicate import prepare
 from ratchet.data.prepare.split import assign_sides
 from ratchet.monitoring.labels.active_learning import choose
 from ratchet.problem.data_pin import SplitSpec
+from tests.support.measuring import prepared
 
 START, BATCH = 300, 100
 RANDOM = int(os.environ.get("RANDOM_ROWS", "2000"))
@@ -105,7 +105,7 @@ def sides(name: str) -> dict[str, Rows]:
     with TemporaryDirectory() as folder:
         table = example.build(Path(folder))
     group = pl.col(columns.group) if columns.group else pl.lit(None, pl.String)
-    frame = prepare(table.select(text=columns.inputs[0], label=columns.label, group=group)).frame
+    frame, _ = prepared(table.select(text=columns.inputs[0], label=columns.label, group=group))
     split = assign_sides(frame, SplitSpec(by="group" if columns.group else "text", salt=example.PROBLEM))
     return {
         side: Rows(some["text"].to_list(), some["label"].to_list())

@@ -9,8 +9,8 @@ resampled by whole rows would collapse when its copies are dropped. About 120 ch
 text. The figures speak of time and memory alone: halves come again and again, so accuracy here means nothing.
 
 Each size goes through what the flows call, without Prefect, MLflow and their servers, each stage in a process of its
-own: fetch (from DVC's cache, with its hash, and count rows), validate (facts, Great Expectations, its page), prepare
-(with split), check (the prepared border), train (linear, laying the rows out, in the process that a build gives it),
+own: fetch (from DVC's cache, with its hash), validate (facts, copies, Great Expectations, its page), prepare (with
+split), check (the prepared border), train (linear, laying the rows out, in the process that a build gives it),
 score (the model read back, holdout, slices, gate against a champion). Seconds are wall time without imports; memory is
 the highest resident set of the stage's largest process, the training one included (ru_maxrss, so with the pages of
 files that it has mapped).
@@ -54,6 +54,9 @@ data: {text: text, label: label}
 build: {candidates: [linear], minutes: 30}
 evaluate: {metric: accuracy}
 """
+
+KEPT = "kept.npy"
+"""The file by which the stage validate hands on which rows are prepared."""
 
 Figures = dict[str, tuple[float, float]]
 """By stage: seconds, and GiB."""
@@ -190,7 +193,6 @@ def joined(size: int) -> Iterator[pl.DataFrame]:
 
 
 def fetch() -> Callable[[], str]:
-    from ratchet.data.prepare import rows
     from ratchet.data.versions import dvc_repo
 
     current = problem_and_registry()
@@ -198,8 +200,7 @@ def fetch() -> Callable[[], str]:
     def run() -> str:
         with dvc_repo.repository(current.here):  # loads DVC
             pass
-        came = dvc_repo.fetch(current.here, current.pin)
-        return f"{rows.RawRows(current).rows:,} rows {came}"
+        return dvc_repo.fetch(current.here, current.pin)
 
     return run
 
@@ -219,7 +220,8 @@ def validate() -> Callable[[], str]:
             rules = expectations.rules_of(current.task)
             verdict = expectations.check_slices(found.slices(expectations.SLICE), "raw", rules)
         docs.render(verdict)
-        return verdict.headline
+        np.save(current.here.work / KEPT, found.selection.kept)
+        return f"{verdict.headline} {found.selection.report}"
 
     return run
 
@@ -230,7 +232,8 @@ def prepare() -> Callable[[], str]:
     current = problem_and_registry()
 
     def run() -> str:
-        return str(rows.prepare_rows(current, rows.ValidRows(rows.RawRows(current)))[1])
+        kept = np.load(current.here.work / KEPT)
+        return f"{len(rows.prepare_rows(current, rows.RawRows(current), kept)):,} rows"
 
     return run
 

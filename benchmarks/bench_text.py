@@ -44,15 +44,15 @@ def _fitted() -> tuple[Model, list[str]]:
     import models
     from models.contract import Rows
     from ratchet.data import examples
-    from ratchet.data.prepare.deduplicate import prepare
     from ratchet.data.prepare.split import assign_sides
     from ratchet.problem.data_pin import SplitSpec
+    from tests.support.measuring import prepared
 
     film, linear = examples.get("film_reviews"), models.get("linear")
     with TemporaryDirectory() as folder:
         table = film.build(Path(folder))
     named = table.select(text=film.COLUMNS.inputs[0], label=film.COLUMNS.label, group=film.COLUMNS.group)
-    frame = assign_sides(prepare(named).frame, SplitSpec(by="group", salt="bench"))
+    frame = assign_sides(prepared(named)[0], SplitSpec(by="group", salt="bench"))
     sides = (frame.filter(split="train"), frame.filter(split="validation"))
     train, validation = (Rows(side["text"].to_list(), side["label"].to_list()) for side in sides)
     labels = tuple(sorted(set(train.labels)))

@@ -27,9 +27,9 @@ import models
 from models.contract import Rows
 from models.text import row_sampling
 from ratchet.data import examples
-from ratchet.data.prepare.deduplicate import prepare
 from ratchet.data.prepare.split import assign_sides
 from ratchet.problem.data_pin import SplitSpec
+from tests.support.measuring import prepared
 
 SALTS = ("1", "2", "3", "4", "5")
 
@@ -122,7 +122,7 @@ def _example(name: str) -> pl.DataFrame:
     with TemporaryDirectory() as folder:
         table = example.build(Path(folder))
     group = pl.col(columns.group) if columns.group else pl.lit(None, pl.String)
-    return prepare(table.select(text=columns.inputs[0], label=columns.label, group=group)).frame
+    return prepared(table.select(text=columns.inputs[0], label=columns.label, group=group))[0]
 
 
 def _sides(frame: pl.DataFrame) -> dict[str, Rows]:

@@ -34,10 +34,10 @@ import polars as pl
 from ratchet import tasks
 from ratchet.data import examples
 from ratchet.data.prepare import row_facts, split
-from ratchet.data.prepare.deduplicate import prepare
 from ratchet.data.prepare.label_sources import AUDIT, ORIGINAL, USER
 from ratchet.judging.metrics import Floats
 from ratchet.problem.data_pin import SplitSpec
+from tests.support.measuring import prepared
 
 FILMS, FOODS, CHINESE = "film_reviews", "fine_foods", "chinese_reviews"
 LABELS = ("fresh", "rotten")
@@ -94,9 +94,9 @@ def _pool(name: str) -> pl.DataFrame:
         table = examples.get(name).build(Path(folder))
     group = pl.col(columns.group) if name == FILMS and columns.group else pl.lit(None, pl.String)
     named = pl.when(pl.col(columns.label) == FRESH[name]).then(pl.lit(LABELS[0])).otherwise(pl.lit(LABELS[1]))
-    rows = prepare(
+    rows, _ = prepared(
         table.select(pl.col(columns.inputs[0]).alias("text"), named.alias("label"), group.alias("group"))
-    ).frame
+    )
     return rows.filter(
         ~row_facts.row_only_facts(rows.select("text", "label"), tasks.get(examples.get(name).TASK))["set_aside"]
     )

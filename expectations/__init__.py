@@ -40,7 +40,7 @@ def load() -> None:
 
 
 def check(facts: pl.DataFrame, suite: str, rules: Rules) -> Verdict:
-    """The verdict of a suite on the facts of a table (from `ratchet.data.prepare.row_facts.measure`).
+    """The verdict of a suite on the facts of a table (ratchet/data/prepare/table_facts.py).
 
     Raises:
         LookupError: there is no such suite.

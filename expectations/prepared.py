@@ -1,7 +1,7 @@
 """The suite of prepared rows, at the border before training: may a model learn from this table, and a holdout judge it?
 
 Nothing is set aside here: preparing should have left no bad row, so a bad row is a fault of this code and refuses the
-table. The suite judges the facts of `ratchet.data.prepare.row_facts` over a frame with a column `split`.
+table. The suite judges the facts of `ratchet.data.prepare.table_facts` over a frame with a column `split`.
 """
 
 from __future__ import annotations

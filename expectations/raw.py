@@ -1,7 +1,7 @@
 """The suite of raw rows, at the border between a file and a data version: may this table come in?
 
 A rule about rows sets a bad row aside, with the reason, as long as few rows are bad. A rule about the table refuses it.
-A flag stops nothing and tells a person. The suite judges the facts of `ratchet.data.prepare.row_facts`, those of the
+A flag stops nothing and tells a person. The suite judges the facts of `ratchet.data.prepare.table_facts`, those of the
 kind of problem among them, whose rules stand behind those of every kind.
 """
 

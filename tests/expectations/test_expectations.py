@@ -16,9 +16,9 @@ import pytest
 import expectations
 from expectations import Rules, Verdict, rules_of
 from expectations.docs import render
-from ratchet.data.prepare.deduplicate import prepare
-from ratchet.data.prepare.row_facts import measure, set_aside
+from ratchet.data.prepare.row_facts import set_aside
 from ratchet.monitoring.labels.feedback_rules import REASONS
+from tests.support.measuring import facts_of, prepared
 from tests.support.tables import (
     ALL_TABLES,
     BAD_PREPARED,
@@ -39,7 +39,7 @@ UNDECLARED = rules_of(CLASSIFY)
 def check_rows(suite: str, rows: list[Row], rules: Rules = RULES) -> Verdict:
     columns = list(rows[0]) if rows else ["text", "label", "group", "split"]
     frame = pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
-    return expectations.check(measure(frame, CLASSIFY), suite, rules)
+    return expectations.check(facts_of(frame), suite, rules)
 
 
 def failed(verdict: Verdict) -> dict[str, str]:
@@ -140,7 +140,7 @@ def test_a_bad_row_is_set_aside_and_the_table_stays(name: str) -> None:
     assert (check.action, check.unexpected, check.rows) == ("set aside", 1, (1,))
     assert "199 of 200 rows of the raw table stay (1 set aside)" in verdict.headline
     frame = pl.DataFrame(rows)
-    assert set_aside(frame, measure(frame, CLASSIFY), CLASSIFY)[1]["reason"].to_list() == [name]
+    assert set_aside(frame, facts_of(frame), CLASSIFY)[1]["reason"].to_list() == [name]
 
 
 @pytest.mark.parametrize(
@@ -191,8 +191,8 @@ def test_a_holdout_without_a_class_is_flagged() -> None:
 
 def test_prepared_rows_pass_the_prepared_suite() -> None:
     rows = changed(prepared_rows(), 6, text="One  Text")
-    ready = prepare(pl.DataFrame(rows)).frame
-    assert expectations.check(measure(ready, CLASSIFY), "prepared", RULES).passed
+    ready, _ = prepared(pl.DataFrame(rows))
+    assert expectations.check(facts_of(ready), "prepared", RULES).passed
 
 
 @pytest.mark.parametrize("slices", [1, 2])
@@ -200,8 +200,8 @@ def test_labels_that_are_no_classes_have_no_rules_about_classes(slices: int) -> 
     """Nor do corrections of answers without a probability have rules about how many can be right."""
     rules = replace(RULES, unit="house", has_classes=False, has_confidence=False, labels=(), rows=())
     for suite, facts in (
-        ("raw", measure(pl.DataFrame(raw_rows()), CLASSIFY).drop("class", "class_rows", "class_share")),
-        ("prepared", measure(pl.DataFrame(prepared_rows()), CLASSIFY).drop("class", "class_rows", "class_share")),
+        ("raw", facts_of(pl.DataFrame(raw_rows())).drop("class", "class_rows", "class_share")),
+        ("prepared", facts_of(pl.DataFrame(prepared_rows())).drop("class", "class_rows", "class_share")),
         ("feedback", label_facts().drop("class_share", "improbable", "unusual")),
     ):
         verdict = expectations.check_slices([facts] * slices, suite, rules)
@@ -254,11 +254,12 @@ import expectations, polars as pl
 assert "great_expectations" not in sys.modules and "pandas" not in sys.modules
 from expectations.docs import render
 from ratchet import tasks
-from ratchet.data.prepare.row_facts import measure
+from ratchet.data.prepare.row_facts import row_only_facts
 assert "great_expectations" not in sys.modules
 frame = pl.DataFrame({"text": [f"text {at}" for at in range(60)], "label": ["a", "b"] * 30})
 task = tasks.get("classify")
-print(len(render(expectations.check(measure(frame, task), "raw", expectations.rules_of(task)))))
+facts = row_only_facts(frame, task)
+print(len(render(expectations.check(facts, "raw", expectations.rules_of(task)))))
 """
 
 

@@ -7,7 +7,7 @@ rows that are set aside, each with its reason and its place.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from ratchet.data import examples
 from ratchet.data.prepare import canonical_columns, row_facts
 from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.reading import Reading
+from ratchet.data.tables.row_store import BATCH, BATCH_BYTES
 from ratchet.data.versions import dvc_repo
 from ratchet.data.versions.quarantine import FILE, LINE, REASON
 from ratchet.problem.data_pin import SPLIT, TABLE, Pin, Source, SplitSpec
@@ -58,15 +59,16 @@ class IncomingTable:
         except ValueError as error:
             raise Refusal("A table needs the columns that were named.", str(error), "Nothing was changed.") from None
 
-    @cached_property
-    def facts(self) -> pl.DataFrame:
-        """The facts of each row."""
-        return row_facts.measure(self.canonical, self.task)
+    def batches(self) -> Iterator[pl.DataFrame]:
+        """The canonical rows in batches, at least one, that may be empty."""
+        size = max(1, int(self.canonical.estimated_size()))
+        rows = max(1, min(BATCH, BATCH_BYTES * self.canonical.height // size))
+        return self.canonical.iter_slices(rows) if self.canonical.height else iter([self.canonical])
 
     @cached_property
     def reasons(self) -> pl.Series:
         """The reason why each row is set aside; null for a valid row."""
-        return row_facts.reasons(self.facts, self.task)
+        return row_facts.reasons(row_facts.flaws(self.canonical, self.task), self.task)
 
     @cached_property
     def valid(self) -> pl.DataFrame:

@@ -39,7 +39,7 @@ class LastVersion:
     Attributes:
         version: the data version.
         columns: the table's own names of its columns; None where it is not of today's kind of problem.
-        frame: columns `text` and `label`; None where the version is in no cache any more, or of another kind.
+        table: its table.csv; None where the version is in no cache any more, or of another kind.
         split: how its rows are split; None likewise.
         feedback: its feedback.csv (ratchet/data/versions/feedback_table.py).
         must: the lines of its must.csv.
@@ -48,7 +48,7 @@ class LastVersion:
 
     version: str
     columns: Data | None
-    frame: pl.DataFrame | None = None
+    table: Path | None = None
     split: SplitSpec | None = None
     feedback: pl.DataFrame = field(default_factory=pl.DataFrame)
     must: tuple[Must, ...] = ()
@@ -110,13 +110,12 @@ def last_version(here: Places, problem: str, task: Task) -> LastVersion | None:
     else:
         return None
     folder = take_version(here, version)
-    rows = canonical_csv.read(folder / data_pin.TABLE) if folder else pl.DataFrame()
-    if folder is None or columns is None or not {*columns.inputs, columns.label} <= set(rows.columns):
+    names = next(canonical_csv.read_batches(folder / data_pin.TABLE)).columns if folder else []
+    if folder is None or columns is None or not {*columns.inputs, columns.label} <= set(names):
         return LastVersion(version, columns, pinned=pinned)
     spec = SplitSpec.from_json((folder / data_pin.SPLIT).read_text(encoding="utf-8"))
     feedback = feedback_table.read_feedback(folder)
-    frame = canonical_columns.answered(rows, columns, task)
-    return LastVersion(version, columns, frame, spec, feedback, must_file.read_list(folder), pinned)
+    return LastVersion(version, columns, folder / data_pin.TABLE, spec, feedback, must_file.read_list(folder), pinned)
 
 
 def take_version(here: Places, version: str) -> Path | None:
@@ -141,12 +140,13 @@ def compare(
     rows = after.valid.height
     if before is None:
         return VersionChange(f"The first version of {problem}: {rows:,} rows.", 0, pl.Series(dtype=pl.String))
-    if before.frame is None or before.columns is None:
+    if before.table is None or before.columns is None:
         unknown = f"What changed since version {before.version[:8]} is not known: its rows are not here any more."
         return VersionChange(unknown, 0, pl.Series(dtype=pl.String))
-    revision = row_diff.compare_tables(
-        before.frame, after.valid_canonical, after.canonical["text"], after.task.rows.HAS_CLASSES
-    )
+    columns, task = before.columns, after.task
+    batches = (canonical_columns.answered(rows, columns, task) for rows in canonical_csv.read_batches(before.table))
+    seen = after.canonical["text"] if after.reasons.count() else None
+    revision = row_diff.compare_tables(batches, after.valid_canonical, seen, task.rows.HAS_CLASSES)
     if limit is not None:
         require_rows(revision, problem, limit)
     changes = f"{capitalise(str(revision))}.{renamed_columns(before.columns, after.columns)}"
@@ -232,9 +232,9 @@ def append_fresh(before: pl.DataFrame, added: IncomingTable) -> tuple[IncomingTa
     columns, task = added.columns, added.task
     pinned_keys = row_diff.keyed(canonical_columns.answered(before, columns, task)).unique()
     answered = canonical_columns.answered(added.frame, columns, task)
-    keyed = answered.with_columns(row_diff.key(answered["text"]))
+    keyed = row_diff.keys(answered["text"]).with_columns(answered["label"])
     numbered = keyed.with_row_index("at")
-    pinned = numbered.join(pinned_keys, on=["key", "label"], how="semi")["at"]
+    pinned = numbered.join(pinned_keys, on=[*row_diff.KEY, "label"], how="semi")["at"]
     is_fresh = ~numbered["at"].is_in(pinned.implode())
     lines = pl.int_range(1, before.height + 1, dtype=pl.UInt32, eager=True)
     places = pl.DataFrame({"file": pl.repeat("data/table.csv", before.height, eager=True), "line": lines})
@@ -255,7 +255,8 @@ def versions_holding(here: Places, problem: str, texts: pl.Series, kept: str) ->
         folder = take_version(here, version)
         names = (data_pin.TABLE, data_pin.FEEDBACK, data_pin.MUST)
         tables = [folder / name for name in names] if folder is not None else []
-        if any(path.exists() and row_diff.holds(canonical_csv.read(path), texts) for path in tables):
+        batches = (rows for path in tables if path.exists() for rows in canonical_csv.read_batches(path))
+        if any(row_diff.holds(rows, texts) for rows in batches):
             holding.append(version)
     shutil.rmtree(here.work / "earlier", ignore_errors=True)
     return holding

@@ -18,6 +18,8 @@ from ratchet.data.incoming import incoming_table, must_file, next_version
 from ratchet.data.incoming.incoming_table import IncomingTable
 from ratchet.data.incoming.next_version import LastVersion, VersionChange, WithdrawalLimit
 from ratchet.data.incoming.preview import synopsis
+from ratchet.data.prepare import rows
+from ratchet.data.prepare.table_facts import measure_table
 from ratchet.data.tables.canonical_csv import read as read_canonical
 from ratchet.data.tables.canonical_csv import write as write_canonical
 from ratchet.data.tables.reading import Reading, read
@@ -103,20 +105,31 @@ def import_table(here: Places, source: str, options: ImportOptions, forget: Forg
     """
     problem = options.name or slug(Path(source).stem)
     current = next_version.current_settings(here)
+    command = f"make data SOURCE={shlex.quote(source)}"
+    table = read_incoming(source, command, options, problem, current, say)
+    limit = WithdrawalLimit(source, command, options.withdraw)
+    accept(here, table, problem, Source("table", Path(source).name), forget, say, limit)
+
+
+def read_incoming(
+    source: str, command: str, options: ImportOptions, problem: str, current: Settings | None, say: Say
+) -> IncomingTable:
+    """Read a table and say what it is; of its columns, those that the problem uses stay in memory.
+
+    Raises:
+        Refusal: the table cannot be read, lacks a column, or has a label in several spellings.
+    """
     before = current if current and current.problem == problem else None
     task = find_task(options.task, before)
     reading = read(source, say=say)
     columns = find_columns(reading.frame, source, options, task, before)
-    command = f"make data SOURCE={shlex.quote(source)}"
     frame, label_lines = task.rows.clean(reading.frame, columns, f"{command} ... MERGE=yes", options.merge)
     reading = replace(reading, frame=frame)
     for line in synopsis(reading, columns, task):
         say(line)
     for line in (*guessed_lines(options, columns, before), *label_lines, *name_hint(current, problem, reading)):
         say(line)
-    limit = WithdrawalLimit(source, command, options.withdraw)
-    table = incoming_table.select_columns(reading, columns, task)
-    accept(here, table, problem, Source("table", Path(source).name), forget, say, limit)
+    return incoming_table.select_columns(reading, columns, task)
 
 
 def add_rows(here: Places, source: str, options: ImportOptions, forget: Forget, say: Say) -> None:
@@ -244,7 +257,7 @@ def accept(
     """
     if earlier is None:
         quarantine.refuse_changed(quarantine.path(here, problem))
-    judge(table, say)
+    judge(here, table, say)
     require_fitting(table)
     last = next_version.last_version(here, problem, table.task)
     change = next_version.compare(last, table, problem, limit)
@@ -350,7 +363,7 @@ def report(
     say(f"data.dvc pins version {line.after[:8]} of {line.problem}: {line.rows:,} rows. Next: make run")
 
 
-def judge(table: IncomingTable, say: Say) -> None:
+def judge(here: Places, table: IncomingTable, say: Say) -> None:
     """Validate the whole table with Great Expectations.
 
     Raises:
@@ -361,7 +374,9 @@ def judge(table: IncomingTable, say: Say) -> None:
     if table.canonical.height >= MANY:
         say(f"  Validating {table.canonical.height:,} rows ...")
     rules = expectations.rules_of(table.task, grouped=table.columns.group is not None)
-    verdict = expectations.check(table.facts, "raw", rules)
+    with rows.scratch_folder(here) as folder:
+        facts = measure_table(table.batches(), folder, table.task)
+        verdict = expectations.check_slices(facts.slices(expectations.SLICE), "raw", rules)
     if not verdict.passed:
         raise Refusal("A table must pass its expectations.", verdict.headline, "Nothing was changed: mend the table.")
     say(verdict.headline)

@@ -1,23 +1,22 @@
-"""Valid rows -> the rows to learn from: each text once, in normal form, without texts that have two labels.
+"""Which rows to learn from: each input once, in normal form, without inputs that have two labels.
 
-`prepare` takes a frame; ratchet/data/prepare/rows.py does the same batch by batch, with `normalised` and `report_of`.
-Copies are removed before rows are split, not after: on one real data set a random split with copies scored 0.962 where
-the honest figure is 0.861 (the Chinese reviews of ratchet/data/examples).
+The copies were found while the table was measured (ratchet/data/prepare/table_facts.py). They are removed before rows
+are split, not after: on one real data set a random split with copies scored 0.962 where the honest figure is 0.861 (the
+Chinese reviews of ratchet/data/examples).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from models.text.normalise import compared_form, normal_form
-from ratchet.data.prepare.row_facts import KEY
+from models.text.normalise import normal_form
+from ratchet.data.tables.key_index import Flags, KeyMatches
 from ratchet.project.printable import with_article
 
-Flags = NDArray[np.bool_]
+TARGET = "target"
+"""The mark of the matches: the label in normal form, in which copies have to agree."""
 
 
 @dataclass(frozen=True)
@@ -48,43 +47,40 @@ class PreparationReport:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """The prepared rows, in the order of their first copies, and the report."""
+class Selection:
+    """Which rows of a table are learned from.
 
-    frame: pl.DataFrame
+    Attributes:
+        kept: for each row whether it is.
+        report: how many are, and why the others are not.
+    """
+
+    kept: Flags
     report: PreparationReport
 
 
-def prepare(valid: pl.DataFrame) -> Prepared:
-    """Put text and label in normal form, keep each text once (ignoring case), and drop texts with two labels."""
-    keyed = normalised(valid).with_columns(compared_form(valid["text"]).alias(KEY))
-    labels = pl.col("label").n_unique().over(KEY)
-    agreed = keyed.filter(labels == 1)
-    kept = agreed.filter(pl.col(KEY).is_first_distinct())
-    report = PreparationReport(
-        rows_in=valid.height,
-        rows_out=kept.height,
-        copies=agreed.height - kept.height,
-        conflicting=valid.height - agreed.height,
-        conflicting_texts=keyed[KEY].n_unique() - kept.height,
-    )
-    return Prepared(kept.drop(KEY), report)
-
-
-def normalised(valid: pl.DataFrame) -> pl.DataFrame:
-    """The same rows with text and label in normal form."""
-    return valid.with_columns(normal_form(valid["text"]), pl.col("label").str.strip_chars())
-
-
-def report_of(duplicate: Flags, conflict: Flags, conflicting_texts: int) -> PreparationReport:
-    """The report of rows that were matched by `key_index`.
+def select(stays: Flags, matches: KeyMatches, unit: str) -> Selection:
+    """The first row of each input, without inputs that have two labels.
 
     Args:
-        duplicate: for each row whether its text is a copy of an earlier row's.
-        conflict: for each row whether its text has two labels.
-        conflicting_texts: the number of texts with two labels.
+        stays: for each row whether it is valid.
+        matches: of the valid rows among themselves, with the mark TARGET.
+        unit: what an input is called in a sentence.
     """
-    kept = int((~conflict & ~duplicate).sum())
-    conflicting = int(conflict.sum())
-    copies = len(conflict) - conflicting - kept
-    return PreparationReport(len(conflict), kept, copies, conflicting, conflicting_texts)
+    conflict = matches.conflict[TARGET]
+    kept = stays & ~matches.duplicate & ~conflict
+    rows_in, rows_out, conflicting = (int(rows.sum()) for rows in (stays, kept, conflict))
+    copies = rows_in - rows_out - conflicting
+    return Selection(
+        kept, PreparationReport(rows_in, rows_out, copies, conflicting, matches.conflicting_keys[TARGET], unit)
+    )
+
+
+def normalised(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with text and label in normal form."""
+    return rows.with_columns(normal_form(rows["text"]), normal_label())
+
+
+def normal_label() -> pl.Expr:
+    """The label without white space around it."""
+    return pl.col("label").str.strip_chars()

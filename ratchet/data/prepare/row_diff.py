@@ -1,17 +1,21 @@
 """Compare two versions of a table: rows added, rows withdrawn, labels and classes changed.
 
-Two frames with `text` and `label` enter; counts leave, and the withdrawn texts in compared form. Rows are identified by
-their text in compared form, as everywhere: another space or case in a text is no change.
+Rows with `text` and `label` enter; counts leave, and the withdrawn texts in compared form. Rows are identified by their
+text in compared form, as everywhere: another space or case in a text is no change.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from models.text.normalise import compared_form
 from models.text.redact import redact
+from ratchet.data.tables import key_index
+from ratchet.data.tables.key_index import KEY
+from ratchet.data.tables.row_store import BATCH
 
 
 @dataclass(frozen=True)
@@ -57,51 +61,72 @@ class Revision:
 
 
 def compare_tables(
-    before: pl.DataFrame, after: pl.DataFrame, seen: pl.Series | None = None, has_classes: bool = True
+    before: Iterable[pl.DataFrame], after: pl.DataFrame, seen: pl.Series | None = None, has_classes: bool = True
 ) -> Revision:
     """Compare the next version with the last.
 
     Args:
-        before: rows of the last version, columns `text` and `label`.
+        before: rows of the last version, columns `text` and `label`, in one or more batches.
         after: rows of the next version, likewise.
         seen: all texts of the next table, with those set aside: a row that is set aside was not withdrawn. None where
             no row was set aside.
         has_classes: whether labels are classes, of which one may be new or gone.
     """
-    old, new = keyed(before), keyed(after)
-    present = compared_form(seen.drop_nulls().rename("text")).unique() if seen is not None else new["key"].unique()
-    gone = old.filter(~pl.col("key").is_in(present.implode()))
-    withdrawn = before.drop_nulls("text")["text"].filter(~old["key"].is_in(present.implode()))
-    redacted_keys = compared_form(pl.Series("key", [redact(text) for text in withdrawn], dtype=pl.String))
-    added = new.filter(~pl.col("key").is_in(old["key"].unique().implode()))
+    new = keyed(after)
+    present = (new.select(KEY) if seen is None else keys(seen).drop_nulls()).unique()
+    olds, labels, gone = [], [], []
+    for frame in before:
+        old = keyed(frame)
+        texts = frame["text"].drop_nulls()
+        olds.append(old)
+        labels.append(frame["label"])
+        gone.append(texts.filter(_absent(old, present)))
+    old = pl.concat(olds)
+    withdrawn = pl.concat(gone)
+    redacted = compared_form(pl.Series("text", [redact(text) for text in withdrawn], dtype=pl.String))
+    classes = pl.concat(labels)
     return Revision(
-        rows_before=before.height,
+        rows_before=classes.len(),
         rows_after=after.height,
-        added=added["key"].n_unique(),
-        withdrawn=gone.height,
+        added=new.join(old, on=KEY, how="anti").select(KEY).n_unique(),
+        withdrawn=withdrawn.len(),
         relabelled=relabelled(old, new),
-        new_classes=only_in(after["label"], before["label"]) if has_classes else (),
-        gone_classes=only_in(before["label"], after["label"]) if has_classes else (),
-        gone=pl.concat([gone["key"], redacted_keys.filter(~redacted_keys.is_in(present.implode()))]).unique(),
+        new_classes=only_in(after["label"], classes) if has_classes else (),
+        gone_classes=only_in(classes, after["label"]) if has_classes else (),
+        gone=pl.concat([compared_form(withdrawn), redacted.filter(_absent(keys(redacted), present))]).unique(),
     )
 
 
 def keyed(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows that have a text, with its compared form as `key`."""
+    """The rows that have a text: their labels, and their texts' `keys`."""
     rows = frame.select("text", "label").drop_nulls("text")
-    return rows.select(key(rows["text"]), "label")
+    return keys(rows["text"]).with_columns(rows["label"])
 
 
-def key(texts: pl.Series) -> pl.Series:
-    """The compared form that identifies a text; null for a missing text."""
-    return compared_form(texts).rename("key")
+def keys(texts: pl.Series) -> pl.DataFrame:
+    """What identifies each text: columns KEY, a hash of its compared form; null for a missing text.
+
+    No copy of all texts is made: a table and its last version may be nearly as large as the memory.
+    """
+    parts = [key_index.digests(compared_form(texts.slice(start, BATCH))) for start in range(0, texts.len(), BATCH)]
+    return pl.concat(parts) if parts else key_index.digests(texts)
+
+
+def _absent(keys: pl.DataFrame, present: pl.DataFrame) -> pl.Series:
+    """For each key whether it is not among those present."""
+    numbered = keys.select(KEY).with_row_index("at")
+    absent = numbered.join(present, on=KEY, how="anti")["at"]
+    return numbered["at"].is_in(absent.implode())
 
 
 def relabelled(old: pl.DataFrame, new: pl.DataFrame) -> int:
     """Texts of both versions whose sets of labels differ."""
-    labels = pl.col("label").unique().sort().alias("labels")
-    both = old.group_by("key").agg(labels).join(new.group_by("key").agg(labels), on="key")
-    return both.filter(pl.col("labels") != pl.col("labels_right")).height
+    on = [*KEY, "label"]
+    pairs = (old.unique(), new.unique())
+    differing = pl.concat(
+        one.join(other, on=on, how="anti", nulls_equal=True).select(KEY) for one, other in (pairs, pairs[::-1])
+    )
+    return differing.unique().join(old, on=KEY, how="semi").join(new, on=KEY, how="semi").height
 
 
 def only_in(labels: pl.Series, others: pl.Series) -> tuple[tuple[str, int], ...]:
@@ -112,6 +137,6 @@ def only_in(labels: pl.Series, others: pl.Series) -> tuple[tuple[str, int], ...]
     return tuple(counted.sort(["count", "label"], descending=[True, False]).iter_rows())
 
 
-def holds(table: pl.DataFrame, keys: pl.Series) -> bool:
+def holds(table: pl.DataFrame, texts: pl.Series) -> bool:
     """Whether any value of a table, in any column, is one of these texts in compared form."""
-    return any(compared_form(column.drop_nulls()).is_in(keys.implode()).any() for column in table.iter_columns())
+    return any(compared_form(column.drop_nulls()).is_in(texts.implode()).any() for column in table.iter_columns())

@@ -3,8 +3,8 @@
 A frame with `text` and `label` enters, optionally with `group` and `split`. A frame of the same rows in the same order
 leaves, with one column a fact and without the inputs, so that nothing that validates or prints facts can leak one. Of
 one input by itself the kind of problem says the facts (`rows.facts`, ratchet/tasks).
-`row` is the row's number in the source table, from 1, or that of the frame where it has one. `measure` takes a table in
-memory; ratchet/data/prepare/table_facts.py computes the same for a table that comes in batches, from `row_only_facts`.
+`row` is the row's number in the source table, from 1, or that of the frame where it has one. Here are the facts that
+depend on no other row; ratchet/data/prepare/table_facts.py adds those that need the whole table.
 """
 
 from __future__ import annotations
@@ -18,21 +18,9 @@ REASONS = {"missing_text": "missing input", "missing_label": "missing label"}
 """The facts of every kind that set a row aside -> the reason; those of the kind follow, and may word these."""
 
 KEY = "_key"
-"""The column of inputs in compared form; `measure` drops it, so that no input is among the facts."""
+"""The column of inputs in compared form; `measure_table` drops it, so that no input is among the facts."""
 
 _KEPT = ("row", "label", "group", "split", "label_source")
-
-
-def measure(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
-    """The facts of each row.
-
-    Raises:
-        ValueError: the frame has no column `text` or no column `label`.
-    """
-    known = row_only_facts(frame, task)
-    classes = _classes(known) if task.rows.HAS_CLASSES else []
-    facts = known.with_columns(*classes, *_copies(known), *_crossings(known))
-    return facts.drop(KEY)
 
 
 def row_only_facts(frame: pl.DataFrame, task: Task) -> pl.DataFrame:
@@ -87,43 +75,11 @@ def _missing_group(known: pl.DataFrame) -> pl.Expr:
     return (missing & own).alias("missing_group")
 
 
-def _copies(known: pl.DataFrame) -> list[pl.Series]:
-    """`duplicate`: a copy of an earlier row's input. `conflict`: an input whose copies have different labels."""
-    duplicate = known.select((~pl.col(KEY).is_first_distinct() & pl.col(KEY).is_not_null()).alias("duplicate"))
-    copied = known.filter(duplicate["duplicate"])[KEY].unique()
-    labels = known.filter(pl.col(KEY).is_in(copied.implode())).group_by(KEY).agg(pl.col("label").n_unique())
-    conflicting = labels.filter(pl.col("label") > 1)[KEY]
-    conflict = known.select(pl.col(KEY).is_in(conflicting.implode()).fill_null(False).alias("conflict"))
-    return [duplicate["duplicate"], conflict["conflict"]]
-
-
 def _staying(task: Task) -> list[pl.Expr]:
     """`set_aside`: whether a row will be set aside. `class`: the label of one that will not, where it is a class."""
     aside = pl.any_horizontal(*reason_words(task))
     classes = [pl.when(~aside).then(pl.col("label")).alias("class")] if task.rows.HAS_CLASSES else []
     return [*classes, aside.alias("set_aside")]
-
-
-def _classes(known: pl.DataFrame) -> list[pl.Series]:
-    """Rows of each row's class, as a number and as a share of the valid rows; null for a row that is set aside."""
-    rows, present = pl.col("class").count().over("class"), pl.col("class").is_not_null()
-    facts = known.select(
-        pl.when(present).then(rows).alias("class_rows"),
-        pl.when(present).then(rows / pl.col("class").count()).alias("class_share"),
-    )
-    return facts.get_columns()
-
-
-def _crossings(known: pl.DataFrame) -> list[pl.Expr]:
-    """Whether a row's input, or its group, is in more than one split."""
-    if "split" not in known.columns:
-        return []
-    group = _crosses("group") if "group" in known.columns else pl.lit(False)
-    return [_crosses(KEY).alias("text_crosses"), group.alias("group_crosses")]
-
-
-def _crosses(key: str) -> pl.Expr:
-    return (pl.col("split").n_unique().over(key) > 1) & pl.col(key).is_not_null()
 
 
 def set_aside(frame: pl.DataFrame, facts: pl.DataFrame, task: Task) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -1,4 +1,4 @@
-"""The rows of the pinned data: raw, valid, and prepared for every stage after build.
+"""The rows of the pinned data: raw, and prepared for every stage after build.
 
 Each class is a handle: it can be iterated any number of times, gives the rows batch by batch, and never holds all of
 them in memory. Prepared rows are cached as Parquet in state/cache/, under a key of data version, columns, preparing
@@ -12,9 +12,9 @@ import hashlib
 import inspect
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,10 +24,10 @@ from typing import cast
 import polars as pl
 
 from models.text import normalise, redact
-from ratchet.data.prepare import canonical_columns, deduplicate, label_sources, row_facts, split
-from ratchet.data.prepare.deduplicate import PreparationReport
+from ratchet.data.prepare import canonical_columns, deduplicate, label_sources, row_facts, split, table_facts
+from ratchet.data.prepare.table_facts import measure_table
 from ratchet.data.tables import canonical_csv, key_index
-from ratchet.data.tables.key_index import KeyIndex
+from ratchet.data.tables.key_index import Flags
 from ratchet.data.tables.row_store import StoredRows, store
 from ratchet.problem import data_pin
 from ratchet.problem.data_pin import SplitSpec
@@ -49,14 +49,18 @@ class RawRows:
     """The pinned table in canonical columns, followed by the feedback, batch by batch.
 
     Iterating raises a Refusal where params.yaml names a column that the table does not have.
+
+    Attributes:
+        tell: called with the bytes of each batch of the table that was gone through.
     """
 
     problem: Problem
+    tell: Callable[[int], None] = lambda _: None
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         data = self.problem.settings.data
         first = 1
-        for frame in canonical_csv.read_batches(self.problem.here.data / data_pin.TABLE):
+        for frame in canonical_csv.read_batches(self.path, tell=self.tell):
             try:
                 loaded = canonical_columns.canonical_frame(frame, data, self.problem.task, first)
             except ValueError as error:
@@ -66,6 +70,11 @@ class RawRows:
             yield loaded
             first += frame.height
         yield from self._feedback(first, loaded)
+
+    @property
+    def path(self) -> Path:
+        """The file of the table."""
+        return self.problem.here.data / data_pin.TABLE
 
     def _feedback(self, first: int, like: pl.DataFrame) -> Iterator[pl.DataFrame]:
         """The usable rows of feedback.csv.
@@ -98,18 +107,6 @@ class RawRows:
     @property
     def labels(self) -> set[str | None]:
         return set(self.counts)
-
-
-@dataclass(frozen=True)
-class ValidRows:
-    """The raw rows without those that are set aside."""
-
-    raw: RawRows
-
-    def __iter__(self) -> Iterator[pl.DataFrame]:
-        task = self.raw.problem.task
-        for frame in self.raw:
-            yield row_facts.set_aside(frame, row_facts.flaws(frame, task), task)[0]
 
 
 @dataclass(frozen=True)
@@ -189,42 +186,22 @@ def load_prepared(problem: Problem) -> PreparedRows:
     cached = StoredRows(cache_path(problem))
     if cached.is_whole():
         return PreparedRows(cached, problem.split, problem.task)
-    return prepare_rows(problem, ValidRows(RawRows(problem)))[0]
-
-
-def prepare_rows(problem: Problem, valid: Iterable[pl.DataFrame]) -> tuple[PreparedRows, PreparationReport]:
-    """Prepare the valid rows, and put them into the cache."""
+    raw = RawRows(problem)
     with scratch_folder(problem.here) as folder:
-        stored, report = prepare_batches(valid, problem.split, problem.task, folder, cache_path(problem))
-    report = replace(report, unit=problem.settings.data.UNIT)
-    return PreparedRows(stored, problem.split, problem.task), report
+        kept = measure_table(raw, folder, problem.task).selection.kept
+    return prepare_rows(problem, raw, kept)
 
 
-def prepare_batches(
-    valid: Iterable[pl.DataFrame], spec: SplitSpec, task: Task, folder: Path, path: Path
-) -> tuple[StoredRows, PreparationReport]:
-    """Do what `deduplicate.prepare` and `split.assign_sides` do, for valid rows that come in batches.
-
-    Args:
-        valid: batches of the rows; iterated twice.
-        spec: how rows are split.
-        task: the kind of problem.
-        folder: for temporary files.
-        path: the file of the prepared rows.
-    """
-    texts = KeyIndex(["label"], folder)
-    for frame in valid:
-        texts.add(row_facts.example_key(frame, task), frame.select(pl.col("label").str.strip_chars()))
-    matches = texts.match()
-    conflict = matches.conflict["label"]
-    stored = store(_kept_rows(valid, ~matches.duplicate & ~conflict, spec), path)
-    return stored, deduplicate.report_of(matches.duplicate, conflict, matches.conflicting_keys["label"])
+def prepare_rows(problem: Problem, raw: Iterable[pl.DataFrame], kept: Flags) -> PreparedRows:
+    """Prepare the raw rows that are kept (`TableFacts.selection`), and put them into the cache."""
+    stored = store(prepared(raw, kept, problem.split), cache_path(problem))
+    return PreparedRows(stored, problem.split, problem.task)
 
 
-def _kept_rows(valid: Iterable[pl.DataFrame], kept: key_index.Flags, spec: SplitSpec) -> Iterator[pl.DataFrame]:
+def prepared(raw: Iterable[pl.DataFrame], kept: Flags, spec: SplitSpec) -> Iterator[pl.DataFrame]:
     """The rows to keep, in normal form and with their sides, batch by batch."""
     start = 0
-    for frame in valid:
+    for frame in raw:
         end = start + frame.height
         yield split.assign_sides(deduplicate.normalised(frame.filter(kept[start:end])), spec)
         start = end
@@ -245,6 +222,7 @@ def cache_path(problem: Problem) -> Path:
         key.update(word.encode() + b"\0")
     for module in (
         row_facts,
+        table_facts,
         label_sources,
         canonical_columns,
         key_index,

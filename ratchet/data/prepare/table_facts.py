@@ -1,8 +1,8 @@
 """The facts of a table that may be larger than memory: batches of its rows enter, `TableFacts` leaves.
 
-The facts are those of `row_facts.measure`, row for row. Facts that depend on no other row are measured batch by batch
-and written to disk; those that need the whole table (copies, classes, crossings) come from hashes and counts at the
-end.
+Facts that depend on no other row (ratchet/data/prepare/row_facts.py) are measured batch by batch and written to disk;
+those that need the whole table (copies, classes, crossings) come from hashes and counts at the end. The same hashes say
+which rows are learned from, so that a table's copies are looked for once.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ratchet.data.prepare import row_facts
-from ratchet.data.tables.key_index import Flags, KeyIndex
-from ratchet.data.tables.row_store import StoredRows, storing
+from ratchet.data.prepare import deduplicate, row_facts
+from ratchet.data.prepare.deduplicate import TARGET, Selection
+from ratchet.data.tables.key_index import Flags, KeyIndex, KeyMatches
+from ratchet.data.tables.row_store import BATCH, StoredRows, storing
 from ratchet.tasks import Task
 
 
@@ -28,6 +29,7 @@ class TableFacts:
     Attributes:
         aside: the rows to be set aside, each with its `row` and `reason`, in their order.
         stays: for each row whether it is valid; a byte a row.
+        selection: which rows are learned from.
         facts: the facts that depend on no other row.
         table_wide: the other facts that are Boolean, by name.
         classes: number of valid rows of each class; None where labels are no classes.
@@ -35,6 +37,7 @@ class TableFacts:
 
     aside: StoredRows
     stays: Flags
+    selection: Selection
     facts: StoredRows
     table_wide: dict[str, Flags]
     classes: dict[str, int] | None
@@ -42,6 +45,11 @@ class TableFacts:
     @property
     def rows(self) -> int:
         return len(self.stays)
+
+    @property
+    def labels(self) -> set[str | None]:
+        """The labels of all rows, valid or not."""
+        return {label for frame in self.facts.batches("label") for label in frame["label"].unique()}
 
     def slices(self, rows: int) -> Iterator[pl.DataFrame]:
         """All facts of all rows in order, in frames of `rows` rows (the last has fewer); at least one frame."""
@@ -90,12 +98,12 @@ def measure_table(batches: Iterable[pl.DataFrame], folder: Path, task: Task) -> 
     groups: KeyIndex | None = None
     classes: Counter[str] | None = Counter() if task.rows.HAS_CLASSES else None
     stays: list[Flags] = []
-    with storing(folder / "facts.parquet") as keep, storing(folder / "aside.parquet") as put_aside:
+    with storing(folder / "facts.parquet", BATCH) as keep, storing(folder / "aside.parquet") as put_aside:
         for frame in batches:
             facts = row_facts.row_only_facts(frame, task)
             split = ["split"] if "split" in facts.columns else []
-            texts = texts or KeyIndex(["label", *split], folder)
-            texts.add(facts[row_facts.KEY], facts)
+            texts = texts or KeyIndex([TARGET, "label", *split], folder)
+            texts.add(facts[row_facts.KEY], facts.with_columns(deduplicate.normal_label().alias(TARGET)))
             if split and "group" in facts.columns:
                 groups = groups or KeyIndex(split, folder)
                 groups.add(facts["group"], facts)
@@ -105,18 +113,24 @@ def measure_table(batches: Iterable[pl.DataFrame], folder: Path, task: Task) -> 
             keep(facts.drop(row_facts.KEY))
             put_aside(row_facts.set_aside(frame, facts, task)[1])
     assert texts is not None, "storing insists on a batch"
+    valid = np.concatenate(stays)
+    of_all, of_valid = texts.match_among(np.ones_like(valid), valid)
     return TableFacts(
         StoredRows(folder / "aside.parquet"),
-        np.concatenate(stays),
+        valid,
+        deduplicate.select(valid, of_valid, task.unit),
         StoredRows(folder / "facts.parquet"),
-        _table_wide(texts, groups),
+        _table_wide(of_all, groups),
         None if classes is None else dict(classes),
     )
 
 
-def _table_wide(texts: KeyIndex, groups: KeyIndex | None) -> dict[str, Flags]:
-    """The Boolean facts that need the whole table, by the names of `row_facts.measure`."""
-    matches = texts.match()
+def _table_wide(matches: KeyMatches, groups: KeyIndex | None) -> dict[str, Flags]:
+    """The Boolean facts that need the whole table, by name.
+
+    `duplicate`: a copy of an earlier row's input. `conflict`: an input whose copies have different labels.
+    `text_crosses`, `group_crosses`: an input, or a group, in more than one split.
+    """
     flags = {"duplicate": matches.duplicate, "conflict": matches.conflict["label"]}
     if "split" in matches.conflict:
         flags["text_crosses"] = matches.conflict["split"]

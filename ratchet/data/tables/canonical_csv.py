@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,18 +58,25 @@ def read(path: Path) -> pl.DataFrame:
     return pl.concat(read_batches(path), rechunk=True)
 
 
-def read_batches(path: Path, block: int = BLOCK) -> Iterator[pl.DataFrame]:
+def read_batches(
+    path: Path, block: int = BLOCK, tell: Callable[[int], None] = lambda _: None
+) -> Iterator[pl.DataFrame]:
     """The frame in batches of about `block` bytes, at least one; a longer row is a batch of its own.
 
     The header is parsed by the csv module because polars 2.1 does not undouble a quote in a name.
+
+    Args:
+        tell: called with the bytes of each batch once the next is asked for.
     """
     with path.open("rb") as file:
         chunks = _whole_rows(file, block)
         head, rows = _split_header(next(chunks, b""))
         schema = dict.fromkeys(next(csv.reader(io.StringIO(head.decode(), newline="")), []), pl.String)
         yield _parsed(rows, schema)
+        tell(len(head) + len(rows))
         for chunk in chunks:
             yield _parsed(chunk, schema)
+            tell(len(chunk))
 
 
 def _parsed(rows: bytes, schema: dict[str, type[pl.String]]) -> pl.DataFrame:

@@ -26,6 +26,9 @@ PARTS = 32
 IN_MEMORY = 1 << 20
 """Most bytes of a part that wait in memory and not on disk."""
 
+KEY = ("high", "low")
+"""The two halves of a key's hash."""
+
 Flags = NDArray[np.bool_]
 
 
@@ -49,7 +52,7 @@ class KeyIndex:
 
     def __init__(self, marks: Sequence[str], folder: Path) -> None:
         self._marks = tuple(marks)
-        self._record = np.dtype([(name, np.uint64) for name in ("high", "low", "row", *self._marks)])
+        self._record = np.dtype([(name, np.uint64) for name in (*KEY, "row", *self._marks)])
         self._parts: list[Any] = [SpooledTemporaryFile(IN_MEMORY, dir=str(folder)) for _ in range(PARTS)]  # noqa: SIM115
         self._rows = 0
 
@@ -57,7 +60,7 @@ class KeyIndex:
         """Add the next rows; a null key matches nothing, a null mark is a mark of its own."""
         present = keys.is_not_null().arg_true().to_numpy()
         records = np.empty(len(present), self._record)
-        records["high"], records["low"] = _digests(keys.drop_nulls().to_list()).T
+        records["high"], records["low"] = _digests(keys.drop_nulls()).T
         records["row"] = present + np.uint64(self._rows)
         for mark in self._marks:
             records[mark] = _mark_codes(marks[mark])[present]
@@ -70,36 +73,57 @@ class KeyIndex:
 
     def match(self) -> KeyMatches:
         """Match all rows; nothing can be added afterwards."""
-        duplicate = np.zeros(self._rows, np.bool_)
-        conflict = {mark: np.zeros(self._rows, np.bool_) for mark in self._marks}
-        conflicting_keys = dict.fromkeys(self._marks, 0)
+        return self.match_among(np.ones(self._rows, np.bool_))[0]
+
+    def match_among(self, *subsets: Flags) -> list[KeyMatches]:
+        """Match the rows of each subset among themselves; one sort serves all, and nothing can be added afterwards."""
+        found = [self._no_matches() for _ in subsets]
         for file in self._parts:
             with file:
                 file.seek(0)
                 records = np.frombuffer(file.read(), self._record)
             records = records[np.lexsort((records["low"], records["high"]))]  # stable: rows of a key stay in order
-            fresh = np.ones(len(records), np.bool_)
-            fresh[1:] = (np.diff(records["high"]) != 0) | (np.diff(records["low"]) != 0)
-            duplicate[records["row"][~fresh]] = True
-            key = np.cumsum(fresh) - 1
-            first = np.flatnonzero(fresh)[key]
-            for mark in self._marks:
-                differs = np.bincount(key, records[mark] != records[mark][first]) > 0
-                conflict[mark][records["row"][differs[key]]] = True
-                conflicting_keys[mark] += int(differs.sum())
-        return KeyMatches(duplicate, conflict, conflicting_keys)
+            for subset, matches in zip(subsets, found, strict=True):
+                self._match_sorted(records[subset[records["row"]]], matches)
+        return found
+
+    def _no_matches(self) -> KeyMatches:
+        conflict = {mark: np.zeros(self._rows, np.bool_) for mark in self._marks}
+        return KeyMatches(np.zeros(self._rows, np.bool_), conflict, dict.fromkeys(self._marks, 0))
+
+    def _match_sorted(self, records: NDArray[np.void], matches: KeyMatches) -> None:
+        """Note the matches among the records of one part, which are sorted by key and row."""
+        fresh = np.ones(len(records), np.bool_)
+        fresh[1:] = (np.diff(records["high"]) != 0) | (np.diff(records["low"]) != 0)
+        matches.duplicate[records["row"][~fresh]] = True
+        key = np.cumsum(fresh) - 1
+        first = np.flatnonzero(fresh)[key]
+        for mark in self._marks:
+            differs = np.bincount(key, records[mark] != records[mark][first]) > 0
+            matches.conflict[mark][records["row"][differs[key]]] = True
+            matches.conflicting_keys[mark] += int(differs.sum())
 
 
-def _digests(keys: Sequence[str], size: int = 16) -> NDArray[np.uint64]:
+def digests(keys: pl.Series) -> pl.DataFrame:
+    """The 128 bits of each key in two columns KEY; null for a null key."""
+    present = keys.is_not_null()
+    halves = np.zeros((len(keys), len(KEY)), np.uint64)
+    halves[present.to_numpy()] = _digests(keys.drop_nulls())
+    columns = {name: pl.Series(half) for name, half in zip(KEY, halves.T, strict=True)}
+    return pl.DataFrame(columns).with_columns(pl.when(present).then(pl.col(KEY)))
+
+
+def _digests(keys: pl.Series, size: int = 16) -> NDArray[np.uint64]:
     """The hash of each key as 64-bit numbers, shape (keys, size / 8)."""
-    joined = b"".join([blake2b(key.encode("utf-8", "surrogatepass"), digest_size=size).digest() for key in keys])
+    joined = b"".join([blake2b(key, digest_size=size).digest() for key in keys.cast(pl.Binary).to_list()])
     return np.frombuffer(joined, ">u8").astype(np.uint64).reshape(len(keys), size // 8)
 
 
 def _mark_codes(marks: pl.Series) -> NDArray[np.uint64]:
     """A 64-bit code of each mark; many rows share few marks, so each mark is hashed once a batch."""
     distinct = marks.unique(maintain_order=True)
-    codes = pl.Series(_digests([f"{mark is None:d}{mark}" for mark in distinct], 8)[:, 0], dtype=pl.UInt64)
+    named = pl.Series([f"{mark is None:d}{mark}" for mark in distinct], dtype=pl.String)
+    codes = pl.Series(_digests(named, 8)[:, 0], dtype=pl.UInt64)
     table = pl.DataFrame({"mark": distinct, "code": codes})
     joined = marks.alias("mark").to_frame().join(table, on="mark", how="left", nulls_equal=True, maintain_order="left")
     return joined["code"].to_numpy()

@@ -100,8 +100,11 @@ def store(batches: Iterable[pl.DataFrame], path: Path) -> StoredRows:
 
 
 @contextmanager
-def storing(path: Path) -> Iterator[Callable[[pl.DataFrame], None]]:
+def storing(path: Path, group: int = GROUP) -> Iterator[Callable[[pl.DataFrame], None]]:
     """Write batches one at a time: yields a function that takes the next batch.
+
+    Args:
+        group: most rows of a row group; larger ones are written faster.
 
     Raises:
         ValueError: the function was never called, so the columns are unknown.
@@ -116,7 +119,7 @@ def storing(path: Path) -> Iterator[Callable[[pl.DataFrame], None]]:
         nonlocal writer
         rows = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
         writer = writer or pyarrow.parquet.ParquetWriter(partial, rows.schema, compression="zstd", compression_level=1)
-        writer.write_table(rows, row_group_size=GROUP)
+        writer.write_table(rows, row_group_size=group)
 
     try:
         yield put

@@ -13,9 +13,8 @@ from ratchet import tasks
 from ratchet.data import examples
 from ratchet.data.examples.package import ExampleUnavailable, fetch
 from ratchet.data.prepare.canonical_columns import canonical_frame
-from ratchet.data.prepare.deduplicate import prepare
-from ratchet.data.prepare.row_facts import measure, set_aside
 from ratchet.data.tables import canonical_csv
+from tests.support.measuring import prepared
 from tests.support.project import Project
 
 BIG = {"newsgroups", "fine_foods"}
@@ -91,8 +90,7 @@ def test_an_example_gives_as_many_rows_to_learn_from(name: str, tmp_path: Path) 
     example = examples.get(name)
     task = tasks.get(example.TASK)
     frame = canonical_frame(example.build(tmp_path), example.COLUMNS, task)
-    valid, _ = set_aside(frame, measure(frame, task), task)
-    assert prepare(valid).frame.height == FACTS[name][2]
+    assert prepared(frame, task)[0].height == FACTS[name][2]
 
 
 def test_a_package_with_other_bytes_is_refused(tmp_path: Path) -> None:

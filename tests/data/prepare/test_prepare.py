@@ -16,6 +16,7 @@ from models.text.normalise import compared_form, normalise, normalised
 from ratchet.data.prepare import deduplicate, row_facts, split
 from ratchet.data.tables import canonical_csv
 from ratchet.problem import data_pin
+from tests.support.measuring import facts_of, prepared
 from tests.support.tables import CLASSIFY, frame_of
 
 ODD = st.sampled_from(['"', ",", "\n", "\r", "\r\n", "\x00", "\ufeff", "\u2028", "é", "e\u0301", "漢", "😀", " ", ""])
@@ -126,7 +127,7 @@ def test_a_table_that_cannot_be_opened_is_told_as_such(tmp_path: Path) -> None:
     ],
 )
 def test_each_fact_is_found_and_alone(fact: str, text: str | None) -> None:
-    facts = row_facts.measure(frame_of(["a plain text", text]), CLASSIFY)
+    facts = facts_of(frame_of(["a plain text", text]))
     expected = {fact, *({"damaged"} if fact in ("replaced", "mojibake") else ())}
     expected |= {"set_aside"} if fact in row_facts.reason_words(CLASSIFY) else set()
     true_facts = {
@@ -147,27 +148,27 @@ def test_each_fact_is_found_and_alone(fact: str, text: str | None) -> None:
     ],
 )
 def test_ordinary_texts_raise_no_flag(text: str) -> None:
-    facts = row_facts.measure(frame_of([text]), CLASSIFY)
+    facts = facts_of(frame_of([text]))
     flags = ("damaged", "control", "mail", "phone", "card", "blank", "set_aside")
     assert not any(facts[flag][0] for flag in flags)
 
 
 def test_copies_and_conflicts_are_seen_through_case_and_space() -> None:
-    facts = row_facts.measure(frame_of(["One", " one\n", "two", "TWO"], ["a", "a", "a", "b"]), CLASSIFY)
+    facts = facts_of(frame_of(["One", " one\n", "two", "TWO"], ["a", "a", "a", "b"]))
     assert facts["duplicate"].to_list() == [False, True, False, True]
     assert facts["conflict"].to_list() == [False, False, True, True]
 
 
 def test_facts_hold_no_text_and_keep_the_rows() -> None:
     frame = frame_of(["secret", None], ["a", "b"]).with_columns(row=pl.Series([7, 9]))
-    facts = row_facts.measure(frame, CLASSIFY)
+    facts = facts_of(frame)
     assert facts["row"].to_list() == [7, 9]
     assert "secret" not in str(facts.to_dict(as_series=False))
 
 
 def test_facts_need_text_and_label() -> None:
     with pytest.raises(ValueError, match="Received: \\['words'\\]"):
-        row_facts.measure(pl.DataFrame({"words": ["a"]}), CLASSIFY)
+        row_facts.row_only_facts(pl.DataFrame({"words": ["a"]}), CLASSIFY)
 
 
 @given(st.integers(10**11, 10**17))
@@ -179,7 +180,7 @@ def test_one_wrong_digit_is_no_card_number(number: int) -> None:
 
 def test_bad_rows_are_set_aside_with_their_first_reason() -> None:
     frame = frame_of(["good", None, "", "x" * 100_001, "a\x1bb", "fine"], ["a", None, "a", "a", "b", " "])
-    valid, aside = row_facts.set_aside(frame, row_facts.measure(frame, CLASSIFY), CLASSIFY)
+    valid, aside = row_facts.set_aside(frame, facts_of(frame), CLASSIFY)
     assert valid["text"].to_list() == ["good"]
     assert dict(zip(aside["row"], aside["reason"], strict=True)) == {
         2: "missing text",
@@ -195,22 +196,19 @@ def test_bad_rows_are_set_aside_with_their_first_reason() -> None:
 
 def test_copies_go_and_disputed_texts_go_whole() -> None:
     valid = frame_of(["Good  film", "good film", "bad", "So so", "so so", "end"], ["p", "p", "n", "p", "n", " n "])
-    prepared = deduplicate.prepare(valid)
-    assert prepared.frame.rows() == [("Good film", "p"), ("bad", "n"), ("end", "n")]
-    assert prepared.report == deduplicate.PreparationReport(
-        rows_in=6, rows_out=3, copies=1, conflicting=2, conflicting_texts=1
-    )
+    rows, report = prepared(valid)
+    assert rows.rows() == [("Good film", "p"), ("bad", "n"), ("end", "n")]
+    assert report == deduplicate.PreparationReport(rows_in=6, rows_out=3, copies=1, conflicting=2, conflicting_texts=1)
 
 
 @given(TEXTS, st.randoms())
 def test_prepared_rows_are_counted_unique_and_stable(texts: list[str], random: object) -> None:
     labels = [str(len(text) % 2) for text in texts]
-    prepared = deduplicate.prepare(frame_of(list(texts), list(labels)))
-    keys = compared_form(prepared.frame["text"])
+    rows, report = prepared(frame_of(list(texts), list(labels)))
+    keys = compared_form(rows["text"])
     assert keys.n_unique() == len(keys)
-    assert prepared.report.rows_in == prepared.report.rows_out + prepared.report.copies + prepared.report.conflicting
-    again = deduplicate.prepare(prepared.frame)
-    assert again.frame.equals(prepared.frame)
+    assert report.rows_in == report.rows_out + report.copies + report.conflicting
+    assert prepared(rows)[0].equals(rows)
 
 
 # --- split

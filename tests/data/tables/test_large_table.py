@@ -17,20 +17,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import expectations
 import models
 from models import linear
 from models.contract import Rows
 from models.text import row_sampling
 from models.text.linear_heads import probabilities
 from models.text.sgd_refinement import Refiner
-from ratchet.data.prepare import deduplicate, row_facts, rows, split
+from ratchet.data.prepare import rows, split
 from ratchet.data.prepare.table_facts import measure_table
 from ratchet.data.tables import canonical_csv
 from ratchet.data.tables.key_index import KeyIndex
 from ratchet.data.tables.row_store import Column, StoredRows, store
 from ratchet.problem import data_pin
-from tests.support.tables import ALL_TABLES, BAD_ROWS, CLASSIFY, RULES, changed, raw_rows
+from tests.support.tables import CLASSIFY
 
 TEXT = st.none() | st.sampled_from(
     ["One", " one", "ONE ", "two", "", " ", "\x00", "cafÃ©", "a@b.org", "漢 字", "x" * 100_001]
@@ -56,34 +55,6 @@ def cut(frame: pl.DataFrame, size: int) -> list[pl.DataFrame]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scale")
-
-
-@settings(max_examples=60)
-@given(TABLES, SIZES, SIZES, st.sets(st.sampled_from(["group", "split"])))
-def test_a_survey_finds_the_facts_of_the_whole(
-    folder: Path, table_rows: list[tuple[str | None, ...]], size: int, slice_rows: int, without: set[str]
-) -> None:
-    frame = frame_of(table_rows).drop(*without)
-    whole = row_facts.measure(frame, CLASSIFY)
-    facts = measure_table(cut(frame, size), folder, CLASSIFY)
-    assert pl.concat(facts.slices(slice_rows)).equals(whole)
-    valid, aside = row_facts.set_aside(frame, whole, CLASSIFY)
-    assert frame.filter(facts.stays).equals(valid)
-    assert facts.aside.read().equals(aside)
-
-
-@settings(max_examples=60)
-@given(TABLES, SIZES)
-def test_preparing_batches_is_preparing_the_whole(
-    folder: Path, table_rows: list[tuple[str | None, ...]], size: int
-) -> None:
-    frame = frame_of(table_rows).drop("split")
-    spec = data_pin.SplitSpec(by="group", salt="s", validation=0.3, holdout=0.3)
-    valid = row_facts.set_aside(frame, row_facts.measure(frame, CLASSIFY), CLASSIFY)[0]
-    whole = deduplicate.prepare(valid)
-    stored, report = rows.prepare_batches(cut(valid, size), spec, CLASSIFY, folder, folder / "ready.parquet")
-    assert stored.read().equals(split.assign_sides(whole.frame, spec))
-    assert report == whole.report
 
 
 @settings(max_examples=60)
@@ -118,28 +89,21 @@ def test_matches_are_those_of_a_plain_count(folder: Path, keys: list[str | None]
     assert matches.conflicting_keys["mark"] == conflicting
 
 
-SLICED = {name: ALL_TABLES[name] for name in list(ALL_TABLES)[::4]} | {
-    name: ("raw", changed(raw_rows(), 9, **values)) for name, (values, _) in list(BAD_ROWS.items())[:2]
-}
-
-
-OFTEN = {"raw, no rows", "prepared, a text on two sides", "missing label"}
-
-
-@pytest.mark.parametrize(
-    "name", [name if name in OFTEN else pytest.param(name, marks=pytest.mark.long) for name in SLICED]
-)
-def test_slices_are_judged_as_the_whole_is(name: str, tmp_path: Path) -> None:
-    """The same checks in the same words, and the same record of Great Expectations but for the order of its rules."""
-    suite, table_rows = SLICED[name]
-    columns = list(table_rows[0]) if table_rows else ["text", "label", "group", "split"]
-    frame = pl.DataFrame(table_rows, schema=dict.fromkeys(columns, pl.String)).with_row_index("row", offset=1)
-    whole = expectations.check(row_facts.measure(frame, CLASSIFY), suite, RULES)
-    sliced = expectations.check_slices(measure_table(cut(frame, 70), tmp_path, CLASSIFY).slices(90), suite, RULES)
-    assert sliced.checks == whole.checks
-    assert (sliced.rows, sliced.set_aside, sliced.headline) == (whole.rows, whole.set_aside, whole.headline)
-    results = [{str(result) for result in verdict.evidence["results"]} for verdict in (sliced, whole)]
-    assert results[0] == results[1]
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from("xy"), st.booleans()), max_size=20))
+def test_rows_match_among_a_part_as_if_no_others_were_there(
+    folder: Path, rows: list[tuple[str | None, str, bool]]
+) -> None:
+    schema = {"key": pl.String, "mark": pl.String, "chosen": pl.Boolean}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    chosen = frame["chosen"].to_numpy()
+    index, alone = KeyIndex(["mark"], folder), KeyIndex(["mark"], folder)
+    index.add(frame["key"], frame)
+    alone.add(frame.filter("chosen")["key"], frame.filter("chosen"))
+    (matches,), expected = index.match_among(chosen), alone.match()
+    assert matches.duplicate[chosen].tolist() == expected.duplicate.tolist()
+    assert matches.conflict["mark"][chosen].tolist() == expected.conflict["mark"].tolist()
+    assert matches.conflicting_keys == expected.conflicting_keys
+    assert not (matches.duplicate | matches.conflict["mark"])[~chosen].any()
 
 
 # --- what lies on disk
@@ -227,6 +191,7 @@ from ratchet.problem.data_pin import SplitSpec
 from ratchet.data.tables import canonical_csv
 from ratchet.data.prepare import canonical_columns
 from ratchet.data.prepare.table_facts import measure_table
+from ratchet.data.tables.row_store import store
 
 size, folder = int(sys.argv[1]), Path(sys.argv[2])
 CLASSIFY = tasks.get("classify")
@@ -247,11 +212,12 @@ class Rows:
 
 canonical_csv.write_batches(batches(), folder / "table.csv")
 facts = measure_table(Rows(), folder, CLASSIFY)
+selection = facts.selection
 rules = expectations.rules_of(CLASSIFY)
 assert expectations.check_slices(facts.slices(200_000), "raw", rules).passed
 spec = SplitSpec(by="text", salt="s")
-stored, report = rows.prepare_batches(Rows(), spec, CLASSIFY, folder, folder / "ready.parquet")
-assert report.rows_out == size
+stored = store(rows.prepared(Rows(), selection.kept, spec), folder / "ready.parquet")
+assert len(stored) == selection.report.rows_out == size
 facts = measure_table(stored.batches(), folder, CLASSIFY)
 assert expectations.check_slices(facts.slices(200_000), "prepared", rules).passed
 assert rows.PreparedRows(stored, spec, CLASSIFY).holdout.frame.height > 0

@@ -293,7 +293,7 @@ def test_a_withdrawn_text_leaves_a_log_of_any_policy(tmp_path: Path, policy: str
         feedback_rows.select(pl.lit("why").alias(REASON), pl.lit("1").alias(FILE), pl.lit("1").alias(LINE), pl.all()),
     )
     rows = pl.DataFrame({"text": [gone, stays], "label": ["bad", "bad"]})
-    difference = row_diff.compare_tables(rows, rows[1:])
+    difference = row_diff.compare_tables([rows], rows[1:])
     assert difference.withdrawn == 1
     feedback.erase_withdrawn(here, "films", difference.gone)
     with database.connected(log) as connection:

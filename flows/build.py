@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,7 +10,15 @@ from prefect.artifacts import create_markdown_artifact
 
 import expectations
 from expectations import Verdict, docs
-from flows.candidates import BuildRun, Candidate, best, build_run, train_candidates, verify_stored_model
+from flows.candidates import (
+    BuildRun,
+    Candidate,
+    best,
+    build_run,
+    train_candidates,
+    verify_stored_model,
+    work_folder,
+)
 from flows.pages import links, registry_pages, reports
 from flows.registry.registry import Registry
 from flows.registry.snapshot import NOTE, Standing, Version
@@ -46,6 +55,7 @@ def build(model: Model | None = None, trigger: str = "manual", turn: str | None 
     problem, registry = problem_and_registry()
     finished = find_built_version(registry, turn) if turn else None
     if finished is not None:
+        shutil.rmtree(work_folder(problem), ignore_errors=True)  # a kill came between the version and its removal
         rename_run(problem.name, finished.number, finished.model, "taken up")
         return finished.number
     with ExitStack() as scratch:

@@ -227,7 +227,7 @@ def build_run(problem: Problem, registry: Registry, trigger: str, turn: str | No
 
     Trained models are kept for the next build with the same cause until a build ends well.
     """
-    folder = problem.here.work / f"build-{cause(problem.here)[:16]}"
+    folder = work_folder(problem)
     registry.experiment(registry_pages.experiment(problem, registry.champion()))
     number = registry.next_build()
     tags = {
@@ -242,6 +242,11 @@ def build_run(problem: Problem, registry: Registry, trigger: str, turn: str | No
     with registry.run(name, tags | source_tags(trigger) | {"model": "all candidates"}) as run_id:
         yield BuildRun(problem, registry, trigger, run_id, tags, folder, number)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def work_folder(problem: Problem) -> Path:
+    """Return the folder of a build, named by the hash of everything that it is made from."""
+    return problem.here.work / f"build-{cause(problem.here)[:16]}"
 
 
 def source_tags(trigger: str) -> dict[str, str]:

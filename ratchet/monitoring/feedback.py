@@ -24,7 +24,7 @@ import polars as pl
 from models.text.normalise import compared_form
 from ratchet.data.prepare.label_sources import AUDIT, ORIGINAL
 from ratchet.data.prepare.rows import RawRows
-from ratchet.data.versions import quarantine
+from ratchet.data.versions import known_inputs, quarantine
 from ratchet.data.versions.feedback_table import by_source, read_feedback
 from ratchet.data.versions.quarantine import FILE, LINE, REASON
 from ratchet.monitoring import retrain_state
@@ -33,7 +33,6 @@ from ratchet.monitoring.labels.vetting import AUDITED, SURE, Part, Traffic
 from ratchet.monitoring.log import database, predictions
 from ratchet.monitoring.log.database import Place
 from ratchet.monitoring.log.predictions import AT_ONCE, BATCH, HEARD, LAST, Label
-from ratchet.problem import settings
 from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
@@ -333,18 +332,9 @@ def erase_withdrawn(here: Places, problem: str, gone: pl.Series) -> None:
         with database.connected(log) as connection:
             erase_texts(connection, problem, gone)
     if rows.height:
-        columns = [*rows.get_columns(), *quarantined_inputs(here, problem, rows)]
+        columns = [*rows.get_columns(), *known_inputs.inputs(rows, known_inputs.readers(here, problem))]
         is_gone = pl.any_horizontal(compared_form(each).is_in(gone.implode()).fill_null(False) for each in columns)
         quarantine.put(path, rows.filter(~is_gone))
-
-
-def quarantined_inputs(here: Places, problem: str, rows: pl.DataFrame) -> list[pl.Series]:
-    """The inputs of quarantined rows, in one series; none where params.yaml is of another problem or other columns."""
-    with suppress(Refusal):
-        current = settings.load(here.params)
-        if current.problem == problem and set(current.data.inputs) <= set(rows.columns):
-            return [current.kind.rows.inputs(rows, current.data)]
-    return []
 
 
 def erase_texts(connection: Any, problem: str, gone: pl.Series) -> None:

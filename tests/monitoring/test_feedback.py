@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ratchet.data.versions import quarantine
+from ratchet.data.versions import known_inputs, quarantine
 from ratchet.data.versions.quarantine import FILE
 from ratchet.monitoring import feedback
 from ratchet.monitoring.labels import feedback_rules
@@ -276,7 +276,7 @@ def test_a_withdrawn_input_of_several_columns_leaves_the_quarantine(
     say(log, ask_of(log, sizes(3)), "much")
     batch = feedback.collect(homes, feedback.waiting_labels(homes))
     feedback.append_quarantine(homes, batch.aside, print)
-    monkeypatch.setattr(feedback.settings, "load", lambda _: homes.settings)
+    monkeypatch.setattr(known_inputs.settings, "load", lambda _: homes.settings)
     feedback.erase_withdrawn(homes.here, homes.name, pl.Series([home(1)]))
     left = quarantine.read(feedback.aside_path(homes.here, homes.name))
     assert left["size"].to_list() == ["0.0", "2.0"]

@@ -17,7 +17,7 @@ from ratchet.data.incoming.incoming_table import IncomingTable
 from ratchet.data.prepare import canonical_columns, row_diff
 from ratchet.data.prepare.row_diff import Revision
 from ratchet.data.tables import canonical_csv
-from ratchet.data.versions import dvc_cache, feedback_table
+from ratchet.data.versions import dvc_cache, feedback_table, known_inputs
 from ratchet.judging.must_list import Must
 from ratchet.problem import data_pin, settings
 from ratchet.problem.data_pin import SplitSpec
@@ -25,9 +25,11 @@ from ratchet.problem.settings import Settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.state import ledger
-from ratchet.tasks import Task
+from ratchet.tasks import Task, all_tasks
 from ratchet.tasks.values import Data
 
+USUAL_TASK = "classify"
+"""The kind of a new problem where none is typed."""
 MOST_WITHDRAWN = 0.10
 """Share of the last version's rows that may be missing without WITHDRAW; more missing rows are often a wrong file."""
 
@@ -91,6 +93,20 @@ def current_settings(here: Places) -> Settings | None:
         return settings.load(here.params)
     except Refusal:
         return None
+
+
+def kinds(here: Places, problem: str, current: Settings | None) -> tuple[str, ...]:
+    """The kinds that a problem may be of, the usual one first; none for a new problem.
+
+    Args:
+        current: the settings of the problem; None where params.yaml describes another. Then the columns in the ledger
+            say which kinds it may be of.
+    """
+    if current is not None:
+        return (current.task,)
+    changes = ledger.data_changes(here.ledger, problem)
+    found = [task.name for task in all_tasks() if changes and task.columns.of_roles(changes[-1].columns)]
+    return tuple(sorted(found, key=lambda name: name != USUAL_TASK))
 
 
 def last_version(here: Places, problem: str, task: Task) -> LastVersion | None:
@@ -244,19 +260,20 @@ def append_fresh(before: pl.DataFrame, added: IncomingTable) -> tuple[IncomingTa
 
 
 def versions_holding(here: Places, problem: str, texts: pl.Series, kept: str) -> list[str]:
-    """The data versions of a problem, without the version `kept`, that hold any of the texts (in compared form)."""
+    """The data versions of a problem, without the version `kept`, that hold any of the inputs (in compared form)."""
     if texts.is_empty():
         return []
     changes = ledger.data_changes(here.ledger, problem)
     versions = {change.after for change in changes} | {change.before for change in changes if change.before}
     versions |= {data_pin.pinned(here).version} if (here.root / "data.dvc").exists() else set()
+    readers = known_inputs.readers(here, problem)
     holding = []
     for version in sorted(versions - {kept}):
         folder = take_version(here, version)
         names = (data_pin.TABLE, data_pin.FEEDBACK, data_pin.MUST)
         tables = [folder / name for name in names] if folder is not None else []
         batches = (rows for path in tables if path.exists() for rows in canonical_csv.read_batches(path))
-        if any(row_diff.holds(rows, texts) for rows in batches):
+        if any(row_diff.holds([*rows.iter_columns(), *known_inputs.inputs(rows, readers)], texts) for rows in batches):
             holding.append(version)
     shutil.rmtree(here.work / "earlier", ignore_errors=True)
     return holding

@@ -38,8 +38,6 @@ from ratchet.state.ledger import DataChange
 from ratchet.tasks import Task
 from ratchet.tasks.values import Data
 
-USUAL_TASK = "classify"
-"""The kind of a new problem where none is typed."""
 MANY = 100_000
 """Rows from which on validation takes so long that it is announced."""
 
@@ -59,7 +57,7 @@ class ImportOptions:
         name: name of the problem; None for the file's name.
         merge: whether spellings of a label may be merged.
         withdraw: how many rows are withdrawn on purpose; empty for none.
-        task: the kind of problem; empty for the problem's own, and for USUAL_TASK where it is new.
+        task: the kind of problem; empty for the problem's own, and for `next_version.USUAL_TASK` where it is new.
     """
 
     text: str = ""
@@ -106,13 +104,13 @@ def import_table(here: Places, source: str, options: ImportOptions, forget: Forg
     problem = options.name or slug(Path(source).stem)
     current = next_version.current_settings(here)
     command = f"make data SOURCE={shlex.quote(source)}"
-    table = read_incoming(source, command, options, problem, current, say)
+    table = read_incoming(here, source, command, options, problem, current, say)
     limit = WithdrawalLimit(source, command, options.withdraw)
     accept(here, table, problem, Source("table", Path(source).name), forget, say, limit)
 
 
 def read_incoming(
-    source: str, command: str, options: ImportOptions, problem: str, current: Settings | None, say: Say
+    here: Places, source: str, command: str, options: ImportOptions, problem: str, current: Settings | None, say: Say
 ) -> IncomingTable:
     """Read a table and say what it is; of its columns, those that the problem uses stay in memory.
 
@@ -120,7 +118,7 @@ def read_incoming(
         Refusal: the table cannot be read, lacks a column, or has a label in several spellings.
     """
     before = current if current and current.problem == problem else None
-    task = find_task(options.task, before)
+    task = find_task(options.task, problem, next_version.kinds(here, problem, before))
     reading = read(source, say=say)
     columns = find_columns(reading.frame, source, options, task, before)
     frame, label_lines = task.rows.clean(reading.frame, columns, f"{command} ... MERGE=yes", options.merge)
@@ -162,24 +160,24 @@ def add_rows(here: Places, source: str, options: ImportOptions, forget: Forget, 
     accept(here, table, current.problem, origin, forget, say, earlier=earlier)
 
 
-def find_task(typed: str, before: Settings | None) -> Task:
+def find_task(typed: str, problem: str, known: tuple[str, ...]) -> Task:
     """The kind of problem that was typed, or that of the problem.
 
     Args:
         typed: the word typed as TASK; empty for none.
-        before: the settings of the problem; None for a new problem.
+        known: the kinds that the problem may be of, the likeliest first; none for a new problem.
 
     Raises:
         Refusal: there is no such kind, or the problem is of another.
     """
-    name = typed or (before.task if before else USUAL_TASK)
+    name = typed or (known[0] if known else next_version.USUAL_TASK)
     if name not in tasks.names():
         raise Refusal(
             f"TASK names a kind of problem: {', '.join(tasks.names())}.", name, "Name one of them, or leave TASK out."
         )
-    if before and name != before.task:
+    if known and name not in known:
         raise Refusal(
-            f"{before.problem} is of the kind {before.task}, and a problem keeps its kind.",
+            f"{problem} is of the kind {known[0]}, and a problem keeps its kind.",
             f"TASK={name}",
             "Leave TASK out; NAME=another starts a problem of its own.",
         )

@@ -137,6 +137,6 @@ def only_in(labels: pl.Series, others: pl.Series) -> tuple[tuple[str, int], ...]
     return tuple(counted.sort(["count", "label"], descending=[True, False]).iter_rows())
 
 
-def holds(table: pl.DataFrame, texts: pl.Series) -> bool:
-    """Whether any value of a table, in any column, is one of these texts in compared form."""
-    return any(compared_form(column.drop_nulls()).is_in(texts.implode()).any() for column in table.iter_columns())
+def holds(columns: Iterable[pl.Series], texts: pl.Series) -> bool:
+    """Whether any value, in any column, is one of these texts in compared form."""
+    return any(compared_form(column.drop_nulls()).is_in(texts.implode()).any() for column in columns)

@@ -130,8 +130,9 @@ def unpacked(tags: Mapping[str, str]) -> dict[str, str]:
     A detail that has a tag of its own, as in earlier versions or by hand, is as that tag says.
     """
     try:
-        details = {str(name): str(value) for name, value in json.loads(tags.get(DETAILS, "{}")).items()}
-    except (ValueError, AttributeError):  # written by hand
+        found = json.loads(tags.get(DETAILS, "{}"))
+        details = {name: value for name, value in found.items() if name in IN_DETAILS and isinstance(value, str)}
+    except (ValueError, AttributeError, RecursionError):  # written by hand
         details = {}
     return details | {name: value for name, value in tags.items() if name != DETAILS}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from itertools import pairwise
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, cast
 
@@ -79,9 +80,17 @@ class Task:
 
 @cache
 def all_tasks() -> tuple[Task, ...]:
-    """Every kind, sorted by name."""
+    """Every kind, sorted by name.
+
+    Raises:
+        ImportError: two folders are kinds of one name, of which either might answer.
+    """
     folders = [module.name for module in iter_modules(__path__) if module.ispkg]
-    return tuple(sorted((_task(folder) for folder in folders), key=lambda task: task.name))
+    kinds = sorted((_task(folder) for folder in folders), key=lambda task: task.name)
+    for one, other in pairwise(kinds):
+        if one.name == other.name:
+            raise ImportError(f"Two kinds of problems are called {one.name!r}: {one.folder} and {other.folder}.")
+    return tuple(kinds)
 
 
 def names() -> tuple[str, ...]:

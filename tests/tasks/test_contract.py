@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -85,6 +87,20 @@ def test_every_kind_has_rows_here() -> None:
 def test_an_unknown_kind_is_refused_by_name() -> None:
     with pytest.raises(LookupError, match=r"classify.*predict_number.*'guess'"):
         tasks.get("guess")
+
+
+def test_two_kinds_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "twin").mkdir()
+    (tmp_path / "twin" / "__init__.py").write_text("NAME, SUMMARY, ABILITIES = 'classify', '', ()\n")
+    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path)])
+    tasks.all_tasks.cache_clear()
+    try:
+        with pytest.raises(ImportError, match="Two kinds of problems are called 'classify': classify_text and twin"):
+            tasks.names()
+    finally:
+        tasks.all_tasks.cache_clear()
+        vars(tasks).pop("twin", None)
+        sys.modules.pop(f"{tasks.__name__}.twin", None)
 
 
 @pytest.mark.parametrize("face", FACES)

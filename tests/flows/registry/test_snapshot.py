@@ -37,7 +37,7 @@ def test_tags_of_earlier_versions_and_by_hand_are_read() -> None:
     old = {"lineage": "abc", "decision": "promote", "gate": "none"}
     assert unpacked(old) == old
     assert unpacked({DETAILS: json.dumps({"lineage": "new"}), "lineage": "by hand"}) == {"lineage": "by hand"}
-    for damaged in ("", "{", "[1]", "null"):
+    for damaged in ("", "{", "[1]", "null", "[" * 5000, '{"decision": "promote", "lineage": null}'):
         assert unpacked({DETAILS: damaged, "model": "linear"}) == {"model": "linear"}
 
 

@@ -14,9 +14,17 @@ def model_params(settings: Settings, name: str) -> Any:
     """The Params of one candidate: the defaults, with the values of `build.<name>` in params.yaml.
 
     Raises:
-        Refusal: params.yaml names a hyperparameter that the model does not have, or a value of another type.
+        Refusal: the model learns another kind of problem, or params.yaml names a hyperparameter that it does not have,
+            or a value of another type.
     """
-    params = models.get(name).Params()
+    model = models.get(name)
+    if settings.task != model.TASK:
+        raise Refusal(
+            f"`build.candidates` names models of task {settings.task}: {', '.join(models.names_for(settings.task))}.",
+            f"{name}, which is one of task {model.TASK}",
+            "Mend params.yaml.",
+        )
+    params = model.Params()
     overrides = settings.build.overrides.get(name, {})
     names = [field.name for field in fields(params)]
     for key in overrides:

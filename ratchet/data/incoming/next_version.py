@@ -25,11 +25,9 @@ from ratchet.problem.settings import Settings
 from ratchet.project.errors import Refusal
 from ratchet.project.paths import Places
 from ratchet.state import ledger
-from ratchet.tasks import Task, all_tasks
+from ratchet.tasks import Task
 from ratchet.tasks.values import Data
 
-USUAL_TASK = "classify"
-"""The kind of a new problem where none is typed."""
 MOST_WITHDRAWN = 0.10
 """Share of the last version's rows that may be missing without WITHDRAW; more missing rows are often a wrong file."""
 
@@ -93,20 +91,6 @@ def current_settings(here: Places) -> Settings | None:
         return settings.load(here.params)
     except Refusal:
         return None
-
-
-def kinds(here: Places, problem: str, current: Settings | None) -> tuple[str, ...]:
-    """The kinds that a problem may be of, the usual one first; none for a new problem.
-
-    Args:
-        current: the settings of the problem; None where params.yaml describes another. Then the columns in the ledger
-            say which kinds it may be of.
-    """
-    if current is not None:
-        return (current.task,)
-    changes = ledger.data_changes(here.ledger, problem)
-    found = [task.name for task in all_tasks() if changes and task.columns.of_roles(changes[-1].columns)]
-    return tuple(sorted(found, key=lambda name: name != USUAL_TASK))
 
 
 def last_version(here: Places, problem: str, task: Task) -> LastVersion | None:

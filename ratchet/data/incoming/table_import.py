@@ -23,7 +23,7 @@ from ratchet.data.prepare.table_facts import measure_table
 from ratchet.data.tables.canonical_csv import read as read_canonical
 from ratchet.data.tables.canonical_csv import write as write_canonical
 from ratchet.data.tables.reading import Reading, read
-from ratchet.data.versions import dvc_repo, feedback_table, quarantine, transaction
+from ratchet.data.versions import dvc_repo, feedback_table, known_inputs, quarantine, transaction
 from ratchet.data.versions.quarantine import Quarantine
 from ratchet.judging.must_list import Must
 from ratchet.problem import data_pin, params_file, settings
@@ -57,7 +57,7 @@ class ImportOptions:
         name: name of the problem; None for the file's name.
         merge: whether spellings of a label may be merged.
         withdraw: how many rows are withdrawn on purpose; empty for none.
-        task: the kind of problem; empty for the problem's own, and for `next_version.USUAL_TASK` where it is new.
+        task: the kind of problem; empty for the problem's own, and for `known_inputs.USUAL_TASK` where it is new.
     """
 
     text: str = ""
@@ -118,7 +118,7 @@ def read_incoming(
         Refusal: the table cannot be read, lacks a column, or has a label in several spellings.
     """
     before = current if current and current.problem == problem else None
-    task = find_task(options.task, problem, next_version.kinds(here, problem, before))
+    task = find_task(options.task, problem, (before.task,) if before else known_inputs.kinds(here, problem))
     reading = read(source, say=say)
     columns = find_columns(reading.frame, source, options, task, before)
     frame, label_lines = task.rows.clean(reading.frame, columns, f"{command} ... MERGE=yes", options.merge)
@@ -170,7 +170,7 @@ def find_task(typed: str, problem: str, known: tuple[str, ...]) -> Task:
     Raises:
         Refusal: there is no such kind, or the problem is of another.
     """
-    name = typed or (known[0] if known else next_version.USUAL_TASK)
+    name = typed or (known[0] if known else known_inputs.USUAL_TASK)
     if name not in tasks.names():
         raise Refusal(
             f"TASK names a kind of problem: {', '.join(tasks.names())}.", name, "Name one of them, or leave TASK out."

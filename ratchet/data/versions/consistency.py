@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 
+from ratchet.data.versions import known_inputs
 from ratchet.problem import data_pin
 from ratchet.problem.model_params import model_params
 from ratchet.problem.problem import Problem
@@ -38,6 +39,23 @@ def refuse_unknown_columns(problem: Problem) -> None:
     for name in problem.settings.build.candidates:
         model_params(problem.settings, name)
     refuse_another_name(problem)
+    refuse_another_kind(problem)
+
+
+def refuse_another_kind(problem: Problem) -> None:
+    """Raise where the kind was changed in params.yaml alone: its champion answers other inputs.
+
+    Raises:
+        Refusal: the ledger has columns of the problem that only another kind knows.
+    """
+    kinds = known_inputs.kinds(problem.here, problem.name)
+    if kinds and problem.task.name not in kinds:
+        raise Refusal(
+            "`task` must stay as it was when the problem's data was brought.",
+            f"task: {problem.task.name}, and the data is of task {kinds[0]}",
+            f"Put `task: {kinds[0]}` back, or bring the table as a problem of its own: "
+            f"make data SOURCE=... TASK={problem.task.name} NAME=another",
+        )
 
 
 def refuse_another_name(problem: Problem) -> None:

@@ -14,8 +14,20 @@ from ratchet.state import ledger
 from ratchet.tasks import Task
 from ratchet.tasks.values import Data
 
+USUAL_TASK = "classify"
+"""The kind of a new problem where none is typed."""
 Reader = tuple[Task, Data]
 """A kind of problem, with the columns that it reads."""
+
+
+def kinds(here: Places, problem: str) -> tuple[str, ...]:
+    """The kinds that a problem may be of, by the columns of its last data version; the usual one first.
+
+    None for a new problem, or where no kind knows the columns.
+    """
+    changes = ledger.data_changes(here.ledger, problem)
+    found = [task.name for task in tasks.all_tasks() if changes and task.columns.of_roles(changes[-1].columns)]
+    return tuple(sorted(found, key=lambda name: name != USUAL_TASK))
 
 
 def readers(here: Places, problem: str) -> list[Reader]:

@@ -7,8 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ratchet.data.versions import quarantine
+from ratchet.data.versions import consistency, quarantine
 from ratchet.monitoring import feedback
+from ratchet.problem import data_pin, settings
+from ratchet.problem.problem import Problem
 from ratchet.project.errors import Refusal
 from ratchet.tasks import Task
 from tests.support.in_process import Desk
@@ -60,3 +62,20 @@ def test_a_problem_keeps_its_kind_though_params_yaml_describes_another(desk: Des
     with pytest.raises(Refusal, match="a problem keeps its kind"):
         desk.own("reviews.csv", text="text", label="label", name="homes", task="classify")
     assert "has these very rows already" in desk.own("homes.csv", label="price")
+
+
+def problem_of(desk: Desk) -> Problem:
+    return Problem(desk.here, settings.load(desk.here.params), data_pin.pinned(desk.here))
+
+
+def test_a_model_of_another_kind_is_refused_before_anything_starts(desk: Desk) -> None:
+    with pytest.raises(Refusal, match=r"`build.candidates` names models of task predict_number.*majority"):
+        consistency.refuse_unknown_columns(problem_of(desk))
+
+
+def test_a_kind_that_was_changed_in_params_yaml_alone_is_refused(desk: Desk) -> None:
+    desk.here.params.write_text(
+        "problem: homes\ntask: classify\ndata: {text: size, label: price}\nbuild: {candidates: [majority]}\n"
+    )
+    with pytest.raises(Refusal, match=r"`task` must stay.*predict_number"):
+        consistency.refuse_unknown_columns(problem_of(desk))

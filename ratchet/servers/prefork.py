@@ -35,6 +35,8 @@ from ratchet.project.paths import ROOT
 VARIABLE = "RATCHET_WARM"
 """The environment variable with the file descriptor of the socket that takes requests."""
 CODE = ("flows", "models", "expectations", "ratchet")
+UNFLUSHED = 120
+"""The interpreter's exit status where output could not be written."""
 REQUEST_BYTES = 200_000
 """The largest request: an environment and a few words."""
 
@@ -262,15 +264,19 @@ def become(
 
 def stamp() -> str:
     """The times and sizes of all code files; another value means that the code has changed."""
-    entries = [entry for folder in CODE if (ROOT / folder).is_dir() for entry in code_files(str(ROOT / folder))]
+    files = {entry.path: entry.stat for folder in CODE for entry in code_files(str(ROOT / folder))}
     lock = ROOT / "requirements.lock"
-    states = [(entry.path, entry.stat()) for entry in entries] + ([(str(lock), lock.stat())] if lock.exists() else [])
-    return ";".join(sorted(f"{path} {status.st_mtime_ns} {status.st_size}" for path, status in states))
+    states = []
+    for path, stat in sorted({**files, str(lock): lock.stat}.items()):
+        with suppress(FileNotFoundError):  # removed just now, or a link to nowhere, with which Emacs locks a file
+            status = stat()
+            states.append(f"{path} {status.st_mtime_ns} {status.st_size}")
+    return ";".join(states)
 
 
 def code_files(folder: str) -> Iterator[os.DirEntry[str]]:
     """The code files below a folder. Pathlib takes four times as long, and each fork waits for it."""
-    with os.scandir(folder) as entries:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(".py"):
                 yield entry
@@ -315,8 +321,12 @@ def leave(status: int) -> NoReturn:
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
+        try:
             stream.flush()
+        except OSError:
+            status = UNFLUSHED
+        except ValueError:  # it is closed
+            continue
     os._exit(status & 0xFF)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.project import Project
+from ratchet.servers import prefork
+from tests.support.project import ROOT, Project
 
 TASK = """
 import json, os, sys, time
@@ -204,3 +206,21 @@ def runs_in(process: psutil.Process, folder: Path) -> bool:
         return process.cwd() == str(folder) and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
+
+
+def test_a_link_to_nowhere_among_the_code_is_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Emacs locks a file with one while a person edits it."""
+    monkeypatch.setattr(prefork, "ROOT", tmp_path)
+    (tmp_path / "ratchet").mkdir()
+    (tmp_path / "ratchet" / "code.py").write_text("")
+    before = prefork.stamp()
+    assert "code.py" in before
+    (tmp_path / "ratchet" / ".#code.py").symlink_to("me@host.1:2")
+    assert prefork.stamp() == before
+
+
+def test_output_that_cannot_be_written_is_a_failure() -> None:
+    code = (
+        "import sys; from ratchet.servers.prefork import leave; sys.stdout = open('/dev/full', 'w'); print(); leave(0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == prefork.UNFLUSHED

@@ -30,7 +30,8 @@ WATCH_INTERVAL = 1.0
 SPARE_FILES = 64
 """Open files that the process needs besides its connections."""
 MAX_OPEN = 4096
-UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
+UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*(?=\r\n)", re.IGNORECASE)
+"""The header, whole: where only its beginning has come, the header before it would go on with the rest."""
 DISCARD: Any = deque(maxlen=0)
 """Takes the trailers, the headers behind a body: nothing reads them, and their size has no bound."""
 
@@ -163,4 +164,4 @@ def without_upgrade(data: bytes) -> bytes:
     parser cannot ignore it: it would take the body for the other protocol's.
     """
     head, gap, rest = data.partition(b"\r\n\r\n")
-    return UPGRADE.sub(b"", head) + gap + rest
+    return UPGRADE.sub(b"", head + gap[:2]) + gap[2:] + rest

@@ -300,6 +300,18 @@ async def fetch_one_of_two_answers(server: Server) -> None:
 
 
 @against()
+async def change_a_header_by_an_upgrade_in_two_parts(server: Server) -> None:
+    """The header before it must not go on with what is left of it."""
+    client = await server.connect()
+    head, offer, rest = request("/", "X-Number: 1", "Upgrade: 234").partition(b"Upgrade: ")
+    await client.send(head + offer)
+    await until(lambda: getattr(server.made[0], "url", b""))
+    await client.send(rest)
+    await client.answer()
+    assert dict(server.scopes[0]["headers"])[b"x-number"] == b"1"
+
+
+@against()
 async def leave_the_last_bytes_of_an_answer(server: Server) -> None:
     client = await server.connect()
     connection, asked = server.made[0], 0

@@ -126,7 +126,7 @@ def read_settings(service: Service) -> None:
         service.say(f"params.yaml is not followed: {refusal}")
         return
     service.settings = current.deploy
-    kept, has_texts = current.deploy.log, current.kind.signals.HAS_TEXTS
+    kept, has_texts = current.deploy.log, service.task.signals.HAS_TEXTS
     policy = Policy(kept.texts, kept.days, service.problem, has_texts)
     if policy != service.log.policy:
         service.log.keep(policy)

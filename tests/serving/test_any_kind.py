@@ -23,12 +23,14 @@ from ratchet.monitoring.log.client import Log
 from ratchet.monitoring.log.writer import Policy
 from ratchet.problem.settings import Deploy
 from ratchet.project.paths import Places
+from ratchet.serving.answering import bundle
 from ratchet.serving.answering.batcher import Batcher
 from ratchet.serving.answering.bundle import Bundle, Facts
+from ratchet.serving.answering.lineup import BundleRef, Lineup
 from ratchet.serving.answering.metrics import ServiceMetrics
 from ratchet.serving.answering.service import Live, Service
 from ratchet.serving.api import mlflow_scoring
-from ratchet.serving.app import application
+from ratchet.serving.app import application, read_settings
 from ratchet.serving.connections import Connections
 from ratchet.serving.docs import openapi
 from ratchet.serving.docs.operations import DocumentedModel
@@ -252,5 +254,33 @@ def test_the_document_speaks_of_the_kind_alone(tmp_path: Path, toy: Task) -> Non
         assert (await http.get("/openapi.json")).json() == json.loads(text)
         assert (await http.get("/docs/swagger-ui.css")).status_code == 200
         assert "swagger_ui" not in sys.modules
+
+    run(tmp_path, toy, check)
+
+
+def test_a_version_of_another_kind_does_not_go_live(tmp_path: Path, toy: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`task` was changed in params.yaml: the bodies of the one kind are none of the other's."""
+    opened = Bundle("", replace(FACTS, version=2, task="classify"), MODEL)
+    monkeypatch.setattr(bundle, "open_bundle", lambda *_: opened)
+
+    async def check(http: httpx.AsyncClient, service: Service) -> None:
+        await service.apply(Lineup("homes", BundleRef(2, "0" * 64)))
+        assert service.champion is not None
+        assert service.champion.version == 1
+        assert any("must be of task predict_number" in said for said in service.complaints.values())
+
+    run(tmp_path, toy, check)
+
+
+def test_the_settings_of_another_kind_do_not_change_what_the_log_keeps(tmp_path: Path, toy: Task) -> None:
+    """`make data` has brought another problem, and the service of this one goes on."""
+
+    async def check(http: httpx.AsyncClient, service: Service) -> None:
+        service.here.params.write_text(
+            "problem: films\ndata: {text: text, label: label}\nbuild: {candidates: [linear]}\n"
+            "deploy: {log: {texts: redacted}}\n"
+        )
+        read_settings(service)
+        assert service.log.policy.kept(EXAMPLES[0]) is None
 
     run(tmp_path, toy, check)

@@ -242,7 +242,7 @@ class Service:
         """Read the bundle of a version.
 
         Raises:
-            Refusal: it is damaged, or belongs to another problem or version.
+            Refusal: it is damaged, belongs to another problem or version, or answers another kind of problem.
         """
         opened = bundle.open_bundle(self.here.bundles, place.digest)
         facts = opened.facts
@@ -251,6 +251,12 @@ class Service:
                 f"The bundle must hold version {place.version} of {self.problem}.",
                 f"version {facts.version} of {facts.problem}",
                 "Make it anew: make deploy",
+            )
+        if facts.task != self.task.name:
+            raise Refusal(
+                f"Version {facts.version} must be of task {self.task.name}, as this service is.",
+                f"task {facts.task}",
+                f"Put `task: {facts.task}` into params.yaml, and start anew: make up",
             )
         return opened
 

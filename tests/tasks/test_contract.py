@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +250,13 @@ def test_examples_and_odd_inputs_are_inputs(task: Task) -> None:
         again = task.answers.read_value(stored)
         assert task.answers.read_value(again) == again
         assert task.answers.read_record(task.wire.record(again)) == again
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, '{"rooms":' * 100_000, f'{{"rooms":{"9" * 400}}}', '{"rooms":NaN}'])
+def test_a_value_of_an_attacker_is_an_input_or_refused(task: Task, value: str) -> None:
+    """Deep JSON and numbers beyond any float raise other errors, which the service would answer with 500."""
+    with suppress(ValueError):
+        assert isinstance(task.answers.read_value(value), str)
 
 
 def test_what_is_no_input_is_refused(task: Task) -> None:

@@ -46,14 +46,25 @@ LINE_ENDS = frozenset("\n\r\x85\u2028\u2029")
 
 
 def describe(problem: str, task: Task, columns: Data, labels: pl.Series) -> str:
-    """The text of a new params.yaml: the columns of the table, and a metric that suits the labels of its valid rows."""
+    """The text of a new params.yaml: the columns of the table, and a metric that suits the labels of its valid rows.
+
+    Raises:
+        Refusal: no model learns this kind of problem.
+    """
     metrics = list(task.judging.METRICS)
+    candidates = models.names_for(task.name)
+    if not candidates:
+        raise Refusal(
+            f"A problem of task {task.name} needs a model that learns it.",
+            f"none in models/ has TASK = {task.name!r}",
+            "Add one (CONTRIBUTING.md, Add a model); nothing was changed.",
+        )
     return TEMPLATE.format(
         problem=quoted(problem),
         task=task.name,
         unit=columns.UNIT,
         data="".join(f"  {line}\n" for line in data_lines(columns)),
-        candidates=", ".join(models.names_for(task.name)),
+        candidates=", ".join(candidates),
         metric=task.rows.usual_metric(labels),
         metrics=" or ".join([", ".join(metrics[:-1]), metrics[-1]] if metrics[1:] else metrics),
     )

@@ -9,6 +9,8 @@ from itertools import pairwise
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, cast
 
+from ratchet.project.errors import Refusal
+
 if TYPE_CHECKING:
     from ratchet.tasks.contract import Ability, AnswersFace, JudgingFace, RowsFace, SignalsFace, WireFace
     from ratchet.tasks.values import Data
@@ -83,13 +85,17 @@ def all_tasks() -> tuple[Task, ...]:
     """Every kind, sorted by name.
 
     Raises:
-        ImportError: two folders are kinds of one name, of which either might answer.
+        Refusal: a folder cannot be loaded, or two are kinds of one name, of which either might answer.
     """
     folders = [module.name for module in iter_modules(__path__) if module.ispkg]
     kinds = sorted((_task(folder) for folder in folders), key=lambda task: task.name)
     for one, other in pairwise(kinds):
         if one.name == other.name:
-            raise ImportError(f"Two kinds of problems are called {one.name!r}: {one.folder} and {other.folder}.")
+            raise Refusal(
+                "Each kind of problem has a name of its own.",
+                f"{one.name!r} of both {one.folder} and {other.folder} in ratchet/tasks",
+                "Rename or remove one of the two folders.",
+            )
     return tuple(kinds)
 
 
@@ -111,5 +117,12 @@ def get(name: str) -> Task:
 
 
 def _task(folder: str) -> Task:
-    kind = import_module(f"{__name__}.{folder}")
-    return Task(kind.NAME, folder, kind.SUMMARY, frozenset(kind.ABILITIES))
+    try:
+        kind = import_module(f"{__name__}.{folder}")
+        return Task(kind.NAME, folder, kind.SUMMARY, frozenset(kind.ABILITIES))
+    except Exception as error:  # whatever the folder's own code raises
+        raise Refusal(
+            "A folder of ratchet/tasks is a kind of problem (ratchet/tasks/contract.py).",
+            f"{folder}, {type(error).__name__}: {error}",
+            "Mend or remove that folder.",
+        ) from error

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ratchet.problem import params_file, settings
+from ratchet.project.errors import Refusal
 from ratchet.tasks.classify_text.columns import Columns
 from tests.support.tables import CLASSIFY
 
@@ -70,3 +71,11 @@ def test_described_params_read_back_whatever_the_columns_are_called(
         positive,
         positive,
     )
+
+
+def test_a_kind_that_no_model_learns_gets_no_params_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty list of candidates would be refused by the next verb, after the data was changed."""
+    monkeypatch.setattr("models.names_for", lambda task: ())
+    columns = Columns(text="text", label="label")
+    with pytest.raises(Refusal, match="none in models/ has TASK = 'classify'"):
+        params_file.describe("reviews", CLASSIFY, columns, pl.Series(["a", "b"]))

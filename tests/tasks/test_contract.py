@@ -23,6 +23,7 @@ from ratchet import tasks
 from ratchet.judging import gate, gate_memory
 from ratchet.judging.bootstrap import group_indices, intervals, paired_gains
 from ratchet.judging.gate_memory import Measured, PastChallenger, learn_history
+from ratchet.project.errors import Refusal
 from ratchet.tasks import Task, contract
 from ratchet.tasks.values import Data
 
@@ -96,11 +97,25 @@ def test_two_kinds_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path)])
     tasks.all_tasks.cache_clear()
     try:
-        with pytest.raises(ImportError, match="Two kinds of problems are called 'classify': classify_text and twin"):
+        with pytest.raises(Refusal, match="'classify' of both classify_text and twin"):
             tasks.names()
     finally:
         tasks.all_tasks.cache_clear()
         vars(tasks).pop("twin", None)
+        sys.modules.pop(f"{tasks.__name__}.twin", None)
+
+
+def test_a_kind_that_cannot_be_loaded_is_refused_by_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "__init__.py").write_text("import nothing_of_this_name\n")
+    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path)])
+    tasks.all_tasks.cache_clear()
+    try:
+        with pytest.raises(Refusal, match="torn, ModuleNotFoundError"):
+            tasks.names()
+    finally:
+        tasks.all_tasks.cache_clear()
+        vars(tasks).pop("torn", None)
         sys.modules.pop(f"{tasks.__name__}.twin", None)
 
 

@@ -6,6 +6,7 @@ import json
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ _NOT_MODELS = {"__init__", "contract", "pyfunc"}
 
 def names() -> tuple[str, ...]:
     """The names of all models, sorted: the files beside this one."""
-    return tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in _NOT_MODELS))
+    files = [module.name for module in iter_modules(__path__) if not module.ispkg]
+    return tuple(sorted(name for name in files if name not in _NOT_MODELS))
 
 
 def names_for(task: str) -> tuple[str, ...]:

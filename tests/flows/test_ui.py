@@ -227,7 +227,7 @@ def test_a_run_shows_its_stages_and_its_verdicts(ui: Project, page: Page) -> Non
     ("key", "sentences"),
     [
         ("promotion-decision", ("Promoted: The first model to pass", "Next: deploy makes it champion")),
-        ("scorecard", ("Promoted: The first model to pass", "accuracy decides", "By slice", "its run")),
+        ("scorecard", ("Promoted: The first model to pass", "accuracy decides", "its run")),
         ("data-validation", ("Accepted: all", "Great Expectations' own page", "No text is there twice.")),
         ("turn", ("Promoted: The first model to pass", "Live: version 1", "Before: nothing.", "Next: make status")),
         ("registered-model", ("Version 1 (linear) is live as champion of reviews.", "Nothing was live before.")),

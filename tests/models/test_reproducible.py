@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -13,6 +14,7 @@ import polars as pl
 import pytest
 
 import models
+from flows.registry.snapshot import DETAILS
 from ratchet.judging.metrics import digest
 from ratchet.training import job
 from ratchet.training.job import Job
@@ -31,8 +33,8 @@ def test_a_digest_tells_any_two_answers_apart() -> None:
 def digests(project: Project) -> dict[str, str]:
     """By version: model, and the digest of its answers on the holdout."""
     with closing(sqlite3.connect(project.root / "state" / "mlflow.db")) as database:
-        question = "select version, value from model_version_tags where key = 'predictions_digest'"
-        return {str(version): value for version, value in database.execute(question).fetchall()}
+        rows = database.execute("select version, value from model_version_tags where key = ?", (DETAILS,)).fetchall()
+    return {str(version): json.loads(value)["predictions_digest"] for version, value in rows}
 
 
 def card(project: Project) -> str:

@@ -29,8 +29,6 @@ def desk(tmp_path: Path, toy: Task) -> Desk:
     desk = Desk(tmp_path / "project")
     desk.write("homes.csv", HEAD + "".join(rows(100)) + f"3,{ODD},10\n")
     desk.own("homes.csv", label="price", task=toy.name)
-    params = desk.here.params.read_text()
-    desk.here.params.write_text(params.replace("candidates: []", "candidates: [majority]"))  # the toy's are not here
     return desk
 
 
@@ -69,6 +67,9 @@ def problem_of(desk: Desk) -> Problem:
 
 
 def test_a_model_of_another_kind_is_refused_before_anything_starts(desk: Desk) -> None:
+    consistency.refuse_unknown_columns(problem_of(desk))
+    params = desk.here.params.read_text()
+    desk.here.params.write_text(params.replace("[least_squares, mean]", "[mean, majority]"))
     with pytest.raises(Refusal, match=r"`build.candidates` names models of task predict_number.*majority"):
         consistency.refuse_unknown_columns(problem_of(desk))
 

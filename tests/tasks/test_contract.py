@@ -91,32 +91,27 @@ def test_an_unknown_kind_is_refused_by_name() -> None:
         tasks.get("guess")
 
 
-def test_two_kinds_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "twin").mkdir()
-    (tmp_path / "twin" / "__init__.py").write_text("NAME, SUMMARY, ABILITIES = 'classify', '', ()\n")
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("NAME, SUMMARY, ABILITIES = 'classify', '', ()\n", "'classify' of both classify_text and wrong_kind"),
+        ("import nothing_of_this_name\n", "wrong_kind, ModuleNotFoundError"),
+    ],
+)
+def test_a_folder_that_is_no_kind_of_its_own_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, words: str
+) -> None:
+    (tmp_path / "wrong_kind").mkdir()
+    (tmp_path / "wrong_kind" / "__init__.py").write_text(code)
     monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path)])
     tasks.all_tasks.cache_clear()
     try:
-        with pytest.raises(Refusal, match="'classify' of both classify_text and twin"):
+        with pytest.raises(Refusal, match=words):
             tasks.names()
     finally:
         tasks.all_tasks.cache_clear()
-        vars(tasks).pop("twin", None)
-        sys.modules.pop(f"{tasks.__name__}.twin", None)
-
-
-def test_a_kind_that_cannot_be_loaded_is_refused_by_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "torn").mkdir()
-    (tmp_path / "torn" / "__init__.py").write_text("import nothing_of_this_name\n")
-    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path)])
-    tasks.all_tasks.cache_clear()
-    try:
-        with pytest.raises(Refusal, match="torn, ModuleNotFoundError"):
-            tasks.names()
-    finally:
-        tasks.all_tasks.cache_clear()
-        vars(tasks).pop("torn", None)
-        sys.modules.pop(f"{tasks.__name__}.twin", None)
+        vars(tasks).pop("wrong_kind", None)
+        sys.modules.pop(f"{tasks.__name__}.wrong_kind", None)
 
 
 @pytest.mark.parametrize("face", FACES)

@@ -16,27 +16,8 @@ from ratchet.data.prepare.deduplicate import PreparationReport
 from ratchet.data.prepare.table_facts import measure_table
 from ratchet.data.tables.row_store import store
 from ratchet.problem import data_pin
+from tests.support.cut_tables import SIZES, TABLES, cut, frame_of
 from tests.support.tables import ALL_TABLES, BAD_ROWS, CLASSIFY, RULES, changed, raw_rows
-
-TEXT = st.none() | st.sampled_from(
-    ["One", " one", "ONE ", "two", "", " ", "\x00", "cafÃ©", "a@b.org", "漢 字", "x" * 100_001]
-)
-LABEL = st.none() | st.sampled_from(["a", " a", "b", "c", " "])
-GROUP = st.none() | st.sampled_from(["g", "h", "i"])
-SIDE = st.sampled_from(data_pin.SPLITS)
-TABLES = st.lists(st.tuples(TEXT, LABEL, GROUP, SIDE), max_size=12)
-SIZES = st.integers(1, 5)
-
-
-def frame_of(table_rows: list[tuple[str | None, ...]]) -> pl.DataFrame:
-    names = ("text", "label", "group", "split")
-    frame = pl.DataFrame(table_rows, schema=dict.fromkeys(names, pl.String), orient="row")
-    return frame.with_row_index("row", offset=1)
-
-
-def cut(frame: pl.DataFrame, size: int) -> list[pl.DataFrame]:
-    """The frame in batches of that many rows; an empty one is one empty batch."""
-    return list(frame.iter_slices(size)) or [frame]
 
 
 @pytest.fixture(scope="module")
